@@ -1,0 +1,1 @@
+"""Co-simulation: the generated Verilog against the golden model, output by output."""

@@ -1,0 +1,1 @@
+"""From Verilog to bitstreams: boards, open tools, serial link."""

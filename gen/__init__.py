@@ -1,0 +1,1 @@
+"""From a spec to files: Verilog, manifest, report, and the command line."""

@@ -1,0 +1,1 @@
+"""The golden model: the arithmetic of SpikeQuant in float, integers and spike time."""

@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from golden.errors import InputError
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it takes the name ``path`` only when the block ends well.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror}") from None
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        # mkstemp makes private files; the result should be as readable as any other
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o666 & ~umask)
+        try:
+            beside.replace(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot write here: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replace_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def writable_folder(path: Path) -> Path:
+    """The folder, made where it is missing, and shown to be writable before any long work starts.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    with replace_file(path / ".writable") as probe:
+        probe.touch()
+    (path / ".writable").unlink(missing_ok=True)
+    return path

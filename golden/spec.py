@@ -1,0 +1,216 @@
+"""The parameters of one accelerator, and every width that follows from them."""
+
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from golden.errors import InputError
+
+WORD_BITS = 32
+"""Width of one stream word: weights, parameters and codes are packed into it."""
+
+THETA_BITS = 32
+"""Width of a neuron's threshold-scale register, unsigned."""
+
+BIAS_BITS = 32
+"""Width of a neuron's bias, signed."""
+
+
+def signed_bits(magnitude: int) -> int:
+    """Width of a two's complement number that holds every value in -magnitude..magnitude."""
+    return magnitude.bit_length() + 1
+
+
+class Spec(BaseModel):
+    """One accelerator. Frozen; what is derived from it is a read-only property.
+
+    A weight is ``u - zero`` with ``u`` and ``zero`` unsigned of ``weight_bits``. An activation is
+    an integer level: normal ones span ``activation_bits``, salient ones ``salient_bits`` times a
+    power of two up to ``2**max_salient_shift``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    neurons: int = Field(64, ge=8, le=4096, description="neurons in parallel (N), a multiple of the weights in a word")
+    lanes: int = Field(4, ge=1, le=16, description="spikes taken per neuron and cycle (L), a power of two")
+    depth: int = Field(2048, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
+    weight_bits: Literal[2, 4, 8] = Field(4, description="bits of a stored weight")
+    activation_bits: int = Field(4, ge=2, le=7, description="bits of a normal activation code")
+    salient_bits: int = Field(5, ge=0, le=7, description="bits of a salient activation code; 0 leaves them out")
+    max_salient_shift: int = Field(11, ge=0, le=15, description="largest power of two on salient codes (m)")
+    membrane_bits: int = Field(32, ge=8, le=39, description="width of the membrane, signed, saturating")
+    membrane_slots: int = Field(8, ge=1, le=256, description="tokens whose membranes are kept between tiles")
+    theta_fraction_bits: int = Field(12, ge=0, le=24, description="fractional bits of the threshold (F)")
+    output_bits: int = Field(8, ge=2, le=16, description="bits of an output code, signed (B)")
+    readout: Literal["halving", "ramp"] = Field(
+        "halving", description="wide codes by successive halving, or the first-spike ramp (at most 5 output bits)"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Spec":
+        if self.neurons % self.weights_per_word:
+            raise ValueError(f"neurons: {self.neurons} is no multiple of {self.weights_per_word}, the weights in a word")
+        if self.lanes & (self.lanes - 1):
+            raise ValueError(f"lanes: {self.lanes} is no power of two")
+        if self.depth % self.lanes or self.depth < 2 * self.lanes:
+            raise ValueError(f"depth: {self.depth} is no multiple of {self.lanes} lanes with at least two rows a lane")
+        if self.salient_bits and self.salient_bits < self.activation_bits:
+            raise ValueError(f"salient_bits: {self.salient_bits} is below activation_bits {self.activation_bits}")
+        if self.readout == "ramp" and self.output_bits > 5:
+            raise ValueError(f"output_bits: {self.output_bits} is too wide for the ramp read-out, which takes at most 5")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows of one lane's synapse memory; input k lives in lane ``k % lanes``, row ``k // lanes``."""
+        return self.depth // self.lanes
+
+    @property
+    def weights_per_word(self) -> int:
+        """Weights packed into one stream word."""
+        return WORD_BITS // self.weight_bits
+
+    @property
+    def words_per_row(self) -> int:
+        """Stream words that carry one input's weights for all neurons."""
+        return self.neurons // self.weights_per_word
+
+    @property
+    def max_weight_code(self) -> int:
+        """Largest stored weight."""
+        return 2**self.weight_bits - 1
+
+    @property
+    def weight_offset(self) -> int:
+        """The array adds ``u - weight_offset``, symmetric about zero; the read-out puts the rest right."""
+        return 2 ** (self.weight_bits - 1)
+
+    @property
+    def max_activation_code(self) -> int:
+        """Largest normal code."""
+        return 2**self.activation_bits - 1
+
+    @property
+    def max_salient_code(self) -> int:
+        """Largest salient code; 0 without a salient phase."""
+        return 2**self.salient_bits - 1
+
+    @property
+    def max_level(self) -> int:
+        """Largest level magnitude that one phase fires: a normal level, or a salient one before its shift."""
+        return max(self.max_activation_code, self.max_salient_code)
+
+    @property
+    def current_bits(self) -> int:
+        """Width of a neuron's current.
+
+        Bound: every one of ``depth`` inputs is active at once with ``|u - offset| <= offset``.
+        """
+        return signed_bits(self.weight_offset * self.depth)
+
+    @property
+    def charge_bits(self) -> int:
+        """Width of the charge that a neuron gathers in one phase of one tile.
+
+        Bound: ``depth`` inputs, each at most ``max_level`` ticks with ``|u - offset| <= offset``.
+        """
+        return signed_bits(self.weight_offset * self.max_level * self.depth)
+
+    @property
+    def population_bits(self) -> int:
+        """Width of the sum of the levels of one phase: ``depth`` inputs of ``max_level`` at most."""
+        return signed_bits(self.max_level * self.depth)
+
+    @property
+    def corrected_bits(self) -> int:
+        """Width of the charge once the zero point is in: ``|u - zero| <= max_weight_code``."""
+        return signed_bits(self.max_weight_code * self.max_level * self.depth)
+
+    @property
+    def max_shift(self) -> int:
+        """Largest shift between a phase and the membrane: salient, and the high half of a wide column."""
+        return self.max_salient_shift + self.weight_bits
+
+    @property
+    def biased_bits(self) -> int:
+        """Width of the membrane with its bias, which is exact for every bias."""
+        return max(self.membrane_bits, BIAS_BITS) + 1
+
+    @property
+    def max_output_code(self) -> int:
+        """Largest output code: ``2**(B-1) - 1``."""
+        return 2 ** (self.output_bits - 1) - 1
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """The derived widths in bits, by name, for the manifest and for reports."""
+        names = ("current_bits", "charge_bits", "population_bits", "corrected_bits", "biased_bits")
+        return {name: getattr(self, name) for name in names}
+
+    def overflow_free_inputs(self, *, wide: bool = False) -> int:
+        """Inputs K up to which no activation and no weight can overflow the membrane.
+
+        Bound: ``|V| <= K * max_weight * max_level * 2**max_salient_shift``, in sixteenths (for 4-bit
+        weights) and with the low half added when some columns are wide.
+        """
+        weight = self.max_weight_code
+        if wide:
+            weight = weight * 2**self.weight_bits + self.max_weight_code
+        level = max(self.max_activation_code, self.max_salient_code * 2**self.max_salient_shift)
+        return (2 ** (self.membrane_bits - 1) - 1) // (weight * level)
+
+
+PRESETS: dict[str, Spec] = {
+    "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2),
+    "base": Spec(),
+    "max85": Spec(neurons=192, lanes=8, depth=4096, membrane_slots=2),
+}
+"""Named specs: ``tiny`` for tests, ``base`` the default, ``max85`` the largest that routes on an LFE5U-85F."""
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}, expected one of {', '.join(Spec.model_fields)}, preset"
+    return f"{key}: {message}, got {problem['input']!r}" if key else message
+
+
+def make_spec(values: dict[str, Any], *, source: str) -> Spec:
+    """A spec from TOML values, which may name a ``preset`` to start from.
+
+    Raises:
+        InputError: an unknown preset or key, or a value out of range; ``source`` says where.
+    """
+    values = dict(values)
+    preset = values.pop("preset", "base")
+    if preset not in PRESETS:
+        raise InputError(f"{source}: unknown preset {preset!r}, expected one of {', '.join(PRESETS)}")
+    try:
+        return Spec.model_validate(PRESETS[preset].model_dump() | values)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_first_problem(error)}") from None
+
+
+def load_spec(config: str) -> Spec:
+    """The spec that ``--config`` names: a preset, or a TOML file.
+
+    Raises:
+        InputError: no such preset or file, unreadable TOML, or a bad value in it.
+    """
+    if config in PRESETS:
+        return PRESETS[config]
+    path = Path(config)
+    if path.suffix != ".toml":
+        raise InputError(f"config {config!r}: unknown preset, expected one of {', '.join(PRESETS)} or a .toml file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"config {config}: cannot read the file: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config {config}: not valid TOML: {error}") from None
+    return make_spec(values, source=f"config {config}")

@@ -1,0 +1,1 @@
+"""The spiking accelerator in Amaranth, and the packets that it speaks."""
