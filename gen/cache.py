@@ -1,0 +1,51 @@
+"""A cache of builds, keyed by the digest of everything that goes into them."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+
+def default_cache_folder() -> Path:
+    """Where builds are kept between runs."""
+    return Path.home() / ".cache" / "spikequant"
+
+
+def digest_of(parts: Iterable[str | bytes]) -> str:
+    """SHA-256 over parts, each with its length, so that no two lists of parts share a digest."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "little"))
+        total.update(data)
+    return total.hexdigest()
+
+
+def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], None]) -> Path:
+    """The folder of a finished build: the cached one, or one that ``build`` fills now.
+
+    A build that raises leaves nothing behind, so a failure is never taken for a result; two processes
+    that build the same thing at once both succeed, and the first to finish is kept.
+
+    Args:
+        cache: root of the cache.
+        kind: what sort of build, the first part of the folder's name.
+        digest: of all inputs and tool versions.
+        build: fills an empty folder, which is later moved; it must not contain its own path.
+    """
+    folder = cache / f"{kind}-{digest[:32]}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
+    try:
+        build(fresh)
+        try:
+            fresh.replace(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder

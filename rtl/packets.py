@@ -1,0 +1,167 @@
+"""Packets as arrays of words, built from the layouts of ``rtl.shapes``."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.lib import data
+from numpy.typing import NDArray
+
+from golden.spec import WORD_BITS, Spec
+from rtl.shapes import (
+    CODE_BITS,
+    CODES_PER_WORD,
+    HEADER_WORDS,
+    WORDS_PER_RESULT,
+    WORDS_PER_TRAILER,
+    Code,
+    Half,
+    NeuronsHeader,
+    Operation,
+    Result,
+    ResultHeader,
+    RunHeader,
+    WeightsHeader,
+)
+
+Words = NDArray[np.uint32]
+
+
+class PacketError(Exception):
+    """A packet from the accelerator breaks the rules of ``rtl.shapes``."""
+
+
+def _header(layout: type[data.Struct], operation: Operation, **fields: int | Half) -> Words:
+    bits = layout.const({"operation": operation, **fields}).as_bits()
+    words = [bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(HEADER_WORDS[operation])]
+    return np.array(words, np.uint32)
+
+
+def _packed(values: NDArray[np.integer], bits: int) -> Words:
+    """Values of ``bits`` each, last axis packed into words from the least significant bits up."""
+    fields = values.astype(np.uint32).reshape(*values.shape[:-1], -1, WORD_BITS // bits)
+    places = np.arange(0, WORD_BITS, bits, dtype=np.uint32)
+    return np.bitwise_or.reduce(fields << places, axis=-1)
+
+
+def weights_packet(spec: Spec, *, first_input: int, codes: NDArray[np.uint8]) -> Words:
+    """Load weights.
+
+    Args:
+        spec: the accelerator.
+        first_input: where the first input's row goes, a multiple of the lanes.
+        codes: uint8 [inputs, neurons], stored weights, neurons being all of the spec's.
+    """
+    header = _header(WeightsHeader, Operation.WEIGHTS, input=first_input)
+    return np.concatenate([header, _packed(codes, spec.weight_bits).reshape(-1)])
+
+
+def neurons_packet(
+    *, theta: NDArray[np.uint32], bias: NDArray[np.int32], zero: NDArray[np.uint8], first_neuron: int = 0
+) -> Words:
+    """Load the constants of neurons from ``first_neuron`` on; arrays [neurons]."""
+    header = _header(NeuronsHeader, Operation.NEURONS, neuron=first_neuron)
+    parameters = np.stack([theta, bias.astype(np.int32).view(np.uint32), zero.astype(np.uint32)], axis=1)
+    return np.concatenate([header, parameters.astype(np.uint32).reshape(-1)])
+
+
+@dataclass(frozen=True)
+class TokenTile:
+    """One token's activations for one tile of inputs.
+
+    Attributes:
+        value: uint8 [inputs], normal codes q, or salient codes c5 where ``salient``.
+        salient: bool [inputs].
+        zero: zero point z of the normal codes.
+        shift: power of two m of the salient codes.
+        offset: smallest salient code c0.
+    """
+
+    value: NDArray[np.uint8]
+    salient: NDArray[np.bool_]
+    zero: int
+    shift: int
+    offset: int
+
+
+def run_packet(tile: TokenTile, *, first_input: int, slot: int, first: bool, last: bool, half: Half) -> Words:
+    """Run one tile of a token; padded to a whole word with silent codes."""
+    header = _header(
+        RunHeader,
+        Operation.RUN,
+        first=int(first),
+        last=int(last),
+        half=half,
+        shift=tile.shift,
+        slot=slot,
+        zero=tile.zero,
+        input=first_input,
+        offset=tile.offset,
+    )
+    salient_place = Code.as_shape()["salient"].offset
+    codes = tile.value.astype(np.uint32) | (tile.salient.astype(np.uint32) << salient_place)
+    padding = np.full(-len(codes) % CODES_PER_WORD, tile.zero, np.uint32)
+    return np.concatenate([header, _packed(np.concatenate([codes, padding]), CODE_BITS)])
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """A RESULT packet.
+
+    Attributes:
+        slot: the membranes' slot.
+        membrane: int64 [neurons], V' with the bias.
+        code: int32 [neurons], output codes.
+        saturated: bool [neurons], membranes that left their range.
+        beats: beats since reset, spikeless ones included.
+        spikes: spikes since reset.
+    """
+
+    slot: int
+    membrane: NDArray[np.int64]
+    code: NDArray[np.int32]
+    saturated: NDArray[np.bool_]
+    beats: int
+    spikes: int
+
+
+def result_words(spec: Spec) -> int:
+    """Length of a RESULT packet in words."""
+    return HEADER_WORDS[Operation.RESULT] + spec.neurons * WORDS_PER_RESULT + WORDS_PER_TRAILER
+
+
+def _field(words: NDArray[np.uint64], name: str) -> NDArray[np.int64]:
+    """A field of ``Result`` from 64-bit results, sign-extended as its shape says."""
+    place = Result.as_shape()[name]
+    shape = data.Layout.cast(Result)[name].shape
+    width = shape.width if hasattr(shape, "width") else int(shape)
+    low = (words >> np.uint64(place.offset)) & np.uint64(2**width - 1)
+    value = low.astype(np.int64)
+    if getattr(shape, "signed", False):
+        value -= (value >> (width - 1)) << width
+    return value
+
+
+def parse_result(spec: Spec, words: Words) -> TileResult:
+    """Take a RESULT packet apart.
+
+    Raises:
+        PacketError: a wrong length or operation, or the accelerator refused a packet before this one.
+    """
+    if len(words) != result_words(spec):
+        raise PacketError(f"result of {len(words)} words, expected {result_words(spec)}")
+    header = ResultHeader.from_bits(int(words[0]))
+    if header.operation != Operation.RESULT:
+        raise PacketError(f"packet with operation {header.operation}, expected {Operation.RESULT}")
+    if header.malformed:
+        raise PacketError("the accelerator refused a packet")
+    body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER].astype(np.uint64).reshape(-1, WORDS_PER_RESULT)
+    results = body[:, 0] | body[:, 1] << np.uint64(WORD_BITS)
+    beats, spikes = (int(word) for word in words[-WORDS_PER_TRAILER:])
+    return TileResult(
+        slot=int(header.slot),
+        membrane=_field(results, "membrane"),
+        code=_field(results, "code").astype(np.int32),
+        saturated=_field(results, "saturated").astype(np.bool_),
+        beats=beats,
+        spikes=spikes,
+    )
