@@ -1,6 +1,7 @@
 """The integer level of the golden model: membranes and output codes, exact."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,19 @@ def weight_steps(vectors: LayerVectors, *, weight_bits: int) -> Integers:
     return weights
 
 
-def output_code(membrane: Integers, theta: Integers, *, theta_fraction_bits: int, output_bits: int) -> NDArray[np.int32]:
+def output_code(
+    membrane: Integers, theta: NDArray[np.integer[Any]], *, theta_fraction_bits: int, output_bits: int
+) -> NDArray[np.int32]:
     """Threshold read-out: ``sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)``.
 
     Args:
         membrane: int64 [T, N], V'; ``|V'| * 2**F`` must fit 63 bits, which every spec's widths ensure.
         theta: [N], 1 or more.
+        theta_fraction_bits: F.
+        output_bits: B.
     """
-    theta = theta.astype(np.int64)
-    magnitude = ((np.abs(membrane) << theta_fraction_bits) + theta // 2) // theta
+    scale = theta.astype(np.int64)
+    magnitude = ((np.abs(membrane) << theta_fraction_bits) + scale // 2) // scale
     limited = np.minimum(magnitude, 2 ** (output_bits - 1) - 1)
     return (np.sign(membrane) * limited).astype(np.int32)
 

@@ -34,25 +34,30 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    neurons: int = Field(64, ge=8, le=4096, description="neurons in parallel (N), a multiple of the weights in a word")
-    lanes: int = Field(4, ge=1, le=16, description="spikes taken per neuron and cycle (L), a power of two")
-    depth: int = Field(2048, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
-    weight_bits: Literal[2, 4, 8] = Field(4, description="bits of a stored weight")
-    activation_bits: int = Field(4, ge=2, le=7, description="bits of a normal activation code")
-    salient_bits: int = Field(5, ge=0, le=7, description="bits of a salient activation code; 0 leaves them out")
-    max_salient_shift: int = Field(11, ge=0, le=15, description="largest power of two on salient codes (m)")
-    membrane_bits: int = Field(32, ge=8, le=39, description="width of the membrane, signed, saturating")
-    membrane_slots: int = Field(8, ge=1, le=256, description="tokens whose membranes are kept between tiles")
-    theta_fraction_bits: int = Field(12, ge=0, le=24, description="fractional bits of the threshold (F)")
-    output_bits: int = Field(8, ge=2, le=16, description="bits of an output code, signed (B)")
+    neurons: int = Field(
+        default=64, ge=8, le=4096, description="neurons in parallel (N), a multiple of the weights in a word"
+    )
+    lanes: int = Field(default=4, ge=1, le=16, description="spikes taken per neuron and cycle (L), a power of two")
+    depth: int = Field(default=2048, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
+    weight_bits: Literal[2, 4, 8] = Field(default=4, description="bits of a stored weight")
+    activation_bits: int = Field(default=4, ge=2, le=7, description="bits of a normal activation code")
+    salient_bits: int = Field(default=5, ge=0, le=7, description="bits of a salient activation code; 0 leaves them out")
+    max_salient_shift: int = Field(default=11, ge=0, le=15, description="largest power of two on salient codes (m)")
+    membrane_bits: int = Field(default=32, ge=8, le=39, description="width of the membrane, signed, saturating")
+    membrane_slots: int = Field(default=8, ge=1, le=256, description="tokens whose membranes are kept between tiles")
+    theta_fraction_bits: int = Field(default=12, ge=0, le=24, description="fractional bits of the threshold (F)")
+    output_bits: int = Field(default=8, ge=2, le=16, description="bits of an output code, signed (B)")
     readout: Literal["halving", "ramp"] = Field(
-        "halving", description="wide codes by successive halving, or the first-spike ramp (at most 5 output bits)"
+        default="halving",
+        description="wide codes by successive halving, or the first-spike ramp (at most 5 output bits)",
     )
 
     @model_validator(mode="after")
     def _check(self) -> "Spec":
         if self.neurons % self.weights_per_word:
-            raise ValueError(f"neurons: {self.neurons} is no multiple of {self.weights_per_word}, the weights in a word")
+            raise ValueError(
+                f"neurons: {self.neurons} is no multiple of {self.weights_per_word}, the weights in a word"
+            )
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"lanes: {self.lanes} is no power of two")
         if self.depth % self.lanes or self.depth < 2 * self.lanes:
@@ -60,7 +65,9 @@ class Spec(BaseModel):
         if self.salient_bits and self.salient_bits < self.activation_bits:
             raise ValueError(f"salient_bits: {self.salient_bits} is below activation_bits {self.activation_bits}")
         if self.readout == "ramp" and self.output_bits > 5:
-            raise ValueError(f"output_bits: {self.output_bits} is too wide for the ramp read-out, which takes at most 5")
+            raise ValueError(
+                f"output_bits: {self.output_bits} is too wide for the ramp read-out, which takes at most 5"
+            )
         return self
 
     @property
@@ -135,6 +142,15 @@ class Spec(BaseModel):
         return self.max_salient_shift + self.weight_bits
 
     @property
+    def kept_bits(self) -> int:
+        """Width of a membrane between phases, wide enough for every partial sum of one that ends in range.
+
+        Bound: a partial sum may hold the high half of a wide weight without its low half, and
+        ``|high * 2**weight_bits| <= (2**(weight_bits + 1) - 1) * |high * 2**weight_bits + low|``.
+        """
+        return self.membrane_bits + self.weight_bits + 1
+
+    @property
     def biased_bits(self) -> int:
         """Width of the membrane with its bias, which is exact for every bias."""
         return max(self.membrane_bits, BIAS_BITS) + 1
@@ -147,7 +163,7 @@ class Spec(BaseModel):
     @cached_property
     def widths(self) -> dict[str, int]:
         """The derived widths in bits, by name, for the manifest and for reports."""
-        names = ("current_bits", "charge_bits", "population_bits", "corrected_bits", "biased_bits")
+        names = ("current_bits", "charge_bits", "population_bits", "corrected_bits", "kept_bits", "biased_bits")
         return {name: getattr(self, name) for name in names}
 
     def overflow_free_inputs(self, *, wide: bool = False) -> int:
@@ -188,7 +204,7 @@ def make_spec(values: dict[str, Any], *, source: str) -> Spec:
     """
     values = dict(values)
     preset = values.pop("preset", "base")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise InputError(f"{source}: unknown preset {preset!r}, expected one of {', '.join(PRESETS)}")
     try:
         return Spec.model_validate(PRESETS[preset].model_dump() | values)

@@ -1,6 +1,7 @@
 """One layer as integers: what goes into the hardware, and its file format."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from golden.files import replace_file
 from golden.spec import BIAS_BITS, THETA_BITS, Spec
 
 OPTIONAL = ("wide", "w_low")
+
+UNREADABLE = (ValueError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and the archive reader raise for files that are damaged, or no archives of arrays at all."""
 
 
 def _no_wide() -> NDArray[np.int32]:
@@ -126,9 +130,7 @@ def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int]
     wrong = (array < form.low) | (array > form.high)
     if wrong.any():
         index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        raise InputError(
-            f"{source}: {name}{_first_index(wrong)} is {array[index]}, expected {form.low}..{form.high}"
-        )
+        raise InputError(f"{source}: {name}{_first_index(wrong)} is {array[index]}, expected {form.low}..{form.high}")
     return array.astype(form.dtype)
 
 
@@ -211,8 +213,11 @@ def load_vectors(path: Path, spec: Spec) -> LayerVectors:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"{path}: cannot read the file: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not an .npz file of plain arrays: {error}") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path}: not an .npz file of plain arrays: {name!r} holds no array")
     return check_vectors(arrays, spec, source=str(path))
 
 

@@ -1,6 +1,6 @@
 """The integrate-and-fire neurons: membranes in a memory, one updated each cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
@@ -14,13 +14,21 @@ def parameter_write_layout(spec: Spec) -> data.StructLayout:
     return data.StructLayout({"neuron": bits_for_index(spec.neurons), "parameters": parameters_layout(spec)})
 
 
+def limited(value: Signal, bits: int) -> tuple[Value, Value]:
+    """The nearest value of ``bits``, signed, and whether that is another one."""
+    limit = 2 ** (bits - 1) - 1
+    above, below = value > limit, value < -limit - 1
+    return Mux(above, limit, Mux(below, -limit - 1, value)).as_signed()[:bits].as_signed(), above | below
+
+
 class Neurons(Component):
     """Adds the charges of a phase to the membranes, and hands complete membranes to the read-out.
 
     The array keeps no membrane: it gathers the charge of one phase of one tile. Here that charge gets its
     zero point, ``charge + (weight_offset - zero) * population``, is shifted into place, and is added to
-    the neuron's membrane in the slot of its token. A membrane that leaves its range sticks at the end of
-    it, with a flag. The bias comes last, on a wider sum, so it never overflows.
+    the neuron's membrane in the slot of its token. A complete membrane outside its range sticks at the end
+    of it, with a flag; the bits that are kept on the way there are enough for every sum that ends within.
+    The bias comes last, on a wider sum, so it never overflows.
 
     Latency: from ``loaded``, a phase takes ``neurons`` cycles and five more, plus the stalls of ``o``.
 
@@ -117,17 +125,15 @@ class Neurons(Component):
         with m.If(move):
             m.d.sync += addend.eq(corrected_charge << phase.shift)
 
-        limit = 2 ** (spec.membrane_bits - 1) - 1
-        total = Signal(signed(max(spec.membrane_bits, len(addend)) + 1))
-        outside = Signal()
+        total = Signal(signed(max(spec.kept_bits, len(addend)) + 1))
+        kept, strayed = limited(total, spec.kept_bits)
         membrane = Signal(membrane_layout(spec), reset_less=True)
         new = membranes.write_port()
         m.d.comb += [
             total.eq(addend + Mux(phase.first, 0, old.data.value)),
-            outside.eq((total > limit) | (total < -limit - 1)),
             new.addr.eq(Cat(shifted.neuron, phase.slot)),
-            new.data.value.eq(Mux(outside, Mux(total < 0, -limit - 1, limit), total)),
-            new.data.saturated.eq(outside | (old.data.saturated & ~phase.first)),
+            new.data.value.eq(kept),
+            new.data.saturated.eq(strayed | (old.data.saturated & ~phase.first)),
             new.en.eq(move & shifted.valid),
         ]
         threshold = parameters.read_port()
@@ -135,11 +141,12 @@ class Neurons(Component):
         with m.If(move):
             m.d.sync += membrane.eq(new.data)
 
+        complete, outside = limited(membrane.value, spec.membrane_bits)
         with m.If(move):
             m.d.sync += [
-                self.o.payload.membrane.eq(membrane.value + threshold.data.bias),
+                self.o.payload.membrane.eq(complete + threshold.data.bias),
                 self.o.payload.theta.eq(threshold.data.theta),
-                self.o.payload.saturated.eq(membrane.saturated),
+                self.o.payload.saturated.eq(membrane.saturated | outside),
                 self.o.payload.slot.eq(phase.slot),
                 self.o.payload.final.eq(added.neuron == spec.neurons - 1),
             ]

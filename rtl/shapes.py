@@ -185,8 +185,8 @@ def parameters_layout(spec: Spec) -> data.StructLayout:
 
 
 def membrane_layout(spec: Spec) -> data.StructLayout:
-    """A kept membrane, and whether it ever left its range."""
-    return data.StructLayout({"value": signed(spec.membrane_bits), "saturated": 1})
+    """A membrane on its way to completion, and whether it ever left the range that is kept."""
+    return data.StructLayout({"value": signed(spec.kept_bits), "saturated": 1})
 
 
 def ready_layout(spec: Spec) -> data.StructLayout:

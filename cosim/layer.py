@@ -1,0 +1,110 @@
+"""One whole layer through the simulated hardware."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cosim.build import build_simulator
+from cosim.job import Job
+from cosim.runner import run_job
+from cosim.scoreboard import Verdict, compare
+from golden.integer import LayerOutput, run_layer
+from golden.spec import Spec
+from golden.vectors import LayerVectors
+from rtl.packets import parse_result
+from rtl.program import gather, layer_program
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """A layer's co-simulation.
+
+    Attributes:
+        output: what the hardware gave.
+        verdict: how it compares with the golden model.
+        cycles: clock cycles from the first packet to the last result, loading weights included.
+        spikes: spikes fired.
+        beats: cycles in which the array took spikes or a tick.
+        sim_cycles_per_second: speed of the simulation.
+        seconds: wall time, building the simulator and the golden model included.
+    """
+
+    output: LayerOutput
+    verdict: Verdict
+    spec: Spec
+    cycles: int
+    spikes: int
+    beats: int
+    sim_cycles_per_second: float
+    seconds: float
+
+    @property
+    def lane_utilisation(self) -> float:
+        """Spikes for each lane and beat; 0 where there was no beat."""
+        return self.spikes / (self.beats * self.spec.lanes) if self.beats else 0.0
+
+    def figures(self, *, allow_saturation: bool) -> dict[str, Any]:
+        """The report as the command line's JSON has it."""
+        verdict = asdict(self.verdict)
+        return {
+            "ok": self.verdict.ok(allow_saturation=allow_saturation),
+            "output_bits": self.spec.output_bits,
+            "theta_fraction_bits": self.spec.theta_fraction_bits,
+            "mismatches": verdict["mismatches"],
+            "saturated": verdict["saturated"],
+            "outputs": verdict["outputs"],
+            "first_mismatch": verdict["first"],
+            "cycles": self.cycles,
+            "spikes": self.spikes,
+            "beats": self.beats,
+            "lane_utilisation": self.lane_utilisation,
+            "sim_cycles_per_second": self.sim_cycles_per_second,
+            "seconds": self.seconds,
+        }
+
+
+def cosimulate(
+    spec: Spec,
+    vectors: LayerVectors,
+    *,
+    stall_probability: float = 0.0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    cache: Path | None = None,
+) -> LayerReport:
+    """Run a layer on the Verilator model of the spec's Verilog, and compare it with the integer level.
+
+    Args:
+        spec: the accelerator.
+        vectors: the layer; any size.
+        stall_probability: share of cycles in which either stream pauses.
+        seed: of the pauses.
+        progress: told the results that are in, and how many there will be.
+        cache: where simulator builds are kept; the user's own cache by default.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: the simulator could not be built, or its test failed.
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
+    began = time.perf_counter()
+    program = layer_program(spec, vectors)
+    total = len(program.places)
+    progress(0, total)
+    job = Job(packets=program.packets, results=total, stall_probability=stall_probability, seed=seed)
+    recording = run_job(build_simulator(spec, cache=cache), job, progress=lambda done: progress(done, total))
+    results = [parse_result(spec, packet) for packet in recording.packets]
+    output = gather(vectors, program.places, results)
+    verdict = compare(run_layer(vectors, spec), output)
+    return LayerReport(
+        output=output,
+        verdict=verdict,
+        spec=spec,
+        cycles=recording.cycles,
+        spikes=results[-1].spikes,
+        beats=results[-1].beats,
+        sim_cycles_per_second=recording.cycles / recording.seconds,
+        seconds=time.perf_counter() - began,
+    )

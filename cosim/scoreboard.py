@@ -1,0 +1,55 @@
+"""Compare what the hardware gave with what it should have given."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.integer import LayerOutput
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a comparison.
+
+    Attributes:
+        outputs: outputs compared.
+        mismatches: unflagged outputs whose membrane or code differs, and outputs flagged without cause.
+        saturated: outputs that the hardware flagged.
+        first: one line on the first mismatch; empty if there is none.
+    """
+
+    outputs: int
+    mismatches: int
+    saturated: int
+    first: str
+
+    def ok(self, *, allow_saturation: bool) -> bool:
+        """Everything that can be compared is equal, and nothing is flagged unless that is allowed."""
+        return not self.mismatches and (allow_saturation or not self.saturated)
+
+
+def compare(golden: LayerOutput, hardware: LayerOutput) -> Verdict:
+    """Compare all outputs of a layer.
+
+    ``golden.saturated`` says where the hardware may raise a flag; where it does, the values are free.
+    """
+    needless = hardware.saturated & ~golden.saturated
+    differs = (golden.membrane != hardware.membrane) | (golden.code != hardware.code)
+    wrong = needless | (differs & ~hardware.saturated)
+    first = ""
+    if wrong.any():
+        token, neuron = (int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+        place = (token, neuron)
+        if needless[place]:
+            first = f"token {token}, neuron {neuron}: saturation flag, expected none"
+        else:
+            first = (
+                f"token {token}, neuron {neuron}: membrane {hardware.membrane[place]}, code {hardware.code[place]}, "
+                f"expected {golden.membrane[place]}, {golden.code[place]}"
+            )
+    return Verdict(
+        outputs=int(wrong.size),
+        mismatches=int(wrong.sum()),
+        saturated=int(hardware.saturated.sum()),
+        first=first,
+    )
