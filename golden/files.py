@@ -50,6 +50,17 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
+def check_writable(path: Path) -> None:
+    """Make sure, before any long work starts, that a file can be written.
+
+    Raises:
+        InputError: the path is a folder, or its own folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file to write")
+    writable_folder(path.parent)
+
+
 def writable_folder(path: Path) -> Path:
     """The folder, made where it is missing, and shown to be writable before any long work starts.
 

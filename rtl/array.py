@@ -70,9 +70,7 @@ class SpikingArray(Component):
             m.submodules[f"integrator_{neuron}"] = integrator
             m.d.comb += integrator.shift.eq(self.shift)
             for lane in range(spec.lanes):
-                m.d.comb += integrator.weights[lane].eq(
-                    synapses.weights[lane].word_select(neuron, spec.weight_bits)
-                )
+                m.d.comb += integrator.weights[lane].eq(synapses.weights[lane].word_select(neuron, spec.weight_bits))
         for integrator, following in pairwise(integrators):
             m.d.comb += integrator.chain.eq(following.snapshot)
         m.d.comb += population.weights.eq(Const(spec.weight_offset + 1, spec.weight_bits).replicate(spec.lanes))

@@ -177,14 +177,13 @@ class Encoder(Component):
             m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(beat)]
 
         with m.FSM():
-            with m.State("wait"):
-                with m.If(full.bit_select(bank, 1)):
-                    m.d.sync += [
-                        phase.eq(run.any_salient),
-                        level.eq(Mux(run.any_salient, run.top[SALIENT], run.top[NORMAL])),
-                        start.eq(1),
-                    ]
-                    m.next = "replay"
+            with m.State("wait"), m.If(full.bit_select(bank, 1)):
+                m.d.sync += [
+                    phase.eq(run.any_salient),
+                    level.eq(Mux(run.any_salient, run.top[SALIENT], run.top[NORMAL])),
+                    start.eq(1),
+                ]
+                m.next = "replay"
             with m.State("replay"):
                 with m.If(level == 0):
                     m.d.comb += [beat.end.eq(1), beat.fire.eq(0)]

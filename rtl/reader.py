@@ -1,6 +1,6 @@
 """Incoming packets: weights and constants to their memories, codes to the encoder."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -125,9 +125,7 @@ class PacketReader(Component):
                 m.d.comb += [
                     self.i.ready.eq(1),
                     self.weights_enable.eq(taken & ~beyond),
-                    self.malformed.eq(
-                        taken & (beyond | (last & (column != spec.words_per_row - 1)))
-                    ),
+                    self.malformed.eq(taken & (beyond | (last & (column != spec.words_per_row - 1)))),
                 ]
                 with m.If(taken):
                     m.d.sync += column.eq(column + 1)

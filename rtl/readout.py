@@ -28,9 +28,7 @@ class HalvingReadout(Component):
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        super().__init__(
-            {"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))}
-        )
+        super().__init__({"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))})
 
     def elaborate(self, _platform: object) -> Module:
         """One stage a bit; the stages move together."""
@@ -93,9 +91,7 @@ class RampReadout(Component):
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        super().__init__(
-            {"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))}
-        )
+        super().__init__({"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))})
 
     def elaborate(self, _platform: object) -> Module:
         """Load, ramp until the spike, hand over."""

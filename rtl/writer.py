@@ -1,6 +1,6 @@
 """Outgoing packets: results with a header and the totals behind them."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 

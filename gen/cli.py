@@ -1,0 +1,67 @@
+"""The command ``spikequant``: every package brings its commands, and this puts them together."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import fpga.cli
+import typer
+from typer.exceptions import Abort, TyperException
+
+import cosim.cli
+import gen.commands
+import golden.cli
+from golden.errors import InputError
+
+CHECK_FAILED = 1
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="spikequant",
+    help="Quantize a language model to spikes, generate the accelerator that runs it, and prove the two equal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write spikequant.v and manifest.json to")],
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+) -> None:
+    """Generate the accelerator as one plain Verilog file, with a manifest."""
+    from rich.console import Console
+
+    from gen.manifest import write_generated
+    from golden.spec import load_spec
+
+    spec = load_spec(config)
+    console = Console(stderr=True)
+    with console.status("generating Verilog"):
+        manifest = write_generated(spec, out)
+    size = (out / manifest["verilog"]["file"]).stat().st_size
+    typer.echo(
+        f"{out / manifest['verilog']['file']}: {spec.neurons} neurons x {spec.lanes} lanes, "
+        f"{size / 1e6:.1f} MB, sha256 {manifest['verilog']['sha256'][:16]}"
+    )
+
+
+for package in (golden.cli, cosim.cli, fpga.cli, gen.commands):
+    package.add_commands(app)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except InputError as error:
+        sys.stderr.write(f"spikequant: {error}\n")
+        sys.exit(BAD_INPUT)
+    except TyperException as error:
+        sys.stderr.write(f"spikequant: {error.format_message()}\n")
+        sys.exit(BAD_INPUT)
+    except (Abort, KeyboardInterrupt):
+        sys.stderr.write("spikequant: interrupted\n")
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
