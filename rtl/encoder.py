@@ -15,10 +15,15 @@ NORMAL, SALIENT = 0, 1
 def run_layout(spec: Spec) -> data.StructLayout:
     """What the replay of a packet needs to know.
 
-    ``top``: the highest level of each phase, 0 for none; ``any_salient``: the salient phase takes place.
+    ``tops``: the highest level of each phase, 0 for none, among the codes at each place of a slice.
     """
-    top = data.ArrayLayout(bits_for_index(spec.max_level + 1), 2)
-    return data.StructLayout({"header": RunHeader, "top": top, "any_salient": 1})
+    tops = data.ArrayLayout(bits_for_index(spec.max_level + 1), 2)
+    return data.StructLayout({"header": RunHeader, "tops": data.ArrayLayout(tops, min(spec.lanes, CODES_PER_WORD))})
+
+
+def decoded_layout() -> data.StructLayout:
+    """A code as a level."""
+    return data.StructLayout({"magnitude": 10, "sign": 1, "salient": 1})
 
 
 class Encoder(Component):
@@ -28,7 +33,7 @@ class Encoder(Component):
     fills while the other replays. The salient phase comes first, and is left out where a token has no
     salient code. Levels above a phase's highest are skipped; an empty level below it costs one beat.
 
-    Latency: the first beat appears two cycles after the packet's last code is in. Throughput: up to
+    Latency: the first beat appears four cycles after the packet's last word is taken. Throughput: up to
     four codes a cycle in (as many as there are lanes), one beat a cycle out.
 
     Attributes:
@@ -58,14 +63,17 @@ class Encoder(Component):
             m.submodules[f"bucket_{lane}"] = bucket
         runs = Array(Signal(run_layout(self._spec), name=f"run_{bank}") for bank in range(BANKS))
         full = Signal(BANKS)
-        started = Signal()
-        self._fill(m, buckets, runs, full, started)
+        filling = self._fill(m, buckets, runs, full)
         self._replay(m, buckets, runs, full)
-        m.d.comb += self.idle.eq(~full.any() & ~started & ~self.o.valid)
+        m.d.comb += self.idle.eq(~full.any() & ~filling & ~self.o.valid)
         return m
 
-    def _fill(self, m: Module, buckets: list[Bucket], runs: Array, full: Signal, started: Signal) -> None:
-        """Decode a slice of the word each cycle, a code for each of ``together`` lanes."""
+    def _fill(self, m: Module, buckets: list[Bucket], runs: Array, full: Signal) -> Signal:
+        """Decode a slice of the word each cycle, a code for each of ``together`` lanes, then insert it.
+
+        Returns:
+            Whether something is on its way into the buckets.
+        """
         spec = self._spec
         together = min(spec.lanes, CODES_PER_WORD)
         slices = CODES_PER_WORD // together
@@ -73,13 +81,12 @@ class Encoder(Component):
         slice_index = Signal(range(slices))
         group = Signal(range(groups))
         rows_passed = Signal(range(spec.rows + 1))
+        started = Signal()
         bank = Signal()
-        row = Signal(range(2**17))
         accept = Signal()
         final_slice = Signal()
         header = self.i.payload.header
         m.d.comb += [
-            row.eq((header.input >> (spec.lanes.bit_length() - 1)) + rows_passed),
             accept.eq(self.i.valid & ~full.bit_select(bank, 1)),
             final_slice.eq(slice_index == slices - 1),
             self.i.ready.eq(accept & final_slice),
@@ -89,56 +96,74 @@ class Encoder(Component):
         # a shift, where word_select would put a multiplication into the Verilog
         place = slice_index << (codes.shape().size.bit_length() - 1)
         m.d.comb += codes.eq(self.i.payload.codes.as_value().bit_select(place, codes.shape().size))
-        refused = Signal(together)
-        run = runs[bank]
-        tops = [run.top[NORMAL], run.top[SALIENT]]
-        magnitudes = []
-        for position, bits in enumerate(refused):
-            code = codes[position]
-            level = Signal(signed(10), name=f"level_{position}")
-            magnitude = Signal(10, name=f"magnitude_{position}")
-            salient = code.salient & bool(spec.salient_bits)
-            m.d.comb += [
-                level.eq(Mux(salient, code.value + header.offset, code.value - header.zero)),
-                magnitude.eq(Mux(level < 0, -level, level)),
-                bits.eq(magnitude.any() & ((row >= spec.rows) | (magnitude > spec.max_level))),
-            ]
-            magnitudes.append((salient, Mux(bits, 0, magnitude)))
-            for index in range(groups):
-                bucket = buckets[index * together + position]
-                m.d.comb += [
-                    bucket.insert.eq(accept & (group == index) & magnitude.any() & ~bits),
-                    bucket.insert_bank.eq(bank),
-                    bucket.insert_level.magnitude.eq(magnitude),
-                    bucket.insert_level.salient.eq(salient),
-                    bucket.insert_row.eq(row),
-                    bucket.insert_sign.eq(level < 0),
-                ]
-        m.d.comb += self.refused.eq(accept & refused.any())
-
+        decoded = Signal(
+            data.StructLayout(
+                {
+                    "codes": data.ArrayLayout(decoded_layout(), together),
+                    "row": bits_for_index(2 * spec.depth),
+                    "group": range(groups),
+                    "bank": 1,
+                    "final": 1,
+                }
+            )
+        )
+        valid = Signal(name="decoded_valid")
+        m.d.sync += valid.eq(accept)
         with m.If(accept):
-            m.d.sync += [started.eq(1), run.header.eq(header)]
-            for phase, top in enumerate(tops):
-                highest = top
-                for salient, magnitude in magnitudes:
-                    candidate = Mux(salient == phase, magnitude, 0)
-                    highest = Mux(candidate > highest, candidate, highest)
-                m.d.sync += top.eq(highest)
-            with m.If(Cat(salient & magnitude.any() for salient, magnitude in magnitudes).any()):
-                m.d.sync += run.any_salient.eq(1)
-            m.d.sync += slice_index.eq(Mux(final_slice, 0, slice_index + 1))
-            m.d.sync += group.eq(Mux(group == groups - 1, 0, group + 1))
+            m.d.sync += [
+                runs[bank].header.eq(header),
+                decoded.row.eq((header.input >> (spec.lanes.bit_length() - 1)) + rows_passed),
+                decoded.group.eq(group),
+                decoded.bank.eq(bank),
+                decoded.final.eq(final_slice & self.i.payload.final),
+                started.eq(1),
+                slice_index.eq(Mux(final_slice, 0, slice_index + 1)),
+                group.eq(Mux(group == groups - 1, 0, group + 1)),
+            ]
             with m.If((group == groups - 1) & (rows_passed != spec.rows)):
                 m.d.sync += rows_passed.eq(rows_passed + 1)
             with m.If(final_slice & self.i.payload.final):
+                m.d.sync += [bank.eq(~bank), started.eq(0), slice_index.eq(0), group.eq(0), rows_passed.eq(0)]
+        for position, code in enumerate(codes):
+            level = Signal(signed(10), name=f"level_{position}")
+            salient = code.salient & bool(spec.salient_bits)
+            m.d.comb += level.eq(Mux(salient, code.value + header.offset, code.value - header.zero))
+            with m.If(accept):
                 m.d.sync += [
-                    full.bit_select(bank, 1).eq(1),
-                    bank.eq(~bank),
-                    started.eq(0),
-                    slice_index.eq(0),
-                    group.eq(0),
-                    rows_passed.eq(0),
+                    decoded.codes[position].magnitude.eq(Mux(level < 0, -level, level)),
+                    decoded.codes[position].sign.eq(level < 0),
+                    decoded.codes[position].salient.eq(salient),
                 ]
+
+        refused = Signal(together)
+        run = runs[decoded.bank]
+        for position in range(together):
+            code = decoded.codes[position]
+            fires = Signal(name=f"fires_{position}")
+            m.d.comb += [
+                refused[position].eq(
+                    code.magnitude.any() & ((decoded.row >= spec.rows) | (code.magnitude > spec.max_level))
+                ),
+                fires.eq(valid & code.magnitude.any() & ~refused[position]),
+            ]
+            with m.If(fires):
+                top = run.tops[position][code.salient]
+                with m.If(code.magnitude > top):
+                    m.d.sync += top.eq(code.magnitude)
+            for index in range(groups):
+                bucket = buckets[index * together + position]
+                m.d.comb += [
+                    bucket.insert.eq(fires & (decoded.group == index)),
+                    bucket.insert_bank.eq(decoded.bank),
+                    bucket.insert_level.magnitude.eq(code.magnitude),
+                    bucket.insert_level.salient.eq(code.salient),
+                    bucket.insert_row.eq(decoded.row),
+                    bucket.insert_sign.eq(code.sign),
+                ]
+        m.d.comb += self.refused.eq(valid & refused.any())
+        with m.If(valid & decoded.final):
+            m.d.sync += full.bit_select(decoded.bank, 1).eq(1)
+        return started | valid
 
     def _replay(self, m: Module, buckets: list[Bucket], runs: Array, full: Signal) -> None:
         """Walk the levels of both phases; a beat takes one event from every lane that has one left."""
@@ -151,6 +176,14 @@ class Encoder(Component):
         load = Signal()
         beat = Signal(beat_layout(self._spec))
         half = header.half
+        tops = [Signal(bits_for_index(self._spec.max_level + 1), name=name) for name in ("top_normal", "top_salient")]
+        for which, top in enumerate(tops):
+            highest = run.tops[0][which]
+            for place in range(1, min(self._spec.lanes, CODES_PER_WORD)):
+                candidate = run.tops[place][which]
+                highest = Mux(candidate > highest, candidate, highest)
+            m.d.sync += top.eq(highest)
+        any_salient = tops[SALIENT].any()
         high = Mux(half == Half.HIGH, self._spec.weight_bits, 0)
         m.d.comb += [
             load.eq(~self.o.valid | self.o.ready),
@@ -158,7 +191,7 @@ class Encoder(Component):
             beat.sign.eq(Cat(bucket.sign for bucket in buckets)),
             beat.phase.slot.eq(header.slot),
             beat.phase.shift.eq(high + Mux(phase, header.shift, 0)),
-            beat.phase.first.eq(header.first & ((phase == SALIENT) | ~run.any_salient)),
+            beat.phase.first.eq(header.first & ((phase == SALIENT) | ~any_salient)),
             beat.phase.last.eq(header.last & (phase == NORMAL)),
             beat.phase.low.eq(half == Half.LOW),
         ]
@@ -178,9 +211,12 @@ class Encoder(Component):
 
         with m.FSM():
             with m.State("wait"), m.If(full.bit_select(bank, 1)):
+                # in the next cycle the highest levels of the full bank are in their registers
+                m.next = "begin"
+            with m.State("begin"):
                 m.d.sync += [
-                    phase.eq(run.any_salient),
-                    level.eq(Mux(run.any_salient, run.top[SALIENT], run.top[NORMAL])),
+                    phase.eq(any_salient),
+                    level.eq(Mux(any_salient, tops[SALIENT], tops[NORMAL])),
                     start.eq(1),
                 ]
                 m.next = "replay"
@@ -189,13 +225,12 @@ class Encoder(Component):
                     m.d.comb += [beat.end.eq(1), beat.fire.eq(0)]
                     with m.If(load):
                         emit()
-                        m.d.sync += [phase.eq(NORMAL), level.eq(run.top[NORMAL]), start.eq(1)]
+                        m.d.sync += [phase.eq(NORMAL), level.eq(tops[NORMAL]), start.eq(1)]
                         with m.If(phase == NORMAL):
                             m.d.comb += [bucket.clear.eq(1) for bucket in buckets]
                             m.d.sync += [
                                 full.bit_select(bank, 1).eq(0),
-                                run.any_salient.eq(0),
-                                run.top.eq(0),
+                                run.tops.eq(0),
                                 bank.eq(~bank),
                             ]
                             m.next = "wait"
