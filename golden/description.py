@@ -1,0 +1,109 @@
+"""What a checkpoint says about itself: ``spikequant.json``, beside the tensors."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from golden.calibrate import Recipe
+from golden.errors import InputError
+from golden.quantize import Site
+
+FORMAT_VERSION = 1
+DESCRIPTION = "spikequant.json"
+TENSORS = "model.safetensors"
+
+
+class LayerFacts(BaseModel):
+    """One quantized layer, beside its tensors.
+
+    Attributes:
+        site: name of its input site.
+        inputs: K.
+        outputs: N.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    site: str
+    inputs: int = Field(ge=1)
+    outputs: int = Field(ge=1)
+
+
+class Description(BaseModel):
+    """What ``spikequant.json`` holds.
+
+    Attributes:
+        format_version: ``FORMAT_VERSION``.
+        name: what the source model was called.
+        calibration: one line about the text.
+        recipe: how the model was quantized.
+        config: the transformers configuration.
+        sites: input sites by name.
+        layers: quantized layers by name.
+        files: SHA-256 of every other file, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    name: str
+    calibration: str
+    recipe: Recipe
+    config: dict[str, Any]
+    sites: dict[str, Site]
+    layers: dict[str, LayerFacts]
+    files: dict[str, str]
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_description(folder: Path) -> Description:
+    """Read and validate the description.
+
+    Raises:
+        InputError: it is missing, not valid, or of another version.
+    """
+    path = folder / DESCRIPTION
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"checkpoint {path}: cannot read the file: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"checkpoint {path}: not UTF-8 at byte {error.start}") from None
+
+    class Version(BaseModel):
+        format_version: int
+
+    try:
+        version = Version.model_validate_json(text).format_version
+        if version != FORMAT_VERSION:
+            raise InputError(f"checkpoint {path}: format_version is {version}, expected {FORMAT_VERSION}")
+        return Description.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"checkpoint {path}: {f'{where}: ' if where else ''}{problem['msg']}") from None
+
+
+def check_files(folder: Path, description: Description) -> None:
+    """See that the other files are the ones that were written with this description.
+
+    Raises:
+        InputError: one is missing or differs.
+    """
+    if TENSORS not in description.files:
+        raise InputError(f"checkpoint {folder / DESCRIPTION}: files names no {TENSORS}")
+    for name, digest in description.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise InputError(f"checkpoint {folder}: {name} is missing, expected every file that {DESCRIPTION} names")
+        if (found := sha256(path)) != digest:
+            raise InputError(
+                f"checkpoint {path}: SHA-256 is {found[:12]}..., expected {digest[:12]}... (damaged or mixed)"
+            )

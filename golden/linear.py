@@ -1,0 +1,168 @@
+"""A quantized linear layer: float fake-quant in the model, integers for the hardware."""
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from golden.encode import MAX_SALIENT_SHIFT, Levels, encode
+from golden.errors import InputError
+from golden.quantize import ACTIVATION_BITS, LOW_STEPS, WEIGHT_BITS, QuantizedWeight, Site
+from golden.spec import BIAS_BITS, THETA_BITS, Spec
+from golden.vectors import LayerVectors
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+class Tally:
+    """Counts over encoded activations.
+
+    Attributes:
+        values: activations seen.
+        salient: those with a salient code.
+        silent: those at level 0, which fire no spike.
+        clipped_tokens: tokens whose salient window was limited.
+    """
+
+    def __init__(self) -> None:
+        self.values = 0
+        self.salient = 0
+        self.silent = 0
+        self.clipped_tokens = 0
+
+    def add(self, levels: Levels) -> None:
+        """Count one batch."""
+        self.values += levels.level.numel()
+        self.salient += int(levels.salient.count_nonzero())
+        self.silent += levels.level.numel() - int(levels.level.count_nonzero())
+        self.clipped_tokens += int(levels.clipped.count_nonzero())
+
+
+def output_steps(output_peaks: Tensor, output_bits: int) -> Tensor:
+    """Value of one output code per output (s_y), float64 [N]: its calibrated peak is the largest code, 2**(B-1) - 1.
+
+    One step for all outputs would be ruled by the few that carry massive values. The threshold is the
+    neuron's own, so a step of its own costs nothing.
+    """
+    return output_peaks.double() / (2 ** (output_bits - 1) - 1)
+
+
+class SpikeQuantLinear(nn.Module):
+    """``y = s * s_w * V'``, where V' is the integer membrane of levels times weight steps plus bias.
+
+    Args:
+        weight: the quantized weights, N outputs and K inputs.
+        bias: float32 [N], or None; used as the nearest whole number of membrane units.
+        site: quantization of the input.
+        output_peaks: float32 [N], largest |y| of each output in calibration, positive.
+
+    Attributes:
+        output_bits: None reads the membrane; a number sends the output through codes of so many bits.
+        theta_fraction_bits: fractional bits of the thresholds behind such codes.
+        max_salient_shift: limit of the salient codes' power of two.
+        tally: counts the encoded inputs where set.
+    """
+
+    codes: Tensor
+    zeros: Tensor
+    scales: Tensor
+    wide: Tensor
+    low: Tensor
+    output_peaks: Tensor
+    bias: Tensor | None
+    steps: Tensor
+
+    def __init__(self, weight: QuantizedWeight, bias: Tensor | None, site: Site, output_peaks: Tensor) -> None:
+        super().__init__()
+        self.site = site
+        self.output_bits: int | None = None
+        self.theta_fraction_bits = 12
+        self.max_salient_shift = MAX_SALIENT_SHIFT
+        self.tally: Tally | None = None
+        for name in ("codes", "zeros", "scales", "wide", "low"):
+            self.register_buffer(name, getattr(weight, name))
+        self.register_buffer("output_peaks", output_peaks)
+        self.register_buffer("bias", None if bias is None else bias.detach().float())
+        self.register_buffer("steps", weight.steps(), persistent=False)
+
+    @property
+    def units(self) -> int:
+        """Membrane units in one weight step: 16 with wide columns, else 1."""
+        return LOW_STEPS if self.wide.numel() else 1
+
+    @property
+    def unit_values(self) -> Tensor:
+        """Value of one membrane unit per output, float64 [N]: ``s * s_w``, a 16th of it with wide columns."""
+        return self.scales.double() * self.site.scale / self.units
+
+    def bias_units(self) -> Tensor:
+        """Bias in membrane units, int64 [N]."""
+        if self.bias is None:
+            return torch.zeros(self.scales.shape, dtype=torch.int64)
+        limit = 2 ** (BIAS_BITS - 1)
+        return (self.bias.double() / self.unit_values).round().clamp(-limit, limit - 1).long()
+
+    def thresholds(self, *, output_bits: int, theta_fraction_bits: int) -> Tensor:
+        """Threshold scales theta, int64 [N] in 1..2**32-1: ``2**F * s_y / (s * s_w)`` in membrane units, half up."""
+        steps = output_steps(self.output_peaks, output_bits)
+        theta = (2**theta_fraction_bits * steps / self.unit_values + 0.5).floor()
+        return theta.clamp(1, 2**THETA_BITS - 1).long()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Float outputs [..., N] of float inputs [..., K]."""
+        levels = encode(values, self.site, max_shift=self.max_salient_shift)
+        if self.tally is not None:
+            self.tally.add(levels)
+        membrane = nn.functional.linear(levels.level, self.steps)
+        if self.bias is not None:
+            membrane = membrane + (self.bias_units() / self.units).float()
+        if self.output_bits is not None:
+            return self._coded(membrane, self.output_bits)
+        return membrane * (self.scales * self.site.scale)
+
+    def _coded(self, membrane: Tensor, output_bits: int) -> Tensor:
+        """The values of the output codes. Exact in float64 as long as the membrane is exact in float32."""
+        theta = self.thresholds(output_bits=output_bits, theta_fraction_bits=self.theta_fraction_bits).double()
+        scaled = membrane.abs().double() * (self.units * 2**self.theta_fraction_bits)
+        code = ((scaled + (theta / 2).floor()) / theta).floor().clamp(max=2 ** (output_bits - 1) - 1)
+        return (membrane.sign() * code * output_steps(self.output_peaks, output_bits)).float()
+
+    def vectors(self, values: Tensor, spec: Spec) -> LayerVectors:
+        """The layer and its inputs as integers for an accelerator.
+
+        Args:
+            values: float [T, K], real activations.
+            spec: sets theta, the salient window, and must have this quantizer's bit widths.
+
+        Raises:
+            InputError: the spec's weights or activations have other widths.
+        """
+        _check_widths(spec)
+        levels = encode(values, self.site, salient_bits=spec.salient_bits, max_shift=spec.max_salient_shift)
+        theta = self.thresholds(output_bits=spec.output_bits, theta_fraction_bits=spec.theta_fraction_bits)
+        return LayerVectors(
+            w_code=_array(self.codes, np.uint8),
+            w_zero=_array(self.zeros, np.uint8),
+            level=_array(levels.level, np.int32),
+            salient=_array(levels.salient, np.bool_),
+            zero=np.full(values.shape[0], self.site.zero, np.uint8),
+            shift=_array(levels.shift, np.uint8),
+            offset=_array(levels.offset, np.int8),
+            theta=_array(theta, np.uint32),
+            bias=_array(self.bias_units(), np.int32),
+            wide=_array(self.wide, np.int32),
+            w_low=_array(self.low, np.uint8),
+        )
+
+
+def _array(tensor: Tensor, dtype: type[Scalar]) -> NDArray[Scalar]:
+    return tensor.detach().cpu().numpy().astype(dtype)
+
+
+def _check_widths(spec: Spec) -> None:
+    wanted = {"weight_bits": WEIGHT_BITS, "activation_bits": ACTIVATION_BITS}
+    for name, bits in wanted.items():
+        if getattr(spec, name) != bits:
+            raise InputError(f"config: {name} is {getattr(spec, name)}, expected {bits} as in the quantized model")

