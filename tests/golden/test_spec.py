@@ -243,12 +243,14 @@ def test_an_overflow_free_layer_of_each_preset() -> None:
 
 
 def test_derived_widths_of_the_base_preset() -> None:
-    # 8 * 2048, 8 * 31 * 2048, 31 * 2048, 15 * 31 * 2048, and the membrane or the bias with one bit more
+    # 8 * 2048, 8 * 31 * 2048, 31 * 2048, 15 * 31 * 2048, the membrane with its guard bits,
+    # and the membrane or the bias with one bit more
     assert PRESETS["base"].widths == {
         "current_bits": 16,
         "charge_bits": 20,
         "population_bits": 17,
         "corrected_bits": 21,
+        "kept_bits": 37,
         "biased_bits": 33,
     }
 
