@@ -96,6 +96,8 @@ class Accelerator(Component):
             self.m_axis_tlast.eq(writer.o.payload.last),
             self.m_axis_tvalid.eq(writer.o.valid),
             writer.o.ready.eq(self.m_axis_tready),
-            self.busy.eq(~reader.waiting | ~encoder.idle | neurons.busy | neurons.o.valid | ~writer.idle),
+            self.busy.eq(
+                ~reader.waiting | ~encoder.idle | neurons.busy | neurons.o.valid | readout.busy | ~writer.idle
+            ),
         ]
         return m

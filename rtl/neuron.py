@@ -1,5 +1,7 @@
 """The integrate-and-fire neurons: membranes in a memory, one updated each cycle."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
@@ -16,9 +18,11 @@ def parameter_write_layout(spec: Spec) -> data.StructLayout:
 
 def limited(value: Signal, bits: int) -> tuple[Value, Value]:
     """The nearest value of ``bits``, signed, and whether that is another one."""
-    limit = 2 ** (bits - 1) - 1
-    above, below = value > limit, value < -limit - 1
-    return Mux(above, limit, Mux(below, -limit - 1, value)).as_signed()[:bits].as_signed(), above | below
+    beyond = value[bits - 1 :]
+    outside = beyond.any() & ~beyond.all()
+    sign = value[-1]
+    nearest = Cat((~sign).replicate(bits - 1), sign)
+    return Mux(outside, nearest, value[:bits]).as_signed(), outside
 
 
 class Neurons(Component):
@@ -30,7 +34,7 @@ class Neurons(Component):
     of it, with a flag; the bits that are kept on the way there are enough for every sum that ends within.
     The bias comes last, on a wider sum, so it never overflows.
 
-    Latency: from ``loaded``, a phase takes ``neurons`` cycles and five more, plus the stalls of ``o``.
+    Latency: from ``loaded``, a phase takes ``neurons`` cycles and six more, plus the stalls of ``o``.
 
     Attributes:
         write: constants to store where ``write_enable``; only while not ``busy``.
@@ -77,10 +81,11 @@ class Neurons(Component):
         phase = Signal(phase_layout(spec))
         charged = Signal()
         neuron = Signal(neuron_bits)
-        captured, corrected, shifted, added = (
+        stages = [
             Signal(data.StructLayout({"valid": 1, "neuron": neuron_bits}), name=name)
-            for name in ("captured", "corrected", "shifted", "added")
-        )
+            for name in ("captured", "missed", "corrected", "shifted", "added")
+        ]
+        captured, missed, corrected, shifted, added = stages
         m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.shift.eq(move & charged)]
         with m.If(self.shift):
             m.d.sync += neuron.eq(neuron + 1)
@@ -92,9 +97,7 @@ class Neurons(Component):
             m.d.sync += [
                 captured.valid.eq(charged),
                 captured.neuron.eq(neuron),
-                corrected.eq(captured),
-                shifted.eq(corrected),
-                added.eq(shifted),
+                *(after.eq(before) for before, after in pairwise(stages)),
                 self.o.valid.eq(added.valid & phase.last),
             ]
             with m.If(added.valid & (added.neuron == spec.neurons - 1)):
@@ -102,50 +105,55 @@ class Neurons(Component):
         with m.If(self.accept):
             m.d.sync += [phase.eq(self.phase), self.busy.eq(1)]
 
+        # every memory is read a stage early, because its output takes most of a cycle to appear
         zero = parameters.read_port()
+        missing = Signal(signed(spec.weight_bits + 1), reset_less=True)
         charge = Signal(signed(spec.charge_bits), reset_less=True)
+        waiting_charge = Signal(signed(spec.charge_bits), reset_less=True)
         m.d.comb += [zero.addr.eq(neuron), zero.en.eq(move)]
         with m.If(move):
-            m.d.sync += charge.eq(self.charge)
+            m.d.sync += [
+                charge.eq(self.charge),
+                waiting_charge.eq(charge),
+                missing.eq(spec.weight_offset - Mux(phase.low, 0, zero.data.zero)),
+            ]
 
-        missing = Signal(signed(spec.weight_bits + 1))
         correction = Signal(signed(spec.corrected_bits + 1))
         corrected_charge = Signal(signed(spec.corrected_bits), reset_less=True)
         multiples = [Mux(bit, self.population << place, 0) for place, bit in enumerate(missing)]
-        m.d.comb += [
-            missing.eq(spec.weight_offset - Mux(phase.low, 0, zero.data.zero)),
-            correction.eq(sum(multiples[:-1]) - multiples[-1]),
-        ]
+        m.d.comb += correction.eq(sum(multiples[:-1]) - multiples[-1])
         with m.If(move):
-            m.d.sync += corrected_charge.eq(charge + correction)
+            m.d.sync += corrected_charge.eq(waiting_charge + correction)
 
         old = membranes.read_port()
+        start = Signal(membrane_layout(spec), reset_less=True)
         addend = Signal(signed(spec.corrected_bits + spec.max_shift), reset_less=True)
-        m.d.comb += [old.addr.eq(Cat(corrected.neuron, phase.slot)), old.en.eq(move)]
+        m.d.comb += [old.addr.eq(Cat(missed.neuron, phase.slot)), old.en.eq(move)]
         with m.If(move):
-            m.d.sync += addend.eq(corrected_charge << phase.shift)
+            m.d.sync += [start.eq(Mux(phase.first, 0, old.data.as_value())), addend.eq(corrected_charge << phase.shift)]
 
         total = Signal(signed(max(spec.kept_bits, len(addend)) + 1))
         kept, strayed = limited(total, spec.kept_bits)
         membrane = Signal(membrane_layout(spec), reset_less=True)
         new = membranes.write_port()
         m.d.comb += [
-            total.eq(addend + Mux(phase.first, 0, old.data.value)),
+            total.eq(addend + start.value),
             new.addr.eq(Cat(shifted.neuron, phase.slot)),
             new.data.value.eq(kept),
-            new.data.saturated.eq(strayed | (old.data.saturated & ~phase.first)),
+            new.data.saturated.eq(strayed | start.saturated),
             new.en.eq(move & shifted.valid),
         ]
         threshold = parameters.read_port()
-        m.d.comb += [threshold.addr.eq(shifted.neuron), threshold.en.eq(move)]
+        constants = Signal(parameters_layout(spec), reset_less=True)
+        m.d.comb += [threshold.addr.eq(corrected.neuron), threshold.en.eq(move)]
         with m.If(move):
-            m.d.sync += membrane.eq(new.data)
+            m.d.sync += [membrane.eq(new.data), constants.eq(threshold.data)]
 
         complete, outside = limited(membrane.value, spec.membrane_bits)
         with m.If(move):
             m.d.sync += [
-                self.o.payload.membrane.eq(complete + threshold.data.bias),
-                self.o.payload.theta.eq(threshold.data.theta),
+                self.o.payload.membrane.eq(complete + constants.bias),
+                self.o.payload.theta.eq(constants.theta),
                 self.o.payload.saturated.eq(membrane.saturated | outside),
                 self.o.payload.slot.eq(phase.slot),
                 self.o.payload.final.eq(added.neuron == spec.neurons - 1),

@@ -3,9 +3,9 @@
 Both forms give ``sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)``.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from golden.spec import THETA_BITS, Spec
 from rtl.shapes import code_layout, ready_layout
@@ -17,6 +17,14 @@ def excitation_bits(spec: Spec) -> int:
     return max(scaled, THETA_BITS + spec.output_bits - 1) + 1
 
 
+def _ports(spec: Spec) -> dict[str, Member]:
+    return {
+        "i": In(stream.Signature(ready_layout(spec))),
+        "o": Out(stream.Signature(code_layout(spec))),
+        "busy": Out(1),
+    }
+
+
 class HalvingReadout(Component):
     """Wide codes: theta times each power of two, highest first, is subtracted where it still fits.
 
@@ -24,11 +32,16 @@ class HalvingReadout(Component):
     needs no logic of its own.
 
     Latency: ``output_bits`` cycles. Throughput: a membrane a cycle.
+
+    Attributes:
+        i: complete membranes.
+        o: the same with their codes.
+        busy: a membrane is inside.
     """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        super().__init__({"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))})
+        super().__init__(_ports(spec))
 
     def elaborate(self, _platform: object) -> Module:
         """One stage a bit; the stages move together."""
@@ -47,6 +60,7 @@ class HalvingReadout(Component):
 
         stage = Signal(stage_layout, name="excite", reset_less=True)
         valid = Signal(name="excite_valid")
+        valids = [self.o.valid, valid]
         incoming = self.i.payload
         negative = incoming.membrane < 0
         scaled = Mux(negative, -incoming.membrane, incoming.membrane) << spec.theta_fraction_bits
@@ -73,10 +87,12 @@ class HalvingReadout(Component):
                 following_valid = Signal(name=f"stage_{bit}_valid")
                 with m.If(move):
                     m.d.sync += [following.eq(step), following_valid.eq(valid)]
+                valids.append(following_valid)
                 stage, valid = following, following_valid
         with m.If(move):
             m.d.sync += self.o.valid.eq(valid)
             m.d.sync += result_of(self.o.payload, step.ready, step.magnitude)
+        m.d.comb += self.busy.eq(Cat(valids).any())
         return m
 
 
@@ -86,12 +102,18 @@ class RampReadout(Component):
     The neuron fires at the first tick at which the ramp is not above its excitation; the code is the
     number of ticks left. One that never fires has code 0.
 
-    Latency: one cycle a tick, at most ``2**(output_bits - 1)``, and one more. One membrane at a time.
+    Latency: the first-spike time, at most ``2**(output_bits - 1) - 1``, and two cycles more. One membrane at
+    a time.
+
+    Attributes:
+        i: complete membranes.
+        o: the same with their codes.
+        busy: a membrane is inside.
     """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        super().__init__({"i": In(stream.Signature(ready_layout(spec))), "o": Out(stream.Signature(code_layout(spec)))})
+        super().__init__(_ports(spec))
 
     def elaborate(self, _platform: object) -> Module:
         """Load, ramp until the spike, hand over."""
@@ -104,6 +126,7 @@ class RampReadout(Component):
         held = Signal(ready_layout(spec), reset_less=True)
         incoming = self.i.payload
         scaled = Mux(incoming.membrane < 0, -incoming.membrane, incoming.membrane) << spec.theta_fraction_bits
+        m.d.comb += self.busy.eq(~self.i.ready)
         with m.FSM():
             with m.State("load"):
                 m.d.comb += self.i.ready.eq(1)

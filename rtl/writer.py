@@ -15,8 +15,8 @@ class PacketWriter(Component):
 
     Attributes:
         i: results in the order of the neurons.
-        beats, spikes: running totals, sent as they are when the packet ends.
-        malformed: sent in the header.
+        beats, spikes: running totals, sent as they are when the last result is taken.
+        malformed: sent in the header, as it is before the packet begins.
         o: stream words.
         idle: no packet is half way out.
     """
@@ -38,9 +38,15 @@ class PacketWriter(Component):
         m = Module()
         header = Signal(ResultHeader)
         result = Signal(Result)
+        # copies, because a word on offer must not change
+        malformed = Signal()
+        beats = Signal(WORD_BITS)
+        spikes = Signal(WORD_BITS)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += malformed.eq(self.malformed)
         m.d.comb += [
             header.operation.eq(Operation.RESULT),
-            header.malformed.eq(self.malformed),
+            header.malformed.eq(malformed),
             header.slot.eq(self.i.payload.slot),
             result.membrane.eq(self.i.payload.membrane),
             result.code.eq(self.i.payload.code),
@@ -59,16 +65,17 @@ class PacketWriter(Component):
                     m.next = "high"
             with m.State("high"):
                 m.d.comb += [self.o.valid.eq(1), output.data.eq(high), self.i.ready.eq(self.o.ready)]
+                m.d.sync += [beats.eq(self.beats), spikes.eq(self.spikes)]
                 with m.If(self.o.ready):
                     m.next = "low"
                     with m.If(self.i.payload.final):
                         m.next = "beats"
             with m.State("beats"):
-                m.d.comb += [self.o.valid.eq(1), output.data.eq(self.beats)]
+                m.d.comb += [self.o.valid.eq(1), output.data.eq(beats)]
                 with m.If(self.o.ready):
                     m.next = "spikes"
             with m.State("spikes"):
-                m.d.comb += [self.o.valid.eq(1), output.data.eq(self.spikes), output.last.eq(1)]
+                m.d.comb += [self.o.valid.eq(1), output.data.eq(spikes), output.last.eq(1)]
                 with m.If(self.o.ready):
                     m.next = "header"
         return m
