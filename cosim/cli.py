@@ -37,7 +37,7 @@ def cosim(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from cosim.build import SimulationError
+    from cosim.build import SimulationError, tool_environment
     from cosim.layer import cosimulate
     from golden.files import check_writable, write_json
     from golden.spec import load_spec
@@ -47,6 +47,7 @@ def cosim(
     if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
         raise InputError("cosim: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
     spec = load_spec(config)
+    tool_environment()
     for path in (out, json_file):
         if path is not None:
             check_writable(path)

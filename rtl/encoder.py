@@ -33,15 +33,15 @@ class Encoder(Component):
     fills while the other replays. The salient phase comes first, and is left out where a token has no
     salient code. Levels above a phase's highest are skipped; an empty level below it costs one beat.
 
-    Latency: the first beat appears four cycles after the packet's last word is taken. Throughput: up to
+    Latency: the first beat appears five cycles after the packet's last word is taken. Throughput: up to
     four codes a cycle in (as many as there are lanes), one beat a cycle out.
 
     Attributes:
         i: codes, a word at a time.
         o: beats; the last of each phase has ``end`` set.
         idle: nothing is stored, replayed or waiting in ``o``.
-        refused: pulses when a code is dropped, because it lies beyond the synapse memory or its level
-            beyond the spec's largest.
+        refused: pulses when a code is dropped, because it lies beyond the synapse memory, its level beyond
+            the spec's largest, or it is salient and the spec has no salient phase.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -86,6 +86,7 @@ class Encoder(Component):
         accept = Signal()
         final_slice = Signal()
         header = self.i.payload.header
+        first_row = header.input[spec.lanes.bit_length() - 1 :]
         m.d.comb += [
             accept.eq(self.i.valid & ~full.bit_select(bank, 1)),
             final_slice.eq(slice_index == slices - 1),
@@ -100,7 +101,7 @@ class Encoder(Component):
             data.StructLayout(
                 {
                     "codes": data.ArrayLayout(decoded_layout(), together),
-                    "row": bits_for_index(2 * spec.depth),
+                    "row": range(2 ** len(first_row) + spec.rows),
                     "group": range(groups),
                     "bank": 1,
                     "final": 1,
@@ -112,7 +113,7 @@ class Encoder(Component):
         with m.If(accept):
             m.d.sync += [
                 runs[bank].header.eq(header),
-                decoded.row.eq((header.input >> (spec.lanes.bit_length() - 1)) + rows_passed),
+                decoded.row.eq(first_row + rows_passed),
                 decoded.group.eq(group),
                 decoded.bank.eq(bank),
                 decoded.final.eq(final_slice & self.i.payload.final),
@@ -126,13 +127,12 @@ class Encoder(Component):
                 m.d.sync += [bank.eq(~bank), started.eq(0), slice_index.eq(0), group.eq(0), rows_passed.eq(0)]
         for position, code in enumerate(codes):
             level = Signal(signed(10), name=f"level_{position}")
-            salient = code.salient & bool(spec.salient_bits)
-            m.d.comb += level.eq(Mux(salient, code.value + header.offset, code.value - header.zero))
+            m.d.comb += level.eq(Mux(code.salient, code.value + header.offset, code.value - header.zero))
             with m.If(accept):
                 m.d.sync += [
                     decoded.codes[position].magnitude.eq(Mux(level < 0, -level, level)),
                     decoded.codes[position].sign.eq(level < 0),
-                    decoded.codes[position].salient.eq(salient),
+                    decoded.codes[position].salient.eq(code.salient),
                 ]
 
         refused = Signal(together)
@@ -140,14 +140,14 @@ class Encoder(Component):
         for position in range(together):
             code = decoded.codes[position]
             fires = Signal(name=f"fires_{position}")
+            salient = code.salient & bool(spec.salient_bits)
+            unheard = (decoded.row >= spec.rows) | (code.magnitude > spec.max_level)
             m.d.comb += [
-                refused[position].eq(
-                    code.magnitude.any() & ((decoded.row >= spec.rows) | (code.magnitude > spec.max_level))
-                ),
+                refused[position].eq((code.magnitude.any() & unheard) | (code.salient & (not spec.salient_bits))),
                 fires.eq(valid & code.magnitude.any() & ~refused[position]),
             ]
             with m.If(fires):
-                top = run.tops[position][code.salient]
+                top = run.tops[position][salient]
                 with m.If(code.magnitude > top):
                     m.d.sync += top.eq(code.magnitude)
             for index in range(groups):
@@ -156,7 +156,7 @@ class Encoder(Component):
                     bucket.insert.eq(fires & (decoded.group == index)),
                     bucket.insert_bank.eq(decoded.bank),
                     bucket.insert_level.magnitude.eq(code.magnitude),
-                    bucket.insert_level.salient.eq(code.salient),
+                    bucket.insert_level.salient.eq(salient),
                     bucket.insert_row.eq(decoded.row),
                     bucket.insert_sign.eq(code.sign),
                 ]
@@ -178,11 +178,10 @@ class Encoder(Component):
         half = header.half
         tops = [Signal(bits_for_index(self._spec.max_level + 1), name=name) for name in ("top_normal", "top_salient")]
         for which, top in enumerate(tops):
-            highest = run.tops[0][which]
-            for place in range(1, min(self._spec.lanes, CODES_PER_WORD)):
-                candidate = run.tops[place][which]
-                highest = Mux(candidate > highest, candidate, highest)
-            m.d.sync += top.eq(highest)
+            candidates = [run.tops[place][which] for place in range(min(self._spec.lanes, CODES_PER_WORD))]
+            while len(candidates) > 1:
+                candidates = [Mux(a > b, a, b) for a, b in zip(candidates[::2], candidates[1::2], strict=True)]
+            m.d.sync += top.eq(candidates[0])
         any_salient = tops[SALIENT].any()
         high = Mux(half == Half.HIGH, self._spec.weight_bits, 0)
         m.d.comb += [

@@ -150,8 +150,10 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     if len(words) != result_words(spec):
         raise PacketError(f"result of {len(words)} words, expected {result_words(spec)}")
     header = ResultHeader.from_bits(int(words[0]))
-    if header.operation != Operation.RESULT:
-        raise PacketError(f"packet with operation {header.operation}, expected {Operation.RESULT}")
+    # by its bits, which need not be any operation's
+    operation = header.as_bits() % 2 ** Operation.as_shape().width
+    if operation != Operation.RESULT.value:
+        raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:
         raise PacketError("the accelerator refused a packet")
     body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER].astype(np.uint64).reshape(-1, WORDS_PER_RESULT)

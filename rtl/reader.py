@@ -1,12 +1,13 @@
 """Incoming packets: weights and constants to their memories, codes to the encoder."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
 from rtl.neuron import parameter_write_layout
 from rtl.shapes import (
+    Half,
     NeuronsHeader,
     Operation,
     RunHeader,
@@ -21,7 +22,8 @@ class PacketReader(Component):
     """Takes packets apart.
 
     WEIGHTS and NEURONS packets wait until the accelerator is ``idle``, so that nothing changes under a
-    token on its way. A packet that breaks the rules is dropped from there to its end.
+    token on its way. A packet that breaks the rules is dropped from there to its end; a RUN packet may
+    break them by its header alone, with a slot, a shift, a half or a first input that do not exist.
 
     Latency: none; a word goes on in the cycle in which it is taken.
 
@@ -62,7 +64,15 @@ class PacketReader(Component):
         weights_header = Signal(WeightsHeader)
         neurons_header = Signal(NeuronsHeader)
         run_header = Signal(RunHeader)
-        m.d.comb += [weights_header.eq(word), neurons_header.eq(word)]
+        whole_header = Signal(RunHeader)
+        m.d.comb += [
+            weights_header.eq(word),
+            neurons_header.eq(word),
+            whole_header.eq(Cat(run_header.as_value()[: len(word)], word)),
+        ]
+
+        def opens_a_row(index: Value) -> Value:
+            return (index < spec.depth) & ~index[:lane_bits].any()
 
         row = Signal(range(spec.rows + 1))
         lane = Signal(range(spec.lanes))
@@ -93,13 +103,7 @@ class PacketReader(Component):
                     lane.eq(0),
                     column.eq(0),
                     field.eq(0),
-                    row.eq(
-                        Mux(
-                            weights_header.input < spec.depth,
-                            weights_header.input >> lane_bits,
-                            spec.rows,
-                        )
-                    ),
+                    row.eq(Mux(opens_a_row(weights_header.input), weights_header.input >> lane_bits, spec.rows)),
                     neuron.eq(Mux(neurons_header.neuron < spec.neurons, neurons_header.neuron, spec.neurons)),
                 ]
                 with m.Switch(weights_header.operation):
@@ -150,11 +154,19 @@ class PacketReader(Component):
                         m.next = "header"
             with m.State("run"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += run_header.as_value()[len(word) :].eq(word)
+                m.d.sync += run_header.eq(whole_header)
                 with m.If(taken):
                     with m.If(last):
                         m.d.comb += self.malformed.eq(1)
                         m.next = "header"
+                    with m.Elif(
+                        (whole_header.slot >= spec.membrane_slots)
+                        | (whole_header.shift > spec.max_salient_shift)
+                        | (whole_header.half.as_value() > Half.LOW.value)
+                        | ~opens_a_row(whole_header.input)
+                    ):
+                        m.d.comb += self.malformed.eq(1)
+                        m.next = "drop"
                     with m.Else():
                         m.next = "codes"
             with m.State("codes"):
