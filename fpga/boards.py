@@ -1,0 +1,90 @@
+"""The boards that bitstreams are made for, and what their devices hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from golden.errors import InputError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a design needs, or what a device has.
+
+    Attributes:
+        luts: four-input look-up tables, those that carry chains and distributed memory take included.
+        ffs: flip-flops.
+        ebrs: block RAMs of 18 kbit.
+        dsps: 18 x 18 bit multipliers.
+    """
+
+    luts: int
+    ffs: int
+    ebrs: int
+    dsps: int
+
+
+DEVICES: Mapping[str, Resources] = {
+    "LFE5U-25F": Resources(luts=24288, ffs=24288, ebrs=56, dsps=28),
+    "LFE5U-45F": Resources(luts=43848, ffs=43848, ebrs=108, dsps=72),
+    "LFE5U-85F": Resources(luts=83640, ffs=83640, ebrs=208, dsps=156),
+}
+"""The ECP5 devices as nextpnr knows them."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, and the class in ``amaranth_boards`` that knows its pins.
+
+    Attributes:
+        name: as the command line takes it.
+        device: the part, a key of ``DEVICES``.
+        module: where the platform's class is.
+        platform: the class.
+    """
+
+    name: str
+    device: str
+    module: str
+    platform: str
+
+    @property
+    def capacity(self) -> Resources:
+        """What the device holds."""
+        return DEVICES[self.device]
+
+
+BOARDS: Mapping[str, Board] = {
+    board.name: board
+    for board in (
+        Board("ulx3s_25f", "LFE5U-25F", "amaranth_boards.ulx3s", "ULX3S_25F_Platform"),
+        Board("ulx3s_45f", "LFE5U-45F", "amaranth_boards.ulx3s", "ULX3S_45F_Platform"),
+        Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform"),
+    )
+}
+"""The boards by name."""
+
+
+def find_board(name: str) -> Board:
+    """The board of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in BOARDS:
+        raise InputError(f"board: unknown board {name!r}, expected one of {', '.join(BOARDS)}")
+    return BOARDS[name]
+
+
+def check_fit(needed: Resources, board: Board) -> None:
+    """Nothing, if the device holds the design.
+
+    Raises:
+        InputError: it does not; names every resource that is short.
+    """
+    short = [
+        f"{getattr(needed, field)} {label}s (there are {getattr(board.capacity, field)})"
+        for field, label in (("luts", "LUT"), ("ffs", "flip-flop"), ("ebrs", "EBR"), ("dsps", "DSP"))
+        if getattr(needed, field) > getattr(board.capacity, field)
+    ]
+    if short:
+        raise InputError(f"board {board.name}: the design does not fit the {board.device}: needs {', '.join(short)}")

@@ -1,0 +1,214 @@
+"""A component becomes a bitstream: elaborate, synthesize, place and route, pack, read back."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fpga.boards import Board, check_fit
+from fpga.pll import PllSettings, pll_settings
+from fpga.report import RouteReport, read_packed_resources, read_route_report, read_synthesis_report
+from fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
+from fpga.top import BoardTop
+from fpga.uart import baud_divisor
+
+NAME = "top"
+"""Name of the top module, and of the files that the tools exchange."""
+
+STATISTICS = f"{NAME}.stat.json"
+REPORT = f"{NAME}.report.json"
+
+Progress = Callable[[str], None]
+"""Called with a few words whenever a step of a build is over."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the tools are to do, as data.
+
+    Attributes:
+        board: where the bitstream is for.
+        pll: makes the clock.
+        baud: bits a second on the serial line, as the clock's divider makes them.
+        files: content by name, of everything that Amaranth's platform generates.
+        commands: the command lines of yosys, nextpnr and ecppack, by tool.
+    """
+
+    board: Board
+    pll: PllSettings
+    baud: float
+    files: dict[str, bytes]
+    commands: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The design placed and routed from one seed; ``folder`` holds ``top.config`` and the log."""
+
+    seed: int
+    report: RouteReport
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A packed design; ``folder`` holds ``top.bit``."""
+
+    routed: Routed
+    folder: Path
+
+    @property
+    def content(self) -> bytes:
+        """The bytes for the device."""
+        return (self.folder / f"{NAME}.bit").read_bytes()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the content, as hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools of a build."""
+
+    yosys: Tool
+    nextpnr: Tool
+    ecppack: Tool
+    ecpunpack: Tool
+
+    def versions(self) -> dict[str, str]:
+        """Version of each tool's package, by the tool's name."""
+        return {tool.name: tool.version for tool in (self.yosys, self.nextpnr, self.ecppack, self.ecpunpack)}
+
+
+def find_tools() -> Tools:
+    """All tools of a build.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    return Tools(
+        yosys=find_tool("yosys"),
+        nextpnr=find_tool("nextpnr-ecp5"),
+        ecppack=find_tool("ecppack"),
+        ecpunpack=find_tool("ecpunpack"),
+    )
+
+
+def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float, baud: int) -> Plan:
+    """The component that ``make_core`` makes on a board, with a clock as near as the PLL comes to ``frequency_hz``.
+
+    Equal components give equal plans: no path and no time is in them.
+
+    Raises:
+        InputError: a frequency or baud rate that the board cannot make.
+    """
+    platform = getattr(import_module(board.module), board.platform)()
+    pll = pll_settings(platform.default_clk_frequency, frequency_hz)
+    divisor = baud_divisor(pll.output_hz, baud)
+    generated = platform.prepare(
+        BoardTop(make_core(), pll=pll, divisor=divisor),
+        name=NAME,
+        emit_src=False,
+        verbose=True,
+        script_after_synth=f"tee -q -o {STATISTICS} stat -json",
+    )
+    script = json.loads(generated.files[f"build_{NAME}.json"])
+    return Plan(
+        board=board,
+        pll=pll,
+        baud=pll.output_hz / divisor,
+        files={name: text.encode() if isinstance(text, str) else text for name, text in generated.files.items()},
+        commands={tool: arguments for tool, *arguments in script["commands"]},
+    )
+
+
+def synthesize(plan: Plan, tools: Tools, *, cache: Path) -> Path:
+    """Run yosys: the folder with the netlist ``top.json`` and the log ``top.rpt``.
+
+    Raises:
+        InputError: the device does not hold the design.
+        ToolError: yosys failed.
+    """
+    inputs = {name: plan.files[name] for name in (f"{NAME}.il", f"{NAME}.ys")}
+    outputs = (f"{NAME}.json", STATISTICS, f"{NAME}.rpt")
+    folder = run_tool(ToolRun(tools.yosys, plan.commands["yosys"], inputs, outputs), cache=cache)
+    check_fit(read_synthesis_report(folder / STATISTICS), plan.board)
+    return folder
+
+
+def place_and_route(plan: Plan, tools: Tools, netlist: Path, *, seed: int, cache: Path) -> Routed:
+    """Run nextpnr from one seed. Missed timing is no error here: the report has it.
+
+    Raises:
+        InputError: the device does not hold the design.
+        ToolError: nextpnr failed, such as on a design that cannot be routed.
+    """
+    extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail"]
+    inputs = {f"{NAME}.json": (netlist / f"{NAME}.json").read_bytes(), f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
+    outputs = (f"{NAME}.config", REPORT, f"{NAME}.tim")
+    run = ToolRun(tools.nextpnr, [*plan.commands["nextpnr-ecp5"], *extra], inputs, outputs)
+    try:
+        folder = run_tool(run, cache=cache)
+    except ToolError as error:
+        check_fit(read_packed_resources(error.console), plan.board)
+        raise
+    return Routed(seed=seed, report=read_route_report(folder / REPORT), folder=folder)
+
+
+def pack(plan: Plan, tools: Tools, routed: Routed, *, cache: Path) -> Bitstream:
+    """Run ecppack, read its bitstream back with ecpunpack, and pack that again: it must be the same.
+
+    Raises:
+        ToolError: a tool failed, or the bitstream does not survive.
+    """
+    command = plan.commands["ecppack"]
+    bitstream, config = f"{NAME}.bit", f"{NAME}.config"
+
+    def packed(content: bytes) -> Path:
+        return run_tool(ToolRun(tools.ecppack, command, {config: content}, (bitstream,)), cache=cache)
+
+    folder = packed((routed.folder / config).read_bytes())
+    inputs = {bitstream: (folder / bitstream).read_bytes()}
+    arguments = ["--input", bitstream, "--textcfg", config]
+    unpacked = run_tool(ToolRun(tools.ecpunpack, arguments, inputs, (config,)), cache=cache)
+    if (packed((unpacked / config).read_bytes()) / bitstream).read_bytes() != inputs[bitstream]:
+        raise ToolError(f"ecpunpack reads {folder / bitstream} back as another design", console="")
+    return Bitstream(routed=routed, folder=folder)
+
+
+def place_and_route_seeds(
+    plan: Plan, tools: Tools, netlist: Path, *, seeds: Sequence[int], jobs: int, cache: Path, progress: Progress
+) -> list[Routed]:
+    """Place and route from every seed, ``jobs`` of them at a time; in the order of the seeds.
+
+    Raises:
+        InputError, ToolError: as ``place_and_route``; seeds that have not begun are then left out.
+    """
+
+    def route(seed: int) -> Routed:
+        routed = place_and_route(plan, tools, netlist, seed=seed, cache=cache)
+        progress(f"routed seed {seed}: {routed.report.critical.achieved_mhz:.1f} MHz")
+        return routed
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(route, seed) for seed in seeds]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def best(routed: Sequence[Routed]) -> Routed:
+    """The seed with most to spare; the first of equals."""
+
+    def margin(candidate: Routed) -> float:
+        critical = candidate.report.critical
+        return critical.achieved_mhz / critical.wanted_mhz
+
+    return max(routed, key=margin)

@@ -1,0 +1,82 @@
+"""The command ``synth``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def synth(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream and the logs to")],
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    board: Annotated[str, typer.Option(metavar="NAME", help="board to build for")] = "ulx3s_85f",
+    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 100.0,
+    baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = 1_000_000,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route from seeds 1..N, keep the best")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="seeds at a time; as many as there are cores", show_default=False)
+    ] = None,
+    allow_timing_failure: Annotated[
+        bool, typer.Option("--allow-timing-failure", help="keep a bitstream that is too slow for its clock")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Turn the accelerator into a bitstream for a board, with open tools.
+
+    Exit status 0 if the bitstream is made and fast enough, 1 if a tool failed or the timing did, 2 for bad input.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from fpga.boards import find_board
+    from fpga.build import find_tools
+    from fpga.synth import STEPS_BESIDE_SEEDS, run_synth
+    from fpga.toolchain import ToolError, usable_cores
+    from gen.cache import default_cache_folder
+    from golden.files import check_writable, writable_folder, write_json
+    from golden.spec import load_spec
+    from rtl.accelerator import Accelerator
+
+    spec = load_spec(config)
+    target = find_board(board)
+    tools = find_tools()
+    writable_folder(out)
+    if json_file is not None:
+        check_writable(json_file)
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("elaborating", total=seeds + STEPS_BESIDE_SEEDS)
+        try:
+            result = run_synth(
+                lambda: Accelerator(spec),
+                board=target,
+                tools=tools,
+                frequency_hz=frequency * 1e6,
+                baud=baud,
+                seeds=range(1, seeds + 1),
+                jobs=jobs or usable_cores(),
+                allow_timing_failure=allow_timing_failure,
+                out=out,
+                cache=cache or default_cache_folder(),
+                progress=lambda step: bar.update(task, advance=1, description=step),
+            )
+        except ToolError as error:
+            typer.echo(f"spikequant: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    if json_file is not None:
+        write_json(json_file, {"config": config, **result.figures()})
+    Console().print(result.table())
+    if not result.timing_met:
+        typer.echo(f"spikequant: timing: {result.shortfall()}", err=True)
+    if result.bitstream is None:
+        raise typer.Exit(1)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this package's commands to the command line."""
+    app.command()(synth)

@@ -1,0 +1,65 @@
+"""The dividers of an ECP5 PLL (EHXPLLL) for a wished clock."""
+
+from dataclasses import dataclass
+
+from golden.errors import InputError
+
+MIN_PHASE_DETECTOR_HZ = 3.125e6
+MIN_VCO_HZ, MAX_VCO_HZ = 400e6, 800e6
+BEST_VCO_HZ = 600e6
+MIN_OUTPUT_HZ, MAX_OUTPUT_HZ = 10e6, 400e6
+MAX_DIVIDER = 128
+
+
+@dataclass(frozen=True)
+class PllSettings:
+    """Dividers of a PLL whose feedback comes from its primary output.
+
+    Attributes:
+        input_hz: reference clock.
+        input_divider: CLKI_DIV, 1..128.
+        feedback_divider: CLKFB_DIV, 1..128.
+        output_divider: CLKOP_DIV, 1..128; the oscillator runs this many times the output.
+    """
+
+    input_hz: float
+    input_divider: int
+    feedback_divider: int
+    output_divider: int
+
+    @property
+    def output_hz(self) -> float:
+        """Frequency of the primary output."""
+        return self.input_hz * self.feedback_divider / self.input_divider
+
+    @property
+    def vco_hz(self) -> float:
+        """Frequency of the oscillator, 400..800 MHz."""
+        return self.output_hz * self.output_divider
+
+    @property
+    def output_phase(self) -> int:
+        """CLKOP_CPHASE: the middle of the output divider's count, as ``ecppll`` sets it."""
+        return self.output_divider // 2
+
+
+def pll_settings(input_hz: float, wanted_hz: float) -> PllSettings:
+    """The settings that come nearest to ``wanted_hz``, with the oscillator nearest to the middle of its range.
+
+    The limits are those of Project Trellis' ``ecppll``: phase detector 3.125 MHz and above, oscillator
+    400..800 MHz, output 10..400 MHz.
+
+    Raises:
+        InputError: ``wanted_hz`` is outside 10..400 MHz.
+    """
+    if not MIN_OUTPUT_HZ <= wanted_hz <= MAX_OUTPUT_HZ:
+        raise InputError(f"frequency: {wanted_hz / 1e6:g} MHz is outside what the PLL can make, expected 10..400 MHz")
+    candidates = [
+        PllSettings(input_hz, input_divider, feedback_divider, output_divider)
+        for input_divider in range(1, min(MAX_DIVIDER, int(input_hz / MIN_PHASE_DETECTOR_HZ)) + 1)
+        for feedback_divider in range(1, MAX_DIVIDER + 1)
+        for output_divider in range(1, MAX_DIVIDER + 1)
+        if MIN_VCO_HZ <= input_hz * feedback_divider / input_divider * output_divider <= MAX_VCO_HZ
+        and MIN_OUTPUT_HZ <= input_hz * feedback_divider / input_divider <= MAX_OUTPUT_HZ
+    ]
+    return min(candidates, key=lambda pll: (abs(pll.output_hz - wanted_hz), abs(pll.vco_hz - BEST_VCO_HZ)))

@@ -1,0 +1,104 @@
+"""What synthesis and routing say about a design."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fpga.boards import Resources
+
+LUTS_PER_CARRY = 2
+"""LUTs that a carry cell (CCU2C) takes."""
+
+LUTS_PER_RAM = 4
+"""LUTs that a distributed memory of 16 x 4 bits (TRELLIS_DPR16X4) takes."""
+
+
+@dataclass(frozen=True)
+class ClockTiming:
+    """One clock of a routed design, in MHz: what was asked for, and what the slowest path allows."""
+
+    name: str
+    wanted_mhz: float
+    achieved_mhz: float
+
+    @property
+    def met(self) -> bool:
+        """No path is too slow."""
+        return self.achieved_mhz >= self.wanted_mhz
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """A routed design.
+
+    Attributes:
+        used: what it takes of the device.
+        clocks: every clock with a path of its own, at least one.
+    """
+
+    used: Resources
+    clocks: tuple[ClockTiming, ...]
+
+    @property
+    def critical(self) -> ClockTiming:
+        """The clock that misses its frequency most, or has least to spare."""
+        return min(self.clocks, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz)
+
+    @property
+    def timing_met(self) -> bool:
+        """Every clock meets its frequency."""
+        return all(clock.met for clock in self.clocks)
+
+
+def read_synthesis_report(path: Path) -> Resources:
+    """What a design needs at least, from the JSON of yosys' ``stat``.
+
+    LUTs that the packer adds, where a carry chain is entered or left, are not in it.
+    """
+    cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
+    return Resources(
+        luts=cells.get("LUT4", 0)
+        + LUTS_PER_CARRY * cells.get("CCU2C", 0)
+        + LUTS_PER_RAM * cells.get("TRELLIS_DPR16X4", 0),
+        ffs=cells.get("TRELLIS_FF", 0),
+        ebrs=cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0),
+        dsps=cells.get("MULT18X18D", 0),
+    )
+
+
+def _resources(used: dict[str, int]) -> Resources:
+    return Resources(
+        luts=used.get("TRELLIS_COMB", 0),
+        ffs=used.get("TRELLIS_FF", 0),
+        ebrs=used.get("DP16KD", 0),
+        dsps=used.get("MULT18X18D", 0),
+    )
+
+
+def read_route_report(path: Path) -> RouteReport:
+    """The JSON that nextpnr-ecp5 writes for ``--report``.
+
+    Raises:
+        ValueError: it names no clock.
+    """
+    report = json.loads(path.read_text(encoding="utf-8"))
+    clocks = tuple(
+        ClockTiming(name, wanted_mhz=clock["constraint"], achieved_mhz=clock["achieved"])
+        for name, clock in report["fmax"].items()
+    )
+    if not clocks:
+        raise ValueError(f"{path}: the routed design has no clock")
+    return RouteReport(
+        used=_resources({name: cells["used"] for name, cells in report["utilization"].items()}), clocks=clocks
+    )
+
+
+def read_packed_resources(log: str) -> Resources:
+    """What a design needs, from nextpnr's log; zeros where it ended before it had counted."""
+    used = {}
+    for line in log.splitlines():
+        # such as "Info:   DP16KD:   240/   208   115%"
+        name, _, counts = line.removeprefix("Info:").strip().partition(":")
+        if "/" in counts and counts.split("/")[0].strip().isdigit():
+            used[name] = int(counts.split("/")[0])
+    return _resources(used)

@@ -1,0 +1,152 @@
+"""The accelerator behind a serial line, and on a board."""
+
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.io import Buffer
+from amaranth.lib.wiring import Component, In, Out, connect
+
+from fpga.framing import FrameDecoder, FrameEncoder
+from fpga.pll import PllSettings
+from fpga.uart import UartReceiver, UartTransmitter
+
+
+class SerialAccelerator(Component):
+    """A component with AXI4-Stream packets in and out, reached over a serial line.
+
+    The line carries the frames of ``fpga.framing``. There is no flow control on it: frames wait in a buffer of
+    ``buffer_words`` while the accelerator computes, and a frame that overruns it counts as damaged.
+
+    Domain ``sync`` gets its reset from here, whatever is in it: until ``locked``, and after every frame that is
+    no packet.
+
+    Attributes:
+        rx, tx: the line.
+        locked: the clock is good.
+        busy: the accelerator works.
+        damaged: the last frame that started the board afresh was a damaged one.
+    """
+
+    def __init__(self, core: Any, *, divisor: int, buffer_words: int = 512) -> None:
+        """``core`` is the component; ``divisor`` the clock cycles a bit of the line."""
+        self._core = core
+        self._divisor = divisor
+        self._buffer_words = buffer_words
+        super().__init__(
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "locked": In(1), "busy": Out(1), "damaged": Out(1)}
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Line, frames, accelerator, and back; and the reset."""
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self._divisor)
+        m.submodules.decoder = decoder = FrameDecoder(buffer_words=self._buffer_words)
+        m.submodules.core = core = self._core
+        m.submodules.encoder = encoder = FrameEncoder()
+        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
+        connect(m, receiver.o, decoder.i)
+        connect(m, encoder.o, transmitter.i)
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            core.s_axis_tdata.eq(decoder.o.payload.data),
+            core.s_axis_tlast.eq(decoder.o.payload.last),
+            core.s_axis_tvalid.eq(decoder.o.valid),
+            decoder.o.ready.eq(core.s_axis_tready),
+            encoder.i.payload.data.eq(core.m_axis_tdata),
+            encoder.i.payload.last.eq(core.m_axis_tlast),
+            encoder.i.valid.eq(core.m_axis_tvalid),
+            core.m_axis_tready.eq(encoder.i.ready),
+            self.busy.eq(core.busy),
+        ]
+
+        # these live through the reset that they cause
+        restart = Signal(init=1, reset_less=True)
+        damaged = Signal(reset_less=True)
+        locked = Signal()
+        m.submodules.synchronizer = FFSynchronizer(self.locked, locked, reset_less=True)
+        m.d.sync += restart.eq(decoder.restart | ~locked)
+        with m.If(decoder.restart & locked & ~restart):
+            m.d.sync += damaged.eq(decoder.damaged)
+        m.d.comb += [ResetSignal("sync").eq(restart), self.damaged.eq(damaged)]
+        return m
+
+
+class BoardTop(Component):
+    """A board's clock, serial line and LEDs around a ``SerialAccelerator``.
+
+    LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator works, LED 2 from a
+    damaged frame until the host has started the board afresh.
+    """
+
+    def __init__(self, core: Any, *, pll: PllSettings, divisor: int) -> None:
+        """``core`` is the component, ``divisor`` the cycles of the PLL's clock a bit of the serial line."""
+        self._core = core
+        self._pll = pll
+        self._divisor = divisor
+        super().__init__({})
+
+    def elaborate(self, platform: Any) -> Module:
+        """Clock domain ``sync`` from the PLL, and pins."""
+        m = Module()
+        m.submodules.clock_pin = clock_pin = Buffer("i", platform.request(platform.default_clk, dir="-"))
+        m.domains.sync = ClockDomain()
+        locked = Signal()
+        m.submodules.pll = _pll_instance(self._pll, clock_pin.i, ClockSignal("sync"), locked)
+
+        m.submodules.serial = serial = SerialAccelerator(self._core, divisor=self._divisor)
+        line = platform.request("uart", dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
+        m.submodules.rx_pin = rx_pin = Buffer("i", line.rx)
+        m.submodules.tx_pin = tx_pin = Buffer("o", line.tx)
+        m.d.comb += [serial.rx.eq(rx_pin.i), tx_pin.o.eq(serial.tx), serial.locked.eq(locked)]
+
+        heartbeat = Signal(range(round(self._pll.output_hz)))
+        m.d.sync += heartbeat.eq(heartbeat + 1)
+        for index, lit in enumerate((heartbeat[-1], serial.busy, serial.damaged)):
+            led = Buffer("o", platform.request("led", index, dir="-"))
+            registered = Signal()
+            m.submodules[f"led_pin_{index}"] = led
+            m.d.sync += registered.eq(lit)
+            m.d.comb += led.o.eq(registered)
+        return m
+
+
+def _pll_instance(pll: PllSettings, reference: Signal, output: ClockSignal, locked: Signal) -> Instance:
+    """An ECP5 PLL with the feedback from its primary output."""
+    return Instance(
+        "EHXPLLL",
+        p_PLLRST_ENA="DISABLED",
+        p_INTFB_WAKE="DISABLED",
+        p_STDBY_ENABLE="DISABLED",
+        p_DPHASE_SOURCE="DISABLED",
+        p_OUTDIVIDER_MUXA="DIVA",
+        p_OUTDIVIDER_MUXB="DIVB",
+        p_OUTDIVIDER_MUXC="DIVC",
+        p_OUTDIVIDER_MUXD="DIVD",
+        p_CLKI_DIV=pll.input_divider,
+        p_CLKFB_DIV=pll.feedback_divider,
+        p_CLKOP_ENABLE="ENABLED",
+        p_CLKOP_DIV=pll.output_divider,
+        p_CLKOP_CPHASE=pll.output_phase,
+        p_CLKOP_FPHASE=0,
+        p_FEEDBK_PATH="CLKOP",
+        # analogue settings that Project Trellis' ecppll gives every PLL
+        a_ICP_CURRENT="12",
+        a_LPF_RESISTOR="8",
+        a_MFG_ENABLE_FILTEROPAMP="1",
+        a_MFG_GMCREF_SEL="2",
+        i_CLKI=reference,
+        i_CLKFB=output,
+        i_RST=0,
+        i_STDBY=0,
+        i_PHASESEL0=0,
+        i_PHASESEL1=0,
+        i_PHASEDIR=1,
+        i_PHASESTEP=1,
+        i_PHASELOADREG=1,
+        i_PLLWAKESYNC=0,
+        i_ENCLKOP=0,
+        o_CLKOP=output,
+        o_LOCK=locked,
+    )

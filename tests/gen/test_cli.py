@@ -1,0 +1,184 @@
+"""The command line against hostile users: exit status 2, one clear line, nothing left behind."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gen.cli import main
+from golden.samples import random_vectors
+from golden.spec import PRESETS
+from golden.vectors import LayerVectors
+
+COMMANDS = ("demo", "quantize", "eval", "generate", "cosim", "synth", "report")
+
+
+@pytest.fixture()
+def run(monkeypatch, capsys, tmp_path):
+    """Runs a command line in a folder of its own; gives status, output and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spikequant", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def write_vectors(path: Path, **changes: object) -> None:
+    """A small layer as .npz with some arrays replaced, or left out where None."""
+    vectors: LayerVectors = random_vectors(PRESETS["tiny"], outputs=3, inputs=5, tokens=2, seed=1)
+    arrays = {item.name: getattr(vectors, item.name) for item in fields(vectors)} | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+def assert_refused(result: tuple[int, str, str], *words: str) -> None:
+    status, _, error = result
+    assert status == 2, error
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    for word in words:
+        assert word in error
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run, command):
+    status, output, _ = run(command, "--help")
+    assert status == 0
+    assert "--json" in output or command in ("generate", "report")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"w_code": np.zeros((3, 4), np.uint8)}, ["level", "[2, 5]", "K=4"]),
+        ({"w_zero": np.zeros((3, 1), np.uint8)}, ["w_zero", "[3, 1]"]),
+        ({"theta": None}, ["theta", "missing"]),
+        ({"theta": np.array([1, 0, 1], np.uint32)}, ["theta[1]", "0"]),
+        ({"w_code": np.full((3, 5), 16, np.uint8)}, ["w_code[0, 0]", "16", "0..15"]),
+        ({"w_zero": np.array([0, 0, 16], np.uint8)}, ["w_zero[2]", "16"]),
+        ({"level": np.full((2, 5), np.nan)}, ["level", "nan", "[0, 0]"]),
+        ({"bias": np.zeros(3)}, ["bias", "float64", "int32"]),
+        ({"shift": np.array([0, 12], np.uint8)}, ["shift[1]", "12"]),
+        ({"surprise": np.zeros(1)}, ["surprise"]),
+        ({"wide": np.array([0], np.int32), "w_low": None}, ["wide", "w_low"]),
+        ({"wide": np.array([5], np.int32), "w_low": np.zeros((3, 1), np.uint8)}, ["wide[0]", "5"]),
+        (
+            {"level": np.full((2, 5), 16, np.int32), "salient": np.zeros((2, 5), bool), "zero": np.zeros(2, np.uint8)},
+            ["level[0, 0]", "16"],
+        ),
+    ],
+)
+def test_bad_vectors(run, tmp_path, changes, words):
+    write_vectors(tmp_path / "in.npz", **changes)
+    result = run("cosim", "--config", "tiny", "--vectors", "in.npz", "--out", "out.npz", "--json", "result.json")
+    assert_refused(result, "in.npz", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["generate", "--config", "huge", "--out", "out"], ["huge", "tiny, base, max85"]),
+        (["generate", "--config", "bad.toml", "--out", "out"], ["bad.toml", "nerons", "neurons"]),
+        (["generate", "--config", "syntax.toml", "--out", "out"], ["syntax.toml", "TOML"]),
+        (["generate", "--config", "none.toml", "--out", "out"], ["none.toml", "cannot read"]),
+        (["generate", "--config", "tiny", "--out", "bad.toml/out"], ["bad.toml/out", "cannot write"]),
+        (["generate"], ["--out"]),
+        (["cosim", "--config", "tiny"], ["--vectors", "--checkpoint"]),
+        (["cosim", "--config", "tiny", "--vectors", "none.npz"], ["none.npz", "cannot read"]),
+        (["cosim", "--config", "tiny", "--vectors", "bad.toml"], ["bad.toml", ".npz"]),
+        (["cosim", "--checkpoint", "nowhere", "--layer", "x"], ["nowhere"]),
+        (["eval", "broken.gguf"], ["broken.gguf"]),
+        (["eval", "--method", "magic"], ["magic", "spikequant"]),
+        (["quantize", "none.gguf", "--out", "out"], ["none.gguf"]),
+        (["synth", "--config", "tiny", "--board", "arduino", "--out", "out"], ["arduino", "ulx3s_85f"]),
+        (["juggle"], ["juggle"]),
+        (["generate", "--colour", "red", "--out", "out"], ["--colour"]),
+    ],
+)
+def test_bad_input(run, tmp_path, arguments, words):
+    given = {"bad.toml": "nerons = 8\n", "syntax.toml": "neurons = \n", "broken.gguf": "GGUF but not really"}
+    for name, text in given.items():
+        (tmp_path / name).write_text(text)
+    assert_refused(run(*arguments), *words)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == set(given)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in given]
+
+
+def test_missing_tool_is_named(run, tmp_path, monkeypatch):
+    write_vectors(tmp_path / "in.npz")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert_refused(run("cosim", "--config", "tiny", "--vectors", "in.npz"), "g++", "not found")
+
+
+def test_generate_writes_two_files(run, tmp_path):
+    status, output, _ = run("generate", "--config", "tiny", "--out", "out")
+    assert status == 0
+    assert "8 neurons x 2 lanes" in output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "spikequant.v"]
+
+
+def test_cosim_of_vectors(run, tmp_path):
+    write_vectors(tmp_path / "in.npz")
+    status, output, error = run(
+        *("cosim", "--config", "tiny", "--vectors", "in.npz", "--out", "out.npz", "--json", "result.json")
+    )
+    assert status == 0, error
+    assert "0 mismatches" in output
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["ok"] is True
+    assert result["mismatches"] == 0
+    for name, kind in {
+        "output_bits": int,
+        "theta_fraction_bits": int,
+        "cycles": int,
+        "spikes": int,
+        "beats": int,
+        "lane_utilisation": float,
+        "sim_cycles_per_second": float,
+        "seconds": float,
+    }.items():
+        assert type(result[name]) is kind, name
+    with np.load(tmp_path / "out.npz") as out:
+        assert {name: (out[name].dtype, out[name].shape) for name in out.files} == {
+            "membrane": (np.int64, (2, 3)),
+            "code": (np.int32, (2, 3)),
+            "saturated": (np.bool_, (2, 3)),
+        }
+
+
+def test_saturation_fails_unless_allowed(run, tmp_path):
+    (tmp_path / "narrow.toml").write_text('preset = "tiny"\nmembrane_bits = 8\n')
+    changes = {
+        "w_code": np.full((3, 5), 15, np.uint8),
+        "w_zero": np.zeros(3, np.uint8),
+        "level": np.full((2, 5), 15, np.int32),
+        "salient": np.zeros((2, 5), bool),
+        "zero": np.zeros(2, np.uint8),
+        "wide": None,
+        "w_low": None,
+    }
+    write_vectors(tmp_path / "in.npz", **changes)
+    arguments = ["cosim", "--config", "narrow.toml", "--vectors", "in.npz", "--out", "out.npz", "--json", "r.json"]
+    status, output, _ = run(*arguments)
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert (status, result["ok"], result["saturated"], result["mismatches"]) == (1, False, 6, 0)
+    assert "SATURATED" in output
+    with np.load(tmp_path / "out.npz") as out:
+        assert out["saturated"].all()
+    assert run(*arguments, "--allow-saturation")[0] == 0
+
+
+def test_installed_command_runs():
+    command = Path(sys.executable).with_name("spikequant")
+    done = subprocess.run([command, "generate", "--config", "no", "--out", "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("spikequant: config 'no'")
