@@ -18,7 +18,7 @@ class SpikingArray(Component):
     One more integrator, the population, sees every weight as one: its charge is the sum of the levels,
     which is all that the neurons' zero points need.
 
-    Latency: ``loaded`` pulses five cycles after a beat with ``end``; from the next cycle on ``charge``
+    Latency: ``loaded`` pulses four cycles after a beat with ``end``; from the next cycle on ``charge``
     is neuron 0's, each ``shift`` moves on to the next neuron's, and ``population`` holds. A beat is taken
     every cycle it is ``enable``d; there is no back-pressure.
     """

@@ -15,7 +15,7 @@ class Integrator(Component):
     snapshot and both accumulators start again from zero; snapshots of neighbouring integrators form a
     shift chain. Overflow is impossible by the widths of the spec.
 
-    Latency: inputs belong to one beat and arrive together. ``loaded`` pulses three cycles after ``end``,
+    Latency: inputs belong to one beat and arrive together. ``loaded`` pulses two cycles after ``end``,
     with the snapshot valid in the following cycle.
 
     Attributes:
@@ -54,7 +54,7 @@ class Integrator(Component):
             addends.append(Mux(self.fire[lane], Mux(self.sign[lane], -weight, weight), 0))
         while len(addends) > 1:
             addends = [a + b for a, b in zip(addends[::2], addends[1::2], strict=True)]
-        lane_sum = Signal(addends[0].shape(), reset_less=True)
+        lane_sum = Signal(addends[0].shape())
         summed_tick = Signal()
         summed_end = Signal()
         m.d.sync += [lane_sum.eq(addends[0]), summed_tick.eq(self.tick), summed_end.eq(self.end)]
