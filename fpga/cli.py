@@ -10,7 +10,7 @@ def synth(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream and the logs to")],
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
     board: Annotated[str, typer.Option(metavar="NAME", help="board to build for")] = "ulx3s_85f",
-    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 100.0,
+    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 60.0,
     baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = 1_000_000,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route from seeds 1..N, keep the best")] = 1,
     jobs: Annotated[

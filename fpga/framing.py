@@ -119,12 +119,12 @@ class FrameDecoder(Component):
         with m.If(is_plain):
             m.d.sync += [occupied.eq(1), byte_index.eq(byte_index + 1), gathered.eq(Cat(gathered[8:], plain))]
             with m.If(byte_index == BYTES_PER_WORD - 1):
-                m.d.comb += fifo.w_en.eq((held == 2) & ~broken)
+                m.d.comb += fifo.w_en.eq(held == 2)
                 m.d.sync += [check.eq(Cat(gathered, plain)), previous.eq(check), held.eq(Mux(held == 0, 1, 2))]
         with m.If(is_bad | lost):
             m.d.sync += [occupied.eq(1), broken.eq(1)]
         with m.If(is_end):
-            whole = ~broken & ~is_bad & (byte_index == 0) & (held != 0) & matches
+            whole = ~broken & ~is_bad & (byte_index == 0) & matches
             m.d.comb += [
                 fifo.w_en.eq(whole & (held == 2)),
                 self.damaged.eq(~whole | lost),

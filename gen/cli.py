@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import fpga.cli
 import typer
 from typer.exceptions import Abort, TyperException
 
 import cosim.cli
+import fpga.cli
 import gen.commands
 import golden.cli
 from golden.errors import InputError

@@ -23,7 +23,7 @@ def demo(
     ] = "model.layers.20.self_attn.q_proj",
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 8,
     skip_bitstream: Annotated[bool, typer.Option("--skip-bitstream", help="stop behind the co-simulation")] = False,
-    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the bitstream")] = 100.0,
+    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the bitstream")] = 60.0,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="placements to try, the best is kept")] = 1,
     calibration_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="tokens of text to calibrate on")] = 2048,
     json_file: JsonFile = None,

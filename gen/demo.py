@@ -88,7 +88,7 @@ class DemoSettings:
     layer: str = "model.layers.20.self_attn.q_proj"
     tokens: int = 8
     bitstream: bool = True
-    frequency_mhz: float = 100.0
+    frequency_mhz: float = 60.0
     seeds: int = 1
     calibration_tokens: int = 2048
     cache: Path = field(default_factory=default_cache_folder)
@@ -166,7 +166,7 @@ def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
         InputError: the model or text is missing, an unknown layer, or a spec of other widths than the quantizer's.
     """
     model = load_model(BUNDLED)
-    _check_layer(model, settings.layer)
+    check_layer(model, settings.layer)
     observations, calibration = Calibration(tokens=settings.calibration_tokens).observe(model)
     quantize_model(model.model, observations, Recipe())
     for layer in quantized_layers(model.model).values():
@@ -187,8 +187,12 @@ def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
     )
 
 
-def _check_layer(model: LanguageModel, name: str) -> None:
-    """Tell of a mistyped layer before the long work."""
+def check_layer(model: LanguageModel, name: str) -> None:
+    """Tell of a mistyped layer before the long work.
+
+    Raises:
+        InputError: the model has no linear layer of this name; the line lists close ones.
+    """
     names = list(decoder_linears(model.model))
     if name not in names:
         close = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3) or names[:3])

@@ -17,7 +17,7 @@ from golden.vectors import LayerVectors
 COMMANDS = ("demo", "quantize", "eval", "generate", "cosim", "synth", "report")
 
 
-@pytest.fixture()
+@pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     """Runs a command line in a folder of its own; gives status, output and error lines."""
     monkeypatch.chdir(tmp_path)
@@ -179,6 +179,7 @@ def test_saturation_fails_unless_allowed(run, tmp_path):
 
 def test_installed_command_runs():
     command = Path(sys.executable).with_name("spikequant")
-    done = subprocess.run([command, "generate", "--config", "no", "--out", "x"], capture_output=True, text=True, check=False)
+    arguments = ["generate", "--config", "no", "--out", "x"]
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("spikequant: config 'no'")

@@ -9,11 +9,16 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import typer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
 from gen.commands import add_commands
+from gen.demo import check_layer
 from golden.errors import InputError
 from golden.integer import run_layer
+from golden.model import LanguageModel
 from golden.spec import load_spec
 from golden.vectors import load_vectors
 
@@ -119,8 +124,16 @@ def test_bad_input_is_told_at_once(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_mistyped_layer_is_told_before_the_long_work(tmp_path: Path) -> None:
-    result = spikequant("demo", "--config", "tiny", "--layer", "layers.3.k", "--skip-bitstream", "--out", str(tmp_path))
-    assert isinstance(result.exception, InputError)
-    assert "expected one like model.layers." in str(result.exception)
-    assert list(tmp_path.iterdir()) == []
+def test_a_mistyped_layer_is_told_with_close_ones() -> None:
+    sizes = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 1,
+        "vocab_size": 8,
+    }
+    model = LlamaForCausalLM(LlamaConfig(**sizes))
+    language_model = LanguageModel(model, PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel())), "small")
+    check_layer(language_model, "model.layers.0.mlp.up_proj")
+    with pytest.raises(InputError, match=r"layer 'layers.0.up': .* of small, expected one like .*mlp\.up_proj"):
+        check_layer(language_model, "layers.0.up")

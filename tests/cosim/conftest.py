@@ -1,0 +1,34 @@
+"""One simulator build for all tests of a run, in a cache of its own, and logs that stay in the test's folder."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from cosim.build import build_simulator
+from golden.spec import Spec
+
+
+@pytest.fixture(scope="session")
+def small() -> Spec:
+    """The spec that most tests share, because each spec takes its time to compile."""
+    return Spec(neurons=8, lanes=2, depth=16, membrane_slots=3)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def simulator(cache: Path, small: Spec) -> Path:
+    return build_simulator(small, cache=cache)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where logs of failures are kept during the test."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

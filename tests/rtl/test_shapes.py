@@ -1,0 +1,147 @@
+"""The layouts that hardware, bench and host share: where each field lies, and that every spec fits them."""
+
+import pytest
+from amaranth.lib import data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.spec import WORD_BITS, Spec
+from rtl.shapes import (
+    CODE_BITS,
+    CODES_PER_WORD,
+    HEADER_WORDS,
+    Code,
+    Half,
+    NeuronsHeader,
+    Operation,
+    Result,
+    ResultHeader,
+    RunHeader,
+    WeightsHeader,
+    beat_layout,
+    bits_for_index,
+    code_layout,
+    codes_layout,
+    membrane_layout,
+    parameters_layout,
+    phase_layout,
+    ready_layout,
+    size_of,
+    word_layout,
+)
+
+
+def places(layout: type[data.Struct]) -> dict[str, tuple[int, int]]:
+    """Offset and width of each field."""
+    return {name: (field.offset, field.width) for name, field in data.Layout.cast(layout)}
+
+
+def test_packets_on_the_wire() -> None:
+    assert places(WeightsHeader) == {"operation": (0, 4), "reserved": (4, 12), "input": (16, 16)}
+    assert places(NeuronsHeader) == {"operation": (0, 4), "reserved": (4, 12), "neuron": (16, 16)}
+    assert places(RunHeader) == {
+        "operation": (0, 4),
+        "first": (4, 1),
+        "last": (5, 1),
+        "half": (6, 2),
+        "shift": (8, 4),
+        "reserved": (12, 4),
+        "slot": (16, 8),
+        "zero": (24, 8),
+        "input": (32, 16),
+        "offset": (48, 8),
+        "reserved_high": (56, 8),
+    }
+    assert places(ResultHeader) == {
+        "operation": (0, 4),
+        "malformed": (4, 1),
+        "reserved": (5, 11),
+        "slot": (16, 8),
+        "reserved_high": (24, 8),
+    }
+    assert places(Result) == {"membrane": (0, 40), "code": (40, 16), "reserved": (56, 7), "saturated": (63, 1)}
+    assert places(Code) == {"value": (0, 7), "salient": (7, 1)}
+    assert [operation.value for operation in Operation] == [1, 2, 3, 4]
+    assert [half.value for half in Half] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("operation", "layout"),
+    [
+        (Operation.WEIGHTS, WeightsHeader),
+        (Operation.NEURONS, NeuronsHeader),
+        (Operation.RUN, RunHeader),
+        (Operation.RESULT, ResultHeader),
+    ],
+)
+def test_headers_fill_whole_words_and_open_with_the_operation(operation: Operation, layout: type[data.Struct]) -> None:
+    assert size_of(layout) == WORD_BITS * HEADER_WORDS[operation]
+    assert layout.const({"operation": operation}).as_bits() == operation.value
+
+
+def test_signed_fields_keep_their_sign() -> None:
+    assert RunHeader.from_bits(RunHeader.const({"offset": -31}).as_bits()).offset == -31
+    result = Result.from_bits(Result.const({"membrane": -(2**39), "code": -(2**15)}).as_bits())
+    assert (result.membrane, result.code) == (-(2**39), -(2**15))
+
+
+@given(count=st.integers(1, 2**17))
+def test_an_index_fits_its_bits(count: int) -> None:
+    bits = bits_for_index(count)
+    assert count - 1 < 2**bits
+    assert bits == 1 or count - 1 >= 2 ** (bits - 1)
+
+
+@st.composite
+def extreme_specs(draw: st.DrawFn) -> Spec:
+    """Every parameter at one of its ends."""
+    lanes = draw(st.sampled_from([1, 16]))
+    activation_bits = draw(st.sampled_from([2, 7]))
+    return Spec(
+        neurons=draw(st.sampled_from([16, 4096])),
+        lanes=lanes,
+        depth=draw(st.sampled_from([2 * lanes, 65536])),
+        weight_bits=draw(st.sampled_from([2, 8])),
+        activation_bits=activation_bits,
+        salient_bits=draw(st.sampled_from([0, 7])),
+        max_salient_shift=draw(st.sampled_from([0, 15])),
+        membrane_bits=draw(st.sampled_from([8, 39])),
+        membrane_slots=draw(st.sampled_from([1, 256])),
+        theta_fraction_bits=draw(st.sampled_from([0, 24])),
+        output_bits=draw(st.sampled_from([2, 16])),
+    )
+
+
+@given(spec=extreme_specs())
+def test_the_packets_hold_every_spec(spec: Spec) -> None:
+    widths = {name: width for name, (_, width) in places(RunHeader).items()}
+    assert spec.max_salient_shift < 2 ** widths["shift"]
+    assert spec.membrane_slots <= 2 ** widths["slot"]
+    assert spec.depth - 1 < 2 ** widths["input"]
+    assert spec.max_activation_code < 2 ** widths["zero"]
+    assert spec.max_salient_code <= 2 ** (widths["offset"] - 1)
+    assert spec.neurons - 1 < 2 ** places(NeuronsHeader)["neuron"][1]
+    assert spec.max_level < 2 ** places(Code)["value"][1]
+    assert spec.biased_bits <= places(Result)["membrane"][1]
+    assert spec.output_bits <= places(Result)["code"][1]
+    assert CODE_BITS * CODES_PER_WORD == WORD_BITS
+
+
+@given(spec=extreme_specs())
+def test_the_payloads_hold_every_spec(spec: Spec) -> None:
+    phase = {name: field.width for name, field in phase_layout(spec)}
+    assert spec.max_shift < 2 ** phase["shift"]
+    assert spec.membrane_slots <= 2 ** phase["slot"]
+    beat = dict(beat_layout(spec))
+    assert beat["fire"].width == beat["sign"].width == spec.lanes
+    assert beat["row"].width == spec.lanes * bits_for_index(spec.rows)
+    assert dict(membrane_layout(spec))["value"].width == spec.kept_bits
+    assert dict(parameters_layout(spec))["zero"].width == spec.weight_bits
+    for layout in (ready_layout(spec), code_layout(spec)):
+        assert dict(layout)["membrane"].width == spec.biased_bits
+    assert dict(code_layout(spec))["code"].width == spec.output_bits
+
+
+def test_stream_words() -> None:
+    assert size_of(word_layout()) == WORD_BITS + 1
+    assert size_of(codes_layout()) == size_of(RunHeader) + WORD_BITS + 1
