@@ -18,6 +18,8 @@ MAX_CODE = 15
 LOW_STEPS = 16
 """Steps of a wide column's low half in one step of its high half."""
 
+SEARCH_ROWS = 16
+
 CLIP_GRID = tuple(1.0 - 0.05 * i for i in range(11))
 """Fractions of a row's range that the clip search tries."""
 
@@ -135,15 +137,20 @@ def _rounded(weight: Tensor, scales: Tensor, zeros: Tensor, wide: Tensor) -> Ten
 
 def _searched_range(weight: Tensor, low: Tensor, high: Tensor, power: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
     """Each row's range times the fraction of ``CLIP_GRID`` with the least error weighted by input power."""
-    best = torch.full_like(low, torch.inf)
-    fraction = torch.ones_like(low)
-    for candidate in CLIP_GRID:
-        scales, zeros = _row_grid(low * candidate, high * candidate)
-        values = (_rounded(weight, scales, zeros, wide) - zeros[:, None]) * scales[:, None]
-        error = (values - weight).square() @ power
-        better = error < best
-        best = torch.where(better, error, best)
-        fraction = torch.where(better, candidate, fraction)
+    fractions = []
+    # a few rows at a time stay in the cache, which makes the search several times faster
+    for rows, row_low, row_high in zip(*(values.split(SEARCH_ROWS) for values in (weight, low, high)), strict=True):
+        best = torch.full_like(row_low, torch.inf)
+        fraction = torch.ones_like(row_low)
+        for candidate in CLIP_GRID:
+            scales, zeros = _row_grid(row_low * candidate, row_high * candidate)
+            values = (_rounded(rows, scales, zeros, wide) - zeros[:, None]) * scales[:, None]
+            error = (values - rows).square() @ power
+            better = error < best
+            best = torch.where(better, error, best)
+            fraction = torch.where(better, candidate, fraction)
+        fractions.append(fraction)
+    fraction = torch.cat(fractions)
     return low * fraction, high * fraction
 
 
