@@ -159,6 +159,17 @@ class Steps:
             yield progress, progress.add_task(description, total=None)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one core: where others work too, threads that wait for each other at every step cost minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
     """Quantize the bundled model, and let real text through the layer.
 
@@ -351,7 +362,7 @@ def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
         # what an earlier run left must not pass for the result of one that breaks off
         (out / name).unlink(missing_ok=True)
     steps = Steps(console, total=6 if tools else 5)
-    with steps.step("quantize the model, run real text"):
+    with steps.step("quantize the model, run real text"), one_thread():
         real = quantized_layer(settings, spec)
         save_vectors(out / "layer.npz", real.vectors)
     with steps.step("generate Verilog"):

@@ -146,9 +146,9 @@ class Encoder(Component):
                 refused[position].eq((code.magnitude.any() & unheard) | (code.salient & (not spec.salient_bits))),
                 fires.eq(valid & code.magnitude.any() & ~refused[position]),
             ]
-            with m.If(fires):
-                top = run.tops[position][salient]
-                with m.If(code.magnitude > top):
+            # spelled out, because an index into the tops would put a multiplication into the Verilog
+            for which, top in enumerate((run.tops[position][NORMAL], run.tops[position][SALIENT])):
+                with m.If(fires & (code.salient == which) & (code.magnitude > top)):
                     m.d.sync += top.eq(code.magnitude)
             for index in range(groups):
                 bucket = buckets[index * together + position]

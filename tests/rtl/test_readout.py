@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from golden.integer import output_code
 from golden.neuron import ramp_readout
 from golden.spec import Spec
-from rtl.readout import HalvingReadout, RampReadout, excitation_bits, make_readout
+from rtl.readout import excitation_bits, make_readout
 
 BIAS_LIMIT = 2**31
 LARGEST_THETA = 2**32 - 1
@@ -159,11 +159,6 @@ def test_busy_from_the_first_membrane_in_to_the_last_code_out(rtl_readout: Calla
         for cycle in range(run.cycles)
     ]
     assert run.watched["busy"] == inside
-
-
-def test_the_spec_chooses_the_form() -> None:
-    assert isinstance(make_readout(Spec(readout="ramp", output_bits=5)), RampReadout)
-    assert isinstance(make_readout(Spec()), HalvingReadout)
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=lambda spec: f"{spec.readout}-{spec.output_bits}")
