@@ -52,9 +52,10 @@ from golden.model import BUNDLED, LanguageModel, decoder_linears, load_model
 from golden.neuron import TokenRun, simulate
 from golden.quantize import SALIENT_BITS
 from golden.spec import Spec, load_spec
-from golden.text import evaluation_corpus, token_windows
+from golden.text import evaluation_corpus
 from golden.trace import TRACE_CONTEXT, find_layers, layer_vectors
 from golden.vectors import LayerVectors, save_arrays, save_vectors
+from golden.windows import token_windows
 from rtl.accelerator import Accelerator
 
 FLOAT32_EXACT = 2**24

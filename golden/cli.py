@@ -87,7 +87,8 @@ def eval_(
     from golden.files import check_writable, write_json
     from golden.methods import Calibration, apply_method, check_method
     from golden.model import load_model
-    from golden.text import evaluation_corpus, token_windows
+    from golden.text import evaluation_corpus
+    from golden.windows import token_windows
 
     check_method(method)
     if output_bits is not None and (method != "spikequant" or not 2 <= output_bits <= 16):

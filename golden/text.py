@@ -1,28 +1,35 @@
-"""Text to calibrate and evaluate on, cut into windows of tokens."""
+"""Text to calibrate and evaluate on: what comes with the installed packages, and files of the usual kinds."""
 
-import bz2
-import html
-import re
-from collections.abc import Iterator
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from xml.etree import ElementTree
-
-import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from typing import Any
 
 from golden.errors import InputError
 from golden.model import bundled_file, one_line
+from golden.wikipedia import wiki_articles
 
 BUNDLED_PACKAGE = "gensim"
-BUNDLED_PATTERN = "enwiki-latest-pages-articles1*.bz2"
-"""English Wikipedia articles, which the package carries as test data."""
 
-MIN_ARTICLE_CHARACTERS = 2000
-"""Shorter articles are stubs and lists of namesakes."""
+WIKIPEDIA = "wikipedia"
+"""Names the English Wikipedia articles that the package carries as test data."""
 
-LINKED_FILES = ("file:", "image:", "category:")
+WIKIPEDIA_PATTERN = "enwiki-latest-pages-articles1*.bz2"
+
+NEWS = "news"
+"""Names the Lee newswire documents (Australian Broadcasting Corporation, 2000-2001) in the same data."""
+
+NEWS_PATTERN = "lee_background.cor"
+
+BUNDLED = (WIKIPEDIA, NEWS)
+
+MAX_CHARACTERS = 2**26
+"""A file is read up to here, some 16 million tokens: files of C4 would fill the memory for nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,156 +37,142 @@ class Corpus:
     """Plain texts under one name.
 
     Attributes:
-        name: where they are from, for a protocol line.
+        name: what the texts are, in the plural where they are many, for a protocol line.
         texts: at least one.
+        joined: whether windows run on from text to text, as is the custom with WikiText and C4, or each lies
+            within one text, as fits long articles.
     """
 
     name: str
     texts: list[str]
+    joined: bool = False
+
+
+def calibration_corpus(text: str | Path | None = None) -> Corpus:
+    """Text to calibrate on.
+
+    Args:
+        text: ``wikipedia`` or None for the even articles of the bundled Wikipedia, or a file (see ``read_corpus``).
+
+    Raises:
+        InputError: the file cannot be read, or the text is one that is kept for evaluation.
+    """
+    if text is None or str(text) == WIKIPEDIA:
+        return Corpus("even Wikipedia articles", _wikipedia()[0::2])
+    if str(text) == NEWS:
+        raise InputError(f"text {NEWS}: kept for evaluation, expected {WIKIPEDIA} or a file to calibrate on")
+    return read_corpus(Path(text))
+
+
+def evaluation_corpus(text: str | Path | None = None) -> Corpus:
+    """Text to score.
+
+    Args:
+        text: ``wikipedia`` or None for the odd articles of the bundled Wikipedia, none of which is used in
+            calibration; ``news`` for the bundled newswire, which is of another kind than any calibration text;
+            or a file (see ``read_corpus``).
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if text is None or str(text) == WIKIPEDIA:
+        return Corpus("odd Wikipedia articles", _wikipedia()[1::2])
+    if str(text) == NEWS:
+        documents = bundled_file(BUNDLED_PACKAGE, NEWS_PATTERN).read_text(encoding="utf-8").splitlines()
+        return Corpus("Lee newswire documents", documents, joined=True)
+    return read_corpus(Path(text))
+
+
+def _wikipedia() -> list[str]:
+    return list(wiki_articles(bundled_file(BUNDLED_PACKAGE, WIKIPEDIA_PATTERN)))
 
 
 def read_corpus(path: Path) -> Corpus:
-    """A UTF-8 text file as a corpus of one text.
+    """A file as a corpus, by the end of its name; ``.gz`` may follow all but ``.parquet``.
+
+    - ``.json`` and ``.jsonl``: an object with a string ``text`` on every line, as C4 has them.
+    - ``.parquet``: a column ``text`` of strings, a document a row.
+    - anything else: UTF-8 text, as it is. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read, is of another kind than its name says, or holds no text.
     """
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     try:
-        return Corpus(path.name, [path.read_text(encoding="utf-8")])
+        if suffix == ".parquet":
+            return _documents(path, _parquet_texts(path))
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            if suffix in {".json", ".jsonl"}:
+                return _documents(path, _json_texts(path, file))
+            return _plain(path, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"text {path}: not a whole gzip file: {one_line(error)}") from None
     except OSError as error:
-        raise InputError(f"text {path}: cannot read the file: {error.strerror}") from None
+        expected = "" if path.exists() else f", expected {', '.join(BUNDLED)} or a file"
+        raise InputError(f"text {path}: cannot read the file: {error.strerror or one_line(error)}{expected}") from None
+
+
+def _plain(path: Path, file: BufferedIOBase) -> Corpus:
+    content = file.read(MAX_CHARACTERS)
+    whole = not file.read(1)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(content, final=whole)
     except UnicodeDecodeError as error:
         raise InputError(f"text {path}: not UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise InputError(f"text {path}: no text in it")
+    return Corpus(path.name if whole else f"the start of {path.name}", [text.replace("\r\n", "\n")])
 
 
-def calibration_corpus(path: Path | None = None) -> Corpus:
-    """The even articles of the bundled Wikipedia, or a file."""
-    return Corpus("even Wikipedia articles", _bundled_articles()[0::2]) if path is None else read_corpus(path)
-
-
-def evaluation_corpus(path: Path | None = None) -> Corpus:
-    """The odd articles of the bundled Wikipedia, none of which is used in calibration, or a file."""
-    return Corpus("odd Wikipedia articles", _bundled_articles()[1::2]) if path is None else read_corpus(path)
-
-
-def _bundled_articles() -> list[str]:
-    return list(wiki_articles(bundled_file(BUNDLED_PACKAGE, BUNDLED_PATTERN)))
-
-
-def wiki_articles(dump: Path) -> Iterator[str]:
-    """Plain text of the articles of a MediaWiki XML dump, without redirects and stubs.
-
-    Args:
-        dump: ``.xml.bz2`` file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with bz2.open(dump) as file:
-            for _, element in ElementTree.iterparse(file):
-                namespace, _, tag = element.tag.rpartition("}")
-                if tag != "page":
-                    continue
-                prefix = f"{namespace}}}" if namespace else ""
-                markup = element.findtext(f"{prefix}revision/{prefix}text") or ""
-                if element.find(f"{prefix}redirect") is None and element.findtext(f"{prefix}ns") == "0":
-                    text = plain_text(markup)
-                    if len(text) >= MIN_ARTICLE_CHARACTERS:
-                        yield text
-                element.clear()
-    except (OSError, EOFError, ElementTree.ParseError) as error:
-        raise InputError(f"text {dump}: not a compressed MediaWiki dump: {one_line(error)}") from None
-
-
-def _without_nested(markup: str, opening: str, closing: str) -> str:
-    """The markup without ``opening ... closing``, which may nest; an unclosed one reaches to the end."""
+def _documents(path: Path, texts: Iterable[str]) -> Corpus:
     kept: list[str] = []
-    depth = 0
-    for part in re.split(f"({re.escape(opening)}|{re.escape(closing)})", markup):
-        if part == opening:
-            depth += 1
-        elif part == closing:
-            depth = max(0, depth - 1)
-        elif depth == 0:
-            kept.append(part)
-    return "".join(kept)
-
-
-def _link_text(match: re.Match[str]) -> str:
-    """What a reader sees of ``[[target|label]]``; nothing of a picture or a category."""
-    target, _, label = match[1].partition("|")
-    if target.strip().lower().startswith(LINKED_FILES):
-        return ""
-    return label or target.lstrip(":")
-
-
-def plain_text(markup: str) -> str:
-    """Prose of a MediaWiki page: paragraphs, without templates, tables, notes, pictures and headings."""
-    text = re.sub(r"<!--.*?-->", "", markup, flags=re.DOTALL)
-    text = re.sub(r"<(ref|math|gallery|timeline|source|pre)\b[^>]*?/>", "", text)
-    text = re.sub(r"<(ref|math|gallery|timeline|source|pre)\b.*?</\1\s*>", "", text, flags=re.DOTALL)
-    text = _without_nested(text, "{{", "}}")
-    text = _without_nested(text, "{|", "|}")
-    # links from the inside out: the captions of pictures hold links themselves
-    links = re.compile(r"\[\[([^\[\]]*)\]\]")
-    found = 1
-    while found:
-        text, found = links.subn(_link_text, text)
-    text = re.sub(r"\[(?:https?:)?//[^\s\]]+ ?([^\]]*)\]", r"\1", text)
-    text = re.sub(r"'{2,}", "", text)
-    text = re.sub(r"<[^<>]*>", "", text)
-    text = html.unescape(text).replace("\xa0", " ")
-    # what a template leaves behind in prose: "( ; )", "10 ,"
-    text = re.sub(r"\(\s*[;,:]\s*", "(", text)
-    text = re.sub(r"\s*\(\s*\)", "", text)
-    text = re.sub(r" +([,.;:)])", r"\1", text)
-    lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines())
-    prose = [line for line in lines if len(line) > 1 and line[0] not in "=*#:;|!{}"]
-    return "\n".join(prose)
-
-
-def token_windows(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, tokens: int, context: int) -> list[Tensor]:
-    """Windows that do not overlap and together score ``tokens`` tokens, or all there are.
-
-    A window of n tokens scores n - 1: the first one is only context. Windows go round the texts, the first
-    of each, then the second, so that few tokens already sample many texts; what is left of a text after its
-    last whole window comes at the end. The last window is cut to the exact number.
-
-    Args:
-        tokenizer: the model's.
-        texts: plain texts.
-        tokens: how many to score, 1 or more.
-        context: tokens in a window, 2 or more.
-
-    Returns:
-        int64 tensors [n] with 2 <= n <= context.
-
-    Raises:
-        InputError: a count out of range, or not one token to score.
-    """
-    if tokens < 1:
-        raise InputError(f"tokens: {tokens}, expected 1 or more")
-    if context < 2:
-        raise InputError(f"context: {context}, expected 2 or more")
-    # one text may have to serve for all; tokens average far below 16 characters
-    cut = 16 * (tokens + context)
-    encoded = [tokenizer(text[:cut], add_special_tokens=False, verbose=False)["input_ids"] for text in texts]
-    whole: list[list[int]] = []
-    rest: list[list[int]] = []
-    for first in range(0, max(len(ids) for ids in encoded), context):
-        for ids in encoded:
-            window = ids[first : first + context]
-            if len(window) > 1:
-                (whole if len(window) == context else rest).append(window)
-    windows: list[Tensor] = []
-    left = tokens
-    for window in whole + rest:
-        if not left:
+    characters = 0
+    name = f"documents of {path.name}"
+    for text in texts:
+        characters += len(text)
+        if characters > MAX_CHARACTERS:
+            name = f"documents at the start of {path.name}"
             break
-        scored = min(left, len(window) - 1)
-        windows.append(torch.tensor(window[: scored + 1]))
-        left -= scored
-    if not windows:
-        raise InputError("text: fewer than 2 tokens, expected at least one to predict")
-    return windows
+        kept.append(text)
+    if not any(text.strip() for text in kept):
+        raise InputError(f"text {path}: no text in it")
+    return Corpus(name, kept, joined=True)
+
+
+def _json_texts(path: Path, file: BufferedIOBase) -> Iterator[str]:
+    expected = 'expected an object with a string "text" on every line'
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"text {path}: line {number}: not JSON ({one_line(error)}), {expected}") from None
+        yield _checked(value.get("text") if isinstance(value, dict) else None, f"{path}: line {number}", expected)
+
+
+def _parquet_texts(path: Path) -> Iterator[str]:
+    try:
+        from pyarrow import ArrowException  # noqa: PLC0415 - optional
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    except ImportError:
+        raise InputError(f"text {path}: reading .parquet needs pyarrow, install it: pip install pyarrow") from None
+    expected = "expected a column 'text' of strings"
+    try:
+        with ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if "text" not in columns:
+                raise InputError(f"text {path}: has columns {', '.join(columns)}, {expected}")
+            number = 0
+            for batch in file.iter_batches(columns=["text"], batch_size=1024):
+                for value in batch.column(0).to_pylist():
+                    number += 1
+                    yield _checked(value, f"{path}: row {number}", expected)
+    except ArrowException as error:
+        raise InputError(f"text {path}: not a parquet file: {one_line(error)}") from None
+
+
+def _checked(value: Any, where: str, expected: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"text {where}: text is {type(value).__name__}, {expected}")
+    return value

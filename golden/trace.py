@@ -13,8 +13,9 @@ from golden.evaluate import quantized_layers
 from golden.linear import SpikeQuantLinear
 from golden.model import LanguageModel
 from golden.spec import Spec
-from golden.text import evaluation_corpus, token_windows
+from golden.text import evaluation_corpus
 from golden.vectors import LayerVectors
+from golden.windows import token_windows
 
 TRACE_CONTEXT = 512
 """Tokens in one window of held-out text."""

@@ -1,4 +1,4 @@
-"""A tiny random Llama with a character tokenizer, float and quantized."""
+"""Tiny random models with a character tokenizer: a Llama, float and quantized, and one float model of each family."""
 
 import copy
 from collections.abc import Iterator
@@ -6,14 +6,46 @@ from collections.abc import Iterator
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from golden.calibrate import Recipe, observe, quantize_model
-from golden.model import LanguageModel
-from golden.text import token_windows
+from golden.model import LanguageModel, linearize
+from golden.windows import token_windows
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,"
 PROSE = "the membrane adds the weights of the spikes that came, and the threshold reads it out. " * 12
+
+GROUPED = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+UNGROUPED = {name: size for name, size in GROUPED.items() if name != "num_key_value_heads"}
+
+FAMILIES = {
+    "llama": GROUPED | {"attention_bias": True, "mlp_bias": True},
+    "mistral": GROUPED | {"sliding_window": 16},
+    "qwen2": GROUPED | {"tie_word_embeddings": True},
+    "qwen3": GROUPED | {"head_dim": 16},
+    "gemma": GROUPED | {"head_dim": 16, "tie_word_embeddings": True},
+    "gemma2": GROUPED | {"head_dim": 16, "tie_word_embeddings": True},
+    "gemma3_text": GROUPED | {"head_dim": 16, "tie_word_embeddings": True},
+    "phi": GROUPED,
+    "phi3": GROUPED,
+    "opt": {
+        "hidden_size": 32,
+        "ffn_dim": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "word_embed_proj_dim": 16,
+    },
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "gpt_neox": UNGROUPED,
+}
+"""Model types, and a configuration of two small blocks of each."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -30,13 +62,19 @@ def prose() -> str:
 
 
 @pytest.fixture(scope="session")
-def _float_model() -> LanguageModel:
+def tokenizer() -> PreTrainedTokenizerFast:
+    """One token a character, 0 for an unknown one."""
     vocabulary = {"?": 0} | {letter: i + 1 for i, letter in enumerate(ALPHABET)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")
+
+
+@pytest.fixture(scope="session")
+def _float_model(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     torch.manual_seed(1)
     config = LlamaConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,
@@ -53,7 +91,7 @@ def _float_model() -> LanguageModel:
     for name, parameter in model.named_parameters():
         if name.endswith("proj.bias"):
             torch.nn.init.normal_(parameter, std=0.2)
-    return LanguageModel(model, PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?"), "tiny")
+    return LanguageModel(model, tokenizer, "tiny")
 
 
 @pytest.fixture
@@ -71,3 +109,20 @@ def quantized_model(_float_model: LanguageModel, windows: list[torch.Tensor]) ->
     model = copy.deepcopy(_float_model)
     quantize_model(model.model, observe(model.model, windows), Recipe(wide_fraction=0.1))
     return model
+
+
+@pytest.fixture(params=FAMILIES)
+def family_model(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    """A float model of each family; no gain is 1, no bias 0, so that one left out shows."""
+    special = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0)
+    config = AutoConfig.for_model(request.param, vocab_size=len(tokenizer), **special, **FAMILIES[request.param])
+    torch.manual_seed(1)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            else:
+                parameter.normal_(std=0.15)
+    linearize(model)
+    return LanguageModel(model, tokenizer, request.param)

@@ -8,7 +8,8 @@ import torch
 from golden.calibrate import Recipe, observe, quantize_model
 from golden.evaluate import score
 from golden.model import LanguageModel, load_model
-from golden.text import calibration_corpus, evaluation_corpus, token_windows
+from golden.text import calibration_corpus, evaluation_corpus
+from golden.windows import token_windows
 
 
 @pytest.fixture(scope="module")

@@ -1,93 +1,126 @@
-import bz2
+import gzip
+import json
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from golden.errors import InputError
-from golden.model import LanguageModel
-from golden.text import calibration_corpus, evaluation_corpus, plain_text, read_corpus, token_windows, wiki_articles
+from golden.text import calibration_corpus, evaluation_corpus, read_corpus
 
-MARKUP = """{{Infobox|name={{nested|x}}}}<!-- hidden -->
-'''Albedo''' is the [[diffuse reflection|reflectivity]] of a [[surface]].<ref name="a">Note</ref><ref name="b"/>
-[[File:Ice.jpg|thumb|A [[polar bear|bear]] on ice]]
-== Heading ==
-{| class="wikitable"
-| cell || {| nested |}
-|}
-* a list item
-It is 15&nbsp;°C ({{IPA|x}}; 1760), see [http://example.org the page] and <math>a^2</math> x<sub>2</sub>.
-[[Category:Optics]]
-"""
-
-
-def test_markup_becomes_prose() -> None:
-    assert plain_text(MARKUP) == ("Albedo is the reflectivity of a surface.\nIt is 15 °C (1760), see the page and x2.")
-
-
-def page(title: str, text: str, *, namespace: int = 0, redirect: str = "") -> str:
-    return f"<page><title>{title}</title><ns>{namespace}</ns>{redirect}<revision><text>{text}</text></revision></page>"
-
-
-def test_a_dump_gives_articles_but_no_redirects_stubs_or_other_pages(tmp_path: Path) -> None:
-    long = "A sentence of an article. " * 100
-    pages = [
-        page("One", "first. " + long),
-        page("Moved", long, redirect='<redirect title="One"/>'),
-        page("Stub", "short"),
-        page("Talk", long, namespace=1),
-        page("Two", "second. " + long),
-    ]
-    dump = tmp_path / "dump.xml.bz2"
-    dump.write_bytes(bz2.compress(f'<mediawiki xmlns="urn:x">{"".join(pages)}</mediawiki>'.encode()))
-    assert [text.split(".")[0] for text in wiki_articles(dump)] == ["first", "second"]
-    dump.write_bytes(dump.read_bytes()[:60])
-    with pytest.raises(InputError, match="not a compressed MediaWiki dump"):
-        list(wiki_articles(dump))
+DOCUMENTS = ["First document.\nTwo lines.", "", "Zweites Dokument, größer."]
+LINES = "".join(json.dumps({"text": text, "url": "x"}) + "\n" for text in DOCUMENTS)
 
 
 def test_calibration_and_evaluation_share_no_article() -> None:
-    calibration, evaluation = calibration_corpus(), evaluation_corpus()
+    calibration, evaluation = calibration_corpus("wikipedia"), evaluation_corpus()
     assert len(calibration.texts) > 30
     assert len(evaluation.texts) > 30
     assert not set(calibration.texts) & set(evaluation.texts)
     assert all("[[" not in text[:2000] and "{{" not in text for text in calibration.texts)
+    assert not calibration.joined
+    assert not evaluation.joined
+    assert (calibration.name, evaluation.name) == ("even Wikipedia articles", "odd Wikipedia articles")
 
 
-def test_unreadable_text_is_one_line(tmp_path: Path) -> None:
+def test_news_is_many_short_documents_for_evaluation_only() -> None:
+    news = evaluation_corpus("news")
+    assert len(news.texts) == 300
+    assert all(text.strip() for text in news.texts)
+    assert news.joined
+    with pytest.raises(InputError, match="text news: kept for evaluation, expected wikipedia or a file"):
+        calibration_corpus("news")
+
+
+@pytest.mark.parametrize("name", ["wiki.test.raw", "wiki.test.tokens", "a.txt", "b.txt.gz"])
+def test_plain_text_stays_as_it_is(tmp_path: Path, name: str) -> None:
+    text = " \n = Robert Boulter = \n \n He had a guest @-@ starring role , größer .\n"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    corpus = evaluation_corpus(path)
+    assert corpus.texts == [text]
+    assert corpus.name == name
+    assert calibration_corpus(str(path)) == corpus
+
+
+@pytest.mark.parametrize("name", ["c4-validation.json", "c.jsonl", "c4-validation.00000-of-00008.json.gz"])
+def test_json_lines_are_documents(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(LINES.encode()) if name.endswith(".gz") else LINES.encode())
+    corpus = read_corpus(path)
+    assert corpus.texts == DOCUMENTS
+    assert corpus.name == f"documents of {name}"
+    assert corpus.joined
+
+
+def test_parquet_rows_are_documents(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "test-00000-of-00001.parquet"
+    parquet.write_table(arrow.table({"n": [1, 2, 3], "text": DOCUMENTS}), path)
+    assert read_corpus(path).texts == DOCUMENTS
+    parquet.write_table(arrow.table({"n": [1], "body": ["x"]}), path)
+    with pytest.raises(InputError, match="has columns n, body, expected a column 'text' of strings"):
+        read_corpus(path)
+    parquet.write_table(arrow.table({"text": ["x", None]}), path)
+    with pytest.raises(InputError, match="row 2: text is NoneType, expected a column 'text' of strings"):
+        read_corpus(path)
+    path.write_bytes(b"PAR1 but no more of it")
+    with pytest.raises(InputError, match="not a parquet file"):
+        read_corpus(path)
     with pytest.raises(InputError, match="cannot read the file"):
-        read_corpus(tmp_path / "none.txt")
-    (tmp_path / "bad.txt").write_bytes(b"ab\xff")
-    with pytest.raises(InputError, match="not UTF-8 at byte 2"):
-        read_corpus(tmp_path / "bad.txt")
+        read_corpus(tmp_path / "none.parquet")
 
 
-@pytest.mark.parametrize("tokens", [1, 7, 14, 15, 40, 57])
-def test_windows_score_exactly_what_was_asked_for(float_model: LanguageModel, tokens: int) -> None:
-    texts = ["abcdefghijklmnopqrstuvwxyz", "abcde", "zyxwvutsrqponmlkjihgfedcba" * 2]
-    windows = token_windows(float_model.tokenizer, texts, tokens=tokens, context=8)
-    assert sum(len(window) - 1 for window in windows) == tokens
-    assert all(2 <= len(window) <= 8 for window in windows)
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="needs pyarrow, install it: pip install pyarrow"):
+        read_corpus(tmp_path / "x.parquet")
 
 
-def test_windows_go_round_the_texts_and_never_overlap(float_model: LanguageModel) -> None:
-    tokenizer = float_model.tokenizer
-    texts = ["abcdefghij", "klmno", "pqrstuvwxyz"]
-    windows = token_windows(tokenizer, texts, tokens=1000, context=4)
-    read = ["".join(tokenizer.convert_ids_to_tokens(window)) for window in windows]
-    assert read == ["abcd", "klmn", "pqrs", "efgh", "tuvw", "ij", "xyz"]
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("none.txt", None, "cannot read the file: No such file or directory, expected wikipedia, news or a file"),
+        ("bad.txt", b"ab\xff", "not UTF-8 at byte 2"),
+        ("cut.txt", "ä".encode()[:1], "not UTF-8 at byte 0"),
+        ("empty.txt", b" \n", "no text in it"),
+        ("empty.jsonl", b'{"text": ""}\n', "no text in it"),
+        ("a.json", LINES.encode() + b"{broken\n", "line 4: not JSON"),
+        ("a.json", LINES.encode() + b'\n{"body": "x"}\n', "line 5: text is NoneType, expected an object with a string"),
+        ("a.json", b"[1]", "line 1: text is NoneType, expected an object with a string"),
+        ("a.json", b'{"text": 3}', "line 1: text is int, expected an object with a string"),
+        ("a.json", b'{"text": "\xff"}', "line 1: not JSON"),
+        ("a.json.gz", b"plain", "not a whole gzip file"),
+        ("a.json.gz", gzip.compress(LINES.encode())[:-12], "not a whole gzip file"),
+        ("a.txt.gz", gzip.compress(LINES.encode())[:30], "not a whole gzip file"),
+    ],
+)
+def test_unreadable_text_is_one_line(tmp_path: Path, name: str, content: bytes | None, line: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        evaluation_corpus(path)
+    assert str(caught.value).startswith(f"text {path}: {line}")
+    assert "\n" not in str(caught.value)
 
 
-def test_too_little_text_is_refused(float_model: LanguageModel) -> None:
-    for texts in (["a"], [""]):
-        with pytest.raises(InputError, match="fewer than 2 tokens"):
-            token_windows(float_model.tokenizer, texts, tokens=5, context=8)
-    with pytest.raises(InputError, match="tokens: 0, expected 1 or more"):
-        token_windows(float_model.tokenizer, ["abc"], tokens=0, context=8)
-    with pytest.raises(InputError, match="context: 1, expected 2 or more"):
-        token_windows(float_model.tokenizer, ["abc"], tokens=5, context=1)
+def test_a_folder_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read the file: Is a directory$"):
+        evaluation_corpus(tmp_path)
 
 
-def test_windows_are_token_numbers(float_model: LanguageModel) -> None:
-    (window,) = token_windows(float_model.tokenizer, ["abc?"], tokens=9, context=8)
-    assert window.equal(torch.tensor([1, 2, 3, 0]))
+def test_a_file_without_end_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("golden.text.MAX_CHARACTERS", 100)
+    # the limit falls inside of a letter
+    plain = tmp_path / "long.txt"
+    plain.write_text("x" + 50 * "ä", encoding="utf-8")
+    corpus = read_corpus(plain)
+    assert corpus.name == "the start of long.txt"
+    assert corpus.texts == ["x" + 49 * "ä"]
+    lines = tmp_path / "long.jsonl"
+    lines.write_text(5 * (json.dumps({"text": 25 * "y"}) + "\n"))
+    corpus = read_corpus(lines)
+    assert corpus.name == "documents at the start of long.jsonl"
+    assert len(corpus.texts) == 4
