@@ -40,26 +40,25 @@ from gen.record import (
 )
 from gen.report import REPORT, write_report
 from gen.spike_trace import TRACE, save_trace, trace_token
-from golden.calibrate import Recipe, quantize_model
+from golden.agreement import FLOAT32_EXACT
 from golden.description import sha256
 from golden.errors import InputError
 from golden.evaluate import quantized_layers
 from golden.files import writable_folder, write_json
 from golden.integer import LayerOutput, weight_steps
 from golden.linear import SpikeQuantLinear
-from golden.methods import Calibration
+from golden.methods import Calibration, apply_method
 from golden.model import BUNDLED, LanguageModel, decoder_linears, load_model
 from golden.neuron import TokenRun, simulate
-from golden.quantize import SALIENT_BITS
+from golden.recipe import RECIPES
+from golden.site import SALIENT_BITS, Site
 from golden.spec import Spec, load_spec
+from golden.spikequant import spikequant
 from golden.text import evaluation_corpus
 from golden.trace import TRACE_CONTEXT, find_layers, layer_vectors
 from golden.vectors import LayerVectors, save_arrays, save_vectors
 from golden.windows import token_windows
 from rtl.accelerator import Accelerator
-
-FLOAT32_EXACT = 2**24
-"""Whole numbers up to here, and all sums that stay below, are exact in float32."""
 
 BAUD = 1_000_000
 
@@ -79,6 +78,7 @@ class DemoSettings:
         bitstream: whether to build one.
         frequency_mhz: clock of the bitstream.
         seeds: placements to try, the best of which is kept.
+        recipe: preset of the quantizer.
         calibration_tokens: tokens of calibration text.
         cache: where builds are kept.
     """
@@ -91,6 +91,7 @@ class DemoSettings:
     bitstream: bool = True
     frequency_mhz: float = 60.0
     seeds: int = 1
+    recipe: str = "fast"
     calibration_tokens: int = 2048
     cache: Path = field(default_factory=default_cache_folder)
 
@@ -179,8 +180,8 @@ def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
     """
     model = load_model(BUNDLED)
     check_layer(model, settings.layer)
-    observations, calibration = Calibration(tokens=settings.calibration_tokens).observe(model)
-    quantize_model(model.model, observations, Recipe())
+    recipe = spikequant(RECIPES[settings.recipe])
+    calibration = apply_method(model, recipe, Calibration(tokens=settings.calibration_tokens))
     for layer in quantized_layers(model.model).values():
         layer.max_salient_shift = spec.max_salient_shift
     corpus = evaluation_corpus()
@@ -216,6 +217,7 @@ def compare_pytorch(real: RealLayer, hardware: LayerOutput, spec: Spec) -> Compa
     weights = np.abs(weight_steps(real.vectors, weight_bits=spec.weight_bits))
     reach = np.abs(real.vectors.level.astype(np.int64)) @ weights.T + np.abs(real.vectors.bias.astype(np.int64))
     comparable = reach < FLOAT32_EXACT
+    assert isinstance(real.layer.site, Site)
     scale = (real.layer.scales * real.layer.site.scale).numpy()
     value = (hardware.membrane / real.layer.units).astype(np.float32) * scale
     return Comparison(

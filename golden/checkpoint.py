@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from golden.calibrate import Recipe
 from golden.description import (
     DESCRIPTION,
     FORMAT_VERSION,
@@ -25,8 +24,13 @@ from golden.errors import InputError
 from golden.evaluate import quantized_layers
 from golden.files import replace_file, writable_folder, write_text
 from golden.linear import SpikeQuantLinear
-from golden.model import LanguageModel, one_line, replace_layer, site_name
-from golden.quantize import QuantizedWeight, Site
+from golden.model import LanguageModel, linearize, one_line, replace_layer, site_name
+from golden.quantize import QuantizedWeight
+from golden.recipe import Recipe
+from golden.site import AnySite
+
+NIBBLE = 4
+"""Codes of so many bits or fewer are stored two a byte."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,14 @@ def _tensors(language_model: LanguageModel) -> dict[str, Tensor]:
         if tensor.data_ptr() in seen:
             continue
         seen.add(tensor.data_ptr())
-        packed = owner in layers and last in {"codes", "low"}
+        packed = owner in layers and (last == "low" or (last == "codes" and layers[owner].weight_bits <= NIBBLE))
         tensors[name] = pack_nibbles(tensor) if packed else tensor.contiguous()
     return tensors
 
 
-def save_checkpoint(folder: Path, language_model: LanguageModel, recipe: Recipe, *, calibration: str) -> None:
+def save_checkpoint(
+    folder: Path, language_model: LanguageModel, recipe: Recipe, *, calibration: str, training: str = ""
+) -> None:
     """Write a quantized model. The description comes last, so that a broken run never looks complete.
 
     Args:
@@ -92,6 +98,7 @@ def save_checkpoint(folder: Path, language_model: LanguageModel, recipe: Recipe,
         language_model: with quantized layers.
         recipe: how they were made.
         calibration: one line about the calibration text.
+        training: one line about what was learned from it.
 
     Raises:
         InputError: the folder cannot be written.
@@ -111,6 +118,7 @@ def save_checkpoint(folder: Path, language_model: LanguageModel, recipe: Recipe,
         format_version=FORMAT_VERSION,
         name=language_model.name,
         calibration=calibration,
+        training=training,
         recipe=recipe,
         config=language_model.model.config.to_dict(),
         sites={site_name(name): layer.site for name, layer in layers.items()},
@@ -119,6 +127,7 @@ def save_checkpoint(folder: Path, language_model: LanguageModel, recipe: Recipe,
                 site=site_name(name),
                 inputs=layer.codes.shape[1],
                 outputs=layer.codes.shape[0],
+                weight_bits=layer.weight_bits,
             )
             for name, layer in layers.items()
         },
@@ -146,23 +155,42 @@ class _TensorReader:
             raise InputError(f"checkpoint {self.path}: tensor {name} is {got}, expected {dtype} {list(shape)}")
         return tensor
 
-    def layer(self, name: str, facts: LayerFacts, site: Site) -> SpikeQuantLinear:
+    def layer(self, name: str, facts: LayerFacts, site: AnySite) -> SpikeQuantLinear:
         rows, columns = facts.outputs, facts.inputs
         count = self.tensors[f"{name}.wide"].numel() if f"{name}.wide" in self.tensors else 0
         wide, low = torch.zeros(0, dtype=torch.int32), torch.zeros(rows, 0, dtype=torch.uint8)
         if count:
             wide = self.take(f"{name}.wide", torch.int32, count)
             low = unpack_nibbles(self.take(f"{name}.low", torch.uint8, rows, -(-count // 2)), count)
+        if facts.weight_bits <= NIBBLE:
+            codes = unpack_nibbles(self.take(f"{name}.codes", torch.uint8, rows, -(-columns // 2)), columns)
+        else:
+            codes = self.take(f"{name}.codes", torch.uint8, rows, columns)
         weight = QuantizedWeight(
-            codes=unpack_nibbles(self.take(f"{name}.codes", torch.uint8, rows, -(-columns // 2)), columns),
+            codes=codes,
             zeros=self.take(f"{name}.zeros", torch.uint8, rows),
             scales=self.take(f"{name}.scales", torch.float32, rows),
             wide=wide,
             low=low,
+            bits=facts.weight_bits,
         )
         bias = self.take(f"{name}.bias", torch.float32, rows) if f"{name}.bias" in self.tensors else None
         peaks = self.take(f"{name}.output_peaks", torch.float32, rows)
+        ascending = wide.diff(prepend=torch.tensor([-1], dtype=torch.int32)) > 0
+        self._check(f"{name}.wide", ascending & (wide < columns), f"ascending columns below {columns}")
+        for part, unsigned in (("codes", weight.codes), ("zeros", weight.zeros)):
+            self._check(f"{name}.{part}", unsigned <= 2**weight.bits - 1, f"0..{2**weight.bits - 1}")
+        for part, positive in (("scales", weight.scales), ("output_peaks", peaks)):
+            self._check(f"{name}.{part}", (positive > 0) & positive.isfinite(), "positive finite numbers")
+        if bias is not None:
+            self._check(f"{name}.bias", bias.isfinite(), "finite numbers")
         return SpikeQuantLinear(weight, bias, site, peaks)
+
+    def _check(self, name: str, sound: Tensor, expected: str) -> None:
+        if not bool(sound.all()):
+            raise InputError(
+                f"checkpoint {self.path}: tensor {name} holds what no quantizer gives, expected {expected}"
+            )
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -178,6 +206,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         config = AutoConfig.for_model(values.pop("model_type", ""), **values)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        linearize(model)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise InputError(f"checkpoint {folder}: cannot build the model: {one_line(error)}") from None

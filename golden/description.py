@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from golden.calibrate import Recipe
 from golden.errors import InputError
-from golden.quantize import Site
+from golden.recipe import Recipe
+from golden.site import AnySite
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "spikequant.json"
 TENSORS = "model.safetensors"
 
@@ -22,6 +22,7 @@ class LayerFacts(BaseModel):
         site: name of its input site.
         inputs: K.
         outputs: N.
+        weight_bits: width of a weight code.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class LayerFacts(BaseModel):
     site: str
     inputs: int = Field(ge=1)
     outputs: int = Field(ge=1)
+    weight_bits: int = Field(ge=1, le=8)
 
 
 class Description(BaseModel):
@@ -38,6 +40,7 @@ class Description(BaseModel):
         format_version: ``FORMAT_VERSION``.
         name: what the source model was called.
         calibration: one line about the text.
+        training: one line about what was learned from it, empty where nothing was.
         recipe: how the model was quantized.
         config: the transformers configuration.
         sites: input sites by name.
@@ -50,9 +53,10 @@ class Description(BaseModel):
     format_version: int
     name: str
     calibration: str
+    training: str
     recipe: Recipe
     config: dict[str, Any]
-    sites: dict[str, Site]
+    sites: dict[str, AnySite]
     layers: dict[str, LayerFacts]
     files: dict[str, str]
 

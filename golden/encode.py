@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.quantize import MAX_CODE, SALIENT_BITS, Site
 from golden.saliency import is_salient
+from golden.site import AnySite
 
 MAX_SALIENT_SHIFT = 11
 """Default limit of the salient codes' power of two, as in the default spec."""
@@ -18,6 +18,8 @@ class Levels:
 
     Attributes:
         level: signed integers n as floats [..., K], ready for a float matrix product.
+        scale: value of one level; a number, or float [..., 1] where every token has its own.
+        zero: zero point of the normal codes; a number, or float [..., 1].
         salient: bool [..., K], levels from salient codes.
         shift: int32 [...], power of two m of a token's salient codes.
         offset: int32 [...], smallest salient code c0 of a token, in ``-(2**salient_bits - 1)..0``.
@@ -25,13 +27,15 @@ class Levels:
     """
 
     level: Tensor
+    scale: float | Tensor
+    zero: int | Tensor
     salient: Tensor
     shift: Tensor
     offset: Tensor
     clipped: Tensor
 
 
-def _window_shift(span: Tensor, codes: int) -> Tensor:
+def window_shift(span: Tensor, codes: int) -> Tensor:
     """The smallest m >= 0 with ``span <= codes * 2**m``, int32 of the span's shape."""
     exponent = torch.frexp(span / codes).exponent
     # frexp's exponent is never too small by more than the division's rounding, and too large by one at most
@@ -40,37 +44,79 @@ def _window_shift(span: Tensor, codes: int) -> Tensor:
     return (exponent - below.int() + above.int()).clamp(min=0)
 
 
-def encode(
-    values: Tensor, site: Site, *, salient_bits: int = SALIENT_BITS, max_shift: int = MAX_SALIENT_SHIFT
-) -> Levels:
-    """Levels of activations at a calibrated site.
+@dataclass(frozen=True)
+class _Salient:
+    level: Tensor
+    shift: Tensor
+    offset: Tensor
+    clipped: Tensor
 
-    Normal values: ``n = clip(round(x/s) + z, 0, 15) - z``. Salient ones share a window per token: with
-    ``r = x/s`` and its extremes over the token's salient values, zero included, m is the smallest integer
-    with ``r_max - r_min <= 31 * 2**m``, ``c0 = round(r_min / 2**m)``, and
-    ``n = clip(round(r / 2**m), c0, c0 + 31) * 2**m`` (31 is ``2**salient_bits - 1``). Rounding is half to even.
+
+def salient_window(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
+    """Levels of salient values on each token's window.
+
+    With r the ratios and their extremes over the token, zero included, m is the smallest integer with
+    ``r_max - r_min <= 31 * 2**m``, ``c0 = round(r_min / 2**m)``, and
+    ``n = clip(round(r / 2**m), c0, c0 + 31) * 2**m`` (31 is ``2**bits - 1``).
 
     Args:
-        values: float [..., K].
-        site: the calibrated site.
-        salient_bits: width of a salient code; 0 treats every value as normal.
-        max_shift: limit of m; tokens that need more are clipped and marked.
+        ratio: float [..., K], salient values in steps of the site's scale, 0 elsewhere.
+        bits: width of a code.
+        max_shift: limit of m.
     """
-    ratio = values / site.scale
-    level = ratio.round().clamp_(-site.zero, MAX_CODE - site.zero)
-    tokens = values.shape[:-1]
-    if not salient_bits:
-        none = torch.zeros(tokens, dtype=torch.int32)
-        return Levels(level, torch.zeros_like(values, dtype=torch.bool), none, none, none.bool())
-    codes = 2**salient_bits - 1
-    salient = is_salient(values, median=site.median, threshold=site.threshold)
-    ratio.masked_fill_(~salient, 0)
+    codes = 2**bits - 1
     low, high = ratio.amin(-1).clamp_(max=0), ratio.amax(-1).clamp_(min=0)
-    needed = _window_shift(high - low, codes)
+    needed = window_shift(high - low, codes)
     shift = needed.clamp(max=max_shift)
     step = torch.ldexp(torch.ones_like(low), shift)
     offset = (low / step).round().clamp_(min=-codes)
     first = offset.unsqueeze(-1)
     code = (ratio / step.unsqueeze(-1)).round_().clamp_(first, first + codes)
-    level = torch.where(salient, code.mul_(step.unsqueeze(-1)), level)
-    return Levels(level, salient, shift, offset.int(), needed > max_shift)
+    return _Salient(code.mul_(step.unsqueeze(-1)), shift, offset.int(), needed > max_shift)
+
+
+def _salient_float(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
+    """Levels of salient values as small floats: a sign, one bit of mantissa, and ``bits - 2`` of exponent.
+
+    The largest magnitude of the token sets its largest exponent; the smallest one is that of 0 and of one step, the
+    subnormal numbers. Levels stay integers, so that small ones lose their mantissa. Needs a datapath that shifts by
+    each spike's own exponent.
+    """
+    magnitude = ratio.abs()
+    largest = torch.frexp(magnitude.amax(-1, keepdim=True))
+    # from 7/8 of a power of two on, the largest rounds up to the next one
+    top = largest.exponent + (largest.mantissa >= 7 / 8)
+    lowest = (top - 2 ** (bits - 2) + 2).clamp(min=0)
+    exponent = torch.maximum(torch.frexp(magnitude).exponent, lowest)
+    # frexp's mantissa is in 1/2..1, so that a quarter of the power of two is one step
+    step = torch.ldexp(torch.ones_like(ratio), exponent - 2).clamp_(min=1)
+    limit = torch.ldexp(torch.ones_like(ratio), torch.full_like(exponent, max_shift + bits))
+    level = (ratio / step).round_().mul_(step).clamp_(-limit, limit)
+    tokens = torch.zeros(ratio.shape[:-1], dtype=torch.int32)
+    return _Salient(level, tokens, tokens, (magnitude > limit).any(-1))
+
+
+def encode(values: Tensor, site: AnySite, *, max_shift: int = MAX_SALIENT_SHIFT) -> Levels:
+    """Levels of activations at a calibrated site.
+
+    Normal values: ``n = clip(round(x/s) + z, 0, 15) - z``. Salient ones share a window per token, see
+    ``salient_window``. Rounding is half to even.
+
+    Args:
+        values: float [..., K].
+        site: the calibrated site.
+        max_shift: limit of m; tokens that need more are clipped and marked.
+    """
+    grid = site.grid(values)
+    ratio = values / grid.scale
+    level = ratio.round().clamp_(-grid.zero, 2**site.bits - 1 - grid.zero)
+    if not site.salient_bits:
+        none = torch.zeros(values.shape[:-1], dtype=torch.int32)
+        silent = torch.zeros_like(values, dtype=torch.bool)
+        return Levels(level, grid.scale, grid.zero, silent, none, none, none.bool())
+    salient = is_salient(values, median=grid.median, threshold=grid.threshold)
+    ratio.masked_fill_(~salient, 0)
+    spread = salient_window if site.salient_format == "window" else _salient_float
+    found = spread(ratio, site.salient_bits, max_shift)
+    level = torch.where(salient, found.level, level)
+    return Levels(level, grid.scale, grid.zero, salient, found.shift, found.offset, found.clipped)

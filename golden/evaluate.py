@@ -1,21 +1,24 @@
 """How well a model predicts text: perplexity, and what its quantized layers did meanwhile."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from golden.linear import SpikeQuantLinear, Tally
+from golden.linear import SpikeQuantLinear
 from golden.model import site_name
 from golden.progress import track
+from golden.tally import Tally
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a model scored on some windows.
+    """What a model scored on some windows, and where a reference read them too, how the two compare.
 
     Attributes:
         perplexity: exp of the mean negative log-likelihood of the scored tokens.
@@ -23,8 +26,11 @@ class Score:
         salient_ratio: share of salient values at the quantized input sites, 0 without such sites.
         silent_ratio: share of values at level 0 there, 0 without such sites.
         clipped_tokens: tokens, summed over sites, whose salient window was limited.
-        divergence: mean Kullback-Leibler divergence from the reference's predictions, in nats; None without one.
-        agreement: share of positions whose likeliest token is the reference's; None without one.
+        tokens_per_second: of the model alone, median over the windows.
+        divergence: mean Kullback-Leibler divergence from the reference's predictions, in nats.
+        agreement: share of positions whose likeliest token is the reference's.
+        ratio: perplexity over that of the reference.
+        speed_ratio: tokens per second over those of the reference, which took turns with the model.
     """
 
     perplexity: float
@@ -32,8 +38,11 @@ class Score:
     salient_ratio: float
     silent_ratio: float
     clipped_tokens: int
+    tokens_per_second: float
     divergence: float | None = None
     agreement: float | None = None
+    ratio: float | None = None
+    speed_ratio: float | None = None
 
 
 def quantized_layers(model: PreTrainedModel) -> dict[str, SpikeQuantLinear]:
@@ -42,58 +51,86 @@ def quantized_layers(model: PreTrainedModel) -> dict[str, SpikeQuantLinear]:
 
 
 @contextmanager
-def _tallied(model: PreTrainedModel) -> Iterator[Tally]:
-    """Count what every quantized site encodes; a site shared by layers counts once."""
-    tally = Tally()
+def tallied_sites(model: PreTrainedModel, *, histogram: bool = False) -> Iterator[dict[str, Tally]]:
+    """Count what every quantized site encodes, by site name; a site shared by layers counts once."""
     one_per_site = {site_name(name): layer for name, layer in quantized_layers(model).items()}
-    for layer in one_per_site.values():
-        layer.tally = tally
+    tallies = {site: Tally(histogram=histogram) for site in one_per_site}
+    for site, layer in one_per_site.items():
+        layer.tally = tallies[site]
     try:
-        yield tally
+        yield tallies
     finally:
         for layer in one_per_site.values():
             layer.tally = None
 
 
-def window_loss(logits: Tensor, window: Tensor) -> float:
-    """Sum of the negative log-likelihoods of a window's tokens but the first.
+@dataclass(frozen=True)
+class _Prediction:
+    """Logits [n - 1, vocabulary] of a window of n tokens, their loss summed, and the tokens per second."""
 
-    Args:
-        logits: float [n, vocabulary].
-        window: int64 [n].
-    """
-    return float(nn.functional.cross_entropy(logits[:-1].float(), window[1:], reduction="sum"))
+    logits: Tensor
+    loss: float
+    speed: float
+
+
+def _predict(model: PreTrainedModel, window: Tensor) -> _Prediction:
+    began = time.perf_counter()
+    logits = model(window[None], use_cache=False).logits[0, :-1].float()
+    speed = window.numel() / (time.perf_counter() - began)
+    return _Prediction(logits, float(nn.functional.cross_entropy(logits, window[1:], reduction="sum")), speed)
 
 
 @torch.no_grad()
-def score(model: PreTrainedModel, windows: list[Tensor], reference: PreTrainedModel | None = None) -> Score:
+def score(
+    model: PreTrainedModel,
+    windows: list[Tensor],
+    reference: PreTrainedModel | None = None,
+    *,
+    description: str = "scoring",
+) -> Score:
     """Score a model, float or quantized, on windows of tokens that do not see each other.
 
     Args:
         model: in evaluation mode.
         windows: int64 [n] each, n >= 2.
-        reference: a float model of the same vocabulary to compare predictions with.
+        reference: a float model of the same vocabulary to compare predictions with; it reads each window after the
+            model, so that no more than one window's predictions are held. May be the model itself.
+        description: what the progress bar says.
     """
-    loss, divergence, agreed, tokens = 0.0, 0.0, 0, 0
-    with _tallied(model) as tally:
-        for window in track(windows, "scoring"):
-            logits = model(window[None]).logits[0, :-1].float()
-            loss += float(nn.functional.cross_entropy(logits, window[1:], reduction="sum"))
+    loss, expected_loss, divergence, agreed, tokens = 0.0, 0.0, 0.0, 0, 0
+    speeds: list[float] = []
+    expected_speeds: list[float] = []
+    with tallied_sites(model) as tallies:
+        for window in track(windows, description):
+            found = _predict(model, window)
+            loss += found.loss
+            speeds.append(found.speed)
             tokens += window.numel() - 1
             if reference is not None:
-                expected = reference(window[None]).logits[0, :-1].float()
-                divergence += _divergence(expected, logits)
-                agreed += int((expected.argmax(-1) == logits.argmax(-1)).count_nonzero())
-    values = max(1, tally.values)
+                expected = found if reference is model else _predict(reference, window)
+                expected_loss += expected.loss
+                expected_speeds.append(expected.speed)
+                divergence += _divergence(expected.logits, found.logits)
+                agreed += int((expected.logits.argmax(-1) == found.logits.argmax(-1)).count_nonzero())
+    values = max(1, sum(tally.values for tally in tallies.values()))
+    compared = reference is not None
     return Score(
-        perplexity=float(torch.tensor(loss / tokens, dtype=torch.float64).exp()),
+        perplexity=_exp(loss / tokens),
         tokens=tokens,
-        salient_ratio=tally.salient / values,
-        silent_ratio=tally.silent / values,
-        clipped_tokens=tally.clipped_tokens,
-        divergence=None if reference is None else divergence / tokens,
-        agreement=None if reference is None else agreed / tokens,
+        salient_ratio=sum(tally.salient for tally in tallies.values()) / values,
+        silent_ratio=sum(tally.silent for tally in tallies.values()) / values,
+        clipped_tokens=sum(tally.clipped_tokens for tally in tallies.values()),
+        tokens_per_second=median(speeds),
+        divergence=divergence / tokens if compared else None,
+        agreement=agreed / tokens if compared else None,
+        ratio=_exp((loss - expected_loss) / tokens) if compared else None,
+        speed_ratio=median(speeds) / median(expected_speeds) if compared else None,
     )
+
+
+def _exp(value: float) -> float:
+    """Infinity where math.exp would overflow."""
+    return float(torch.tensor(value, dtype=torch.float64).exp())
 
 
 def _divergence(expected: Tensor, logits: Tensor) -> float:

@@ -1,5 +1,6 @@
 """A quantized linear layer: float fake-quant in the model, integers for the hardware."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -7,37 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from golden.encode import MAX_SALIENT_SHIFT, Levels, encode
+from golden.encode import MAX_SALIENT_SHIFT, encode
 from golden.errors import InputError
-from golden.quantize import ACTIVATION_BITS, LOW_STEPS, WEIGHT_BITS, QuantizedWeight, Site
+from golden.quantize import LOW_STEPS, QuantizedWeight
+from golden.site import AnySite, Site
 from golden.spec import BIAS_BITS, THETA_BITS, Spec
+from golden.tally import Tally
 from golden.vectors import LayerVectors
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-class Tally:
-    """Counts over encoded activations.
-
-    Attributes:
-        values: activations seen.
-        salient: those with a salient code.
-        silent: those at level 0, which fire no spike.
-        clipped_tokens: tokens whose salient window was limited.
-    """
-
-    def __init__(self) -> None:
-        self.values = 0
-        self.salient = 0
-        self.silent = 0
-        self.clipped_tokens = 0
-
-    def add(self, levels: Levels) -> None:
-        """Count one batch."""
-        self.values += levels.level.numel()
-        self.salient += int(levels.salient.count_nonzero())
-        self.silent += levels.level.numel() - int(levels.level.count_nonzero())
-        self.clipped_tokens += int(levels.clipped.count_nonzero())
 
 
 def output_steps(output_peaks: Tensor, output_bits: int) -> Tensor:
@@ -74,9 +53,10 @@ class SpikeQuantLinear(nn.Module):
     bias: Tensor | None
     steps: Tensor
 
-    def __init__(self, weight: QuantizedWeight, bias: Tensor | None, site: Site, output_peaks: Tensor) -> None:
+    def __init__(self, weight: QuantizedWeight, bias: Tensor | None, site: AnySite, output_peaks: Tensor) -> None:
         super().__init__()
         self.site = site
+        self.weight_bits = weight.bits
         self.output_bits: int | None = None
         self.theta_fraction_bits = 12
         self.max_salient_shift = MAX_SALIENT_SHIFT
@@ -92,22 +72,29 @@ class SpikeQuantLinear(nn.Module):
         """Membrane units in one weight step: 16 with wide columns, else 1."""
         return LOW_STEPS if self.wide.numel() else 1
 
-    @property
-    def unit_values(self) -> Tensor:
-        """Value of one membrane unit per output, float64 [N]: ``s * s_w``, a 16th of it with wide columns."""
-        return self.scales.double() * self.site.scale / self.units
+    def unit_values(self, scale: float | Tensor) -> Tensor:
+        """Value of one membrane unit per output: ``s * s_w``, a 16th of it with wide columns.
 
-    def bias_units(self) -> Tensor:
-        """Bias in membrane units, int64 [N]."""
+        Args:
+            scale: value of one input level (s); a number, or float [..., 1] for tokens of their own.
+
+        Returns:
+            float64 [N] or [..., N].
+        """
+        return self.scales.double() * scale / self.units
+
+    def bias_units(self, scale: float | Tensor) -> Tensor:
+        """Bias in membrane units, int64 [N] or [..., N]."""
+        units = self.unit_values(scale)
         if self.bias is None:
-            return torch.zeros(self.scales.shape, dtype=torch.int64)
+            return torch.zeros_like(units, dtype=torch.int64)
         limit = 2 ** (BIAS_BITS - 1)
-        return (self.bias.double() / self.unit_values).round().clamp(-limit, limit - 1).long()
+        return (self.bias.double() / units).round().clamp(-limit, limit - 1).long()
 
-    def thresholds(self, *, output_bits: int, theta_fraction_bits: int) -> Tensor:
-        """Threshold scales theta, int64 [N] in 1..2**32-1: ``2**F * s_y / (s * s_w)`` in membrane units, half up."""
+    def thresholds(self, scale: float | Tensor, *, output_bits: int, theta_fraction_bits: int) -> Tensor:
+        """Threshold scales theta, int64 in 1..2**32-1: ``2**F * s_y / (s * s_w)`` in membrane units, half up."""
         steps = output_steps(self.output_peaks, output_bits)
-        theta = (2**theta_fraction_bits * steps / self.unit_values + 0.5).floor()
+        theta = (2**theta_fraction_bits * steps / self.unit_values(scale) + 0.5).floor()
         return theta.clamp(1, 2**THETA_BITS - 1).long()
 
     def forward(self, values: Tensor) -> Tensor:
@@ -117,15 +104,16 @@ class SpikeQuantLinear(nn.Module):
             self.tally.add(levels)
         membrane = nn.functional.linear(levels.level, self.steps)
         if self.bias is not None:
-            membrane = membrane + (self.bias_units() / self.units).float()
+            membrane += (self.bias_units(levels.scale) / self.units).float()
         if self.output_bits is not None:
-            return self._coded(membrane, self.output_bits)
-        return membrane * (self.scales * self.site.scale)
+            return self._coded(membrane, levels.scale, self.output_bits)
+        return membrane.mul_(self.scales * levels.scale)
 
-    def _coded(self, membrane: Tensor, output_bits: int) -> Tensor:
+    def _coded(self, membrane: Tensor, scale: float | Tensor, output_bits: int) -> Tensor:
         """The values of the output codes. Exact in float64 as long as the membrane is exact in float32."""
-        theta = self.thresholds(output_bits=output_bits, theta_fraction_bits=self.theta_fraction_bits).double()
-        scaled = membrane.abs().double() * (self.units * 2**self.theta_fraction_bits)
+        fraction_bits = self.theta_fraction_bits
+        theta = self.thresholds(scale, output_bits=output_bits, theta_fraction_bits=fraction_bits).double()
+        scaled = membrane.abs().double() * (self.units * 2**fraction_bits)
         code = ((scaled + (theta / 2).floor()) / theta).floor().clamp(max=2 ** (output_bits - 1) - 1)
         return (membrane.sign() * code * output_steps(self.output_peaks, output_bits)).float()
 
@@ -133,25 +121,31 @@ class SpikeQuantLinear(nn.Module):
         """The layer and its inputs as integers for an accelerator.
 
         Args:
-            values: float [T, K], real activations.
+            values: float [T, K], real activations; T is 1 where every token has a scale of its own.
             spec: sets theta, the salient window, and must have this quantizer's bit widths.
 
         Raises:
-            InputError: the spec's weights or activations have other widths.
+            InputError: the spec's weights or activations have other widths, the site's salient codes need another
+                datapath, or several tokens each want thresholds of their own.
         """
-        _check_widths(spec)
-        levels = encode(values, self.site, salient_bits=spec.salient_bits, max_shift=spec.max_salient_shift)
-        theta = self.thresholds(output_bits=spec.output_bits, theta_fraction_bits=spec.theta_fraction_bits)
+        _check_widths(spec, self)
+        tokens = values.shape[0]
+        if tokens != 1 and not isinstance(self.site, Site):
+            raise InputError(f"tokens: {tokens}, expected 1: thresholds hold each token's own scale in this model")
+        site = replace(self.site, salient_bits=spec.salient_bits)
+        levels = encode(values, site, max_shift=spec.max_salient_shift)
+        scale = levels.scale if isinstance(levels.scale, float) else float(levels.scale)
+        theta = self.thresholds(scale, output_bits=spec.output_bits, theta_fraction_bits=spec.theta_fraction_bits)
         return LayerVectors(
             w_code=_array(self.codes, np.uint8),
             w_zero=_array(self.zeros, np.uint8),
             level=_array(levels.level, np.int32),
             salient=_array(levels.salient, np.bool_),
-            zero=np.full(values.shape[0], self.site.zero, np.uint8),
+            zero=np.full(tokens, int(levels.zero), np.uint8),
             shift=_array(levels.shift, np.uint8),
             offset=_array(levels.offset, np.int8),
             theta=_array(theta, np.uint32),
-            bias=_array(self.bias_units(), np.int32),
+            bias=_array(self.bias_units(scale), np.int32),
             wide=_array(self.wide, np.int32),
             w_low=_array(self.low, np.uint8),
         )
@@ -161,8 +155,12 @@ def _array(tensor: Tensor, dtype: type[Scalar]) -> NDArray[Scalar]:
     return tensor.detach().cpu().numpy().astype(dtype)
 
 
-def _check_widths(spec: Spec) -> None:
-    wanted = {"weight_bits": WEIGHT_BITS, "activation_bits": ACTIVATION_BITS}
+def _check_widths(spec: Spec, layer: SpikeQuantLinear) -> None:
+    wanted = {"weight_bits": layer.weight_bits, "activation_bits": layer.site.bits}
     for name, bits in wanted.items():
         if getattr(spec, name) != bits:
             raise InputError(f"config: {name} is {getattr(spec, name)}, expected {bits} as in the quantized model")
+    if layer.wide.numel() and 2**spec.weight_bits != LOW_STEPS:
+        raise InputError(f"layer: wide columns with weights of {spec.weight_bits} bits, expected 4 as their low halves")
+    if layer.site.salient_format != "window":
+        raise InputError(f"layer: salient codes are of format {layer.site.salient_format}, expected window")

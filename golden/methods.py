@@ -1,21 +1,28 @@
-"""The methods that an evaluation compares, by name."""
+"""The methods that an evaluation compares, by name, and the text they are calibrated on."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from golden.baselines import round_to_nearest
-from golden.calibrate import Observations, Recipe, observe, quantize_model
+from golden.baselines.atom import atom
+from golden.baselines.quarot import quarot
+from golden.baselines.rtn import rtn
+from golden.baselines.smoothquant import smoothquant
+from golden.baselines.spikellm import spikellm
+from golden.calibrate import Keeper, quantize_model
 from golden.errors import InputError
+from golden.method import Method
 from golden.model import LanguageModel
+from golden.recipe import Recipe
+from golden.spikequant import spikequant
 from golden.text import calibration_corpus
-from golden.windows import token_windows
+from golden.windows import TextWindows, corpus_windows
 
-METHODS = ("fp", "rtn", "spikequant")
-"""The float model, round-to-nearest W4A4, and SpikeQuant."""
+FLOAT = "fp"
+"""The model as it is."""
 
-CALIBRATION_CONTEXT = 512
+METHODS = (FLOAT, "rtn", "smoothquant", "atom", "spikellm", "quarot", "spikequant")
 
 
 @dataclass(frozen=True)
@@ -25,49 +32,73 @@ class Calibration:
     Attributes:
         path: text file, or None for the bundled articles.
         tokens: how many tokens of it.
+        context: tokens in a window.
     """
 
     path: Path | None = None
     tokens: int = 8192
+    context: int = 512
 
-    def observe(self, language_model: LanguageModel) -> tuple[Observations, str]:
-        """Statistics of a float model on the text, and one line about the text.
+    def windows(self, tokenizer: PreTrainedTokenizerBase) -> TextWindows:
+        """The text in windows.
 
         Raises:
-            InputError: the text cannot be read or is too short.
+            InputError: it cannot be read or is too short.
         """
         corpus = calibration_corpus(self.path)
-        tokenizer: PreTrainedTokenizerBase = language_model.tokenizer
-        windows = token_windows(tokenizer, corpus.texts, tokens=self.tokens, context=CALIBRATION_CONTEXT)
-        seen = sum(window.numel() for window in windows)
-        return observe(language_model.model, windows), f"{seen} tokens of {corpus.name}"
+        return corpus_windows(tokenizer, corpus, tokens=self.tokens, context=self.context)
 
 
-def check_method(method: str) -> None:
+def check_method(name: str) -> None:
     """Refuse a method that does not exist.
 
     Raises:
         InputError: it is none of ``METHODS``.
     """
-    if method not in METHODS:
-        raise InputError(f"method {method!r}: unknown, expected one of {', '.join(METHODS)}")
+    if name not in METHODS:
+        raise InputError(f"method {name!r}: unknown, expected one of {', '.join(METHODS)}")
 
 
-def apply_method(language_model: LanguageModel, method: str, recipe: Recipe, calibration: Calibration) -> str:
+def find_method(name: str, recipe: Recipe) -> Method | None:
+    """The method of this name, with the recipe's bits; None for the float model.
+
+    Args:
+        name: one of ``METHODS``.
+        recipe: all of SpikeQuant's choices; of the others only the bits of weights and activations.
+
+    Raises:
+        InputError: it is none of ``METHODS``.
+    """
+    check_method(name)
+    bits = {"weight_bits": recipe.weights.bits, "activation_bits": recipe.activations.bits}
+    baselines = {"rtn": rtn, "smoothquant": smoothquant, "atom": atom, "spikellm": spikellm, "quarot": quarot}
+    if name == FLOAT:
+        return None
+    return baselines[name](**bits) if name in baselines else spikequant(recipe)
+
+
+def apply_method(
+    language_model: LanguageModel, method: Method | None, calibration: Calibration, *, keeper: Keeper | None = None
+) -> str:
     """Quantize a float model in place.
+
+    Args:
+        language_model: a float model.
+        method: None leaves it as it is.
+        calibration: text.
+        keeper: keeps finished blocks.
 
     Returns:
         One line about how it was done.
 
     Raises:
-        InputError: an unknown method, or unusable calibration text.
+        InputError: unusable calibration text.
     """
-    check_method(method)
-    if method == "fp":
+    if method is None:
         return "no quantization"
-    if method == "rtn":
-        round_to_nearest(language_model.model)
-        return "W4 per output channel and A4 per token, asymmetric, rounded to nearest, no calibration"
-    observations, text = calibration.observe(language_model)
-    quantize_model(language_model.model, observations, recipe)
-    return f"calibrated on {text}"
+    if not method.calibrated:
+        quantize_model(language_model.model, [], method, keeper=keeper)
+        return "no calibration"
+    text = calibration.windows(language_model.tokenizer)
+    quantize_model(language_model.model, text.windows, method, keeper=keeper)
+    return f"calibrated on {text.protocol}"

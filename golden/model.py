@@ -143,6 +143,12 @@ def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
     )
 
 
+def head_size(model: PreTrainedModel) -> int:
+    """Channels of one attention head."""
+    config = model.config.get_text_config(decoder=True)
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
 def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
     """Every ``nn.Linear`` inside the decoder's blocks, by name, in the order of the model.
 

@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """The items, with a bar on stderr while they are worked through."""
+    """The items, with a bar and the time left on stderr while they are worked through."""
     from rich.console import Console  # noqa: PLC0415 - libraries that need no terminal should not load one
     from rich.progress import track as rich_track  # noqa: PLC0415
 

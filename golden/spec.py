@@ -1,13 +1,11 @@
 """The parameters of one accelerator, and every width that follows from them."""
 
-import tomllib
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from golden.errors import InputError
+from golden.toml import override, read_toml
 
 WORD_BITS = 32
 """Width of one stream word: weights, parameters and codes are packed into it."""
@@ -187,29 +185,13 @@ PRESETS: dict[str, Spec] = {
 """Named specs: ``tiny`` for tests, ``base`` the default, ``max85`` the largest that routes on an LFE5U-85F."""
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}, expected one of {', '.join(Spec.model_fields)}, preset"
-    return f"{key}: {message}, got {problem['input']!r}" if key else message
-
-
 def make_spec(values: dict[str, Any], *, source: str) -> Spec:
     """A spec from TOML values, which may name a ``preset`` to start from.
 
     Raises:
         InputError: an unknown preset or key, or a value out of range; ``source`` says where.
     """
-    values = dict(values)
-    preset = values.pop("preset", "base")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise InputError(f"{source}: unknown preset {preset!r}, expected one of {', '.join(PRESETS)}")
-    try:
-        return Spec.model_validate(PRESETS[preset].model_dump() | values)
-    except ValidationError as error:
-        raise InputError(f"{source}: {_first_problem(error)}") from None
+    return override(values, presets=PRESETS, default="base", source=source)
 
 
 def load_spec(config: str) -> Spec:
@@ -220,13 +202,4 @@ def load_spec(config: str) -> Spec:
     """
     if config in PRESETS:
         return PRESETS[config]
-    path = Path(config)
-    if path.suffix != ".toml":
-        raise InputError(f"config {config!r}: unknown preset, expected one of {', '.join(PRESETS)} or a .toml file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"config {config}: cannot read the file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"config {config}: not valid TOML: {error}") from None
-    return make_spec(values, source=f"config {config}")
+    return make_spec(read_toml(config, what="config", presets=PRESETS), source=f"config {config}")

@@ -1,12 +1,14 @@
 """Real layers with real activations as integers for the hardware."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from difflib import get_close_matches
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from golden.errors import InputError
 from golden.evaluate import quantized_layers
@@ -37,6 +39,24 @@ def find_layers(model: LanguageModel, names: list[str]) -> dict[str, SpikeQuantL
 
 
 @torch.no_grad()
+def catch_inputs(
+    model: PreTrainedModel, layers: Mapping[str, SpikeQuantLinear], windows: list[Tensor]
+) -> dict[str, Tensor]:
+    """Inputs float32 [tokens, K] of some of a model's layers by name, while it reads windows int64 [n]."""
+    caught: dict[str, list[Tensor]] = {name: [] for name in layers}
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+
+            def catch(_module: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
+                caught[name].append(inputs[0][0].clone())
+
+            hooks.callback(layer.register_forward_pre_hook(catch).remove)
+        for window in windows:
+            model.base_model(window[None], use_cache=False)
+    return {name: torch.cat(parts) for name, parts in caught.items()}
+
+
+@torch.no_grad()
 def capture_inputs(model: LanguageModel, names: list[str], tokens: int, texts: list[str]) -> dict[str, Tensor]:
     """Inputs of quantized layers while the quantized model reads text.
 
@@ -57,21 +77,8 @@ def capture_inputs(model: LanguageModel, names: list[str], tokens: int, texts: l
         raise InputError(f"tokens: {tokens}, expected 1 or more")
     # a window of n tokens scores n - 1, so that this many to score are always enough inputs
     windows = token_windows(model.tokenizer, texts, tokens=tokens, context=min(TRACE_CONTEXT, tokens + 1))
-    caught: dict[str, list[Tensor]] = {name: [] for name in layers}
-    handles = []
-    for name, layer in layers.items():
-
-        def catch(_module: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-            caught[name].append(inputs[0][0].clone())
-
-        handles.append(layer.register_forward_pre_hook(catch))
-    try:
-        for window in windows:
-            model.model(window[None])
-    finally:
-        for handle in handles:
-            handle.remove()
-    inputs = {name: torch.cat(parts)[:tokens] for name, parts in caught.items()}
+    caught = catch_inputs(model.model, layers, windows)
+    inputs = {name: values[:tokens] for name, values in caught.items()}
     for values in inputs.values():
         if values.shape[0] < tokens:
             raise InputError(f"tokens: {tokens}, but the text has only {values.shape[0]}")

@@ -8,8 +8,10 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from golden.calibrate import Recipe, observe, quantize_model
+from golden.calibrate import quantize_model
 from golden.model import LanguageModel, linearize
+from golden.recipe import Recipe, Weights
+from golden.spikequant import spikequant
 from golden.windows import token_windows
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz .,"
@@ -104,10 +106,16 @@ def windows(float_model: LanguageModel, prose: str) -> list[torch.Tensor]:
     return token_windows(float_model.tokenizer, [prose], tokens=200, context=64)
 
 
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """How ``quantized_model`` was made: the preset ``plain``, with some wide columns in matrices so small."""
+    return Recipe(equalize=(), weights=Weights(wide_fraction=0.1))
+
+
 @pytest.fixture
-def quantized_model(_float_model: LanguageModel, windows: list[torch.Tensor]) -> LanguageModel:
+def quantized_model(_float_model: LanguageModel, windows: list[torch.Tensor], recipe: Recipe) -> LanguageModel:
     model = copy.deepcopy(_float_model)
-    quantize_model(model.model, observe(model.model, windows), Recipe(wide_fraction=0.1))
+    quantize_model(model.model, windows, spikequant(recipe))
     return model
 
 

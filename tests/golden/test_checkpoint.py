@@ -1,23 +1,30 @@
+import copy
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
-from golden.calibrate import Recipe
+from golden.calibrate import quantize_model
 from golden.checkpoint import is_checkpoint, load_checkpoint, pack_nibbles, save_checkpoint, unpack_nibbles
-from golden.description import DESCRIPTION, TENSORS, sha256
+from golden.description import DESCRIPTION, FORMAT_VERSION, TENSORS, sha256
 from golden.errors import InputError
 from golden.evaluate import quantized_layers
 from golden.model import LanguageModel
+from golden.recipe import Recipe
+from golden.site import Site, TokenSite
+from golden.spikequant import spikequant
 
 
 @pytest.fixture
-def folder(quantized_model: LanguageModel, tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "saved", quantized_model, Recipe(wide_fraction=0.1), calibration="some text")
+def folder(quantized_model: LanguageModel, recipe: Recipe, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "saved", quantized_model, recipe, calibration="some text", training="a little")
     return tmp_path / "saved"
 
 
@@ -29,24 +36,32 @@ def test_nibbles_survive_packing(rows: int, columns: int, seed: int) -> None:
     assert unpack_nibbles(packed, columns).equal(codes)
 
 
+@torch.no_grad()
+def check_same(loaded: PreTrainedModel, saved: PreTrainedModel, window: torch.Tensor) -> None:
+    """Two quantized models are bit for bit the same, and predict the same."""
+    tensors, expected = loaded.state_dict(), saved.state_dict()
+    assert tensors.keys() == expected.keys()
+    for name, tensor in tensors.items():
+        assert tensor.equal(expected[name]), name
+        assert tensor.dtype == expected[name].dtype, name
+    layers = quantized_layers(loaded)
+    for name, layer in quantized_layers(saved).items():
+        assert (layers[name].site, layers[name].weight_bits) == (layer.site, layer.weight_bits)
+    assert loaded(window[None]).logits.equal(saved(window[None]).logits)
+
+
 def test_a_checkpoint_loads_bit_for_bit(
-    quantized_model: LanguageModel, folder: Path, windows: list[torch.Tensor]
+    quantized_model: LanguageModel, recipe: Recipe, folder: Path, windows: list[torch.Tensor]
 ) -> None:
     assert is_checkpoint(folder)
     checkpoint = load_checkpoint(folder)
-    loaded, saved = checkpoint.language_model.model, quantized_model.model
-    expected = saved.state_dict()
-    assert loaded.state_dict().keys() == expected.keys()
-    assert all(tensor.equal(expected[name]) for name, tensor in loaded.state_dict().items())
-    for name, layer in quantized_layers(loaded).items():
-        assert layer.site == quantized_layers(saved)[name].site
-    assert loaded(windows[0][None]).logits.equal(saved(windows[0][None]).logits)
+    check_same(checkpoint.language_model.model, quantized_model.model, windows[0])
     assert (
         checkpoint.language_model.tokenizer("the lane")["input_ids"]
         == quantized_model.tokenizer("the lane")["input_ids"]
     )
-    assert checkpoint.description.recipe == Recipe(wide_fraction=0.1)
-    assert checkpoint.description.calibration == "some text"
+    assert checkpoint.description.recipe == recipe
+    assert (checkpoint.description.calibration, checkpoint.description.training) == ("some text", "a little")
 
 
 def test_an_untied_output_head_is_kept(quantized_model: LanguageModel, tmp_path: Path) -> None:
@@ -55,6 +70,58 @@ def test_an_untied_output_head_is_kept(quantized_model: LanguageModel, tmp_path:
     quantized_model.model.set_output_embeddings(head)
     save_checkpoint(tmp_path, quantized_model, Recipe(), calibration="some text")
     assert load_checkpoint(tmp_path).language_model.model.get_output_embeddings().weight.equal(head.weight)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"weights": {"bits": 8, "wide_fraction": 0.1}},
+        {"weights": {"bits": 8, "wide_fraction": 0.0}},
+        {"weights": {"bits": 5}},
+        {"weights": {"bits": 2, "wide_fraction": 1.0}},
+        {"weights": {"bits": 1, "wide_fraction": 0.0}},
+        {"activations": {"bits": 8, "salient_bits": 8}},
+        {"activations": {"bits": 1, "salient_bits": 0}},
+        {"activations": {"salient_rule": "outside", "zero_point": "symmetric"}},
+        {"activations": {"salient_format": "float"}},
+        {"activations": {"scale": "token"}, "correct_bias": True},
+        {"activations": {"scale": "token", "zero_point": "symmetric", "salient_format": "float", "salient_bits": 7}},
+    ],
+    ids=str,
+)
+def test_every_kind_of_recipe_loads_bit_for_bit(
+    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path, values: dict[str, Any]
+) -> None:
+    recipe = Recipe.model_validate(values)
+    quantize_model(float_model.model, windows, spikequant(recipe))
+    kind = TokenSite if recipe.activations.scale == "token" else Site
+    assert all(isinstance(layer.site, kind) for layer in quantized_layers(float_model.model).values())
+    save_checkpoint(tmp_path, float_model, recipe, calibration="some text")
+    checkpoint = load_checkpoint(tmp_path)
+    check_same(checkpoint.language_model.model, float_model.model, windows[0])
+    assert checkpoint.description.recipe == recipe
+
+
+def test_narrow_codes_are_stored_two_a_byte(
+    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path
+) -> None:
+    name = "model.layers.0.mlp.down_proj.codes"
+    for bits, columns in ((4, 24), (2, 24), (5, 48)):
+        model = copy.deepcopy(float_model)
+        recipe = Recipe.model_validate({"weights": {"bits": bits}, "equalize": ()})
+        quantize_model(model.model, windows, spikequant(recipe))
+        save_checkpoint(tmp_path, model, recipe, calibration="some text")
+        assert load_file(tmp_path / TENSORS)[name].shape == (32, columns)
+
+
+def test_saving_again_takes_the_place_of_what_was_there(
+    float_model: LanguageModel, folder: Path, windows: list[torch.Tensor]
+) -> None:
+    recipe = Recipe.model_validate({"weights": {"bits": 8}})
+    quantize_model(float_model.model, windows, spikequant(recipe))
+    save_checkpoint(folder, float_model, recipe, calibration="other text")
+    check_same(load_checkpoint(folder).language_model.model, float_model.model, windows[0])
+    assert not [path.name for path in folder.iterdir() if path.name.startswith((".", "tmp"))]
 
 
 def refuse(folder: Path, message: str) -> None:
@@ -95,9 +162,16 @@ def test_a_flipped_bit_is_refused(folder: Path) -> None:
     refuse(folder, "SHA-256 is .* expected")
 
 
-def test_another_version_is_refused(folder: Path) -> None:
-    edit(folder, format_version=2, something="new")
-    refuse(folder, "format_version is 2, expected 1")
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, FORMAT_VERSION - 1, 10**9])
+def test_another_version_is_refused_before_anything_else(folder: Path, version: int) -> None:
+    edit(folder, format_version=version, something="new", sites=None)
+    refuse(folder, f"spikequant.json: format_version is {version}, expected {FORMAT_VERSION}$")
+
+
+@pytest.mark.parametrize("version", [None, "two", [2], 2.5])
+def test_a_version_that_is_none_is_refused(folder: Path, version: object) -> None:
+    edit(folder, format_version=version)
+    refuse(folder, r"spikequant\.json: format_version: ")
 
 
 @pytest.mark.parametrize(
@@ -108,9 +182,13 @@ def test_another_version_is_refused(folder: Path) -> None:
         ({"files": {"../secret": "0"}}, "names no model.safetensors"),
         ({"files": {"model.safetensors": "0"}}, "SHA-256"),
         ({"config": {"model_type": "no-such-model"}}, "cannot build the model"),
-        ({"recipe": {"wide_fraction": 2}}, "wide_fraction: 2"),
+        ({"recipe": {"weights": {"wide_fraction": 2}}}, r"recipe\.weights\.wide_fraction: "),
+        ({"recipe": {"wide_fraction": 0.1}}, r"recipe\.wide_fraction: Extra inputs are not permitted"),
         ({"sites": {}}, "unknown site"),
-        ({"sites": {"x": {"median": 0, "threshold": 1, "scale": 0, "zero": 3}}}, "sites.x: .*scale > 0"),
+        ({"sites": {"x": {"median": 0, "threshold": 1, "scale": 0, "zero": 3}}}, r"sites\.x\..*: .*scale > 0"),
+        ({"sites": {"x": {"median": 0, "threshold": 1, "scale": 1, "zero": 3, "more": 1}}}, r"sites\.x\..*more: "),
+        ({"sites": {"x": {"median": 0, "threshold": 1, "scale": 1, "zero": 3, "bits": 40}}}, r"sites\.x\..*bits in 1"),
+        ({"sites": {"x": {"k": 3.0, "salient_bits": 1}}}, r"sites\.x\..*"),
         ({"layers": {}}, "belongs to no part of the model"),
     ],
 )
@@ -132,7 +210,59 @@ def test_tensors_that_do_not_fit_are_refused(folder: Path) -> None:
     refuse(folder, "model.surprise belongs to no part of the model")
 
 
-def test_a_file_of_another_kind_is_refused(folder: Path) -> None:
-    (folder / TENSORS).write_bytes(b"\x80\x04\x95")
-    edit(folder, files=json.loads((folder / DESCRIPTION).read_text())["files"] | {TENSORS: sha256(folder / TENSORS)})
+LAYER = "model.layers.0.self_attn.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("wide", torch.tensor([4, 5, 99], dtype=torch.int32), "wide"),
+        ("wide", torch.tensor([-1, 5, 9], dtype=torch.int32), "wide"),
+        ("wide", torch.tensor([5, 5, 9], dtype=torch.int32), "wide"),
+        ("zeros", torch.full((32,), 16, dtype=torch.uint8), "zeros"),
+        ("scales", torch.zeros(32), "scales"),
+        ("scales", torch.full((32,), float("nan")), "scales"),
+        ("output_peaks", torch.full((32,), -1.0), "output_peaks"),
+        ("bias", torch.full((32,), float("inf")), "bias"),
+    ],
+)
+def test_numbers_that_no_quantizer_gives_are_refused(
+    folder: Path, part: str, value: torch.Tensor, message: str
+) -> None:
+    tensors = load_file(folder / TENSORS)
+    assert tensors[f"{LAYER}.{part}"].shape == value.shape
+    edit_tensors(folder, tensors | {f"{LAYER}.{part}": value})
+    refuse(folder, f"tensor {LAYER}.{message} holds .*, expected ")
+
+
+class Trap:
+    """Unpickled, it would leave a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_is_refused_and_never_loaded(folder: Path, tmp_path: Path, protocol: int) -> None:
+    trap = pickle.dumps(Trap(tmp_path / "sprung"), protocol)
+    for content in (trap, b"\x80\x04\x95", b""):
+        (folder / TENSORS).write_bytes(content)
+        files = json.loads((folder / DESCRIPTION).read_text())["files"]
+        edit(folder, files=files | {TENSORS: sha256(folder / TENSORS)})
+        refuse(folder, "not a safetensors file")
+    assert not (tmp_path / "sprung").exists()
+    # the trap works
+    pickle.loads(trap)
+    assert (tmp_path / "sprung").exists()
+
+
+def test_weights_saved_by_torch_are_refused_and_never_loaded(folder: Path, tmp_path: Path) -> None:
+    torch.save({"model.norm.weight": Trap(tmp_path / "sprung")}, folder / TENSORS)
+    torch.save({"model.norm.weight": Trap(tmp_path / "sprung")}, folder / "pytorch_model.bin")
+    files = json.loads((folder / DESCRIPTION).read_text())["files"]
+    edit(folder, files=files | {TENSORS: sha256(folder / TENSORS)})
     refuse(folder, "not a safetensors file")
+    assert not (tmp_path / "sprung").exists()

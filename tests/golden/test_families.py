@@ -8,9 +8,12 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from golden.calibrate import Recipe, observe, quantize_model
+from golden.calibrate import quantize_model
 from golden.checkpoint import load_checkpoint, save_checkpoint
+from golden.evaluate import quantized_layers
 from golden.model import LanguageModel, decoder_blocks, decoder_linears, linearize, site_group, site_name
+from golden.recipe import Recipe, Weights
+from golden.spikequant import spikequant
 from golden.windows import token_windows
 
 
@@ -77,15 +80,16 @@ def test_a_family_is_quantized_saved_and_read_back_bit_for_bit(
     model = family_model.model
     windows = token_windows(family_model.tokenizer, [prose], tokens=200, context=64)
     linears = list(decoder_linears(model))
+    recipe = Recipe(weights=Weights(wide_fraction=0.1))
     with torch.no_grad():
         before = model(windows[0][None]).logits
-        quantized = quantize_model(model, observe(model, windows), Recipe(wide_fraction=0.1))
+        quantize_model(model, windows, spikequant(recipe))
         after = model(windows[0][None]).logits
-    assert list(quantized) == linears
+    assert list(quantized_layers(model)) == linears
     error = float((after - before).square().mean() / before.var())
     # random weights forgive little, but what is left must still be the model
     assert 0 < error < 0.5
-    save_checkpoint(tmp_path, family_model, Recipe(wide_fraction=0.1), calibration="prose")
+    save_checkpoint(tmp_path, family_model, recipe, calibration="prose")
     loaded = load_checkpoint(tmp_path).language_model.model
     with torch.no_grad():
         assert loaded(windows[0][None]).logits.equal(after)

@@ -5,38 +5,72 @@ from hypothesis import strategies as st
 
 from golden.errors import InputError
 from golden.integer import run_layer
-from golden.linear import SpikeQuantLinear, Tally, output_steps
-from golden.quantize import Site, quantize_weight
+from golden.linear import SpikeQuantLinear, output_steps
+from golden.quantize import quantize_weight
+from golden.site import AnySite, Site, TokenSite, ZeroPoint
 from golden.spec import PRESETS, Spec
+from golden.tally import Tally
 from golden.vectors import check_vectors
 
 SITE = Site(median=0.0, threshold=3.0, scale=0.4, zero=7)
 
 
 def make_layer(
-    *, seed: int = 0, wide_fraction: float = 0.0, bias: bool = True
+    *, seed: int = 0, bits: int = 4, wide_fraction: float = 0.0, bias: bool = True, site: AnySite = SITE
 ) -> tuple[SpikeQuantLinear, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(12, 20, generator=generator)
     values = torch.randn(6, 20, generator=generator) ** 3
     offset = torch.randn(12, generator=generator) if bias else None
     peaks = (values @ weight.T).abs().amax(0)
-    return SpikeQuantLinear(quantize_weight(weight, wide_fraction=wide_fraction), offset, SITE, peaks), values
+    quantized = quantize_weight(weight, bits=bits, wide_fraction=wide_fraction)
+    return SpikeQuantLinear(quantized, offset, site, peaks), values
+
+
+def check_agreement(layer: SpikeQuantLinear, values: torch.Tensor, spec: Spec, scale: float) -> None:
+    """The float layer gives what its integers give: membranes within float rounding, and codes exactly."""
+    vectors = layer.vectors(values, spec)
+    check_vectors(vars(vectors), spec, source="layer")
+    integers = run_layer(vectors, spec)
+    assert not integers.saturated.any()
+    from_integers = torch.from_numpy(integers.membrane) * layer.unit_values(scale)
+    assert torch.allclose(layer(values).double(), from_integers, rtol=1e-6, atol=0)
+    layer.output_bits, layer.theta_fraction_bits = spec.output_bits, spec.theta_fraction_bits
+    steps = output_steps(layer.output_peaks, spec.output_bits)
+    assert layer(values).equal((torch.from_numpy(integers.code) * steps).float())
+    layer.output_bits = None
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.2]), st.booleans(), st.integers(2, 16), st.integers(0, 16))
 def test_float_and_integers_agree(seed: int, wide_fraction: float, bias: bool, bits: int, fraction: int) -> None:
     layer, values = make_layer(seed=seed, wide_fraction=wide_fraction, bias=bias)
-    spec = Spec(output_bits=bits, theta_fraction_bits=fraction)
-    vectors = layer.vectors(values, spec)
-    check_vectors(vars(vectors), spec, source="layer")
-    integers = run_layer(vectors, spec)
-    from_integers = torch.from_numpy(integers.membrane) * layer.unit_values
-    assert torch.allclose(layer(values).double(), from_integers, rtol=1e-6, atol=0)
-    layer.output_bits, layer.theta_fraction_bits = bits, fraction
-    steps = output_steps(layer.output_peaks, bits)
-    assert layer(values).equal((torch.from_numpy(integers.code) * steps).float())
+    check_agreement(layer, values, Spec(output_bits=bits, theta_fraction_bits=fraction), SITE.scale)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([2, 4, 8]), st.integers(2, 7), st.sampled_from([0, 7]), st.booleans())
+def test_float_and_integers_agree_at_every_width_of_the_datapath(
+    seed: int, weight_bits: int, activation_bits: int, salient_bits: int, token_scales: bool
+) -> None:
+    widths = {"bits": activation_bits, "salient_bits": salient_bits}
+    spec = Spec(weight_bits=weight_bits, activation_bits=activation_bits, salient_bits=salient_bits)
+    site = TokenSite(3.0, **widths) if token_scales else Site(0.1, 3.0, 0.4, 2**activation_bits // 3, **widths)
+    layer, values = make_layer(seed=seed, bits=weight_bits, site=site)
+    for tokens in values.split(1) if token_scales else [values]:
+        check_agreement(layer, tokens, spec, float(site.grid(tokens).scale))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.2]), st.sampled_from(["free", "symmetric"]))
+def test_tokens_with_scales_of_their_own_do_not_see_each_other(seed: int, wide: float, zero_point: ZeroPoint) -> None:
+    layer, values = make_layer(seed=seed, wide_fraction=wide, site=TokenSite(3.0, zero_point))
+    values = values * torch.logspace(-2, 2, 6)[:, None]
+    for output_bits in (None, 8):
+        layer.output_bits = output_bits
+        batch = layer(values.view(2, 3, 20)).view(6, 12)
+        alone = torch.cat([layer(token) for token in values.split(1)])
+        torch.testing.assert_close(batch, alone, rtol=1e-6, atol=1e-7)
 
 
 def test_the_quantized_layer_is_near_the_float_one() -> None:
@@ -52,23 +86,21 @@ def test_theta_embeds_the_scales_and_rounds_half_up() -> None:
     layer, _ = make_layer()
     layer.output_peaks = torch.full((12,), 127.0)
     layer.scales = torch.full((12,), 0.5)
-    layer.site = Site(0.0, 1.0, 0.25, 0)
-    assert layer.thresholds(output_bits=8, theta_fraction_bits=0).tolist() == [8] * 12
+    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [8] * 12
     layer.output_peaks = torch.full((12,), 127.0 / 16)
-    assert layer.thresholds(output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
+    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
     layer.output_peaks = torch.full((12,), 1e-12)
-    assert layer.thresholds(output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
+    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
     layer.output_peaks = torch.full((12,), 1e12)
-    assert layer.thresholds(output_bits=8, theta_fraction_bits=24).tolist() == [2**32 - 1] * 12
+    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=24).tolist() == [2**32 - 1] * 12
 
 
 def test_wide_columns_count_in_sixteenths() -> None:
     narrow, _ = make_layer()
     wide, _ = make_layer(wide_fraction=0.2)
-    assert torch.allclose(wide.unit_values * 16, narrow.unit_values)
-    ratio = wide.thresholds(output_bits=8, theta_fraction_bits=12) / narrow.thresholds(
-        output_bits=8, theta_fraction_bits=12
-    )
+    assert torch.allclose(wide.unit_values(0.4) * 16, narrow.unit_values(0.4))
+    thetas = [layer.thresholds(0.4, output_bits=8, theta_fraction_bits=12) for layer in (wide, narrow)]
+    ratio = thetas[0] / thetas[1]
     assert torch.allclose(ratio, torch.tensor(16.0), rtol=1e-2)
 
 
@@ -96,3 +128,17 @@ def test_the_salient_shift_of_the_spec_holds() -> None:
     vectors = layer.vectors(values * 100, limited)
     check_vectors(vars(vectors), limited, source="layer")
     assert vectors.shift.max() == 0
+
+
+def test_what_the_datapath_has_no_integers_for_is_refused() -> None:
+    layer, values = make_layer(site=TokenSite(3.0))
+    with pytest.raises(InputError, match="tokens: 6, expected 1"):
+        layer.vectors(values, Spec())
+    layer, values = make_layer(site=Site(0.0, 3.0, 0.4, 7, salient_format="float"))
+    with pytest.raises(InputError, match="salient codes are of format float, expected window"):
+        layer.vectors(values, Spec())
+    # a wide column's low half is 4 bits, that of the datapath as wide as a weight
+    for bits in (2, 8):
+        layer, values = make_layer(bits=bits, wide_fraction=0.2)
+        with pytest.raises(InputError, match=f"wide columns with weights of {bits} bits, expected 4"):
+            layer.vectors(values, Spec(weight_bits=bits))

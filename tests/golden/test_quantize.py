@@ -3,50 +3,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.quantize import CLIP_GRID, Site, SiteStatistics, calibrate_site, choose_wide, quantize_weight
+from golden.quantize import CLIP_GRID, LOW_STEPS, choose_wide, find_grid, quantize_weight
 
 
-def statistics(*, median: float, deviation: float, low: float, high: float) -> SiteStatistics:
-    return SiteStatistics(median, deviation, low, high, torch.ones(4))
-
-
-def test_a_site_spans_the_values_that_are_not_salient() -> None:
-    site = calibrate_site(statistics(median=1.0, deviation=2.0, low=-100.0, high=100.0), k=2.0)
-    threshold = 2.0 * 1.4826 * 2.0
-    assert site.threshold == pytest.approx(threshold)
-    assert site.scale == pytest.approx(2 * threshold / 15)
-    assert site.zero == round((threshold - 1.0) / (2 * threshold / 15))
-
-
-def test_a_site_never_spans_more_than_the_values_and_always_zero() -> None:
-    site = calibrate_site(statistics(median=4.0, deviation=2.0, low=3.0, high=6.0), k=9.0)
-    assert (site.scale, site.zero) == (pytest.approx(6 / 15), 0)
-    site = calibrate_site(statistics(median=-4.0, deviation=2.0, low=-6.0, high=-3.0), k=9.0)
-    assert (site.scale, site.zero) == (pytest.approx(6 / 15), 15)
-
-
-def test_a_site_that_is_always_zero_is_usable() -> None:
-    assert calibrate_site(statistics(median=0, deviation=0, low=0, high=0), k=3.0) == Site(0.0, 0.0, 1.0, 0)
-
-
-@pytest.mark.parametrize(
-    "values", [(0.0, 1.0, 0.0, 3), (0.0, -1.0, 1.0, 3), (0.0, 1.0, 1.0, 16), (float("nan"), 1, 1, 1)]
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 9),
+    st.integers(1, 33),
+    st.floats(-1, 1),
+    st.sampled_from([0, 0.25, 1]),
+    st.integers(1, 8),
 )
-def test_impossible_sites_are_refused(values: tuple[float, float, float, int]) -> None:
-    with pytest.raises(ValueError, match="expected finite"):
-        Site(*values)
-
-
-@given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 33), st.floats(-1, 1), st.sampled_from([0, 0.25, 1]))
-def test_rounding_is_within_half_a_step(seed: int, rows: int, columns: int, shift: float, wide_fraction: float) -> None:
+def test_rounding_is_within_half_a_step(
+    seed: int, rows: int, columns: int, shift: float, wide_fraction: float, bits: int
+) -> None:
     weight = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) + shift
-    quantized = quantize_weight(weight, wide_fraction=wide_fraction)
+    quantized = quantize_weight(weight, bits=bits, wide_fraction=wide_fraction)
     # the zero point is rounded too, so that the range may be clipped by up to half a step more
     error = (quantized.values() - weight).abs() / quantized.scales[:, None]
     assert error.max() <= 1.0 + 1e-4
     assert error.mean() <= 0.5
-    assert quantized.codes.max() <= 15
-    assert quantized.zeros.max() <= 15
+    assert (quantized.bits, quantized.wide.numel()) == (bits, round(wide_fraction * columns))
+    assert quantized.codes.max() <= 2**bits - 1
+    assert quantized.zeros.max() <= 2**bits - 1
     assert quantized.wide.tolist() == sorted(set(quantized.wide.tolist()))
     if quantized.wide.numel():
         assert quantized.low.max() <= 15
@@ -104,3 +83,58 @@ def test_the_clip_search_never_hurts_a_row_with_wide_columns() -> None:
     plain, searched = error(clip_search=False), error(clip_search=True)
     assert (searched <= plain * (1 + 1e-5)).all()
     assert searched.sum() < plain.sum()
+
+
+@given(st.integers(0, 2**31), st.integers(1, 8), st.sampled_from([0.0, 0.3, 1.0]))
+def test_every_step_of_the_grid_survives_packing(seed: int, bits: int, wide_fraction: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    grid = find_grid(torch.randn(6, 10, generator=generator), bits=bits, wide_fraction=wide_fraction)
+    # far outside, the outermost steps come out
+    ratio = torch.randn(6, 10, generator=generator) * 2 ** (bits + 1)
+    steps = grid.steps(ratio)
+    packed = grid.pack(steps)
+    assert packed.steps().equal(steps)
+    assert packed.values().equal(steps * grid.scales[:, None])
+    assert grid.steps(steps).equal(steps)
+    part = slice(2, 7)
+    assert grid.steps(ratio[:, part], part).equal(steps[:, part])
+    limits = (2**bits - 1) + (LOW_STEPS - 1) / LOW_STEPS * (grid.fine > 1)
+    assert (steps + grid.zeros[:, None] <= limits).all()
+    assert (steps + grid.zeros[:, None] >= 0).all()
+
+
+def correlated_inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights [24, 48], and inputs [400, 48] that follow from 12 hidden causes."""
+    generator = torch.Generator().manual_seed(11)
+    mixing = torch.randn(12, 48, generator=generator)
+    inputs = torch.randn(400, 12, generator=generator) @ mixing + 0.1 * torch.randn(400, 48, generator=generator)
+    return torch.randn(24, 48, generator=generator), inputs
+
+
+@pytest.mark.parametrize(("bits", "wide_fraction"), [(4, 0.0), (4, 0.125), (2, 0.0), (3, 0.25), (8, 0.0)])
+def test_gptq_lowers_the_error_of_the_output_on_the_same_grid(bits: int, wide_fraction: float) -> None:
+    weight, inputs = correlated_inputs()
+    moment = inputs.T @ inputs / inputs.shape[0]
+    power = moment.diagonal()
+    nearest = quantize_weight(weight, power=power, bits=bits, wide_fraction=wide_fraction)
+    found = quantize_weight(weight, power=power, bits=bits, wide_fraction=wide_fraction, second_moment=moment)
+
+    def error(values: torch.Tensor) -> float:
+        return float((inputs @ (values - weight).T).square().mean())
+
+    assert error(found.values()) < 0.5 * error(nearest.values())
+    # only the choice of codes differs
+    assert found.scales.equal(nearest.scales)
+    assert found.zeros.equal(nearest.zeros)
+    assert found.wide.equal(nearest.wide)
+    assert found.wide.numel() == round(wide_fraction * 48)
+    assert not found.codes.equal(nearest.codes)
+
+
+def test_gptq_on_unrelated_inputs_rounds_to_the_nearest() -> None:
+    weight, _ = correlated_inputs()
+    moment = torch.diag(torch.rand(48, generator=torch.Generator().manual_seed(5)) + 0.1)
+    found = quantize_weight(weight, wide_fraction=0.1, second_moment=moment)
+    nearest = quantize_weight(weight, wide_fraction=0.1)
+    assert found.codes.equal(nearest.codes)
+    assert found.low.equal(nearest.low)

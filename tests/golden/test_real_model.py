@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 
-from golden.calibrate import Recipe, observe, quantize_model
-from golden.evaluate import score
+from golden.calibrate import quantize_model
+from golden.evaluate import quantized_layers, score
 from golden.model import LanguageModel, load_model
+from golden.recipe import RECIPES
+from golden.spikequant import spikequant
 from golden.text import calibration_corpus, evaluation_corpus
 from golden.windows import token_windows
 
@@ -21,8 +23,8 @@ def test_spikequant_keeps_the_bundled_model_useful(smollm2: LanguageModel) -> No
     calibration = token_windows(smollm2.tokenizer, calibration_corpus().texts, tokens=1000, context=512)
     held_out = token_windows(smollm2.tokenizer, evaluation_corpus().texts, tokens=511, context=512)
     quantized = copy.deepcopy(smollm2.model)
-    layers = quantize_model(quantized, observe(smollm2.model, calibration), Recipe())
-    assert len(layers) == 210
+    quantize_model(quantized, calibration, spikequant(RECIPES["plain"]))
+    assert len(quantized_layers(quantized)) == 210
     before = score(smollm2.model, held_out)
     after = score(quantized, held_out, smollm2.model)
     # one window is a small sample, so the bound is loose

@@ -4,7 +4,9 @@ import pytest
 from golden.errors import InputError
 from golden.evaluate import quantized_layers
 from golden.integer import run_layer
+from golden.linear import output_steps
 from golden.model import LanguageModel
+from golden.site import Site
 from golden.spec import PRESETS
 from golden.trace import capture_inputs, layer_vectors, trace_layers
 from golden.vectors import check_vectors
@@ -20,8 +22,34 @@ def test_a_traced_layer_gives_its_float_outputs_from_integers(
     vectors, output = layer_vectors(quantized_model, name, tokens, SPEC, texts=[prose])
     check_vectors(vars(vectors), SPEC, source=name)
     assert (vectors.tokens, vectors.inputs, vectors.outputs) == (tokens, 48, 32)
-    unit_values = quantized_layers(quantized_model.model)[name].unit_values.numpy()
+    layer = quantized_layers(quantized_model.model)[name]
+    assert isinstance(layer.site, Site)
+    unit_values = layer.unit_values(layer.site.scale).numpy()
     np.testing.assert_allclose(run_layer(vectors, SPEC).membrane * unit_values, output, rtol=1e-5, atol=1e-7)
+
+
+def test_every_layer_agrees_with_its_integers(quantized_model: LanguageModel, prose: str) -> None:
+    """Of every kind, in both blocks: membranes within float rounding, and codes exactly."""
+    model = quantized_model.model
+    layers = quantized_layers(model)
+    names = list(layers)
+    inputs = capture_inputs(quantized_model, names, 40, [prose])
+    kinds = {name.rpartition(".")[2] for name in names}
+    assert kinds == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    salient = 0
+    for name, vectors, output in trace_layers(quantized_model, names, 40, SPEC, texts=[prose]):
+        layer = layers[name]
+        assert isinstance(layer.site, Site)
+        check_vectors(vars(vectors), SPEC, source=name)
+        integers = run_layer(vectors, SPEC)
+        assert not integers.saturated.any()
+        salient += int(vectors.salient.sum())
+        values = integers.membrane * layer.unit_values(layer.site.scale).numpy()
+        np.testing.assert_allclose(values, output, rtol=1e-5, atol=1e-7, err_msg=name)
+        layer.output_bits, layer.theta_fraction_bits = SPEC.output_bits, SPEC.theta_fraction_bits
+        coded = layer(inputs[name]).double() / output_steps(layer.output_peaks, SPEC.output_bits)
+        np.testing.assert_array_equal(coded.round().int().numpy(), integers.code, err_msg=name)
+    assert salient > 0
 
 
 def test_all_layers_come_from_one_pass(quantized_model: LanguageModel, prose: str) -> None:

@@ -1,0 +1,1 @@
+"""The methods that SpikeQuant is compared with, one a file."""

@@ -1,0 +1,1 @@
+"""Compare methods, widths and checkpoints on the same text, in one run."""

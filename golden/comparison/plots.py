@@ -1,0 +1,126 @@
+"""Plots of comparisons, as PNG."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.typing import RcKeyType
+
+from golden.comparison.rows import Row
+from golden.methods import FLOAT
+
+COLOURS = ("#1f5fa8", "#d1495b", "#e0a526", "#2f8f4e", "#7b4fa3", "#0b7a75", "#8a5a2b")
+INK = "#26323f"
+MUTED = "#66737f"
+
+LOG_SPAN = 10.0
+"""Values farther apart than this need a logarithmic axis."""
+
+STYLE: dict[RcKeyType, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": "#b8c2cc",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "grid.color": "#e4e9ee",
+    "svg.fonttype": "path",
+    # equal plots give equal files
+    "svg.hashsalt": "spikequant",
+}
+
+
+def drawn(draw: Callable[[Figure], None], *, width: float, height: float, kind: Literal["png", "svg"] = "png") -> bytes:
+    """An image of what ``draw`` puts on a figure of this size in inches; equal drawings give equal bytes."""
+    content = BytesIO()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        figure.savefig(content, format=kind, dpi=140, metadata={"Date": None} if kind == "svg" else None)
+    return content.getvalue()
+
+
+def _logarithmic(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis for values in low..high, with numbers as they are spoken."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1,) if high > low * LOG_SPAN**2 else (1, 1.5, 2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def comparison_plot(rows: Sequence[Row]) -> bytes:
+    """Bars of the perplexity over the float model's: a group a method, a colour a text.
+
+    Args:
+        rows: compared with a reference.
+    """
+    bars = [row for row in rows if row.method != FLOAT and row.score.ratio is not None]
+    labels = list(dict.fromkeys(row.label for row in bars))
+    texts = list(dict.fromkeys(row.text for row in bars))
+    ratios = {(row.label, row.text): row.score.ratio or 0.0 for row in bars}
+    tokens = {row.text: row.score.tokens for row in bars}
+    thickness = 0.8 / len(texts)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        logarithmic = max(ratios.values()) > LOG_SPAN * min(ratios.values())
+        if logarithmic:
+            _logarithmic(axes, 1, max(ratios.values()))
+        for index, text in enumerate(texts):
+            heights = [ratios[label, text] for label in labels]
+            places = [place + (index - (len(texts) - 1) / 2) * thickness for place in range(len(labels))]
+            drawn_bars = axes.bar(
+                places,
+                heights,
+                0.92 * thickness,
+                label=f"{Path(text).name}, {tokens[text]} tokens",
+                color=COLOURS[index % len(COLOURS)],
+            )
+            axes.bar_label(
+                drawn_bars, fmt=lambda value: f"{value:,.3g}" if value < 1e3 else f"{value:,.0f}", fontsize=7
+            )
+        axes.axhline(1, color=INK, linewidth=0.8, linestyle="--")
+        axes.set_ylim(bottom=0.9 if logarithmic else 0)
+        axes.set_xticks(range(len(labels)), labels, rotation=20 if len(labels) > 4 else 0, rotation_mode="default")
+        axes.set_ylabel(f"perplexity, x {FLOAT}{' (log scale)' if logarithmic else ''}")
+        axes.grid(axis="y")
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(texts))
+
+    return drawn(draw, width=2.5 + 1.1 * len(labels), height=4)
+
+
+def sweep_plot(rows: Sequence[Row]) -> bytes:
+    """Perplexity by width on a logarithmic axis: a line a method, a panel a text."""
+    texts = list(dict.fromkeys(row.text for row in rows))
+    methods = list(dict.fromkeys(row.method for row in rows if row.bits is not None))
+    widths = sorted({row.bits for row in rows if row.bits is not None})
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(texts), squeeze=False, sharey=True)[0]
+        for axes, text in zip(panels, texts, strict=True):
+            part = [row for row in rows if row.text == text]
+            for method, colour in zip(methods, COLOURS, strict=False):
+                line = {row.bits: row.score.perplexity for row in part if row.method == method}
+                axes.plot(list(line), list(line.values()), marker="o", markersize=4, color=colour, label=method)
+            floats = [row.score.perplexity for row in part if row.bits is None]
+            if floats:
+                axes.axhline(floats[0], color=INK, linewidth=0.9, linestyle="--", label=f"{FLOAT} {floats[0]:.4g}")
+            perplexities = [row.score.perplexity for row in rows]
+            _logarithmic(axes, min(perplexities), max(perplexities))
+            axes.set_xticks(widths)
+            axes.set_xlabel("bits of weights and activations")
+            axes.set_title(f"{Path(text).name}, {part[0].score.tokens} tokens", fontsize=9)
+            axes.grid()
+        panels[0].set_ylabel("perplexity (log scale)")
+        panels[0].legend(frameon=False)
+
+    return drawn(draw, width=1 + 4.5 * len(texts), height=4)

@@ -1,0 +1,94 @@
+"""What a user may ask of an evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.checkpoint import is_checkpoint
+from golden.comparison.candidates import SPIKEQUANT
+from golden.description import read_description
+from golden.errors import InputError
+from golden.methods import METHODS, Calibration
+from golden.recipe import Recipe
+
+ALL = "all"
+"""Every method."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user wants to know.
+
+    Attributes:
+        model: a float model, or a folder that ``quantize`` wrote.
+        method: one of ``METHODS``, or ``all``.
+        checkpoints: folders to compare the methods with.
+        texts: names or files, one or more.
+        tokens: to score of each text.
+        context: tokens in a window.
+        recipe: of SpikeQuant, and the bits of the other methods.
+        calibration: text.
+        reference: name of the float model to compare with; None compares with nothing where one can do without.
+        output_bits: None reads the membranes; a number sends SpikeQuant's outputs through codes of so many bits.
+        sweep: widths to compare; None is no sweep.
+        layers: whether every layer is to be measured.
+        integers: whether some layers are to run in integers.
+    """
+
+    model: str
+    method: str
+    checkpoints: tuple[Path, ...]
+    texts: tuple[str, ...]
+    tokens: int
+    context: int
+    recipe: Recipe
+    calibration: Calibration
+    reference: str | None = None
+    output_bits: int | None = None
+    sweep: tuple[int, ...] | None = None
+    layers: bool = False
+    integers: bool = False
+
+    @property
+    def from_checkpoint(self) -> bool:
+        """Whether the model is a quantized one already."""
+        return is_checkpoint(Path(self.model))
+
+    @property
+    def several(self) -> bool:
+        """Whether the float model is needed more than once."""
+        return self.sweep is not None or self.method == ALL
+
+    def check(self) -> None:
+        """Refuse what can be seen to be wrong without loading anything.
+
+        Raises:
+            InputError: something is.
+        """
+        if self.method not in (*METHODS, ALL):
+            raise InputError(f"method {self.method!r}: unknown, expected one of {', '.join((*METHODS, ALL))}")
+        if self.from_checkpoint and (self.several or self.method != SPIKEQUANT):
+            got = "a sweep" if self.sweep else self.method
+            raise InputError(f"model {self.model}: a quantized checkpoint, expected --method {SPIKEQUANT}, got {got}")
+        if self.checkpoints and (self.method != ALL or self.sweep):
+            raise InputError(f"checkpoint {self.checkpoints[0]}: expected --method {ALL} beside it, or it as the model")
+        for folder in self.checkpoints:
+            read_description(folder)
+        alone = self.method == SPIKEQUANT and not self.several
+        if self.output_bits is not None and not (alone and not self.layers and 2 <= self.output_bits <= 16):
+            raise InputError(f"output-bits: {self.output_bits}, expected 2..16, with method {SPIKEQUANT} alone")
+        if self.integers and not (alone and self.recipe.activations.scale == "static"):
+            raise InputError(f"integers: expected method {SPIKEQUANT} alone, with static sites")
+        if self.layers and not alone:
+            raise InputError(
+                f"layers: expected method {SPIKEQUANT} alone, got {'a sweep' if self.sweep else self.method}"
+            )
+        weights = self.recipe.weights
+        if (self.layers or self.integers) and not self.from_checkpoint and (weights.group_size or weights.salient_k):
+            raise InputError(
+                "layers: recipe gives layers that the integer datapath has not, expected no research recipe"
+            )
+        steps = self.recipe.distillation.steps
+        if steps and not self.from_checkpoint and (self.several or self.method == SPIKEQUANT):
+            raise InputError(
+                f"recipe: trains for {steps} steps, expected one without training, or a folder that quantize wrote"
+            )

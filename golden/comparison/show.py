@@ -1,0 +1,130 @@
+"""Comparisons on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from golden.agreement import Agreement
+from golden.comparison.rows import Row
+
+MISSING = "-"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """So many digits, without an exponent where it can be read without."""
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """A share for readers."""
+    return MISSING if value is None else f"{value:.2%}"
+
+
+def _table(title: str, *headings: str, caption: str = "") -> Table:
+    """A table whose first column is text; narrow, to fit a terminal of 80."""
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=bool(place))
+    return table
+
+
+def progress_line(row: Row) -> str:
+    """A finished row, for those who wait."""
+    ratio = "" if row.score.ratio is None else f", {number(row.score.ratio)} x fp"
+    return f"{row.label} on {row.text}: perplexity {number(row.score.perplexity)}{ratio}"
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """The rows of one text."""
+    headings = ("method", "perplexity", "x fp", "KL, nats", "top-1", "salient", "silent")
+    table = _table(rows[0].text, *headings, caption=rows[0].read)
+    for row in rows:
+        found = row.score
+        spiking = found.silent_ratio > 0
+        table.add_row(
+            row.label,
+            number(found.perplexity),
+            number(found.ratio),
+            number(found.divergence, 3),
+            percent(found.agreement),
+            percent(found.salient_ratio) if spiking else MISSING,
+            percent(found.silent_ratio) if spiking else MISSING,
+        )
+    return table
+
+
+def widths_table(rows: Sequence[Row]) -> Table:
+    """Bits and speed of the rows of one text."""
+    headings = ("method", "W bits", "stored", "A bits", "stored", "tokens/s", "x fp")
+    caption = "bits: mean of the codes, and with scales, zero points, indices and marks"
+    table = _table("widths and speed", *headings, caption=caption)
+    for row in rows:
+        widths = row.widths
+        bits = (widths.weight, widths.weight_stored, widths.activation, widths.activation_stored)
+        speed = (number(row.score.tokens_per_second, 3), number(row.score.speed_ratio, 2))
+        table.add_row(row.label, *(f"{value:.2f}" for value in bits), *speed)
+    return table
+
+
+def sweep_table(rows: Sequence[Row]) -> Table:
+    """The rows of one text, a line a width."""
+    methods = list(dict.fromkeys(row.method for row in rows if row.bits is not None))
+    found = {(row.bits, row.method): row for row in rows}
+    headings = [heading for method in methods for heading in (method, "x fp", "KL, nats")]
+    table = _table(
+        f"{rows[0].text}, bits of weights and activations", "bits", *headings, "salient", caption=rows[0].read
+    )
+    for bits in dict.fromkeys(row.bits for row in rows):
+        if bits is None:
+            continue
+        scores = [found[bits, method].score for method in methods]
+        cells = [
+            cell
+            for score in scores
+            for cell in (number(score.perplexity), number(score.ratio), number(score.divergence, 3))
+        ]
+        table.add_row(str(bits), *cells, percent(max(score.salient_ratio for score in scores)))
+    return table
+
+
+def show_comparison(rows: Sequence[Row], console: Console, *, sweep: bool = False) -> None:
+    """Print a table for each text, then how the rows came to be.
+
+    Args:
+        rows: of all texts.
+        console: where to.
+        sweep: whether to have a line a width instead of a line a row.
+    """
+    parts = [[row for row in rows if row.text == text] for text in dict.fromkeys(row.text for row in rows)]
+    for part in parts:
+        console.print(sweep_table(part) if sweep else comparison_table(part))
+    if sweep:
+        # the widths differ in nothing else
+        parts[0] = list({row.method: row for row in parts[0]}.values())
+    else:
+        console.print(widths_table(parts[0]))
+    for row in parts[0]:
+        label = row.method if sweep else row.label
+        note = f"; {row.widths.note}" if row.widths.note and not sweep else ""
+        console.print(f"{label}: {row.how}{note}", highlight=False, style="dim")
+
+
+def show_agreements(agreements: Sequence[Agreement], console: Console) -> None:
+    """Print which layers' floats and integers agree; nothing where none were compared."""
+    if not agreements:
+        return
+    table = _table("floats and integers", "layer", "outputs", "inexact", "difference", "other codes", "agree")
+    for agreement in agreements:
+        table.add_row(
+            agreement.layer,
+            str(agreement.outputs),
+            str(agreement.inexact),
+            f"{agreement.difference:.1e}",
+            str(agreement.unequal_codes),
+            "yes" if agreement.holds else "NO",
+        )
+    console.print(table)

@@ -1,0 +1,189 @@
+"""Bits that a method spends on a weight and on an activation, averaged over a model.
+
+Codes alone make any method look narrower than what it stores: scales, zero points, and marks of the values that are
+wider count as well. A scale counts 16 bits, as half floats are the custom; SpikeQuant's counts as its threshold does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+from golden.baselines.atom import GROUP, WIDE_BITS, WIDE_SHARE
+from golden.baselines.spikellm import NORMAL_SHARE
+from golden.fake_quant import FakeQuantLinear
+from golden.linear import SpikeQuantLinear
+from golden.model import site_name
+from golden.recipe import Recipe
+from golden.site import TokenSite
+from golden.spec import THETA_BITS
+
+FLOAT_BITS = 32.0
+SCALE_BITS = 16
+LOW_BITS = 4
+INDEX_BITS = 16
+"""Which column is wide."""
+
+MARK_BITS = 1
+"""Whether an activation is salient, since salient ones stay in place."""
+
+WINDOW_BITS = 4 + 6
+"""Shift and offset of a token's salient codes."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Mean bits.
+
+    Attributes:
+        weight: of a weight's code.
+        weight_stored: with its share of scales, zero points and indices.
+        activation: of an activation's code.
+        activation_stored: with its share of scales, zero points, windows and marks.
+        note: what is not plain about them, or nothing.
+    """
+
+    weight: float
+    weight_stored: float
+    activation: float
+    activation_stored: float
+    note: str = ""
+
+
+FLOAT_WIDTHS = Widths(FLOAT_BITS, FLOAT_BITS, FLOAT_BITS, FLOAT_BITS)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a method other than SpikeQuant keeps numbers.
+
+    Attributes:
+        zero_points: whether a zero point goes with a scale.
+        group: inputs that share a scale; 0 is a whole row or token.
+        wide_share: part of the inputs whose weights and activations have 8 bits.
+        extra_share: part of the inputs whose activations have one more bit.
+    """
+
+    zero_points: bool
+    group: int = 0
+    wide_share: float = 0.0
+    extra_share: float = 0.0
+
+    def stored(self, bits: float, code_bits: int, inputs: int, *, parts: bool) -> float:
+        """Mean bits of a code of ``inputs`` side by side, with its share of scales and zero points.
+
+        Args:
+            bits: mean of the codes.
+            code_bits: of a zero point.
+            inputs: K.
+            parts: whether there are inputs of another width, which have a scale of their own.
+        """
+        narrow = round((1 - self.wide_share) * inputs)
+        scales = (-(-narrow // self.group) if self.group else 1) + parts
+        return bits + scales * (SCALE_BITS + self.zero_points * code_bits) / inputs
+
+    def mean(self, bits: int) -> float:
+        """Mean bits of a code where the narrow ones have so many."""
+        return bits + self.wide_share * (WIDE_BITS - bits)
+
+    @property
+    def note(self) -> str:
+        """What is not plain about it."""
+        parts = (
+            f"groups of {self.group}" if self.group else "",
+            f"{self.wide_share:.2%} of the inputs at {WIDE_BITS} bits" if self.wide_share else "",
+            f"{self.extra_share:.0%} of the inputs with one more bit" if self.extra_share else "",
+        )
+        return ", ".join(part for part in parts if part)
+
+
+FORMS = {
+    "rtn": Form(zero_points=True),
+    "smoothquant": Form(zero_points=True),
+    "atom": Form(zero_points=False, group=GROUP, wide_share=WIDE_SHARE),
+    "spikellm": Form(zero_points=True, extra_share=1 - NORMAL_SHARE),
+    "quarot": Form(zero_points=False),
+}
+
+
+def measure_widths(model: PreTrainedModel, method: str, recipe: Recipe, *, salient_ratio: float) -> Widths:
+    """Of a model as a method left it.
+
+    Args:
+        model: float or quantized.
+        method: that made it.
+        recipe: which the method took its bits from.
+        salient_ratio: measured share of salient activations.
+    """
+    modules = dict(model.named_modules())
+    layers = {name: layer for name, layer in modules.items() if isinstance(layer, SpikeQuantLinear)}
+    if layers:
+        return _spikequant(layers, salient_ratio)
+    shapes = {name: layer.weight.shape for name, layer in modules.items() if isinstance(layer, FakeQuantLinear)}
+    if not shapes:
+        return FLOAT_WIDTHS
+    weight_bits, activation_bits = recipe.weights.bits, recipe.activations.bits
+    sites = {site_name(name): inputs for name, (_, inputs) in shapes.items()}
+    if method not in FORMS:
+        form = Form(zero_points=True, group=recipe.weights.group_size)
+        code, stored = _activations(sites, activation_bits, recipe.activations.salient_bits, salient_ratio, 0)
+        note = "; ".join(recipe.extra_hardware)
+    else:
+        form = FORMS[method]
+        code = form.mean(activation_bits) + form.extra_share
+        parts = bool(form.wide_share or form.extra_share)
+        stored = _mean((form.stored(code, activation_bits, inputs, parts=parts), inputs) for inputs in sites.values())
+        note = form.note
+    weight = form.mean(weight_bits)
+    return Widths(
+        weight=weight,
+        weight_stored=_mean(
+            (form.stored(weight, weight_bits, k, parts=bool(form.wide_share)), n * k) for n, k in shapes.values()
+        ),
+        activation=code,
+        activation_stored=stored,
+        note=note,
+    )
+
+
+def _mean(pairs: Iterable[tuple[float, float]]) -> float:
+    """Of values, each as often as the number beside it."""
+    total = count = 0.0
+    for value, times in pairs:
+        total += value * times
+        count += times
+    return total / count
+
+
+def _activations(
+    sites: dict[str, int], bits: int, salient_bits: int, salient_ratio: float, token_bits: int
+) -> tuple[float, float]:
+    """Mean bits of a code, and of what is stored for it, at sites with so many inputs."""
+    code = bits + salient_ratio * (salient_bits - bits)
+    marked = code + MARK_BITS * (salient_bits > 0)
+    per_token = token_bits + WINDOW_BITS * (salient_bits > 0)
+    return code, _mean((marked + per_token / inputs, inputs) for inputs in sites.values())
+
+
+def _spikequant(layers: dict[str, SpikeQuantLinear], salient_ratio: float) -> Widths:
+    code = stored = weights = wide = inputs = 0
+    sites: dict[str, int] = {}
+    for name, layer in layers.items():
+        rows, columns = layer.codes.shape
+        bits = rows * columns * layer.weight_bits + rows * layer.wide.numel() * LOW_BITS
+        code += bits
+        stored += bits + rows * (THETA_BITS + layer.weight_bits) + layer.wide.numel() * INDEX_BITS
+        weights += rows * columns
+        wide += layer.wide.numel()
+        inputs += columns
+        sites[site_name(name)] = columns
+    site = next(iter(layers.values())).site
+    token_bits = SCALE_BITS + site.bits if isinstance(site, TokenSite) else 0
+    activation, activation_stored = _activations(sites, site.bits, site.salient_bits, salient_ratio, token_bits)
+    return Widths(
+        weight=code / weights,
+        weight_stored=stored / weights,
+        activation=activation,
+        activation_stored=activation_stored,
+        note=f"{wide / inputs:.2%} of the columns at {layer.weight_bits + LOW_BITS} bits" if wide else "",
+    )

@@ -1,0 +1,41 @@
+"""Digests of what a result depends on, so that kept results are used only where they still hold."""
+
+import hashlib
+from importlib.metadata import version
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+PACKAGES = ("spikequant", "torch", "transformers")
+
+
+def digest_text(*parts: str) -> str:
+    """SHA-256 of some texts, in hexadecimal."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(f"{len(part)}:{part}".encode())
+    return found.hexdigest()
+
+
+def digest_versions() -> str:
+    """SHA-256 of the versions of the packages that compute, in hexadecimal."""
+    return digest_text(*(f"{name} {version(name)}" for name in PACKAGES))
+
+
+def digest_windows(windows: list[Tensor]) -> str:
+    """SHA-256 of windows of tokens, int64 [n] each, in hexadecimal."""
+    found = hashlib.sha256()
+    for window in windows:
+        found.update(f"{window.numel()}:".encode())
+        found.update(window.contiguous().numpy().data)
+    return found.hexdigest()
+
+
+def digest_model(model: PreTrainedModel) -> str:
+    """SHA-256 of a model's parameters and configuration, in hexadecimal."""
+    found = hashlib.sha256(model.config.to_json_string().encode())
+    for name, parameter in model.named_parameters():
+        found.update(f"{name} {list(parameter.shape)}".encode())
+        found.update(parameter.detach().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()

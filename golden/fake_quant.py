@@ -1,0 +1,40 @@
+"""A linear layer that computes in floats what a quantized one would, its values on their grids."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class FakeQuantLinear(nn.Module):
+    """A layer whose weights already have their quantized values, and whose inputs get theirs as they come.
+
+    Args:
+        weight: float32 [N, K], values on their grid, in the order and basis that ``quantize_input`` gives.
+        bias: float32 [N], or None; added last, as it is.
+        quantize_input: from float32 inputs [..., K] to rounded ones [..., K]; may scale, permute or rotate them first.
+        transform_output: from the product [..., N] to what the bias is added to; None leaves it as it is.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        quantize_input: Callable[[Tensor], Tensor],
+        transform_output: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach().contiguous())
+        self.register_buffer("bias", None if bias is None else bias.detach())
+        self.quantize_input = quantize_input
+        self.transform_output = transform_output
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Float outputs [..., N] of float inputs [..., K]."""
+        rounded = self.quantize_input(values)
+        if self.transform_output is None:
+            return nn.functional.linear(rounded, self.weight, self.bias)
+        output = self.transform_output(nn.functional.linear(rounded, self.weight))
+        return output if self.bias is None else output.add_(self.bias)

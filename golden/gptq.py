@@ -1,0 +1,108 @@
+"""GPTQ: round a layer's weights one input after the other, and let the inputs still to come make up for each error.
+
+The method of arXiv 2210.17323 (Frantar et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+Transformers). With ``U`` the upper Cholesky factor of the inverse of the inputs' second moment, rounding input ``k``
+with error ``e = w_k - q_k`` changes every later weight by ``-e * U[k, j] / U[k, k]``, which minimizes the expected
+squared error of the outputs.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+DAMPING = 0.01
+"""Added to the second moment's diagonal, as a share of its mean."""
+
+BLOCK = 128
+"""Inputs whose errors reach the rest of the matrix together."""
+
+QuantizeColumn = Callable[[int, Tensor], Tensor]
+"""From an input's index k and its weights float32 [N] to the values [N] that they are rounded to."""
+
+FitBlock = Callable[[int, Tensor], QuantizeColumn]
+"""From a block's place in the list, and its weights float32 [N, b] with the errors of all earlier inputs made up for,
+to how these are rounded."""
+
+
+def gptq(
+    weight: Tensor,
+    second_moment: Tensor,
+    quantize_column: QuantizeColumn,
+    *,
+    damping: float = DAMPING,
+    block: int = BLOCK,
+    by_activation: bool = False,
+) -> Tensor:
+    """Round to a grid that is fixed in advance.
+
+    Args:
+        weight: float [N, K].
+        second_moment: float [K, K], mean of x x^T. Inputs that were always 0 are just rounded.
+        quantize_column: rounds the weights of one input; gets the input's own index, whatever the order.
+        damping: added to the diagonal, as a share of its mean.
+        block: inputs whose errors reach the rest of the matrix together; affects the speed only.
+        by_activation: whether to take the inputs of most power first, rather than as they come.
+
+    Returns:
+        float32 [N, K], rounded values.
+    """
+    power = second_moment.diagonal()
+    order = power.argsort(descending=True) if by_activation else torch.arange(power.numel())
+    blocks = list(order.split(block))
+    return gptq_blocks(weight, second_moment, blocks, lambda _block, _weight: quantize_column, damping=damping)
+
+
+@torch.no_grad()
+def gptq_blocks(
+    weight: Tensor, second_moment: Tensor, blocks: list[Tensor], fit_block: FitBlock, *, damping: float = DAMPING
+) -> Tensor:
+    """Round block by block of inputs, to grids that follow the weights as they are when a block begins.
+
+    Args:
+        weight: float [N, K].
+        second_moment: float [K, K], mean of x x^T.
+        blocks: int64 [b] each, indices of inputs; every input in one of them, in the order of rounding.
+        fit_block: says how a block's inputs are rounded.
+        damping: added to the diagonal, as a share of its mean.
+
+    Returns:
+        float32 [N, K], rounded values, in the order of ``weight``.
+    """
+    order = torch.cat(blocks)
+    left = weight.detach().float()[:, order]
+    factor = _inverse_factor(second_moment[order][:, order], damping)
+    rounded = torch.empty_like(left)
+    first = 0
+    for number, inputs in enumerate(blocks):
+        last = first + inputs.numel()
+        quantize_column = fit_block(number, left[:, first:last])
+        # one input's weights side by side in memory
+        columns = left[:, first:last].T.contiguous()
+        within = factor[first:last, first:last]
+        errors = torch.empty_like(columns)
+        for i, k in enumerate(inputs.tolist()):
+            values = quantize_column(k, columns[i])
+            rounded[:, first + i] = values
+            errors[i] = (columns[i] - values) / within[i, i]
+            columns[i + 1 :].addr_(within[i, i + 1 :], errors[i], alpha=-1)
+        left[:, last:].addmm_(errors.T, factor[first:last, last:], alpha=-1)
+        first = last
+    restored = torch.empty_like(rounded)
+    restored[:, order] = rounded
+    return restored
+
+
+def _inverse_factor(second_moment: Tensor, damping: float) -> Tensor:
+    """Upper Cholesky factor of the inverse of the damped second moment, float32 [K, K]."""
+    moment = second_moment.double()
+    power = moment.diagonal()
+    dead = power <= 0
+    diagonal = torch.where(dead, torch.ones_like(power), power) + damping * power.mean()
+    moment = moment.clone()
+    # a dead input has no part in any output, whatever rounding left off the diagonal
+    moment[dead] = 0
+    moment[:, dead] = 0
+    moment.diagonal().copy_(diagonal)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moment))
+    return torch.linalg.cholesky(inverse, upper=True).float()

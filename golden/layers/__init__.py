@@ -1,0 +1,1 @@
+"""What every layer of a quantized model does with real text."""

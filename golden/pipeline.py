@@ -1,0 +1,109 @@
+"""From a float model to a checkpoint folder, the way the recipe says, going on where an earlier run stopped."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from golden.block_store import BlockStore
+from golden.calibrate import quantize_model
+from golden.checkpoint import save_checkpoint
+from golden.digest import digest_model, digest_text, digest_versions, digest_windows
+from golden.distill import Training, distill, freeze, make_student, make_teacher
+from golden.errors import InputError
+from golden.methods import Calibration
+from golden.model import LanguageModel
+from golden.recipe import Recipe
+from golden.spikequant import spikequant
+from golden.text import calibration_corpus
+from golden.windows import corpus_windows
+
+PARTIAL = ".partial"
+"""Folder inside the checkpoint's for what an unfinished run has done."""
+
+ALL_TOKENS = 2**24
+"""More tokens than any calibration text that is trained on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        calibration: one line about the calibration text.
+        training: how the training went; None where there was none.
+    """
+
+    calibration: str
+    training: Training | None
+
+
+def check_storable(recipe: Recipe) -> None:
+    """Refuse recipes that no accelerator here runs.
+
+    Raises:
+        InputError: with what it would need.
+    """
+    if recipe.extra_hardware:
+        raise InputError(
+            f"recipe: needs {recipe.extra_hardware[0]}, expected one that the datapath runs; "
+            "eval takes research recipes"
+        )
+
+
+def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibration: Calibration, out: Path) -> Outcome:
+    """Quantize a float model in place and write it.
+
+    Args:
+        language_model: a float model.
+        recipe: how.
+        calibration: text for statistics, and for training where the recipe trains.
+        out: folder to write; what is unfinished lies in a folder inside it until the end.
+
+    Raises:
+        InputError: unusable text, or a recipe that the datapath does not run.
+    """
+    check_storable(recipe)
+    model = language_model.model
+    text = calibration.windows(language_model.tokenizer)
+    partial = out / PARTIAL
+    training = None
+    if recipe.distillation.steps:
+        windows = training_windows(language_model, recipe, calibration)
+        digest = _digest(model, recipe, [*text.windows, *windows])
+        teacher = make_teacher(model)
+        make_student(model, text.windows, recipe)
+        training = distill(teacher, model, windows, recipe.distillation, keep=partial, digest=digest)
+        freeze(model, text.windows)
+    else:
+        store = BlockStore(partial, _digest(model, recipe, text.windows))
+        quantize_model(model, text.windows, spikequant(recipe), keeper=store)
+    learned = "" if training is None else str(training)
+    save_checkpoint(out, language_model, recipe, calibration=text.protocol, training=learned)
+    shutil.rmtree(partial, ignore_errors=True)
+    return Outcome(text.protocol, training)
+
+
+def training_windows(language_model: LanguageModel, recipe: Recipe, calibration: Calibration) -> list[Tensor]:
+    """Whole windows of the calibration text to train on, at most as many as the recipe wants.
+
+    Raises:
+        InputError: too few for one update.
+    """
+    settings = recipe.distillation
+    corpus = calibration_corpus(calibration.path)
+    found = corpus_windows(language_model.tokenizer, corpus, tokens=ALL_TOKENS, context=settings.context).windows
+    whole = [window for window in found if window.numel() == settings.context]
+    if len(whole) < settings.batch:
+        raise InputError(
+            f"calibration text: {len(whole)} windows of {settings.context}, "
+            f"expected at least {settings.batch} to train on"
+        )
+    return whole[: settings.windows]
+
+
+def _digest(model: PreTrainedModel, recipe: Recipe, windows: list[Tensor]) -> str:
+    """Of all that the result depends on."""
+    return digest_text(recipe.model_dump_json(), digest_versions(), digest_windows(windows), digest_model(model))

@@ -1,0 +1,72 @@
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from golden.comparison.plots import comparison_plot, sweep_plot
+from golden.comparison.rows import Row
+from golden.comparison.show import comparison_table, number, show_comparison, sweep_table
+from golden.comparison.widths import FLOAT_WIDTHS
+from golden.evaluate import Score
+
+PNG = b"\x89PNG"
+
+
+def make_row(method: str, text: str, perplexity: float, *, bits: int | None = 4) -> Row:
+    found = Score(perplexity, 100, 0.02, 0.3, 0, 50.0, 0.1, 0.9, perplexity / 10, 0.5)
+    return Row(method, method, bits, text, found, FLOAT_WIDTHS, "tiny", "somehow", f"100 tokens of {text}")
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    return [
+        make_row(method, text, perplexity, bits=None if method == "fp" else 4)
+        for method, perplexity in (("fp", 10.0), ("rtn", 600.0), ("spikequant", 12.0))
+        for text in ("wikipedia", "news")
+    ]
+
+
+@pytest.fixture
+def swept() -> list[Row]:
+    methods = [make_row(m, "news", 1000.0 / b, bits=b) for b in (1, 4) for m in ("rtn", "spikequant")]
+    return [make_row("fp", "news", 10.0, bits=None), *methods]
+
+
+def cells(table: object, column: int) -> list[str]:
+    return list(table.columns[column].cells)  # type: ignore[attr-defined]
+
+
+def test_plots_are_pictures_that_follow_the_figures(rows: list[Row], swept: list[Row]) -> None:
+    for plot, values in ((comparison_plot, rows), (sweep_plot, swept)):
+        picture = plot(values)
+        assert picture.startswith(PNG)
+        assert plot(values) == picture
+        last = replace(values[-1], score=replace(values[-1].score, perplexity=44.0, ratio=4.4))
+        assert plot([*values[:-1], last]) != picture
+
+
+def test_tables_hold_the_figures(rows: list[Row], swept: list[Row]) -> None:
+    table = comparison_table(rows[::2])
+    assert cells(table, 0) == ["fp", "rtn", "spikequant"]
+    assert cells(table, 1) == ["10", "600", "12"]
+    assert cells(table, 2) == ["1", "60", "1.2"]
+    table = sweep_table(swept)
+    assert cells(table, 0) == ["1", "4"]
+    assert cells(table, 1) == cells(table, 4) == ["1000", "250"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), (23.456, "23.46"), (1044.4, "1044"), (123456.7, "123,457"), (0.01234567, "0.01235")],
+)
+def test_numbers_for_readers(value: float | None, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_every_text_is_shown(rows: list[Row]) -> None:
+    console = Console(width=80, file=StringIO(), record=True)
+    show_comparison(rows, console)
+    shown = console.export_text()
+    assert "100 tokens of news" in shown
+    assert "spikequant: somehow" in shown

@@ -1,0 +1,108 @@
+import copy
+import json
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from golden.comparison.candidates import Built, Candidate
+from golden.comparison.kept import KeptRows
+from golden.comparison.rows import EvaluationText, Row, compare
+from golden.evaluate import score
+from golden.model import LanguageModel
+from golden.recipe import Recipe
+from golden.windows import TextWindows
+
+
+@pytest.fixture
+def texts(windows: list[torch.Tensor]) -> list[EvaluationText]:
+    parts = {"first": windows[:2], "second": windows[2:]}
+    return [
+        EvaluationText(name, TextWindows(part, sum(w.numel() - 1 for w in part), 1, f"{name} text"))
+        for name, part in parts.items()
+    ]
+
+
+class Builder:
+    """Hands out a model and counts how often."""
+
+    def __init__(self, language_model: LanguageModel) -> None:
+        self.model = language_model.model
+        self.calls = 0
+
+    def __call__(self) -> Built:
+        self.calls += 1
+        return Built(copy.deepcopy(self.model), "as it is", Recipe())
+
+
+@pytest.fixture
+def run(
+    float_model: LanguageModel, quantized_model: LanguageModel, texts: list[EvaluationText]
+) -> Callable[..., tuple[list[Row], list[int]]]:
+    """Compares the two; returns the rows, and how often each was built."""
+
+    def run(kept: KeptRows, *, basis: str = "", digest: str = "q", rows: int = 4) -> tuple[list[Row], list[int]]:
+        builders = [Builder(float_model), Builder(quantized_model)]
+        candidates = [
+            Candidate("float", "fp", "f", builders[0], None),
+            Candidate("ours", "spikequant", digest, builders[1], 4),
+        ]
+        found = compare(candidates, texts, model_name="tiny", reference=float_model.model, kept=kept, basis=basis)
+        return list(islice(found, rows)), [builder.calls for builder in builders]
+
+    return run
+
+
+def test_a_row_for_each_model_and_text(
+    run: Callable[..., tuple[list[Row], list[int]]],
+    float_model: LanguageModel,
+    quantized_model: LanguageModel,
+    texts: list[EvaluationText],
+) -> None:
+    rows, built = run(KeptRows(None))
+    assert [(row.label, row.text) for row in rows] == [
+        ("float", "first"),
+        ("float", "second"),
+        ("ours", "first"),
+        ("ours", "second"),
+    ]
+    assert built == [1, 1]
+    alone = score(quantized_model.model, texts[1].read.windows, float_model.model)
+    assert rows[3].score.perplexity == alone.perplexity
+    assert rows[3].score.ratio == alone.ratio
+    assert rows[0].score.ratio == 1
+    assert rows[3].protocol == "tiny; second text; ours, as it is"
+    figures = json.loads(json.dumps(rows[3].figures()))
+    assert figures["perplexity"] == alone.perplexity
+    assert figures["weight_bits"] == rows[3].widths.weight
+
+
+def test_a_run_goes_on_where_it_stopped(run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    first, _ = run(KeptRows(result), rows=3)
+    again, built = run(KeptRows(result))
+    assert again[:3] == first
+    assert built == [0, 1]
+    everything, built = run(KeptRows(result))
+    assert everything == again
+    assert built == [0, 0]
+
+
+@pytest.mark.parametrize("changed", [{"basis": "another model"}, {"digest": "another recipe"}])
+def test_rows_of_something_else_are_not_taken(
+    run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path, changed: dict[str, str]
+) -> None:
+    run(KeptRows(tmp_path / "result.json"))
+    _, built = run(KeptRows(tmp_path / "result.json"), **changed)
+    assert built[1] == 1
+
+
+def test_rows_of_another_release_are_not_taken(run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path) -> None:
+    run(KeptRows(tmp_path / "result.json"))
+    partial = tmp_path / "result.json.partial"
+    rows = json.loads(partial.read_text())
+    partial.write_text(json.dumps({key: {"perplexity": 1.0} for key in rows}))
+    _, built = run(KeptRows(tmp_path / "result.json"))
+    assert built == [1, 1]
