@@ -38,8 +38,35 @@ class Grid:
     zero: int | Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """The codes that a site's inputs become.
+
+    Attributes:
+        bits: width of a normal code, 1..8.
+        salient_bits: width of a salient code, 2..8, or 0 for none; a float needs 3.
+        salient_format: how salient codes are spaced.
+    """
+
+    bits: int = ACTIVATION_BITS
+    salient_bits: int = SALIENT_BITS
+    salient_format: SalientFormat = "window"
+
+    def __post_init__(self) -> None:
+        """Refuse widths that no code has.
+
+        Raises:
+            ValueError: there is one.
+        """
+        # a float has its sign, its bit of mantissa, and an exponent
+        fewest = 2 if self.salient_format == "window" else 3
+        if not 1 <= self.bits <= 8 or (self.salient_bits and not fewest <= self.salient_bits <= 8):
+            got = f"{self.bits} and {self.salient_bits}"
+            raise ValueError(f"expected bits in 1..8 and salient_bits 0 or {fewest}..8, got {got}")
+
+
 @dataclass(frozen=True)
-class Site:
+class Site(Codes):
     """Static quantization of an activation site; the numbers are exact in float32.
 
     Attributes:
@@ -47,18 +74,12 @@ class Site:
         threshold: distance from the median beyond which a value is salient.
         scale: value of one level (s), positive.
         zero: zero point of the normal codes (z), ``0..2**bits - 1``.
-        bits: width of a normal code, 1..8.
-        salient_bits: width of a salient code, 2..8, or 0 for none; a float needs 3.
-        salient_format: how salient codes are spaced.
     """
 
     median: float
     threshold: float
     scale: float
     zero: int
-    bits: int = ACTIVATION_BITS
-    salient_bits: int = SALIENT_BITS
-    salient_format: SalientFormat = "window"
 
     def __post_init__(self) -> None:
         """Refuse numbers that no calibration gives.
@@ -66,7 +87,7 @@ class Site:
         Raises:
             ValueError: there is one.
         """
-        _check_widths(self.bits, self.salient_bits, self.salient_format)
+        super().__post_init__()
         finite = all(map(math.isfinite, (self.median, self.threshold, self.scale)))
         if not finite or self.threshold < 0 or self.scale <= 0 or not 0 <= self.zero < 2**self.bits:
             raise ValueError(
@@ -79,30 +100,16 @@ class Site:
 
 
 @dataclass(frozen=True)
-class TokenSite:
+class TokenSite(Codes):
     """An activation site whose grid every token finds for itself.
 
     Attributes:
         k: saliency factor.
         zero_point: where the zero point may be.
-        bits: width of a normal code, 1..8.
-        salient_bits: width of a salient code, 2..8, or 0 for none; a float needs 3.
-        salient_format: how salient codes are spaced.
     """
 
     k: float
     zero_point: ZeroPoint = "free"
-    bits: int = ACTIVATION_BITS
-    salient_bits: int = SALIENT_BITS
-    salient_format: SalientFormat = "window"
-
-    def __post_init__(self) -> None:
-        """Refuse widths that no code has.
-
-        Raises:
-            ValueError: there is one.
-        """
-        _check_widths(self.bits, self.salient_bits, self.salient_format)
 
     def grid(self, values: Tensor) -> Grid:
         """The grid of each token of values [..., K]: its own median, deviation and extremes."""
@@ -116,13 +123,6 @@ class TokenSite:
 
 
 AnySite = Site | TokenSite
-
-
-def _check_widths(bits: int, salient_bits: int, salient_format: SalientFormat) -> None:
-    # a float has its sign, its bit of mantissa, and an exponent
-    fewest = 2 if salient_format == "window" else 3
-    if not 1 <= bits <= 8 or (salient_bits and not fewest <= salient_bits <= 8):
-        raise ValueError(f"expected bits in 1..8 and salient_bits 0 or {fewest}..8, got {bits} and {salient_bits}")
 
 
 def _scale_and_zero(low: Tensor, high: Tensor, bits: int, zero_point: ZeroPoint) -> tuple[Tensor, Tensor]:

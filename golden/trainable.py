@@ -91,7 +91,7 @@ class TrainableSite(nn.Module):
     def freeze(self) -> Site:
         """The site as it is now."""
         scale = float(self.log_scale.detach().exp())
-        return salient_outside(Site(0.0, 0.0, scale, self.zero, self.bits, self.salient_bits))
+        return salient_outside(Site(0.0, 0.0, scale, self.zero, bits=self.bits, salient_bits=self.salient_bits))
 
 
 class TrainableLinear(nn.Module):

@@ -113,11 +113,11 @@ def test_a_token_is_encoded_as_at_the_static_site_that_has_its_grid(
     seed: int, bits: int, salient_bits: int, zero_point: str
 ) -> None:
     values = torch.randn(3, 40, generator=torch.Generator().manual_seed(seed)) ** 3 * torch.logspace(-2, 2, 3)[:, None]
-    site = TokenSite(2.5, "free" if zero_point == "free" else "symmetric", bits, salient_bits)
+    site = TokenSite(2.5, "free" if zero_point == "free" else "symmetric", bits=bits, salient_bits=salient_bits)
     grid, batch = site.grid(values), encode(values, site)
     for token in range(3):
         median, threshold, scale, zero = (float(part[token]) for part in vars(grid).values())
-        alone = encode(values[token], Site(median, threshold, scale, int(zero), bits, salient_bits))
+        alone = encode(values[token], Site(median, threshold, scale, int(zero), bits=bits, salient_bits=salient_bits))
         assert alone.level.equal(batch.level[token])
         assert alone.salient.equal(batch.salient[token])
         assert alone.shift.equal(batch.shift[token])
@@ -126,7 +126,7 @@ def test_a_token_is_encoded_as_at_the_static_site_that_has_its_grid(
 
 def float_encoded(ratio: torch.Tensor, bits: int, max_shift: int = 11) -> Levels:
     """Levels of values that are all salient at scale 1, each row a token."""
-    return encode(ratio, Site(0.0, 0.0, 1.0, 0, 4, bits, "float"), max_shift=max_shift)
+    return encode(ratio, Site(0.0, 0.0, 1.0, 0, salient_bits=bits, salient_format="float"), max_shift=max_shift)
 
 
 @given(st.integers(0, 2**31), st.integers(3, 8), st.floats(0.1, 1e3))
@@ -171,7 +171,7 @@ def test_salient_floats_in_plain_numbers() -> None:
 @pytest.mark.parametrize("scale", [math.pi, 1e-3])
 def test_normal_values_beside_salient_floats_are_as_without_them(scale: float) -> None:
     values = torch.randn(3, 50, generator=torch.Generator().manual_seed(2)) * 5 * scale
-    found = encode(values, Site(0.0, 6 * scale, scale, 7, 4, 5, "float"))
-    plain = encode(values, Site(0.0, 6 * scale, scale, 7, 4, 5, "window"))
+    found = encode(values, Site(0.0, 6 * scale, scale, 7, salient_format="float"))
+    plain = encode(values, Site(0.0, 6 * scale, scale, 7, salient_format="window"))
     assert found.salient.equal(plain.salient)
     assert found.level[~found.salient].equal(plain.level[~plain.salient])

@@ -78,9 +78,9 @@ def test_impossible_sites_are_refused(values: tuple[float, float, float, int]) -
 def test_impossible_widths_are_refused(bits: int, salient_bits: int) -> None:
     message = f"expected bits in 1..8 and salient_bits 0 or .*, got {bits} and {salient_bits}"
     with pytest.raises(ValueError, match=message):
-        Site(0.0, 1.0, 1.0, 0, bits, salient_bits)
+        Site(0.0, 1.0, 1.0, 0, bits=bits, salient_bits=salient_bits)
     with pytest.raises(ValueError, match=message):
-        TokenSite(3.0, "free", bits, salient_bits)
+        TokenSite(3.0, "free", bits=bits, salient_bits=salient_bits)
 
 
 def test_a_float_has_three_bits_at_least() -> None:
@@ -138,7 +138,7 @@ def test_a_token_finds_the_grid_that_calibration_on_it_alone_finds(
 @given(st.integers(0, 2**31), bit_widths, st.integers(0, 255), st.floats(0.01, 100))
 def test_salient_outside_is_salient_where_no_normal_code_is_near(seed: int, bits: int, zero: int, scale: float) -> None:
     scale = float(torch.tensor(scale))
-    site = salient_outside(Site(7.0, 0.5, scale, zero % 2**bits, bits, 6, "float"))
+    site = salient_outside(Site(7.0, 0.5, scale, zero % 2**bits, bits=bits, salient_bits=6, salient_format="float"))
     assert (site.scale, site.zero, site.bits) == (scale, zero % 2**bits, bits)
     assert (site.salient_bits, site.salient_format) == (6, "float")
     ratio = torch.randn(200, generator=torch.Generator().manual_seed(seed)) * 2 ** (bits + 1)

@@ -57,7 +57,7 @@ def test_a_site_is_what_the_recipe_says() -> None:
         statistics, 6.8, bits=3, salient_bits=6, zero_point="symmetric", salient_format="float"
     )
     token = make_site(make_recipe(activations=chosen | {"scale": "token"}), NAME, statistics)
-    assert token == TokenSite(6.8, "symmetric", 3, 6, "float")
+    assert token == TokenSite(6.8, "symmetric", bits=3, salient_bits=6, salient_format="float")
 
 
 def test_a_layer_has_the_weights_the_recipe_says() -> None:

@@ -69,10 +69,10 @@ def check_frozen(layer: TrainableLinear, values: Tensor) -> SpikeQuantLinear:
     [
         (4, 0.2, SITE),
         (4, 0.0, SITE),
-        (4, 1.0, Site(0.0, 0.0, 0.05, 15, 4, 5)),
-        (2, 0.3, Site(0.0, 0.0, 2.0, 0, 2, 6)),
-        (8, 0.0, Site(0.0, 0.0, 0.1, 128, 8, 8)),
-        (1, 0.0, Site(0.0, 0.0, 1.0, 1, 1, 2)),
+        (4, 1.0, Site(0.0, 0.0, 0.05, 15, bits=4, salient_bits=5)),
+        (2, 0.3, Site(0.0, 0.0, 2.0, 0, bits=2, salient_bits=6)),
+        (8, 0.0, Site(0.0, 0.0, 0.1, 128, bits=8, salient_bits=8)),
+        (1, 0.0, Site(0.0, 0.0, 1.0, 1, bits=1, salient_bits=2)),
     ],
 )
 def test_the_layer_is_its_frozen_form_before_and_after_training(bits: int, wide_fraction: float, site: Site) -> None:
