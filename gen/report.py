@@ -1,6 +1,5 @@
 """One self-contained HTML page from what a demo left behind."""
 
-import base64
 import os
 from pathlib import Path
 from urllib.parse import quote
@@ -10,15 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gen.figures import EXCITING, INHIBITING, SALIENT, levels_svg, token_svg
 from gen.record import DemoRecord, load_record
 from gen.spike_trace import SpikeTrace, load_trace
+from golden.drawing import image_url
 from golden.files import write_text
 
 REPORT = "report.html"
 """Name of the page in a demo's folder."""
-
-
-def _image(svg: bytes) -> str:
-    """An SVG file as a data URL: an image of its own, whose identifiers cannot clash with another's."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 
 
 def _bytes(count: int) -> str:
@@ -54,8 +49,8 @@ def render_report(record: DemoRecord, trace: SpikeTrace, *, folder: str = "") ->
         record=record,
         trace=trace,
         colours={"exciting": EXCITING, "inhibiting": INHIBITING, "salient": SALIENT},
-        token_image=_image(token_svg(trace, record.spec, inputs=record.inputs)),
-        levels_image=_image(levels_svg(trace)),
+        token_image=image_url(token_svg(trace, record.spec, inputs=record.inputs)),
+        levels_image=image_url(levels_svg(trace)),
         links={file.path: quote(f"{folder}{file.path}") for file in record.files},
     )
 

@@ -88,12 +88,12 @@ def _compare(name: str, layer: SpikeQuantLinear, values: Tensor, spec: Spec) -> 
     exact = _exact_in_float32(layer, vectors)
     assert isinstance(layer.site, Site)
     expected = torch.from_numpy(integers.membrane) * layer.unit_values(layer.site.scale)
-    before, shift = layer.output_bits, layer.max_salient_shift
+    before = layer.output_bits, layer.theta_fraction_bits, layer.max_salient_shift
     layer.max_salient_shift = spec.max_salient_shift
     found = layer(values).double()
     layer.output_bits, layer.theta_fraction_bits = spec.output_bits, spec.theta_fraction_bits
     codes = (layer(values) / output_steps(layer.output_peaks, spec.output_bits)).round()
-    layer.output_bits, layer.max_salient_shift = before, shift
+    layer.output_bits, layer.theta_fraction_bits, layer.max_salient_shift = before
     difference = ((found - expected).abs() / expected.abs().clamp(min=torch.finfo(torch.float32).tiny))[exact]
     return Agreement(
         layer=name,

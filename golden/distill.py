@@ -24,7 +24,7 @@ from golden.linear import SpikeQuantLinear
 from golden.method import FloatLayer, Method
 from golden.model import decoder_linears, replace_layer, site_name
 from golden.progress import track
-from golden.quantize import LOW_STEPS, find_grid
+from golden.quantize import LOW_BITS, find_grid
 from golden.recipe import Distillation, Recipe
 from golden.site import Site
 from golden.spikequant import make_site, spikequant
@@ -134,7 +134,7 @@ def _check(model: PreTrainedModel, recipe: Recipe) -> None:
         raise InputError("recipe: distillation learns rounding and biases itself, expected no gptq and no correct_bias")
     if recipe.extra_hardware:
         raise InputError(f"recipe: distillation trains what the datapath runs, not {recipe.extra_hardware[0]}")
-    low_bits = LOW_STEPS.bit_length() - 1 if recipe.weights.wide_fraction else 0
+    low_bits = LOW_BITS if recipe.weights.wide_fraction else 0
     if max(activations.bits, activations.salient_bits, recipe.weights.bits + low_bits) > 8:
         raise InputError("recipe: distillation computes in bfloat16, expected codes and wide weights of at most 8 bits")
     if getattr(model.config, "final_logit_softcapping", None):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from golden.encode import MAX_SALIENT_SHIFT, encode
 from golden.errors import InputError
-from golden.quantize import LOW_STEPS, QuantizedWeight
+from golden.quantize import LOW_BITS, LOW_STEPS, QuantizedWeight
 from golden.site import AnySite, Site
 from golden.spec import BIAS_BITS, THETA_BITS, Spec
 from golden.tally import Tally
@@ -160,7 +160,9 @@ def _check_widths(spec: Spec, layer: SpikeQuantLinear) -> None:
     for name, bits in wanted.items():
         if getattr(spec, name) != bits:
             raise InputError(f"config: {name} is {getattr(spec, name)}, expected {bits} as in the quantized model")
-    if layer.wide.numel() and 2**spec.weight_bits != LOW_STEPS:
-        raise InputError(f"layer: wide columns with weights of {spec.weight_bits} bits, expected 4 as their low halves")
+    if layer.wide.numel() and spec.weight_bits != LOW_BITS:
+        raise InputError(
+            f"layer: wide columns with weights of {spec.weight_bits} bits, expected {LOW_BITS} as in their low halves"
+        )
     if layer.site.salient_format != "window":
         raise InputError(f"layer: salient codes are of format {layer.site.salient_format}, expected window")

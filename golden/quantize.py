@@ -9,7 +9,10 @@ from golden.gptq import gptq
 
 WEIGHT_BITS = 4
 
-LOW_STEPS = 16
+LOW_BITS = 4
+"""Width of a wide column's low half."""
+
+LOW_STEPS = 2**LOW_BITS
 """Steps of a wide column's low half in one step of its high half."""
 
 SEARCH_ROWS = 16

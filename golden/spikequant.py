@@ -72,8 +72,7 @@ def make_site(recipe: Recipe, layer: str, statistics: SiteStatistics) -> AnySite
 def _factors(site: FloatSite, recipe: Recipe) -> Tensor:
     def error(statistics: SiteStatistics, weights: Sequence[Tensor]) -> float:
         inputs = statistics.sample
-        levels = encode(inputs, make_site(recipe, site.name, statistics))
-        rounded = levels.level * levels.scale
+        rounded = _rounded(inputs, make_site(recipe, site.name, statistics))
         total = 0.0
         for weight in weights:
             # the search of ranges costs much and changes little between candidates

@@ -1,52 +1,20 @@
 """Plots of comparisons, as PNG."""
 
-from collections.abc import Callable, Sequence
-from io import BytesIO
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.typing import RcKeyType
 
 from golden.comparison.rows import Row
+from golden.drawing import INK, drawn
 from golden.methods import FLOAT
 
 COLOURS = ("#1f5fa8", "#d1495b", "#e0a526", "#2f8f4e", "#7b4fa3", "#0b7a75", "#8a5a2b")
-INK = "#26323f"
-MUTED = "#66737f"
 
 LOG_SPAN = 10.0
 """Values farther apart than this need a logarithmic axis."""
-
-STYLE: dict[RcKeyType, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": "#b8c2cc",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "grid.color": "#e4e9ee",
-    "svg.fonttype": "path",
-    # equal plots give equal files
-    "svg.hashsalt": "spikequant",
-}
-
-
-def drawn(draw: Callable[[Figure], None], *, width: float, height: float, kind: Literal["png", "svg"] = "png") -> bytes:
-    """An image of what ``draw`` puts on a figure of this size in inches; equal drawings give equal bytes."""
-    content = BytesIO()
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure)
-        figure.savefig(content, format=kind, dpi=140, metadata={"Date": None} if kind == "svg" else None)
-    return content.getvalue()
 
 
 def _logarithmic(axes: Axes, low: float, high: float) -> None:

@@ -14,13 +14,13 @@ from golden.baselines.spikellm import NORMAL_SHARE
 from golden.fake_quant import FakeQuantLinear
 from golden.linear import SpikeQuantLinear
 from golden.model import site_name
+from golden.quantize import LOW_BITS
 from golden.recipe import Recipe
 from golden.site import TokenSite
 from golden.spec import THETA_BITS
 
 FLOAT_BITS = 32.0
 SCALE_BITS = 16
-LOW_BITS = 4
 INDEX_BITS = 16
 """Which column is wide."""
 

@@ -1,21 +1,16 @@
 """A layer report as one HTML page that stands alone."""
 
-import base64
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from golden.drawing import image_url
 from golden.files import write_json, write_text
 from golden.layers.plots import histograms_svg, noise_svg, ranges_svg, ratios_svg
 from golden.layers.report import LayerReport
 from golden.tally import HISTOGRAM_REACH
 
 TEMPLATE = "layers.html"
-
-
-def _image(svg: bytes) -> str:
-    """An SVG file as a data URL: an image of its own, whose identifiers cannot clash with another's."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 
 
 def render_page(report: LayerReport) -> str:
@@ -32,10 +27,10 @@ def render_page(report: LayerReport) -> str:
         sites={site.name: site for site in report.sites},
         reach=HISTOGRAM_REACH,
         images={
-            "histograms": _image(histograms_svg(report)),
-            "noise": _image(noise_svg(report)),
-            "ranges": _image(ranges_svg(report)),
-            "ratios": _image(ratios_svg(report)),
+            "histograms": image_url(histograms_svg(report)),
+            "noise": image_url(noise_svg(report)),
+            "ranges": image_url(ranges_svg(report)),
+            "ratios": image_url(ratios_svg(report)),
         },
     )
 

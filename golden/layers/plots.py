@@ -8,7 +8,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from golden.comparison.plots import COLOURS, INK, drawn
+from golden.comparison.plots import COLOURS
+from golden.drawing import INK, drawn
 from golden.layers.report import LayerFigures, LayerReport, SiteFigures
 from golden.tally import HISTOGRAM_REACH
 

@@ -13,7 +13,7 @@ packet_lists = st.lists(
     st.lists(st.integers(0, 2**32 - 1), max_size=5).map(lambda words: np.array(words, np.uint32)), max_size=5
 )
 
-in_a_folder = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_folder = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def as_lists(packets: list[np.ndarray]) -> list[list[int]]:

@@ -15,7 +15,7 @@ from golden.spec import PRESETS, Spec
 TINY = PRESETS["tiny"]
 
 
-@settings(max_examples=100, deadline=None, print_blob=True)
+@settings(max_examples=100)
 @given(
     weight_bits=st.sampled_from([2, 4, 8]),
     inputs=st.integers(1, 9),

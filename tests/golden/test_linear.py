@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.errors import InputError
@@ -41,14 +41,12 @@ def check_agreement(layer: SpikeQuantLinear, values: torch.Tensor, spec: Spec, s
     layer.output_bits = None
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.2]), st.booleans(), st.integers(2, 16), st.integers(0, 16))
 def test_float_and_integers_agree(seed: int, wide_fraction: float, bias: bool, bits: int, fraction: int) -> None:
     layer, values = make_layer(seed=seed, wide_fraction=wide_fraction, bias=bias)
     check_agreement(layer, values, Spec(output_bits=bits, theta_fraction_bits=fraction), SITE.scale)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([2, 4, 8]), st.integers(2, 7), st.sampled_from([0, 7]), st.booleans())
 def test_float_and_integers_agree_at_every_width_of_the_datapath(
     seed: int, weight_bits: int, activation_bits: int, salient_bits: int, token_scales: bool
@@ -61,7 +59,6 @@ def test_float_and_integers_agree_at_every_width_of_the_datapath(
         check_agreement(layer, tokens, spec, float(site.grid(tokens).scale))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.2]), st.sampled_from(["free", "symmetric"]))
 def test_tokens_with_scales_of_their_own_do_not_see_each_other(seed: int, wide: float, zero_point: ZeroPoint) -> None:
     layer, values = make_layer(seed=seed, wide_fraction=wide, site=TokenSite(3.0, zero_point))

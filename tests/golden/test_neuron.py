@@ -63,7 +63,7 @@ def one_token(level: list[int], *, w_code: list[list[int]], w_zero: list[int], *
     return check_vectors({name: np.array(value) for name, value in (arrays | others).items()}, TINY, source="layer")
 
 
-@settings(max_examples=120, deadline=None, print_blob=True)
+@settings(max_examples=120)
 @given(data=st.data(), spec=specs())
 def test_time_domain_equals_integers(data: st.DataObject, spec: Spec) -> None:
     vectors = data.draw(layers(spec))
@@ -79,7 +79,7 @@ def test_time_domain_equals_integers(data: st.DataObject, spec: Spec) -> None:
         assert ramp_readout(run.membrane, vectors.theta, **form).code[here].tolist() == expected
 
 
-@settings(max_examples=60, deadline=None, print_blob=True)
+@settings(max_examples=60)
 @given(data=st.data(), spec=specs())
 def test_program_holds_every_level_once_and_in_order(data: st.DataObject, spec: Spec) -> None:
     vectors = data.draw(layers(spec))
@@ -162,7 +162,7 @@ def reference_code(membrane: int, theta: int, *, theta_fraction_bits: int, outpu
 thetas = st.sampled_from([1, 2, 3, 2**31, 2**32 - 2, 2**32 - 1]) | st.integers(1, 2**32 - 1)
 
 
-@settings(max_examples=400, deadline=None, print_blob=True)
+@settings(max_examples=400)
 @given(
     theta=thetas,
     steps=st.integers(-600, 600),

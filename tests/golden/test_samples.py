@@ -21,7 +21,7 @@ def arrays_of(vectors: LayerVectors) -> dict[str, Any]:
     return {item.name: getattr(vectors, item.name) for item in fields(vectors)}
 
 
-@settings(max_examples=100, deadline=None, print_blob=True)
+@settings(max_examples=100)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_every_layer_is_valid(data: st.DataObject, seed: int) -> None:
     activation_bits = data.draw(st.integers(2, 7))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from golden.encode import encode
@@ -119,7 +119,6 @@ def test_a_symmetric_site_has_its_zero_amid_the_codes(seed: int, k: float, bits:
     assert calibrate_site(observed(values.abs()), k, bits=bits, zero_point="symmetric").scale >= free.scale
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.floats(-3, 3), st.floats(0.5, 8), bit_widths, zero_points)
 def test_a_token_finds_the_grid_that_calibration_on_it_alone_finds(
     seed: int, shift: float, k: float, bits: int, zero_point: ZeroPoint

@@ -182,7 +182,7 @@ def full_layer(spec: Spec, *, code: int, zero: int, level: int, inputs: int, wid
     )
 
 
-@settings(max_examples=60, deadline=None, print_blob=True)
+@settings(max_examples=60)
 @given(
     weight_bits=st.sampled_from([2, 4, 8]),
     activation_bits=st.integers(2, 7),
@@ -214,7 +214,7 @@ def test_the_worst_layer_reaches_the_derived_widths_but_never_exceeds_them(
     assert not any(fits(value, bits - 1) for value, bits in zip(most, widths, strict=True))
 
 
-@settings(max_examples=60, deadline=None, print_blob=True)
+@settings(max_examples=60)
 @given(
     membrane_bits=st.integers(12, 24),
     salient_bits=st.sampled_from([0, 5, 7]),

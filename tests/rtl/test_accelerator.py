@@ -142,7 +142,7 @@ def layers(draw: st.DrawFn) -> tuple[Spec, LayerVectors]:
     )
 
 
-@settings(max_examples=15, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(case=layers(), stall=st.sampled_from([0.0, 0.3, 0.7]), seed=st.integers(0, 999))
 def test_any_layer_on_any_spec(
     rtl_layer: Callable[..., Any], case: tuple[Spec, LayerVectors], stall: float, seed: int

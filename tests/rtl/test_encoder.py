@@ -176,7 +176,7 @@ def tokens_of(draw: st.DrawFn, spec: Spec) -> Token:
     return Token(header, codes[4:] if draw(st.booleans()) else codes)
 
 
-@settings(max_examples=20, deadline=None, print_blob=True)
+@settings(max_examples=20)
 @given(data=st.data(), spec=specs(), stall=st.sampled_from([0.0, 0.3, 0.7]), seed=st.integers(0, 999))
 def test_every_event_once_and_in_time_order(
     rtl_encode: Callable[..., Any], data: st.DataObject, spec: Spec, stall: float, seed: int

@@ -215,7 +215,7 @@ def cases(draw: st.DrawFn) -> tuple[Spec, list[Constants], list[Charged]]:
     return spec, constants, phases
 
 
-@settings(max_examples=30, deadline=None, print_blob=True)
+@settings(max_examples=30)
 @given(case=cases(), stall=st.sampled_from([0.0, 0.5, 0.9]), seed=st.integers(0, 999))
 def test_membranes_of_any_phases(
     rtl_phases: Callable[..., Run], case: tuple[Spec, list[Constants], list[Charged]], stall: float, seed: int

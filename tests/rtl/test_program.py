@@ -109,7 +109,7 @@ def layers(draw: st.DrawFn) -> tuple[Spec, LayerVectors]:
     )
 
 
-@settings(max_examples=100, deadline=None, print_blob=True)
+@settings(max_examples=100)
 @given(case=layers())
 def test_packets_hold_the_whole_layer(case: tuple[Spec, LayerVectors]) -> None:
     spec, vectors = case

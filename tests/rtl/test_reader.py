@@ -233,7 +233,7 @@ def packet_lists(draw: st.DrawFn) -> tuple[Spec, list[Packet]]:
     return spec, draw(st.lists(some_weights | some_neurons | some_runs | noise, min_size=1, max_size=8))
 
 
-@settings(max_examples=40, deadline=None, print_blob=True)
+@settings(max_examples=40)
 @given(
     case=packet_lists(),
     idle=st.sampled_from([0.2, 0.7, 1.0]),

@@ -118,7 +118,7 @@ def readouts(draw: st.DrawFn) -> tuple[Spec, list[Pair]]:
     return spec, draw(st.lists(free | ties, min_size=20, max_size=60))
 
 
-@settings(max_examples=25, deadline=None, print_blob=True)
+@settings(max_examples=25)
 @given(case=readouts(), stall=st.sampled_from([0.0, 0.5]), seed=st.integers(0, 999))
 def test_codes_of_random_membranes(
     rtl_readout: Callable[..., Any], case: tuple[Spec, list[Pair]], stall: float, seed: int

@@ -52,7 +52,7 @@ def random_layer(seed: int, wide: int) -> LayerVectors:
     return random_vectors(SPEC, outputs=9, inputs=30, tokens=8, wide=wide, salient_fraction=0.1, seed=seed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), wide=st.sampled_from([0, 1, 4, 30]))
 def test_counts_are_those_of_the_time_domain(seed: int, wide: int) -> None:
     vectors = random_layer(seed, wide)
@@ -69,7 +69,7 @@ def test_counts_are_those_of_the_time_domain(seed: int, wide: int) -> None:
     assert events.normal_levels + events.salient_codes == levels
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1), wide=st.sampled_from([0, 4]))
 def test_additions_are_those_that_the_time_domain_makes(seed: int, wide: int) -> None:
     vectors = random_layer(seed, wide)
