@@ -13,6 +13,7 @@ from golden.checkpoint import save_checkpoint
 from golden.digest import digest_model, digest_text, digest_versions, digest_windows
 from golden.distill import Training, distill, freeze, make_student, make_teacher
 from golden.errors import InputError
+from golden.generate import generate_windows
 from golden.methods import Calibration
 from golden.model import LanguageModel
 from golden.recipe import Recipe
@@ -34,10 +35,12 @@ class Outcome:
     Attributes:
         calibration: one line about the calibration text.
         training: how the training went; None where there was none.
+        learned: one line about it; empty where there was none.
     """
 
     calibration: str
     training: Training | None
+    learned: str
 
 
 def check_storable(recipe: Recipe) -> None:
@@ -69,21 +72,24 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     model = language_model.model
     text = calibration.windows(language_model.tokenizer)
     partial = out / PARTIAL
-    training = None
+    training, learned = None, ""
     if recipe.distillation.steps:
         windows = training_windows(language_model, recipe, calibration)
+        settings = recipe.distillation
+        windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
         digest = _digest(model, recipe, [*text.windows, *windows])
         teacher = make_teacher(model)
         make_student(model, text.windows, recipe)
-        training = distill(teacher, model, windows, recipe.distillation, keep=partial, digest=digest)
+        training = distill(teacher, model, windows, settings, keep=partial, digest=digest)
+        written = f", {settings.generated} of their windows written by the float model" if settings.generated else ""
+        learned = f"{training}{written}"
         freeze(model, text.windows)
     else:
         store = BlockStore(partial, _digest(model, recipe, text.windows))
         quantize_model(model, text.windows, spikequant(recipe), keeper=store)
-    learned = "" if training is None else str(training)
     save_checkpoint(out, language_model, recipe, calibration=text.protocol, training=learned)
     shutil.rmtree(partial, ignore_errors=True)
-    return Outcome(text.protocol, training)
+    return Outcome(text.protocol, training, learned)
 
 
 def training_windows(language_model: LanguageModel, recipe: Recipe, calibration: Calibration) -> list[Tensor]:

@@ -74,6 +74,7 @@ class Distillation(BaseModel):
 
     steps: int = Field(default=0, ge=0, description="updates; 0 trains nothing")
     windows: int = Field(default=1024, ge=1, description="most windows of calibration text to train on")
+    generated: int = Field(default=0, ge=0, description="windows that the float model writes itself, beside these")
     batch: int = Field(default=2, ge=1, description="windows in one update")
     context: int = Field(default=512, ge=2, description="tokens in a window")
     warmup: int = Field(default=10, ge=0, description="updates until the full learning rate")
@@ -125,7 +126,7 @@ RECIPES: dict[str, Recipe] = {
     "plain": _preset(equalize=()),
     "distilled": _preset(
         activations={"salient_rule": "outside", "k": {"factor": 0.87}},
-        distillation={"steps": 520},
+        distillation={"steps": 420, "generated": 160, "most_salient": 0.0295},
     ),
     "token": _preset(activations={"scale": "token"}, equalize=()),
     "symmetric": _preset(activations={"zero_point": "symmetric"}),

@@ -61,7 +61,7 @@ def quantize(
         "calibration": outcome.calibration,
     }
     if outcome.training:
-        figures["training"] = str(outcome.training)
+        figures["training"] = outcome.learned
         figures["training_seconds"] = outcome.training.seconds
         figures["training_divergence"] = outcome.training.divergence
         figures["training_salient"] = outcome.training.salient

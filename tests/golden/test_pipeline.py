@@ -25,7 +25,7 @@ PLAIN = Recipe.model_validate({"equalize": [], "weights": {"wide_fraction": 0.1}
 TRAINED = PLAIN.model_copy(
     update={
         "activations": Activations(salient_rule="outside"),
-        "distillation": Distillation(steps=6, batch=2, context=CONTEXT, windows=9),
+        "distillation": Distillation(steps=6, batch=2, context=CONTEXT, windows=9, generated=3),
     }
 )
 
@@ -68,9 +68,10 @@ def test_the_folder_holds_the_model_that_was_quantized(
     assert outcome.calibration == checkpoint.description.calibration
     assert "200 tokens of prose.txt" in outcome.calibration
     assert checkpoint.description.recipe == recipe
-    assert checkpoint.description.training == ("" if outcome.training is None else str(outcome.training))
-    assert (outcome.training is not None) == (recipe is TRAINED)
+    assert checkpoint.description.training == outcome.learned
+    assert (outcome.training is not None) == (recipe is TRAINED) == bool(outcome.learned)
     if outcome.training:
+        assert outcome.learned == f"{outcome.training}, 3 of their windows written by the float model"
         assert (outcome.training.steps, outcome.training.tokens) == (6, 6 * 2 * CONTEXT)
     assert not (out / PARTIAL).exists()
     assert not [path.name for path in out.iterdir() if path.name.startswith((".", "tmp"))]
