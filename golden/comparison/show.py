@@ -11,12 +11,18 @@ from golden.comparison.rows import Row
 
 MISSING = "-"
 
+NARROWEST = 4
+"""Least width of a table's first column, which gives way to the figures where the terminal is narrow."""
+
+WRITTEN_OUT = 1e6
+"""Figures from here on have an exponent."""
+
 
 def number(value: float | None, digits: int = 4) -> str:
-    """So many digits, without an exponent where it can be read without."""
+    """So many digits, without an exponent up to a million."""
     if value is None:
         return MISSING
-    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < WRITTEN_OUT else f"{value:.{digits}g}"
 
 
 def percent(value: float | None) -> str:
@@ -28,7 +34,9 @@ def _table(title: str, *headings: str, caption: str = "") -> Table:
     """A table whose first column is text; narrow, to fit a terminal of 80."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=bool(place))
+        table.add_column(
+            heading, justify="right" if place else "left", no_wrap=bool(place), min_width=None if place else NARROWEST
+        )
     return table
 
 

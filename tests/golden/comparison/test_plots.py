@@ -70,3 +70,12 @@ def test_every_text_is_shown(rows: list[Row]) -> None:
     shown = console.export_text()
     assert "100 tokens of news" in shown
     assert "spikequant: somehow" in shown
+
+
+def test_the_widths_of_a_sweep_stay_readable_on_a_narrow_terminal() -> None:
+    swept = [make_row(m, "news", 4.0e11 / 1000**b, bits=b) for b in range(1, 9) for m in ("rtn", "spikequant")]
+    shown = StringIO()
+    Console(width=80, file=shown).print(sweep_table(swept))
+    lines = [line.split() for line in shown.getvalue().splitlines() if line.strip()]
+    assert "bits" in lines[1]
+    assert [line[0] for line in lines if line[0].isdigit() and len(line) > 5] == [str(bits) for bits in range(1, 9)]
