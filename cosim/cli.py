@@ -91,6 +91,12 @@ def cosim(
         f"lane utilisation {report.lane_utilisation:.3f}\n"
         f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s, {report.seconds:.1f} s in all"
     )
+    if (report.spikes, report.beats) != (report.expected_spikes, report.expected_beats):
+        typer.echo(
+            f"{report.spikes} spikes in {report.beats} beats, "
+            f"expected {report.expected_spikes} in {report.expected_beats}",
+            err=True,
+        )
     if report.verdict.first:
         typer.echo(f"first mismatch: {report.verdict.first}", err=True)
     if not ok:

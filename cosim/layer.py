@@ -11,7 +11,9 @@ from cosim.job import Job
 from cosim.runner import run_job
 from cosim.scoreboard import Verdict, compare
 from golden.integer import LayerOutput, run_layer
+from golden.neuron import event_program
 from golden.spec import Spec
+from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
 from rtl.packets import parse_result
 from rtl.program import gather, layer_program
@@ -25,8 +27,10 @@ class LayerReport:
         output: what the hardware gave.
         verdict: how it compares with the golden model.
         cycles: clock cycles from the first packet to the last result, loading weights included.
-        spikes: spikes fired.
-        beats: cycles in which the array took spikes or a tick.
+        spikes: spikes fired, each of a burst counted.
+        beats: cycles in which the array took spikes, a tick or a doubling.
+        expected_spikes: as the golden model's time domain fires them.
+        expected_beats: as it takes them.
         sim_cycles_per_second: speed of the simulation.
         seconds: wall time, building the simulator and the golden model included.
     """
@@ -37,6 +41,8 @@ class LayerReport:
     cycles: int
     spikes: int
     beats: int
+    expected_spikes: int
+    expected_beats: int
     sim_cycles_per_second: float
     seconds: float
 
@@ -59,10 +65,22 @@ class LayerReport:
             "cycles": self.cycles,
             "spikes": self.spikes,
             "beats": self.beats,
+            "expected_spikes": self.expected_spikes,
+            "expected_beats": self.expected_beats,
             "lane_utilisation": self.lane_utilisation,
             "sim_cycles_per_second": self.sim_cycles_per_second,
             "seconds": self.seconds,
         }
+
+
+def expected_activity(spec: Spec, vectors: LayerVectors) -> tuple[int, int]:
+    """Spikes and beats of a whole layer in the golden model's time domain: each token's, for each tile of outputs."""
+    spikes = beats = 0
+    for token in range(vectors.tokens):
+        spikes += sum(phase.row.size for phase in event_program(vectors, token, spec))
+        beats += sum(tile.cost.cycles for tile in token_tiles(vectors, token, spec))
+    output_tiles = -(-vectors.outputs // spec.neurons)
+    return spikes * output_tiles, beats * output_tiles
 
 
 def cosimulate(
@@ -98,6 +116,7 @@ def cosimulate(
     results = [parse_result(spec, packet) for packet in recording.packets]
     output = gather(vectors, program.places, results)
     verdict = compare(run_layer(vectors, spec), output)
+    expected_spikes, expected_beats = expected_activity(spec, vectors)
     return LayerReport(
         output=output,
         verdict=verdict,
@@ -105,6 +124,8 @@ def cosimulate(
         cycles=recording.cycles,
         spikes=results[-1].spikes,
         beats=results[-1].beats,
+        expected_spikes=expected_spikes,
+        expected_beats=expected_beats,
         sim_cycles_per_second=recording.cycles / recording.seconds,
         seconds=time.perf_counter() - began,
     )

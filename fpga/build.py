@@ -1,4 +1,4 @@
-"""A component becomes a bitstream: elaborate, synthesize, place and route, pack, read back."""
+"""A component becomes a bitstream: elaborate, synthesize, trim, place and route, pack, read back."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.boards import Board, check_fit
+from fpga.carry_ends import trim_carry_ends
 from fpga.pll import PllSettings, pll_settings
 from fpga.report import RouteReport, read_packed_resources, read_route_report, read_synthesis_report
 from fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
@@ -18,6 +19,9 @@ from fpga.uart import baud_divisor
 
 NAME = "top"
 """Name of the top module, and of the files that the tools exchange."""
+
+FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
+"""Run before synthesis: Yosys 0.70's ``abc9`` fails on some designs with wide nets and instantiated carry cells."""
 
 STATISTICS = f"{NAME}.stat.json"
 REPORT = f"{NAME}.report.json"
@@ -116,6 +120,7 @@ def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float
         name=NAME,
         emit_src=False,
         verbose=True,
+        script_after_read=FLATTEN,
         script_after_synth=f"tee -q -o {STATISTICS} stat -json",
     )
     script = json.loads(generated.files[f"build_{NAME}.json"])
@@ -142,15 +147,15 @@ def synthesize(plan: Plan, tools: Tools, *, cache: Path) -> Path:
     return folder
 
 
-def place_and_route(plan: Plan, tools: Tools, netlist: Path, *, seed: int, cache: Path) -> Routed:
-    """Run nextpnr from one seed. Missed timing is no error here: the report has it.
+def place_and_route(plan: Plan, tools: Tools, netlist: bytes, *, seed: int, cache: Path) -> Routed:
+    """Run nextpnr on a netlist from one seed. Missed timing is no error here: the report has it.
 
     Raises:
         InputError: the device does not hold the design.
         ToolError: nextpnr failed, such as on a design that cannot be routed.
     """
     extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail"]
-    inputs = {f"{NAME}.json": (netlist / f"{NAME}.json").read_bytes(), f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
+    inputs = {f"{NAME}.json": netlist, f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
     outputs = (f"{NAME}.config", REPORT, f"{NAME}.tim")
     run = ToolRun(tools.nextpnr, [*plan.commands["nextpnr-ecp5"], *extra], inputs, outputs)
     try:
@@ -185,14 +190,24 @@ def pack(plan: Plan, tools: Tools, routed: Routed, *, cache: Path) -> Bitstream:
 def place_and_route_seeds(
     plan: Plan, tools: Tools, netlist: Path, *, seeds: Sequence[int], jobs: int, cache: Path, progress: Progress
 ) -> list[Routed]:
-    """Place and route from every seed, ``jobs`` of them at a time; in the order of the seeds.
+    """Trim the carry chains, place and route from every seed, ``jobs`` at a time; in the order of the seeds.
+
+    Args:
+        plan: what to build.
+        tools: with what.
+        netlist: the folder that ``synthesize`` gave.
+        seeds: of the placements.
+        jobs: seeds at a time.
+        cache: where results of earlier runs are.
+        progress: told of each seed that is routed.
 
     Raises:
         InputError, ToolError: as ``place_and_route``; seeds that have not begun are then left out.
     """
+    trimmed = trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist
 
     def route(seed: int) -> Routed:
-        routed = place_and_route(plan, tools, netlist, seed=seed, cache=cache)
+        routed = place_and_route(plan, tools, trimmed, seed=seed, cache=cache)
         progress(f"routed seed {seed}: {routed.report.critical.achieved_mhz:.1f} MHz")
         return routed
 

@@ -27,6 +27,9 @@ NORMAL = "#6b7f96"
 SILENT = "#cfd7e0"
 NEURONS = ("#0b7a75", "#7b4fa3", "#3d405b", "#8a5a2b", "#2f8f4e")
 
+LABEL_SHARE = 0.07
+"""Share of all ticks that a phase must have for a label above it not to run into its neighbours'."""
+
 FINE: dict[RcKeyType, Any] = {
     **STYLE,
     "axes.labelsize": 9,
@@ -66,7 +69,7 @@ def phase_starts(trace: SpikeTrace) -> Integers:
 
 
 def spike_times(trace: SpikeTrace) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """When each spike is drawn, in ticks: those of one tick are spread over it in the order in which they fire."""
+    """When each spike is drawn, in ticks: those of one tick are spread over it, in the order of the trace."""
     tick = phase_starts(trace)[trace.spike_phase] + trace.spike_tick
     first = np.searchsorted(tick, tick)
     count = np.searchsorted(tick, tick, side="right") - first
@@ -76,12 +79,9 @@ def spike_times(trace: SpikeTrace) -> np.ndarray[tuple[int], np.dtype[np.float64
 def threshold_units(trace: SpikeTrace, spec: Spec) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Membranes behind each tick in steps of the neuron's own threshold, float64 [ticks + 1, M], from 0 on.
 
-    The doublings that still lie ahead are taken in at once, so that a curve runs on to its output code:
-    ``V * 2**(doublings ahead) * 2**F / theta``.
+    A step is an output code: ``V * 2**F / theta``.
     """
-    ahead = np.cumsum(trace.phase_shift[::-1])[::-1]
-    shift = np.repeat(ahead, trace.phase_ticks)
-    scaled = np.ldexp(trace.membrane.astype(np.float64), (shift + spec.theta_fraction_bits)[:, None].astype(np.int32))
+    scaled = np.ldexp(trace.membrane.astype(np.float64), spec.theta_fraction_bits)
     return np.vstack([np.zeros(trace.neuron.size), scaled / trace.theta])
 
 
@@ -114,6 +114,17 @@ def _phases(axes: Axes, trace: SpikeTrace) -> None:
     axes.set_xlim(0, max(1, int(starts[-1])))
 
 
+def _labelled_phases(trace: SpikeTrace) -> list[tuple[int, float]]:
+    """The phases with room for a label, and the tick in the middle of each."""
+    starts = phase_starts(trace)
+    lengths = trace.phase_ticks.tolist()
+    return [
+        (index, float(starts[index]) + length / 2)
+        for index, length in enumerate(lengths)
+        if length >= LABEL_SHARE * float(starts[-1])
+    ]
+
+
 def _phase_name(trace: SpikeTrace, index: int) -> str:
     name = "salient" if trace.phase_salient[index] else "normal"
     if trace.phase_low.any():
@@ -137,17 +148,16 @@ def _raster(axes: Axes, trace: SpikeTrace, inputs: int) -> None:
             )
     starts = phase_starts(trace)
     above = blended_transform_factory(axes.transData, axes.transAxes)
-    for index in range(len(trace.phase_ticks)):
-        middle = float(starts[index] + starts[index + 1]) / 2
+    for index, middle in _labelled_phases(trace):
         axes.text(middle, 1.015, _phase_name(trace, index), transform=above, ha="center", va="bottom", fontsize=8.5)
-    # a level fires that many ticks before its phase ends
+    # a level of the ramp fires that many ticks before its phase ends
     step = 1 + int(starts[-1]) // 40
     levels = [(index, level) for index, length in enumerate(trace.phase_ticks) for level in range(1, length + 1, step)]
     axes.set_xticks(
         [float(starts[index + 1]) - level + 0.5 for index, level in levels], [str(level) for _, level in levels]
     )
     axes.tick_params(axis="x", length=2)
-    axes.set_xlabel("magnitude of the level that fires in this tick (large levels first)")
+    axes.set_xlabel("level of the ramp that fires in this tick (an input above the ramp's top fires several times)")
     axes.set_ylim(-inputs * 0.02, inputs * 1.02)
     axes.set_ylabel("input (index)")
     marks = [
@@ -161,7 +171,6 @@ def _raster(axes: Axes, trace: SpikeTrace, inputs: int) -> None:
 
 def _membranes(axes: Axes, trace: SpikeTrace, spec: Spec) -> None:
     values = threshold_units(trace, spec)
-    starts = phase_starts(trace)
     ticks = np.arange(len(values))
     axes.axhline(0, color="#b8c2cc", linewidth=0.9, zorder=1)
     for index in range(trace.neuron.size):
@@ -184,9 +193,10 @@ def _membranes(axes: Axes, trace: SpikeTrace, spec: Spec) -> None:
             color=NEURONS[index % len(NEURONS)],
         )
     top = blended_transform_factory(axes.transData, axes.transAxes)
-    for index, shift in enumerate(trace.phase_shift.tolist()):
-        if shift:
-            axes.text(starts[index + 1], 1.0, f"V ≪ {shift}", transform=top, ha="center", va="bottom", fontsize=8)
+    for index, middle in _labelled_phases(trace):
+        if trace.phase_shift[index]:
+            text = f"charge ≪ {trace.phase_shift[index]}"
+            axes.text(middle, 1.0, text, transform=top, ha="center", va="bottom", fontsize=8)
     axes.grid(axis="y")
     axes.set_ylim(low, high)
     axes.set_xlabel("time (ticks of this token)")

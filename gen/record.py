@@ -24,7 +24,7 @@ class TokenFacts(_Facts):
         salient: inputs with a salient code.
         silent: inputs at level 0, which fire nothing.
         shift: power of two m of the salient codes.
-        spikes: that the token fires in one pass, low halves of wide columns included.
+        spikes: that the token fires in one pass, low halves of wide columns included and each of a burst counted.
         ticks: that its phases take.
     """
 

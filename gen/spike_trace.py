@@ -1,4 +1,8 @@
-"""One token's spikes and membranes, and all tokens' levels, as the arrays that the report's plots are made from."""
+"""One token's spikes and membranes, and all tokens' levels, as the arrays that the report's plots are made from.
+
+The spikes are those that the accelerator fires for each tile of outputs, in its order: tile by tile of the inputs,
+salient levels before normal ones, from the ramp's top down, and bursts where a level is above it.
+"""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,16 +29,16 @@ class SpikeTrace:
     """A token with S spikes in P phases of together ``ticks``, and M of the neurons that it reaches.
 
     Attributes:
-        phase_salient: bool [P], the phase fires salient codes.
+        phase_salient: bool [P], the phase fires salient codes that are shifted.
         phase_low: bool [P], with the low halves of the wide columns.
-        phase_ticks: int64 [P], length of each phase.
-        phase_shift: int64 [P], doublings of the membrane behind it.
-        spike_phase: int64 [S], in the order of time.
-        spike_tick: int64 [S], tick in the phase; the level is what is left of the phase.
-        spike_row: int64 [S], the input that fires.
+        phase_ticks: int64 [P], length of each phase, the ramp's top at most.
+        phase_shift: int64 [P], power of two on the phase's charge in the membrane.
+        spike_phase: int64 [S], in the order of time, those of one tick by their inputs.
+        spike_tick: int64 [S], tick in the phase; the spike counts as often as ticks of the phase are left.
+        spike_row: int64 [S], the input that fires; a burst has it several times.
         spike_sign: int64 [S], 1 or -1.
         neuron: int64 [M], the neurons.
-        membrane: int64 [ticks, M], V behind each tick, as it stands in the neuron before the phase's doublings.
+        membrane: int64 [ticks, M], V behind each tick, the charge so far with its phase's shift included.
         final: int64 [M], V' with the bias.
         theta: int64 [M], threshold scale with F fractional bits.
         code: int64 [M], output code.

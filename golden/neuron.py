@@ -1,7 +1,8 @@
 """The time domain of the golden model: spikes into currents, currents into membranes, thresholds into codes.
 
-Nothing here multiplies or divides. An input at level n fires once, n ticks before its phase ends; from
-then on its weight is in the current, so the membrane gathers the weight n times.
+Nothing here multiplies or divides. An input fires n ticks before its phase ends; from then on its weight is in the
+current, so the charge gathers the weight n times. The ramp's top bounds n: a level above it fires a burst there,
+and once more for its rest.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from golden.integer import Integers
 from golden.spec import Spec
+from golden.tiling import Tile, token_tiles
 from golden.vectors import LayerVectors
 
 
@@ -22,11 +24,13 @@ class Phase:
     Attributes:
         salient: the levels are salient codes, before their shift.
         low: the weights are the low halves of the wide columns.
-        ticks: length of the phase, the largest level magnitude in it.
-        tick: int64 [S], ascending, when each spike arrives, in ``0..ticks - 1``; its level is ``ticks - tick``.
+        ticks: length of the phase, the highest level that fires in it; the ramp's top at most.
+        tick: int64 [S], ascending, when each spike arrives, in ``0..ticks - 1``; it counts ``ticks - tick`` times.
         row: int64 [S], the input that fires.
         sign: int64 [S], 1 where the weight is added and -1 where it is subtracted.
-        shift: doublings of the membrane behind the phase.
+        shift: power of two on its charge in the membrane.
+        merged: the charge is doubled in place, and the next phase of the tile adds to it; else the charge goes to
+            the membrane, shifted.
     """
 
     salient: bool
@@ -36,6 +40,7 @@ class Phase:
     row: Integers
     sign: Integers
     shift: int
+    merged: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Trace:
         phase: int64 [ticks], index of the phase in the program.
         current: int64 [ticks, M], sum of the weights ``u - weight_offset`` that are in, with their signs.
         charge: int64 [ticks, M], what the current has brought since the phase began.
-        membrane: int64 [ticks, M], V behind the tick with its zero point put right; without the bias.
+        membrane: int64 [ticks, M], V behind the tick, the phase's charge included, with its zero point put right and
+            its shift; without the bias.
     """
 
     neuron: Integers
@@ -64,8 +70,9 @@ class TokenRun:
     Attributes:
         program: its phases.
         membrane: int64 [N], V' with the bias included.
-        spikes: spikes of the inputs.
+        spikes: spikes of the inputs, each of a burst counted.
         ticks: ticks of all phases.
+        cycles: of the array, each with spikes, a tick or a doubling.
         trace: of the neurons asked for.
     """
 
@@ -73,6 +80,7 @@ class TokenRun:
     membrane: Integers
     spikes: int
     ticks: int
+    cycles: int
     trace: Trace
 
 
@@ -89,71 +97,72 @@ class FirstSpikes:
     code: NDArray[np.int32]
 
 
+def _tile_program(vectors: LayerVectors, token: int, spec: Spec, tile: Tile) -> list[Phase]:
+    """The phases of one tile; one without a spike is left out."""
+    level = vectors.level[token, tile.columns].astype(np.int64)
+    high_shift = 0 if tile.low or not vectors.wide.size else spec.weight_bits
+    salient_shift = int(vectors.shift[token])
+    # without a shift, salient levels run with the normal ones
+    apart = vectors.salient[token, tile.columns] & (salient_shift > 0)
+    phases = []
+    for here, shift in ((apart, salient_shift), (~apart, 0)):
+        # exact: a salient level is a multiple of its power of two
+        magnitude = np.abs(level[here]) >> shift
+        burst = magnitude >> (spec.ramp.bit_length() - 1)
+        rest = magnitude & (spec.ramp - 1)
+        single = np.flatnonzero(rest)
+        spike = np.concatenate([np.repeat(np.arange(magnitude.size), burst), single])
+        if not spike.size:
+            continue
+        count = np.concatenate([np.full(spike.size - single.size, spec.ramp, np.int64), rest[single]])
+        ticks = int(count.max())
+        order = np.argsort(-count, kind="stable")
+        phases.append(
+            Phase(
+                salient=shift > 0,
+                low=tile.low,
+                ticks=ticks,
+                tick=ticks - count[order],
+                row=tile.columns[here][spike[order]],
+                sign=np.sign(level[here])[spike[order]],
+                shift=high_shift + shift,
+                merged=shift > 0 and tile.cost.merged,
+            )
+        )
+    return phases
+
+
 def event_program(vectors: LayerVectors, token: int, spec: Spec) -> tuple[Phase, ...]:
     """The phases of one token in the order of time; a phase without a spike is left out.
 
-    Phases run from the largest shift to the smallest: salient codes stand for levels ``2**m`` times as
-    large, whole weights of a layer with wide columns for ``2**weight_bits`` low halves. The membrane
-    doubles between phases by as much as the shifts differ, so every spike gets its phase's shift.
+    Tile by tile, the salient levels run first, and then the normal ones. The salient codes stand for levels ``2**m``
+    times as large, whole weights of a layer with wide columns for ``2**weight_bits`` low halves.
     """
-    level = vectors.level[token].astype(np.int64)
-    salient = vectors.salient[token]
-    salient_shift = int(vectors.shift[token])
-    high_shift = spec.weight_bits if vectors.wide.size else 0
-    every = np.arange(vectors.inputs, dtype=np.int64)
-    wide = vectors.wide.astype(np.int64)
-    planned = [
-        (high_shift + salient_shift, True, False, every[salient]),
-        (high_shift, False, False, every[~salient]),
-        (salient_shift, True, True, wide[salient[wide]]),
-        (0, False, True, wide[~salient[wide]]),
-    ]
-    planned = sorted(
-        [(shift, is_salient, low, rows[level[rows] != 0]) for shift, is_salient, low, rows in planned],
-        key=lambda plan: -plan[0],
-    )
-    planned = [plan for plan in planned if plan[3].size]
-    phases = []
-    for index, (shift, is_salient, low, rows) in enumerate(planned):
-        # exact: a salient level is a multiple of its power of two
-        fired = level[rows] >> (salient_shift if is_salient else 0)
-        ticks = int(np.abs(fired).max())
-        order = np.argsort(-np.abs(fired), kind="stable")
-        phases.append(
-            Phase(
-                salient=is_salient,
-                low=low,
-                ticks=ticks,
-                tick=ticks - np.abs(fired[order]),
-                row=rows[order],
-                sign=np.sign(fired[order]),
-                shift=shift - (planned[index + 1][0] if index + 1 < len(planned) else 0),
-            )
-        )
-    return tuple(phases)
+    tiles = token_tiles(vectors, token, spec)
+    return tuple(phase for tile in tiles for phase in _tile_program(vectors, token, spec, tile))
 
 
-def _zero_point(population: int, population_high: int, w_zero: Integers, spec: Spec) -> Integers:
-    """What the membranes [N] lack: ``weight_offset`` times the population, less ``w_zero`` times its high part.
+def _settled(charge: Integers, population: int, zero: Integers, spec: Spec) -> Integers:
+    """Charges [N] with the zero point: ``weight_offset`` times the population more, ``zero`` times it less.
 
     Args:
-        population: sum of all levels, shifted as the membrane is.
-        population_high: the part of it that did not go with low halves, which have no zero point.
-        w_zero: int64 [N].
-        spec: of the weights; each of their bits is one conditional shifted addition.
+        charge: int64 [N], of weights ``u - weight_offset``.
+        population: the charge of a neuron whose weights are all 1.
+        zero: int64 [N]; each of its bits is one conditional shifted addition.
+        spec: of the weights.
     """
-    lacking = np.full(w_zero.shape, population << (spec.weight_bits - 1), np.int64)
+    settled = charge.copy()
+    settled += population << (spec.weight_bits - 1)
     for bit in range(spec.weight_bits):
-        lacking -= np.where(w_zero >> bit & 1, population_high << bit, 0)
-    return lacking
+        settled -= np.where(zero >> bit & 1, population << bit, 0)
+    return settled
 
 
 def simulate(vectors: LayerVectors, token: int, spec: Spec, *, neurons: Sequence[int] = ()) -> TokenRun:
     """Run one token spike by spike and tick by tick on neurons that only add.
 
-    The array adds ``u - weight_offset``. Two shared accumulators are integrators like any neuron, of
-    weight 1: the population of all spikes, and of those that go with whole weights or high halves. They
-    put the zero points right without a product.
+    The array adds ``u - weight_offset``. A shared accumulator is an integrator like any neuron, of weight 1: its
+    charge, the population, puts the zero points right without a product.
 
     Args:
         vectors: the layer.
@@ -161,16 +170,18 @@ def simulate(vectors: LayerVectors, token: int, spec: Spec, *, neurons: Sequence
         spec: of the accelerator.
         neurons: the neurons to trace.
     """
+    tiles = token_tiles(vectors, token, spec)
     program = event_program(vectors, token, spec)
     chosen = np.array(neurons, np.int64)
     w_zero = vectors.w_zero.astype(np.int64)
+    no_zero = np.zeros_like(w_zero)
     membrane = np.zeros(vectors.outputs, np.int64)
-    population = population_high = 0
     traced: list[tuple[int, Integers, Integers, Integers]] = []
     for number, phase in enumerate(program):
         current = np.zeros_like(membrane)
         charge = np.zeros_like(membrane)
-        population_current = 0
+        population = population_current = 0
+        zero = no_zero if phase.low else w_zero
         column = np.searchsorted(vectors.wide, phase.row) if phase.low else phase.row
         stored = vectors.w_low if phase.low else vectors.w_code
         spikes = zip(phase.tick.tolist(), column.tolist(), phase.sign.tolist(), strict=True)
@@ -185,17 +196,12 @@ def simulate(vectors: LayerVectors, token: int, spec: Spec, *, neurons: Sequence
                     current -= weight
                     population_current -= 1
                 spike = next(spikes, None)
-            membrane += current
             charge += current
             population += population_current
-            population_high += 0 if phase.low else population_current
             if chosen.size:
-                settled = membrane + _zero_point(population, population_high, w_zero, spec)
-                traced.append((number, current[chosen], charge[chosen], settled[chosen]))
-        membrane <<= phase.shift
-        population <<= phase.shift
-        population_high <<= phase.shift
-    membrane += _zero_point(population, population_high, w_zero, spec)
+                settled = _settled(charge, population, zero, spec) << phase.shift
+                traced.append((number, current[chosen], charge[chosen], (membrane + settled)[chosen]))
+        membrane += _settled(charge, population, zero, spec) << phase.shift
     membrane += vectors.bias
     shape = (len(traced), chosen.size)
     return TokenRun(
@@ -203,6 +209,7 @@ def simulate(vectors: LayerVectors, token: int, spec: Spec, *, neurons: Sequence
         membrane=membrane,
         spikes=sum(phase.row.size for phase in program),
         ticks=sum(phase.ticks for phase in program),
+        cycles=sum(tile.cost.cycles for tile in tiles),
         trace=Trace(
             neuron=chosen,
             phase=np.array([number for number, _, _, _ in traced], np.int64),

@@ -36,7 +36,7 @@ class Spec(BaseModel):
         default=64, ge=8, le=4096, description="neurons in parallel (N), a multiple of the weights in a word"
     )
     lanes: int = Field(default=4, ge=1, le=16, description="spikes taken per neuron and cycle (L), a power of two")
-    depth: int = Field(default=2048, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
+    depth: int = Field(default=2044, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
     weight_bits: Literal[2, 4, 8] = Field(default=4, description="bits of a stored weight")
     activation_bits: int = Field(default=4, ge=2, le=7, description="bits of a normal activation code")
     salient_bits: int = Field(default=5, ge=0, le=7, description="bits of a salient activation code; 0 leaves them out")
@@ -45,6 +45,10 @@ class Spec(BaseModel):
     membrane_slots: int = Field(default=8, ge=1, le=256, description="tokens whose membranes are kept between tiles")
     theta_fraction_bits: int = Field(default=12, ge=0, le=24, description="fractional bits of the threshold (F)")
     output_bits: int = Field(default=8, ge=2, le=16, description="bits of an output code, signed (B)")
+    ramp: Literal[4, 8, 16] = Field(
+        default=8, description="highest level that fires; a larger activation fires in a burst of these and its rest"
+    )
+    score_words: int = Field(default=1024, ge=16, le=8192, description="beats kept in each of the two score buffers")
     readout: Literal["halving", "ramp"] = Field(
         default="halving",
         description="wide codes by successive halving, or the first-spike ramp (at most 5 output bits)",
@@ -60,6 +64,12 @@ class Spec(BaseModel):
             raise ValueError(f"lanes: {self.lanes} is no power of two")
         if self.depth % self.lanes or self.depth < 2 * self.lanes:
             raise ValueError(f"depth: {self.depth} is no multiple of {self.lanes} lanes with at least two rows a lane")
+        if self.score_words & (self.score_words - 1):
+            raise ValueError(f"score_words: {self.score_words} is no power of two")
+        if self.score_words < self.shortest_buffer:
+            raise ValueError(
+                f"score_words: {self.score_words}, expected {self.shortest_buffer} at least for one input a lane"
+            )
         if self.salient_bits and self.salient_bits < self.activation_bits:
             raise ValueError(f"salient_bits: {self.salient_bits} is below activation_bits {self.activation_bits}")
         if self.readout == "ramp" and self.output_bits > 5:
@@ -69,9 +79,42 @@ class Spec(BaseModel):
         return self
 
     @property
-    def rows(self) -> int:
-        """Rows of one lane's synapse memory; input k lives in lane ``k % lanes``, row ``k // lanes``."""
+    def lane_rows(self) -> int:
+        """Inputs of one lane; input k belongs to lane ``k % lanes``."""
         return self.depth // self.lanes
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of lanes, each with a synapse memory of its own; a single lane counts as one."""
+        return max(1, self.lanes // 2)
+
+    @property
+    def pair_lanes(self) -> int:
+        """Lanes of a pair: two, or the only one."""
+        return min(2, self.lanes)
+
+    @property
+    def pair_rows(self) -> int:
+        """Inputs of one pair of lanes."""
+        return self.depth // self.pairs
+
+    @property
+    def memory_rows(self) -> int:
+        """Rows of a synapse memory: its inputs behind a row of zeros, which lanes without a spike read."""
+        return self.pair_rows + 1
+
+    @property
+    def max_burst(self) -> int:
+        """Most spikes at the top of the ramp that one activation needs."""
+        return self.max_level // self.ramp
+
+    @property
+    def shortest_buffer(self) -> int:
+        """Beats that one input a lane may need, whatever their levels: no score can be made shorter.
+
+        Bound: in each of two phases, the bursts of a pair's inputs side by side and two rests; and the doublings.
+        """
+        return 2 * (self.max_burst + 2) + self.max_salient_shift
 
     @property
     def weights_per_word(self) -> int:
@@ -110,11 +153,23 @@ class Spec(BaseModel):
 
     @property
     def current_bits(self) -> int:
-        """Width of a neuron's current.
+        """Width of a neuron's current, without the offset of inverted weights.
 
-        Bound: every one of ``depth`` inputs is active at once with ``|u - offset| <= offset``.
+        Bound: every one of ``depth`` inputs is active at once with ``|u - offset| <= offset``, and as often as its
+        burst and its rest make it.
         """
-        return signed_bits(self.weight_offset * self.depth)
+        return signed_bits(self.weight_offset * self.depth * -(-self.max_level // self.ramp))
+
+    @property
+    def merged_inputs(self) -> int:
+        """Salient inputs times ``2**shift`` up to which their charge, shifted, fits beside that of the normal ones.
+
+        Bound: the charge holds ``weight_offset * max_level * depth``; all normal inputs take
+        ``weight_offset * max_activation_code * depth`` of it at most, and a salient one
+        ``weight_offset * max_salient_code``.
+        """
+        free = 2 ** (self.charge_bits - 1) - 1 - self.weight_offset * self.max_activation_code * self.depth
+        return free // (self.weight_offset * self.max_salient_code) if self.salient_bits else 0
 
     @property
     def charge_bits(self) -> int:
@@ -126,13 +181,13 @@ class Spec(BaseModel):
 
     @property
     def population_bits(self) -> int:
-        """Width of the sum of the levels of one phase: ``depth`` inputs of ``max_level`` at most."""
-        return signed_bits(self.max_level * self.depth)
+        """Width of the sum of the levels of one phase: a neuron of weight ``weight_offset`` would have it as charge."""
+        return self.charge_bits - self.weight_bits + 1
 
     @property
     def corrected_bits(self) -> int:
-        """Width of the charge once the zero point is in: ``|u - zero| <= max_weight_code``."""
-        return signed_bits(self.max_weight_code * self.max_level * self.depth)
+        """Width of the charge once the zero point is in: ``|u - zero| < 2 * weight_offset``."""
+        return self.charge_bits + 1
 
     @property
     def max_shift(self) -> int:
@@ -178,7 +233,7 @@ class Spec(BaseModel):
 
 
 PRESETS: dict[str, Spec] = {
-    "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2),
+    "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2, score_words=64),
     "base": Spec(),
     "max85": Spec(neurons=192, lanes=8, depth=4096, membrane_slots=2),
 }

@@ -1,117 +1,125 @@
-"""Where one lane's events wait, sorted by level."""
+"""Where one lane's inputs wait, in lists by level, to be sorted."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from rtl.memory import BlockMemory
 from rtl.shapes import bits_for_index
 
-BANKS = 2
-"""One bank fills while the other replays."""
+TOP = 0
+"""The list of the ramp's highest level, whose number would not fit: every other list has its level's number."""
 
 
-def level_index_layout(spec: Spec) -> data.StructLayout:
-    """A list of equal events: its phase and its magnitude (1 or more)."""
-    return data.StructLayout({"magnitude": bits_for_index(spec.max_level + 1), "salient": 1})
+def list_layout(spec: Spec) -> data.StructLayout:
+    """Which list: a level of a phase."""
+    return data.StructLayout({"level": spec.ramp.bit_length() - 1, "salient": 1})
+
+
+def pointer_layout(spec: Spec) -> data.StructLayout:
+    """An input in a list: its row in the lane, its sign, how often it fires here, and whether the list ends with it."""
+    return data.StructLayout(
+        {
+            "row": bits_for_index(spec.lane_rows),
+            "sign": 1,
+            "burst": max(1, spec.max_burst.bit_length()),
+            "last": 1,
+        }
+    )
 
 
 class Bucket(Component):
-    """A linked list of events for each level, in one block RAM.
+    """Linked lists of inputs, one a level, whose links are in one block RAM.
 
-    A link points at an event and says whether that event ends its list. The newest event heads the
-    list; inserting one stores the old head in the event's own row. Events of a level come back in any
-    order, since the order within a tick makes no difference.
+    A pointer says whether its input ends the list. The newest input heads its list, and keeps the old head in a
+    word of its own. An input above the ramp is in two lists: the top one, and that of its rest. The order within a
+    list makes no difference.
 
-    Timing: an insert takes one cycle. In replay, ``active``, ``row``, ``sign`` and ``done`` are valid in
-    the same cycle as ``level`` and ``start``, and ``advance`` moves to the next event in one cycle.
-    The two banks are never inserted to and replayed at once: the encoder sees to that.
+    Filling: an insert takes one cycle. ``rest`` goes before ``top`` where the same input goes into both.
+    Walking: ``start`` selects the head of ``list``, and empties that list; from then on, ``active``, ``row`` and
+    ``sign`` are one input, and ``take`` moves on to the next. There must be two cycles between the last insert and
+    the first start, and a cycle without ``start`` and ``take`` between two of them. Filling and walking are never
+    done at once. After a reset, every list must be started once.
 
     Attributes:
-        insert: write the event ``insert_row``, ``insert_sign`` to the list ``insert_level`` of ``insert_bank``.
-        clear: empty every list of ``replay_bank``.
-        level: list to replay in ``replay_bank``; ``start`` selects its head.
-        active: there is an event, at ``row`` with ``sign``.
-        done: nothing follows in this list.
-        advance: take the event.
+        insert: put the input at ``insert_row`` with ``insert_sign`` and ``insert_burst`` into ``list``.
+        start, take, active, row, sign: as above.
     """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        row = bits_for_index(spec.rows)
-        index = level_index_layout(spec)
+        pointer = pointer_layout(spec)
+        row, burst = bits_for_index(spec.lane_rows), pointer["burst"].width
         super().__init__(
             {
+                "list": In(list_layout(spec)),
                 "insert": In(1),
-                "insert_bank": In(1),
-                "insert_level": In(index),
                 "insert_row": In(row),
                 "insert_sign": In(1),
-                "clear": In(1),
-                "replay_bank": In(1),
-                "level": In(index),
+                "insert_burst": In(burst),
                 "start": In(1),
-                "advance": In(1),
+                "take": In(1),
                 "active": Out(1),
                 "row": Out(row),
                 "sign": Out(1),
-                "done": Out(1),
             }
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Heads in distributed RAM, links in block RAM, one occupied bit a list."""
+        """Heads in distributed RAM, links in block RAM."""
         m = Module()
-        row_bits = bits_for_index(self._spec.rows)
-        link_layout = data.StructLayout({"row": row_bits, "sign": 1, "final": 1})
-        lists = 2 ** level_index_layout(self._spec).size
+        spec = self._spec
+        pointer = pointer_layout(spec)
+        number = self.list.as_value()
+        entry = data.StructLayout({"pointer": pointer, "populated": 1})
+        m.submodules.heads = heads = Memory(shape=entry, depth=2 * spec.ramp, init=[])
+        link = data.StructLayout({"rest": pointer, "top": pointer})
+        m.submodules.links = links = BlockMemory(shape=link, depth=spec.lane_rows)
+        head, new_head = heads.read_port(domain="comb"), heads.write_port()
+        at_top = self.list.level == TOP
 
-        m.submodules.heads = heads = Memory(shape=link_layout, depth=BANKS * lists, init=[])
-        m.submodules.links = links = Memory(shape=link_layout, depth=BANKS * 2**row_bits, init=[])
-        old_head = heads.read_port(domain="comb")
-        head = heads.read_port(domain="comb")
-        new_head = heads.write_port()
-        following = links.read_port()
-        stored = links.write_port()
-        occupied = [Signal(lists, name=f"occupied_{bank}") for bank in range(BANKS)]
-
-        insert_level = self.insert_level.as_value()
-        insert_list = Cat(insert_level, self.insert_bank)
-        was_occupied = Signal()
+        rest = Signal(pointer, reset_less=True)
         m.d.comb += [
-            was_occupied.eq(Mux(self.insert_bank, occupied[1], occupied[0]).bit_select(insert_level, 1)),
-            old_head.addr.eq(insert_list),
-            new_head.addr.eq(insert_list),
-            new_head.data.row.eq(self.insert_row),
-            new_head.data.sign.eq(self.insert_sign),
-            new_head.data.final.eq(~was_occupied),
-            new_head.en.eq(self.insert),
-            stored.addr.eq(Cat(self.insert_row, self.insert_bank)),
-            stored.data.eq(old_head.data),
-            stored.en.eq(self.insert),
+            head.addr.eq(number),
+            new_head.addr.eq(number),
+            new_head.en.eq(self.insert | self.start),
+            new_head.data.pointer.row.eq(self.insert_row),
+            new_head.data.pointer.sign.eq(self.insert_sign),
+            new_head.data.pointer.burst.eq(self.insert_burst),
+            new_head.data.pointer.last.eq(~head.data.populated),
+            new_head.data.populated.eq(self.insert),
         ]
-        for bank in range(BANKS):
-            with m.If(self.insert & (self.insert_bank == bank)):
-                m.d.sync += occupied[bank].bit_select(insert_level, 1).eq(1)
-            with m.If(self.clear & (self.replay_bank == bank)):
-                m.d.sync += occupied[bank].eq(0)
+        with m.If(self.insert):
+            m.d.sync += rest.eq(head.data.pointer)
+        m.d.sync += [
+            links.write_address.eq(self.insert_row),
+            links.write_data.rest.eq(Mux(at_top, rest.as_value(), head.data.pointer.as_value())),
+            links.write_data.top.eq(head.data.pointer),
+            links.write_enable.eq(self.insert),
+        ]
 
-        level = self.level.as_value()
-        pending = Signal()
-        link = Signal(link_layout)
+        first = Signal(pointer, reset_less=True)
+        at_first = Signal()
+        here = Signal(pointer)
+        fired = Signal.like(here.burst)
+        repeats = Signal()
+        following = Mux(at_top, links.output.top.as_value(), links.output.rest.as_value())
         m.d.comb += [
-            head.addr.eq(Cat(level, self.replay_bank)),
-            link.eq(Mux(self.start, head.data, following.data)),
-            self.active.eq(
-                Mux(self.start, Mux(self.replay_bank, occupied[1], occupied[0]).bit_select(level, 1), pending)
-            ),
-            self.row.eq(link.row),
-            self.sign.eq(link.sign),
-            self.done.eq(~self.active | link.final),
-            following.addr.eq(Cat(link.row, self.replay_bank)),
-            following.en.eq(self.advance),
+            here.eq(Mux(at_first, first.as_value(), following)),
+            self.row.eq(here.row),
+            self.sign.eq(here.sign),
+            links.address.eq(here.row),
+            links.advance.eq(self.take & ~repeats),
         ]
-        with m.If(self.advance):
-            m.d.sync += pending.eq(~self.done)
+        # known a cycle before the next take
+        m.d.sync += repeats.eq(at_top & (fired + 1 < here.burst))
+        with m.If(self.start):
+            m.d.sync += [first.eq(head.data.pointer), at_first.eq(1), self.active.eq(head.data.populated), fired.eq(0)]
+        with m.Elif(self.take):
+            with m.If(repeats):
+                m.d.sync += fired.eq(fired + 1)
+            with m.Else():
+                m.d.sync += [at_first.eq(0), self.active.eq(~here.last), fired.eq(0)]
         return m

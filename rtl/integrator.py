@@ -1,79 +1,120 @@
 """The part of a neuron that runs at full speed: spikes into a current, ticks into a charge."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from rtl.fabric import Accumulator, SignedSums
+from rtl.shapes import step_layout
 
 
-class Integrator(Component):
-    """Adds up to ``lanes`` signed weights to the current each cycle, and the current to the charge each tick.
+class IntegratorGroup(Component):
+    """A few neurons side by side, each with a current and a charge that share one adder.
 
-    An input that fires at level n stays in the current for n ticks, so the charge ends at the sum of
-    ``(u - weight_offset) * n``: a product by addition alone. When the phase ends, the charge moves to a
-    snapshot and both accumulators start again from zero; snapshots of neighbouring integrators form a
-    shift chain. Overflow is impossible by the widths of the spec.
+    A beat of spikes adds up to ``lanes`` weights, each inverted where its spike is negative, to the current. A
+    tick adds the current to the charge. So an input that fires at level n stays in the current for n ticks, and
+    the charge ends at the sum of its weights times n: a product by addition alone. An inverted weight counts as
+    the largest code less itself, so the charge has an offset, which depends on the spikes alone and is equal for
+    all neurons; it is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
-    Latency: inputs belong to one beat and arrive together. ``loaded`` pulses two cycles after ``end``,
-    with the snapshot valid in the following cycle.
+    Latency: a step acts ``latency(spec)`` cycles behind the weights and signs that come with it. Finished
+    charges are held until the next ``finish``; ``gathered`` is a selected one two cycles later.
 
     Attributes:
-        weights: stored weights of the lanes.
-        fire, sign: per lane, add the weight, or subtract it.
-        tick: add the current, with this beat's spikes, to the charge.
-        end: the phase is over; no lane fires.
-        shift: replace the snapshot with ``chain``, the neighbour's.
-        snapshot: charge of the last complete phase.
+        weights: stored weights by lane and neuron.
+        sign: by lane, whether the spike is negative.
+        step: what the accumulators do.
+        deselect: which neurons not to show the finished charge of, all or all but one.
+        gathered: the selected charge, zero where none is.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, count: int) -> None:
         self._spec = spec
+        self._count = count
         super().__init__(
             {
-                "weights": In(data.ArrayLayout(spec.weight_bits, spec.lanes)),
-                "fire": In(spec.lanes),
+                "weights": In(data.ArrayLayout(data.ArrayLayout(spec.weight_bits, count), spec.lanes)),
                 "sign": In(spec.lanes),
-                "tick": In(1),
-                "end": In(1),
-                "shift": In(1),
-                "chain": In(signed(spec.charge_bits)),
-                "snapshot": Out(signed(spec.charge_bits)),
-                "loaded": Out(1),
+                "step": In(step_layout()),
+                "deselect": In(count),
+                "gathered": Out(spec.charge_bits),
+                "finished": Out(data.ArrayLayout(spec.charge_bits, count)),
             }
         )
 
+    @staticmethod
+    def latency(spec: Spec) -> int:
+        """Cycles from weights to the step that belongs to them: one for each level of the tree of sums."""
+        return max(1, spec.lanes.bit_length() - 1)
+
     def elaborate(self, _platform: object) -> Module:
-        """Sum of the lanes, current, charge, snapshot: a register each."""
+        """A tree of sums, one adder and three registers for each neuron, and the gate behind them."""
         m = Module()
-        spec = self._spec
-        addends = []
-        for lane in range(spec.lanes):
-            weight = Signal(signed(spec.weight_bits), name=f"weight_{lane}")
-            m.d.comb += weight.eq(self.weights[lane] ^ spec.weight_offset)
-            addends.append(Mux(self.fire[lane], Mux(self.sign[lane], -weight, weight), 0))
-        while len(addends) > 1:
-            addends = [a + b for a, b in zip(addends[::2], addends[1::2], strict=True)]
-        lane_sum = Signal(addends[0].shape())
-        summed_tick = Signal()
-        summed_end = Signal()
-        m.d.sync += [lane_sum.eq(addends[0]), summed_tick.eq(self.tick), summed_end.eq(self.end)]
+        bits = self._spec.charge_bits
+        sums = self._lane_sums(m)
+        step = self.step
+        for stage in range(self.latency(self._spec)):
+            delayed = Signal(step_layout(), name=f"step_{stage + 1}")
+            m.d.sync += delayed.eq(step)
+            step = delayed
 
-        current = Signal(signed(spec.current_bits))
-        current_tick = Signal()
-        current_end = Signal()
-        m.d.sync += [
-            current.eq(Mux(summed_end, 0, current + lane_sum)),
-            current_tick.eq(summed_tick),
-            current_end.eq(summed_end),
-        ]
-
-        charge = Signal(signed(spec.charge_bits))
-        with m.If(current_end):
-            m.d.sync += [charge.eq(0), self.snapshot.eq(charge)]
-        with m.Elif(current_tick):
-            m.d.sync += charge.eq(charge + current)
-        with m.If(self.shift):
-            m.d.sync += self.snapshot.eq(self.chain)
-        m.d.comb += self.loaded.eq(current_end)
+        shown = []
+        for neuron, spikes in enumerate(sums):
+            m.submodules[f"adder_{neuron}"] = adder = Accumulator(bits=bits)
+            current = Signal(bits, name=f"current_{neuron}")
+            charge = Signal(bits, name=f"charge_{neuron}", reset_less=True)
+            finished = Signal(bits, name=f"finished_{neuron}", reset_less=True)
+            gate = Signal(bits, name=f"gate_{neuron}", reset_less=True)
+            m.d.comb += [
+                adder.a.eq(charge),
+                adder.b.eq(current),
+                adder.c.eq(spikes),
+                adder.turn.eq(step.tick),
+                self.finished[neuron].eq(finished),
+            ]
+            with m.If(step.keep_current):
+                m.d.sync += current.eq(adder.total)
+            with m.If(step.clear):
+                m.d.sync += current.eq(0)
+            with m.If(step.keep_charge):
+                m.d.sync += charge.eq(adder.total)
+            with m.If(step.finish):
+                m.d.sync += finished.eq(adder.total)
+            # a register that is cleared where it is not selected chooses without a lookup table
+            m.d.sync += gate.eq(finished)
+            with m.If(self.deselect[neuron]):
+                m.d.sync += gate.eq(0)
+            shown.append(gate)
+        m.d.sync += self.gathered.eq(reduce(or_, shown))
         return m
+
+    def _lane_sums(self, m: Module) -> list[Signal]:
+        """The sum of the lanes' weights for each neuron, registered at each level of the tree."""
+        spec = self._spec
+        operands = [self.weights[lane] for lane in range(spec.lanes)]
+        signs = [self.sign[lane] for lane in range(spec.lanes)]
+        bits: int = spec.weight_bits
+        level = 0
+        if len(operands) == 1:
+            operands.append(data.ArrayLayout(bits, self._count).const([0] * self._count))
+            signs.append(0)
+        while len(operands) > 1:
+            results = []
+            for place in range(0, len(operands), 2):
+                name = f"sums_{level}_{place // 2}"
+                m.submodules[name] = adder = SignedSums(bits=bits, count=self._count)
+                m.d.comb += [
+                    adder.x.eq(operands[place]),
+                    adder.y.eq(operands[place + 1]),
+                    adder.sign_x.eq(signs[place]),
+                    adder.sign_y.eq(signs[place + 1]),
+                ]
+                total = Signal(data.ArrayLayout(bits + 1, self._count), name=name, reset_less=True)
+                m.d.sync += total.eq(adder.sums)
+                results.append(total)
+            operands, signs, bits, level = results, [0] * len(results), bits + 1, level + 1
+        return list(operands[0])

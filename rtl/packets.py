@@ -14,6 +14,7 @@ from rtl.shapes import (
     WORDS_PER_RESULT,
     WORDS_PER_TRAILER,
     Code,
+    CodesHeader,
     Half,
     NeuronsHeader,
     Operation,
@@ -83,24 +84,47 @@ class TokenTile:
     offset: int
 
 
-def run_packet(tile: TokenTile, *, first_input: int, slot: int, first: bool, last: bool, half: Half) -> Words:
-    """Run one tile of a token; padded to a whole word with silent codes."""
+def codes_packet(tile: TokenTile, *, buffer: int, address: int = 0) -> Words:
+    """Sort one tile of a token into a score; padded to a whole word with silent codes."""
     header = _header(
-        RunHeader,
-        Operation.RUN,
-        first=int(first),
-        last=int(last),
-        half=half,
+        CodesHeader,
+        Operation.CODES,
+        buffer=buffer,
+        address=address,
         shift=tile.shift,
-        slot=slot,
         zero=tile.zero,
-        input=first_input,
         offset=tile.offset,
     )
     salient_place = Code.as_shape()["salient"].offset
     codes = tile.value.astype(np.uint32) | (tile.salient.astype(np.uint32) << salient_place)
     padding = np.full(-len(codes) % CODES_PER_WORD, tile.zero, np.uint32)
     return np.concatenate([header, _packed(np.concatenate([codes, padding]), CODE_BITS)])
+
+
+def run_packet(
+    *,
+    buffer: int,
+    address: int = 0,
+    shift: int,
+    first_input: int,
+    slot: int,
+    first: bool,
+    last: bool,
+    half: Half,
+) -> Words:
+    """Run a score on the weights from ``first_input`` on."""
+    return _header(
+        RunHeader,
+        Operation.RUN,
+        first=int(first),
+        last=int(last),
+        half=half,
+        shift=shift,
+        slot=slot,
+        buffer=buffer,
+        address=address,
+        input=first_input,
+    )
 
 
 @dataclass(frozen=True)

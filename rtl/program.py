@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from golden.integer import LayerOutput
 from golden.spec import Spec
+from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
-from rtl.packets import TileResult, TokenTile, Words, neurons_packet, run_packet, weights_packet
+from rtl.packets import TileResult, TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
 from rtl.shapes import Half
 
 
@@ -85,16 +86,89 @@ def _token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.intp]) ->
     return TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset)
 
 
-def layer_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
+@dataclass(frozen=True)
+class Part:
+    """One token's activations for a tile of inputs.
+
+    Attributes:
+        tile: the activations.
+        segment: which segment's weights they run on.
+        first_input: where those of the first one lie in the synapse memory.
+        words: of the score that they become.
+    """
+
+    tile: TokenTile
+    segment: int
+    first_input: int
+    words: int
+
+
+def _parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: int) -> list[Part]:
+    """A token's activations in the order in which they run, in parts whose scores fit a buffer."""
+    parts = []
+    lows = -(-vectors.inputs // spec.depth)
+    for tile in token_tiles(vectors, token, spec):
+        place = int(np.searchsorted(vectors.wide, tile.columns[0]) if tile.low else tile.columns[0])
+        segment = place // spec.depth + (lows if tile.low else 0)
+        parts.append(
+            Part(
+                tile=_token_tile(vectors, token, tile.columns),
+                segment=segment,
+                first_input=segments[segment].first_input + place % spec.depth,
+                words=tile.cost.words,
+            )
+        )
+    return parts
+
+
+@dataclass(frozen=True)
+class ScorePlace:
+    """Where a score begins."""
+
+    buffer: int
+    address: int
+
+
+def _score_places(spec: Spec, parts: Iterable[Part]) -> list[ScorePlace] | None:
+    """Places side by side for all scores, in the two buffers by turns; none where they do not fit."""
+    used = [0, 0]
+    places = []
+    for number, part in enumerate(parts):
+        buffer = number % 2
+        places.append(ScorePlace(buffer, used[buffer]))
+        used[buffer] += part.words
+    return places if max(used) <= spec.score_words else None
+
+
+def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True) -> LayerProgram:
     """Tile a layer over outputs, tokens and inputs.
 
     For each tile of outputs and each block of as many tokens as there are membrane slots, every
     segment's weights are loaded once (or once for all blocks, if all segments fit) and all tokens of the
     block run on them; the last segment completes the membranes. Neurons beyond the layer's outputs get
-    zero weights, and their results are ignored.
+    zero weights, and their results are ignored. Where the scores of all tokens fit the two buffers, each token is
+    sorted once for all tiles of outputs, else once for each.
+
+    Args:
+        spec: the accelerator.
+        vectors: the layer and its tokens.
+        keep_scores: whether scores may be used again.
     """
     segments = _segments(spec, vectors)
     resident = len({segment.first_input for segment in segments}) == len(segments)
+    parts = [_parts(spec, vectors, segments, token) for token in range(vectors.tokens)]
+    # in the order in which they are first run
+    order = [
+        (token, number)
+        for first_token in range(0, vectors.tokens, spec.membrane_slots)
+        for index in range(len(segments))
+        for token in range(first_token, min(first_token + spec.membrane_slots, vectors.tokens))
+        for number, part in enumerate(parts[token])
+        if part.segment == index
+    ]
+    found = _score_places(spec, (parts[token][number] for token, number in order)) if keep_scores else None
+    kept = dict(zip(order, found, strict=True)) if found else {}
+    sorted_already: set[tuple[int, int]] = set()
     packets: list[Words] = []
     places: list[ResultPlace] = []
     for first_output in range(0, vectors.outputs, spec.neurons):
@@ -116,23 +190,33 @@ def layer_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
         ]
         if resident:
             packets += loads
-        for first_token in range(0, vectors.tokens, spec.membrane_slots):
-            tokens = range(first_token, min(first_token + spec.membrane_slots, vectors.tokens))
-            for index, segment in enumerate(segments):
-                if not resident:
-                    packets.append(loads[index])
-                for slot, token in enumerate(tokens):
-                    packets.append(
-                        run_packet(
-                            _token_tile(vectors, token, segment.columns),
-                            first_input=segment.first_input,
-                            slot=slot,
-                            first=index == 0,
-                            last=segment is segments[-1],
-                            half=segment.half,
-                        )
-                    )
-            places += [ResultPlace(token=token, outputs=outputs) for token in tokens]
+        loaded = None
+        for turn, (token, number) in enumerate(order):
+            part = parts[token][number]
+            slot = token % spec.membrane_slots
+            if not resident and loaded != (token // spec.membrane_slots, part.segment):
+                packets.append(loads[part.segment])
+                loaded = (token // spec.membrane_slots, part.segment)
+            place = kept.get((token, number), ScorePlace(turn % 2, 0))
+            if (token, number) not in sorted_already:
+                packets.append(codes_packet(part.tile, buffer=place.buffer, address=place.address))
+                if kept:
+                    sorted_already.add((token, number))
+            last = number == len(parts[token]) - 1
+            packets.append(
+                run_packet(
+                    buffer=place.buffer,
+                    address=place.address,
+                    shift=part.tile.shift,
+                    first_input=part.first_input,
+                    slot=slot,
+                    first=number == 0,
+                    last=last,
+                    half=segments[part.segment].half,
+                )
+            )
+            if last:
+                places.append(ResultPlace(token=token, outputs=outputs))
     return LayerProgram(packets=packets, places=places)
 
 

@@ -5,7 +5,8 @@ A packet is a run of 32-bit words on an AXI4-Stream, the last one marked. Its fi
 =========  ====================================================================================
 WEIGHTS    ``WeightsHeader``, then ``words_per_row`` words of packed weights for each input
 NEURONS    ``NeuronsHeader``, then theta, bias and zero point, a word each, for each neuron
-RUN        ``RunHeader`` (two words), then activation codes, four ``Code`` bytes a word
+CODES      ``CodesHeader`` (two words), then activation codes, four ``Code`` bytes a word
+RUN        ``RunHeader`` (two words)
 RESULT     from the accelerator: ``ResultHeader``, two words of ``Result`` a neuron, then the
            totals of beats and of spikes since reset, a word each
 =========  ====================================================================================
@@ -39,8 +40,9 @@ class Operation(enum.Enum, shape=4):
 
     WEIGHTS = 1
     NEURONS = 2
-    RUN = 3
-    RESULT = 4
+    CODES = 3
+    RUN = 4
+    RESULT = 5
 
 
 class Half(enum.Enum, shape=2):
@@ -74,12 +76,33 @@ class NeuronsHeader(data.Struct):
     neuron: unsigned(16)
 
 
+class CodesHeader(data.Struct):
+    """Opens a CODES packet: one token's activations for one tile of inputs, to be sorted into a score.
+
+    ``buffer``, ``address``: where the score begins. A buffer takes no new score while a run of one of its scores is
+    waiting or under way.
+    ``shift``: power of two m on the salient codes; ``offset``: smallest salient code c0.
+    ``zero``: zero point z of the normal codes.
+    """
+
+    operation: Operation
+    buffer: unsigned(1)
+    reserved: unsigned(3)
+    shift: unsigned(4)
+    reserved_high: unsigned(4)
+    address: unsigned(16)
+    zero: unsigned(8)
+    offset: signed(8)
+    reserved_top: unsigned(16)
+
+
 class RunHeader(data.Struct):
-    """Opens a RUN packet: one token's activations for one tile of inputs.
+    """Is a RUN packet: a score runs on the weights of one tile.
 
     ``first``: the membrane starts from zero; ``last``: the membrane is complete, and is read out.
-    ``shift``: power of two m on the salient codes; ``slot``: which kept membrane it adds to.
-    ``zero``: zero point z of the normal codes; ``offset``: smallest salient code c0.
+    ``half``: which half of the weights it is.
+    ``shift``: as in the score's CODES packet; ``slot``: which kept membrane it adds to.
+    ``buffer``, ``address``: where the score begins.
     ``input``: index of the first input's weights, a multiple of the lanes.
     """
 
@@ -88,12 +111,12 @@ class RunHeader(data.Struct):
     last: unsigned(1)
     half: Half
     shift: unsigned(4)
-    reserved: unsigned(4)
+    buffer: unsigned(1)
+    reserved: unsigned(3)
     slot: unsigned(8)
-    zero: unsigned(8)
-    input: unsigned(16)
-    offset: signed(8)
     reserved_high: unsigned(8)
+    address: unsigned(16)
+    input: unsigned(16)
 
 
 class Code(data.Struct):
@@ -128,6 +151,7 @@ class Result(data.Struct):
 HEADER_WORDS = {
     Operation.WEIGHTS: WeightsHeader.as_shape().size // WORD_BITS,
     Operation.NEURONS: NeuronsHeader.as_shape().size // WORD_BITS,
+    Operation.CODES: CodesHeader.as_shape().size // WORD_BITS,
     Operation.RUN: RunHeader.as_shape().size // WORD_BITS,
     Operation.RESULT: ResultHeader.as_shape().size // WORD_BITS,
 }
@@ -139,21 +163,85 @@ def bits_for_index(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def beat_layout(spec: Spec) -> data.StructLayout:
-    """One cycle of the event program.
+def step_layout() -> data.StructLayout:
+    """What the accumulators of every neuron do in one cycle.
 
-    ``fire``, ``sign``, ``row``: per lane, a spike of the input in that row, subtracting where ``sign``.
-    ``tick``: the current is added to the charge behind this beat's spikes.
-    ``end``: no spikes; the phase is over and its charges go to the neurons as ``phase`` says.
+    ``tick``: the adder's result is current plus charge, else current plus spikes.
+    ``keep_current``, ``keep_charge``: the result becomes the current, the charge.
+    ``clear``: the current becomes zero.
+    ``finish``: the result is the charge of a whole phase.
+    """
+    return data.StructLayout({"tick": 1, "keep_current": 1, "keep_charge": 1, "clear": 1, "finish": 1})
+
+
+def cycle_layout(spec: Spec) -> data.StructLayout:
+    """One cycle of the array.
+
+    ``fire``, ``sign``, ``row``: per lane, a spike of the input in that row of the pair's memory, negative where
+    ``sign``; a lane without a spike has sign and row 0.
     """
     return data.StructLayout(
         {
             "fire": unsigned(spec.lanes),
             "sign": unsigned(spec.lanes),
-            "row": data.ArrayLayout(bits_for_index(spec.rows), spec.lanes),
-            "tick": 1,
-            "end": 1,
-            "phase": phase_layout(spec),
+            "row": data.ArrayLayout(bits_for_index(spec.memory_rows), spec.lanes),
+            "step": step_layout(),
+        }
+    )
+
+
+class Behind(enum.Enum, shape=2):
+    """What follows the ticks behind a beat.
+
+    NEXT: the next beat of the same phase. DOUBLE: nothing is in the current, and the charge is about to be
+    doubled. END: the phase is over; its last tick finishes the charge. SHIFTED: the same, and the charge is
+    still to be shifted up by the token's shift.
+    """
+
+    NEXT = 0
+    DOUBLE = 1
+    END = 2
+    SHIFTED = 3
+
+
+def beat_layout(spec: Spec) -> data.StructLayout:
+    """One word of a score, which is a token's spikes in time order.
+
+    ``spikes``: per lane, the input's place among its pair's inputs, or ``IDLE``, and the sign of its level.
+    ``double``: no spikes; the charge is copied into the current, so that ticks multiply it.
+    ``ticks``: cycles in which the current is added to the charge, behind the spikes.
+    ``behind``: what follows them.
+    """
+    spike = data.StructLayout({"place": bits_for_index(spec.memory_rows), "sign": 1})
+    return data.StructLayout(
+        {"spikes": data.ArrayLayout(spike, spec.lanes), "double": 1, "ticks": spec.ramp.bit_length(), "behind": Behind}
+    )
+
+
+def idle_place(spec: Spec) -> int:
+    """The place in a beat that means no spike."""
+    return 2 ** bits_for_index(spec.memory_rows) - 1
+
+
+def score_address_bits(spec: Spec) -> int:
+    """Width of a beat's address: the buffer above the word in it."""
+    return 1 + bits_for_index(spec.score_words)
+
+
+def run_layout(spec: Spec) -> data.StructLayout:
+    """A RUN packet behind the checks: where the score begins, its weights' row, and what becomes of its charges.
+
+    ``first_row``: row of the synapse memories in which the first input's weights are.
+    """
+    return data.StructLayout(
+        {
+            "address": score_address_bits(spec),
+            "first_row": bits_for_index(spec.memory_rows),
+            "first": 1,
+            "last": 1,
+            "half": Half,
+            "shift": bits_for_index(spec.max_salient_shift + 1),
+            "slot": bits_for_index(spec.membrane_slots),
         }
     )
 
@@ -176,7 +264,12 @@ def phase_layout(spec: Spec) -> data.StructLayout:
 
 def codes_layout() -> data.StructLayout:
     """A word of activation codes with the header of its packet; ``final`` marks the packet's last word."""
-    return data.StructLayout({"header": RunHeader, "codes": data.ArrayLayout(Code, CODES_PER_WORD), "final": 1})
+    return data.StructLayout({"header": CodesHeader, "codes": data.ArrayLayout(Code, CODES_PER_WORD), "final": 1})
+
+
+def threshold_layout() -> data.StructLayout:
+    """What the read-out needs to know of a neuron."""
+    return data.StructLayout({"theta": THETA_BITS, "bias": signed(BIAS_BITS)})
 
 
 def parameters_layout(spec: Spec) -> data.StructLayout:

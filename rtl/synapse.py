@@ -1,22 +1,21 @@
-"""The weights: one memory a lane, read by the row of that lane's spike."""
+"""The weights: one memory for every pair of lanes, which reads the rows of both lanes' spikes."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import WORD_BITS, Spec
+from golden.spec import Spec
+from rtl.memory import BlockMemory, PairMemory
 from rtl.shapes import bits_for_index
 
 
-def weight_write_layout(spec: Spec) -> data.StructLayout:
-    """One stream word of weights and where it goes: ``word`` counts groups of neurons within a row."""
+def row_write_layout(spec: Spec) -> data.StructLayout:
+    """One input's weights for all neurons, and where they go."""
     return data.StructLayout(
         {
-            "lane": bits_for_index(spec.lanes),
-            "row": bits_for_index(spec.rows),
-            "word": bits_for_index(spec.words_per_row),
-            "data": WORD_BITS,
+            "pair": bits_for_index(spec.pairs),
+            "row": bits_for_index(spec.memory_rows),
+            "weights": spec.neurons * spec.weight_bits,
         }
     )
 
@@ -24,11 +23,10 @@ def weight_write_layout(spec: Spec) -> data.StructLayout:
 class SynapseMemory(Component):
     """Packed weights of all neurons, ``lanes`` rows of them read at once.
 
-    A row is ``words_per_row`` block RAMs wide. The load port writes one word a cycle and may be used
-    while other rows are read.
+    The two lanes of a pair share a memory, and either may read any of its rows. Row 0 holds zeros: a lane
+    without a spike reads it. The load port takes a lane's place, so no spikes may fire meanwhile.
 
-    Latency: ``latency`` cycles from ``fire`` and ``row`` to ``weights``; the outputs of lanes that do
-    not fire hold their value.
+    Latency: ``latency`` cycles from ``row`` to ``weights``.
     """
 
     latency = 2
@@ -37,33 +35,39 @@ class SynapseMemory(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(weight_write_layout(spec)),
+                "write": In(row_write_layout(spec)),
                 "write_enable": In(1),
-                "fire": In(spec.lanes),
-                "row": In(data.ArrayLayout(bits_for_index(spec.rows), spec.lanes)),
+                "row": In(data.ArrayLayout(bits_for_index(spec.memory_rows), spec.lanes)),
                 "weights": Out(data.ArrayLayout(spec.neurons * spec.weight_bits, spec.lanes)),
             }
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A simple dual-port memory for each lane and word, with an output register."""
+        """A memory a pair; a single lane has one to itself."""
         m = Module()
-        for lane in range(self._spec.lanes):
-            outputs = []
-            for word in range(self._spec.words_per_row):
-                memory = Memory(shape=WORD_BITS, depth=self._spec.rows, init=[])
-                m.submodules[f"lane_{lane}_word_{word}"] = memory
-                load = memory.write_port()
-                read = memory.read_port()
+        spec = self._spec
+        bits = spec.neurons * spec.weight_bits
+        for pair in range(spec.pairs):
+            write = Signal(name=f"write_{pair}")
+            m.d.comb += write.eq(self.write_enable & (self.write.pair == pair))
+            if spec.lanes == 1:
+                m.submodules.memory = single = BlockMemory(shape=bits, depth=spec.memory_rows)
                 m.d.comb += [
-                    load.addr.eq(self.write.row),
-                    load.data.eq(self.write.data),
-                    load.en.eq(self.write_enable & (self.write.lane == lane) & (self.write.word == word)),
-                    read.addr.eq(self.row[lane]),
-                    read.en.eq(self.fire[lane]),
+                    single.write_address.eq(self.write.row),
+                    single.write_data.eq(self.write.weights),
+                    single.write_enable.eq(write),
+                    single.address.eq(self.row[0]),
+                    self.weights[0].eq(single.output),
                 ]
-                output = Signal(WORD_BITS, name=f"weights_{lane}_{word}", reset_less=True)
-                m.d.sync += output.eq(read.data)
-                outputs.append(output)
-            m.d.comb += self.weights[lane].eq(Cat(outputs))
+                continue
+            m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
+            m.d.comb += [memory.write_data.eq(self.write.weights), memory.write_enable.eq(write)]
+            for port in range(2):
+                lane = 2 * pair + port
+                m.d.comb += [
+                    memory.address[port].eq(self.row[lane]),
+                    self.weights[lane].eq(memory.output[port]),
+                ]
+            with m.If(write):
+                m.d.comb += memory.address[0].eq(self.write.row)
         return m

@@ -14,7 +14,17 @@ ROOMS = ("golden", "rtl", "gen", "cosim", "fpga")
 
 ALLOWED = {
     "golden": {"golden"},
-    "rtl": {"golden.spec", "golden.vectors", "golden.errors", "golden.files", "golden.integer", "rtl"},
+    "rtl": {
+        "golden.spec",
+        "golden.vectors",
+        "golden.errors",
+        "golden.files",
+        "golden.integer",
+        "golden.mac",
+        "golden.score",
+        "golden.tiling",
+        "rtl",
+    },
     "gen": {"golden", "rtl", "gen"},
     "cosim": {"golden", "rtl", "gen", "cosim"},
     "fpga": {"golden", "rtl", "gen", "fpga"},

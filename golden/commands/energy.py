@@ -50,7 +50,7 @@ def energy(
     language_model = load_checkpoint(checkpoint).language_model
     check_runnable(language_model, spec)
     read = corpus_windows(language_model.tokenizer, corpus, tokens=tokens, context=ctx)
-    layers = measure_activity(language_model, read.windows, depth=spec.depth)
+    layers = measure_activity(language_model, read.windows, spec=spec)
     report = evaluate_energy(layers, spec)
     protocol = (
         f"{checkpoint}: one token in {len(layers)} linear layers, batch 1, mean of {read.protocol}; "

@@ -1,6 +1,6 @@
 """What fires in a quantized model while it reads text: the counts that its energy follows from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from golden.evaluate import quantized_layers
 from golden.linear import SpikeQuantLinear
 from golden.model import LanguageModel
 from golden.progress import track
+from golden.score import DOUBLINGS
 from golden.spec import Spec
 
 GIF_SALIENT_SHARE = 0.10
@@ -30,27 +31,33 @@ class EventCounts:
     """Events of SpikeQuant's two codings at one layer's input.
 
     Attributes:
-        spikes: inputs that are not silent; each fires once with time-to-first-spike.
+        active: inputs that are not silent; their weights are fetched.
+        spikes: what they fire with time-to-first-spike: one each up to the ramp's top, above it a burst and a rest.
         normal_levels: sum of ``|n|`` over normal codes; what they fire with count coding.
         salient_codes: sum of ``|c|`` over salient codes, before their shift; what they fire with count coding.
-        low_spikes: the same inputs again, where a wide column's low half takes part.
+        low_active: as ``active``, where a wide column's low half takes part.
+        low_spikes: as ``spikes``, for low halves.
         low_normal_levels: as ``normal_levels``, for low halves.
         low_salient_codes: as ``salient_codes``, for low halves.
         salient: inputs with a salient code.
         silent: inputs at level 0.
         ticks: levels that the ramps of all phases walk, empty ones below the highest included.
+        doublings: additions that double charges in place.
         phases: phases that end with charges for the membranes.
     """
 
+    active: float
     spikes: float
     normal_levels: float
     salient_codes: float
+    low_active: float
     low_spikes: float
     low_normal_levels: float
     low_salient_codes: float
     salient: float
     silent: float
     ticks: float
+    doublings: float
     phases: float
 
 
@@ -107,68 +114,79 @@ Counts = TypeVar("Counts", bound=_Counts)
 class _Segment:
     """Sums over all tokens of what one tile of inputs fires."""
 
+    active: float
     spikes: float
     normal_levels: float
     salient_codes: float
     ticks: float
+    doublings: float
     phases: float
 
 
-def _segment(normal: Tensor, salient: Tensor) -> _Segment:
-    """Events of inputs that run together: a salient phase where a code fires, then always a normal phase.
+def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Segment:
+    """Events of inputs that run together: salient levels with a shift where some fire, then always normal ones.
 
     Args:
-        normal: magnitudes of the normal levels, [T, C], 0 for salient ones.
-        salient: magnitudes of the salient codes, [T, C], 0 for normal ones.
+        magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, C].
+        salient: bool [T, C].
+        shift: power of two of a token's salient codes, int64 [T].
+        spec: of the accelerator.
     """
-    tops = normal.amax(1), salient.amax(1)
+    apart = salient & (magnitude > 0) & (shift > 0)[:, None]
+    tops = [torch.where(here, magnitude, 0).amax(1).clamp(max=spec.ramp) for here in (apart, ~apart)]
+    alone = apart.any(1)
+    merged = alone & (apart.sum(1) <= spec.merged_inputs >> shift)
+    # a beat that copies the charge, and one tick less than it is multiplied by
+    doublings = shift // DOUBLINGS * 2**DOUBLINGS + shift % DOUBLINGS * 2
     return _Segment(
-        spikes=float(normal.count_nonzero() + salient.count_nonzero()),
-        normal_levels=float(normal.sum()),
-        salient_codes=float(salient.sum()),
+        active=float(magnitude.count_nonzero()),
+        spikes=float((magnitude // spec.ramp).sum() + (magnitude % spec.ramp).count_nonzero()),
+        normal_levels=float(magnitude[~salient].sum()),
+        salient_codes=float(magnitude[salient].sum()),
         ticks=float(tops[0].sum() + tops[1].sum()),
-        phases=float(normal.shape[0] + tops[1].count_nonzero()),
+        doublings=float(doublings[merged].sum()),
+        phases=float(magnitude.shape[0] + (alone & ~merged).count_nonzero()),
     )
 
 
-def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor, depth: int) -> EventCounts:
+def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor, spec: Spec) -> EventCounts:
     """What an accelerator's encoder fires for some tokens, summed over them.
 
-    The inputs run in tiles of ``depth``, the low halves of the wide columns in tiles behind them. In each,
-    the salient phase walks from the token's largest salient code down to 1, then the normal phase from its
-    largest level.
+    The inputs run in tiles as deep as the synapse memory, the low halves of the wide columns in tiles behind them. In
+    each, salient levels with a shift walk from the token's highest level down to 1, then the normal ones. Tiles that
+    are cut because their spikes do not fit a score buffer count as one.
 
     Args:
         level: whole numbers [T, K], the levels n of T tokens.
         salient: bool [T, K], levels from salient codes.
         shift: integers [T], power of two of a token's salient codes.
         wide: integers [M], ascending indices of the wide columns.
-        depth: inputs whose weights the synapse memory holds.
+        spec: of the accelerator.
     """
-    magnitude = level.abs().double()
-    zero = torch.zeros_like(magnitude)
-    normal = torch.where(salient, zero, magnitude)
-    codes = torch.where(salient, magnitude / 2.0 ** shift.double()[:, None], zero)
+    shift = shift.long()
+    magnitude = level.abs().long() >> torch.where(salient, shift[:, None], 0)
     low = wide.long()
-    whole = [_segment(*tile) for tile in _tiles(normal, codes, depth)]
-    halves = [_segment(*tile) for tile in _tiles(normal[:, low], codes[:, low], depth)]
+
+    def segments(columns: Tensor | slice) -> list[_Segment]:
+        parts = zip(magnitude[:, columns].split(spec.depth, 1), salient[:, columns].split(spec.depth, 1), strict=True)
+        return [_segment(*part, shift, spec) for part in parts if part[0].shape[1]]
+
+    whole, halves = segments(slice(None)), segments(low)
     return EventCounts(
+        active=sum(segment.active for segment in whole),
         spikes=sum(segment.spikes for segment in whole),
         normal_levels=sum(segment.normal_levels for segment in whole),
         salient_codes=sum(segment.salient_codes for segment in whole),
+        low_active=sum(segment.active for segment in halves),
         low_spikes=sum(segment.spikes for segment in halves),
         low_normal_levels=sum(segment.normal_levels for segment in halves),
         low_salient_codes=sum(segment.salient_codes for segment in halves),
         salient=float(salient.count_nonzero()),
         silent=float(level.numel() - level.count_nonzero()),
         ticks=sum(segment.ticks for segment in whole + halves),
+        doublings=sum(segment.doublings for segment in whole + halves),
         phases=sum(segment.phases for segment in whole + halves),
     )
-
-
-def _tiles(normal: Tensor, salient: Tensor, depth: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, normal.shape[1], depth):
-        yield normal[:, start : start + depth], salient[:, start : start + depth]
 
 
 def salient_channels(values: Tensor) -> Tensor:
@@ -244,9 +262,9 @@ def check_runnable(language_model: LanguageModel, spec: Spec) -> None:
 class _Watcher:
     """Counts one layer's inputs as they come."""
 
-    def __init__(self, layer: SpikeQuantLinear, depth: int) -> None:
+    def __init__(self, layer: SpikeQuantLinear, spec: Spec) -> None:
         self.layer = layer
-        self.depth = depth
+        self.spec = spec
         self.events: list[EventCounts] = []
         self.gif: list[GifCounts] = []
         self.salient: Tensor | None = None
@@ -259,14 +277,14 @@ class _Watcher:
         if self.salient is None:
             self.salient = salient_channels(values)
         self.events.append(
-            count_events(levels.level, levels.salient, levels.shift, wide=self.layer.wide, depth=self.depth)
+            count_events(levels.level, levels.salient, levels.shift, wide=self.layer.wide, spec=self.spec)
         )
         self.gif.append(count_gif(values, self.salient))
         self.tokens += values.shape[0]
 
 
 @torch.no_grad()
-def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, depth: int) -> list[LayerActivity]:
+def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, spec: Spec) -> list[LayerActivity]:
     """Run a quantized model over text and count what fires at the input of each of its quantized layers.
 
     The layers' own tokens are the quantized model's, so errors of earlier layers are in the counts. The
@@ -275,7 +293,7 @@ def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, de
     Args:
         language_model: with quantized layers.
         windows: int64 [n] each, 1 token or more.
-        depth: inputs whose weights the accelerator's synapse memory holds.
+        spec: of the accelerator.
 
     Raises:
         InputError: the model has no quantized layers.
@@ -283,7 +301,7 @@ def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, de
     layers = quantized_layers(language_model.model)
     if not layers:
         raise InputError(f"model {language_model.name}: no quantized layers, expected a folder that quantize wrote")
-    watchers = {name: _Watcher(layer, depth) for name, layer in layers.items()}
+    watchers = {name: _Watcher(layer, spec) for name, layer in layers.items()}
     handles = [layer.register_forward_pre_hook(watchers[name]) for name, layer in layers.items()]
     try:
         for window in track(windows, "counting spikes"):

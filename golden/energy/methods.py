@@ -228,8 +228,8 @@ def _population_work(layer: LayerActivity, spec: Spec, additions: float) -> list
 
 
 def _row_weights(layer: LayerActivity, spec: Spec, rows: float) -> list[Work]:
-    """A row of weights for each spike, read beside the array; silent inputs are neither read nor fetched."""
-    fetched = layer.events.spikes + layer.events.low_spikes
+    """So many rows of weights, read beside the array; silent inputs are neither read nor fetched."""
+    fetched = layer.events.active + layer.events.low_active
     return [
         Work(Component.WEIGHT, Kind.WEIGHT_READ, spec.weight_bits * rows * layer.outputs),
         Work(Component.FETCH, Kind.WEIGHT_FETCH, spec.weight_bits * fetched * layer.outputs),
@@ -254,18 +254,23 @@ def first_spike_work(layer: LayerActivity, spec: Spec) -> list[Work]:
     """SpikeQuant with time-to-first-spike, as the accelerator does it.
 
     A spike is one addition to the current, a level of the ramp one addition of the current to the charge, in every
-    neuron. The encoder sorts each spike for each tile of outputs: it reads and writes a list head, and writes and
-    reads a link.
+    neuron; a charge that is doubled in place takes additions of its own. The encoder sorts each spike for each tile
+    of outputs: it reads and writes a list head, and writes and reads a link. The score that comes of it is written
+    and read once.
     """
     spikes = layer.events.spikes + layer.events.low_spikes
-    link_bits = max(1, (spec.rows - 1).bit_length()) + 2
+    ticks = layer.events.ticks + layer.events.doublings
+    # beside the address: of a link sign and end, of a score's spike its sign
+    link_bits = max(1, (spec.lane_rows - 1).bit_length()) + 2
+    score_bits = max(1, (spec.memory_rows - 1).bit_length()) + 1
+    sorting_bits = 4 * link_bits + 2 * score_bits
     return [
         Work(Component.ADD, Kind.INTEGER_ADD, spikes * layer.outputs, spec.current_bits),
-        Work(Component.TICK, Kind.INTEGER_ADD, layer.events.ticks * layer.outputs, spec.charge_bits),
-        *_population_work(layer, spec, spikes + layer.events.ticks),
+        Work(Component.TICK, Kind.INTEGER_ADD, ticks * layer.outputs, spec.charge_bits),
+        *_population_work(layer, spec, spikes + ticks),
         *_neuron_work(layer, spec),
         *_site_work(layer),
-        Work(Component.CODE, Kind.STATE_ACCESS, 4 * link_bits * spikes * output_tiles(layer, spec)),
+        Work(Component.CODE, Kind.STATE_ACCESS, sorting_bits * spikes * output_tiles(layer, spec)),
         *_row_weights(layer, spec, spikes),
         *_spiking_moved(layer, spec, CODE_BITS * (layer.inputs + layer.wide), spikes, spec.output_bits),
     ]
@@ -273,7 +278,7 @@ def first_spike_work(layer: LayerActivity, spec: Spec) -> list[Work]:
 
 def sparse_mac_work(layer: LayerActivity, spec: Spec) -> list[Work]:
     """A multiplier in the place of the ramp: SpikeQuant's codes, weights and read-out, silent inputs skipped."""
-    products = layer.events.spikes + layer.events.low_spikes
+    products = layer.events.active + layer.events.low_active
     return [
         *_products(products * layer.outputs, spec.weight_bits, LEVEL_BITS, spec.charge_bits),
         *_population_work(layer, spec, products),

@@ -87,6 +87,7 @@ def _activity_table(report: EnergyReport) -> Table:
         ("spikes an input, SpikeLLM-like signed", sum(item.signed for item in gif) / inputs),
         ("spikes an input, SpikeLLM-like bits", sum(item.bits for item in gif) / inputs),
         ("ticks of all phases, a layer", sum(item.ticks for item in events) / len(events)),
+        ("additions that double charges, a layer", sum(item.doublings for item in events) / len(events)),
         ("phases, a layer", sum(item.phases for item in events) / len(events)),
     ):
         table.add_row(name, f"{value:.4g}")

@@ -11,21 +11,23 @@ from golden.integer import LayerOutput, run_layer
 from golden.neuron import simulate
 from golden.samples import random_vectors
 from golden.spec import Spec
+from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
 
 NARROW = Spec(
     neurons=16,
     lanes=4,
-    depth=32,
+    depth=64,
     weight_bits=2,
     salient_bits=7,
     membrane_bits=12,
     membrane_slots=2,
     theta_fraction_bits=3,
     output_bits=5,
+    score_words=64,
     readout="ramp",
 )
-"""Another of everything: weights, levels, read-out; and a membrane that large layers overflow."""
+"""Another of everything: weights, levels, read-out; a membrane that large layers overflow, and short score buffers."""
 
 
 def assert_right(report: LayerReport, vectors: LayerVectors, spec: Spec) -> None:
@@ -34,8 +36,10 @@ def assert_right(report: LayerReport, vectors: LayerVectors, spec: Spec) -> None
     exact = ~report.output.saturated
     assert report.output.membrane[exact].tolist() == golden.membrane[exact].tolist()
     assert report.output.code[exact].tolist() == golden.code[exact].tolist()
-    spikes = sum(simulate(vectors, token, spec).spikes for token in range(vectors.tokens))
-    assert report.spikes == spikes * -(-vectors.outputs // spec.neurons)
+    runs = [simulate(vectors, token, spec) for token in range(vectors.tokens)]
+    tiles = -(-vectors.outputs // spec.neurons)
+    assert report.spikes == report.expected_spikes == tiles * sum(run.spikes for run in runs)
+    assert report.beats == report.expected_beats == tiles * sum(run.cycles for run in runs)
     assert 0 < report.lane_utilisation <= 1
     assert report.beats < report.cycles
 
@@ -80,6 +84,9 @@ def test_narrow_membranes_are_exact_or_flagged(cache: Path) -> None:
     golden = run_layer(vectors, NARROW)
     report = cosimulate(NARROW, vectors, stall_probability=0.3, seed=1, cache=cache)
     assert_right(report, vectors, NARROW)
+    # a token of nothing but salient codes does not fit a score buffer
+    tiles = -(-vectors.inputs // NARROW.depth) + -(-vectors.wide.size // NARROW.depth)
+    assert max(len(token_tiles(vectors, token, NARROW)) for token in range(vectors.tokens)) > tiles
     saturated = report.output.saturated
     outside = golden.membrane - vectors.bias.astype(np.int64)
     assert saturated[(outside < -(2**11)) | (outside >= 2**11)].all()

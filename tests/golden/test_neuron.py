@@ -22,7 +22,12 @@ TINY = PRESETS["tiny"]
 @st.composite
 def specs(draw: st.DrawFn) -> Spec:
     activation_bits = draw(st.integers(2, 7))
+    lanes = draw(st.sampled_from([1, 2, 4, 8]))
     return Spec(
+        lanes=lanes,
+        depth=lanes * draw(st.integers(2, 16)),
+        ramp=draw(st.sampled_from([4, 8, 16])),
+        score_words=draw(st.sampled_from([128, 1024])),
         weight_bits=draw(st.sampled_from([2, 4, 8])),
         activation_bits=activation_bits,
         salient_bits=draw(st.just(0) | st.integers(activation_bits, 7)),
@@ -87,21 +92,22 @@ def test_program_holds_every_level_once_and_in_order(data: st.DataObject, spec: 
         program = event_program(vectors, token, spec)
         whole = np.zeros(vectors.inputs, np.int64)
         low = np.zeros(vectors.inputs, np.int64)
-        for number, phase in enumerate(program):
+        for phase in program:
             assert phase.row.size
             assert (np.diff(phase.tick) >= 0).all()
             assert phase.tick[0] == 0
-            assert phase.tick[-1] < phase.ticks <= spec.max_level
+            assert phase.tick[-1] < phase.ticks <= min(spec.max_level, spec.ramp)
             assert set(phase.sign.tolist()) <= {-1, 1}
-            assert phase.shift >= 0
-            # the doublings still to come, less what makes a wide weight's high half
-            shift = sum(following.shift for following in program[number:])
-            shift -= spec.weight_bits if vectors.wide.size and not phase.low else 0
+            shift = phase.shift - (spec.weight_bits if vectors.wide.size and not phase.low else 0)
             assert shift == (int(vectors.shift[token]) if phase.salient else 0)
-            (low if phase.low else whole)[phase.row] += phase.sign * (phase.ticks - phase.tick) << shift
+            np.add.at(low if phase.low else whole, phase.row, phase.sign * (phase.ticks - phase.tick) << shift)
         assert whole.tolist() == vectors.level[token].tolist()
         assert low[vectors.wide].tolist() == vectors.level[token][vectors.wide].tolist()
         assert np.count_nonzero(low) == np.count_nonzero(low[vectors.wide])
+        # as few as the ramp allows: bursts at its top alone
+        for phase in program:
+            single = phase.row[phase.ticks - phase.tick < spec.ramp]
+            assert len(single) == len(set(single.tolist()))
 
 
 def test_trace_of_two_spikes() -> None:
@@ -115,16 +121,38 @@ def test_trace_of_two_spikes() -> None:
     assert (run.spikes, run.ticks) == (2, 3)
 
 
-def test_salient_phase_runs_first_and_doubles_the_membrane() -> None:
+def test_a_level_above_the_ramp_fires_a_burst_at_its_top_and_a_rest() -> None:
+    assert TINY.ramp == 8
+    vectors = one_token(
+        [-31, 8, 3, 0],
+        w_code=[[9] * 4],
+        w_zero=[8],
+        salient=np.array([[True, False, False, False]]),
+        zero=[7],
+        offset=[-31],
+    )
+    run = simulate(vectors, 0, TINY, neurons=[0])
+    # without a shift the salient level runs with the normal ones
+    (phase,) = run.program
+    assert (phase.salient, phase.ticks) == (False, 8)
+    assert phase.row.tolist() == [0, 0, 0, 1, 0, 2]
+    assert phase.tick.tolist() == [0, 0, 0, 0, 1, 5]
+    assert run.trace.current[:, 0].tolist() == [-2, -3, -3, -3, -3, -2, -2, -2]
+    # a beat takes a spike of each of two lanes: two for three and one, one for each rest; the first tick is one of them
+    assert (run.spikes, run.ticks, run.cycles) == (6, 8, 4 + 7)
+
+
+def test_salient_phase_runs_first_and_its_charge_is_shifted() -> None:
     vectors = one_token(
         [-8, 2], w_code=[[9, 10]], w_zero=[8], salient=np.array([[True, False]]), shift=[2], offset=[-3]
     )
     run = simulate(vectors, 0, TINY, neurons=[0])
     first, second = run.program
-    assert (first.salient, first.ticks, first.shift) == (True, 2, 2)
-    assert (second.salient, second.ticks, second.shift) == (False, 2, 0)
+    assert (first.salient, first.ticks, first.shift, first.merged) == (True, 2, 2, True)
+    assert (second.salient, second.ticks, second.shift, second.merged) == (False, 2, 0, False)
     assert run.trace.phase.tolist() == [0, 0, 1, 1]
-    assert run.trace.membrane[:, 0].tolist() == [-1, -2, -8 + 2, -8 + 4]
+    assert run.trace.charge[:, 0].tolist() == [-1, -2, 2, 4]
+    assert run.trace.membrane[:, 0].tolist() == [-4, -8, -8 + 2, -8 + 4]
 
 
 def test_a_silent_token_fires_nothing() -> None:
@@ -143,13 +171,52 @@ def test_a_wide_column_fires_twice_and_its_low_half_has_no_zero_point() -> None:
     assert [(phase.low, phase.shift) for phase in run.program] == [(False, 4), (True, 0)]
 
 
-def test_phases_of_equal_shift_need_no_doubling() -> None:
-    # salient low halves and normal high halves both stand for 16 sixteenths when m is the bits of a weight
+def test_high_halves_run_before_low_ones() -> None:
     vectors = one_token(
         [16, 1], w_code=[[9, 9]], w_zero=[8], salient=np.array([[True, False]]), shift=[4], wide=[0, 1], w_low=[[1, 2]]
     )
-    assert [phase.shift for phase in event_program(vectors, 0, TINY)] == [4, 0, 4, 0]
+    assert [(phase.low, phase.salient, phase.shift) for phase in event_program(vectors, 0, TINY)] == [
+        *((False, True, 8), (False, False, 4)),
+        *((True, True, 4), (True, False, 0)),
+    ]
     assert simulate(vectors, 0, TINY).membrane.tolist() == [17 * 16 + 18]
+
+
+def test_a_charge_without_room_for_the_shift_goes_to_the_membrane_by_itself() -> None:
+    free = TINY.merged_inputs >> 2
+    assert 0 < free < TINY.depth - 1
+    for salients, merged in ((free, True), (free + 1, False)):
+        level = [4] * salients + [1]
+        vectors = one_token(
+            level,
+            w_code=[[9] * len(level)],
+            w_zero=[8],
+            salient=np.array([[True] * salients + [False]]),
+            shift=[2],
+        )
+        assert [phase.merged for phase in event_program(vectors, 0, TINY)] == [merged, False]
+        assert simulate(vectors, 0, TINY).membrane.tolist() == [salients * 4 + 1]
+
+
+def test_deep_layers_run_in_tiles() -> None:
+    inputs = TINY.depth + 5
+    vectors = one_token([1] * inputs, w_code=[[9] * inputs], w_zero=[8])
+    program = event_program(vectors, 0, TINY)
+    assert [phase.row.tolist() for phase in program] == [[*range(TINY.depth)], [*range(TINY.depth, inputs)]]
+    assert simulate(vectors, 0, TINY).membrane.tolist() == [inputs]
+
+
+def test_a_score_too_long_for_its_buffer_is_cut_in_two() -> None:
+    spec = TINY.model_copy(update={"score_words": 32})
+    # a beat for two inputs, or four where each fires three times and a rest
+    for level, parts in ((7, [64]), (31, [16 * 4] * 4)):
+        vectors = one_token(
+            [level] * 64, w_code=[[9] * 64], w_zero=[8], salient=np.full((1, 64), level > 7), offset=[0]
+        )
+        program = event_program(vectors, 0, spec)
+        assert [phase.row.size for phase in program] == parts
+        assert [int(phase.row.min()) for phase in program] == list(range(0, 64, 64 // len(parts)))
+        assert simulate(vectors, 0, spec).membrane.tolist() == [64 * level]
 
 
 def reference_code(membrane: int, theta: int, *, theta_fraction_bits: int, output_bits: int) -> int:

@@ -53,6 +53,12 @@ def fits(value: int, bits: int) -> bool:
         ("theta_fraction_bits", 25),
         ("output_bits", 1),
         ("output_bits", 17),
+        ("ramp", 2),
+        ("ramp", 12),
+        ("score_words", 8),
+        ("score_words", 16),  # fewer than an input a lane may need
+        ("score_words", 1000),
+        ("score_words", 16384),
         ("readout", "staircase"),
     ],
 )
@@ -196,6 +202,7 @@ def test_the_worst_layer_reaches_the_derived_widths_but_never_exceeds_them(
     salient_bits = min(activation_bits + extra_bits, 7) if extra_bits else 0
     spec = Spec(**values, neurons=16, lanes=1, salient_bits=salient_bits, membrane_bits=39)
     most = (0, 0, 0, 0)
+    widths = (spec.current_bits, spec.charge_bits, spec.population_bits, spec.corrected_bits)
     for code in (0, spec.max_weight_code):
         for zero in (0, spec.max_weight_code):
             for level in (-spec.max_level, spec.max_level):
@@ -208,10 +215,11 @@ def test_the_worst_layer_reaches_the_derived_widths_but_never_exceeds_them(
                     level * spec.depth,
                     int(phase_sum),
                 )
-                widths = (spec.current_bits, spec.charge_bits, spec.population_bits, spec.corrected_bits)
                 assert all(fits(value, bits) for value, bits in zip(reached, widths, strict=True))
                 most = tuple(max(old, value) for old, value in zip(most, reached, strict=True))
-    assert not any(fits(value, bits - 1) for value, bits in zip(most, widths, strict=True))
+    # the corrected charge is taken as twice the charge, which is a bit more than some specs need
+    assert not any(fits(value, bits - 1) for value, bits in zip(most[:3], widths[:3], strict=True))
+    assert not fits(most[3], widths[3] - 2)
 
 
 @settings(max_examples=60)
@@ -243,10 +251,10 @@ def test_an_overflow_free_layer_of_each_preset() -> None:
 
 
 def test_derived_widths_of_the_base_preset() -> None:
-    # 8 * 2048, 8 * 31 * 2048, 31 * 2048, 15 * 31 * 2048, the membrane with its guard bits,
-    # and the membrane or the bias with one bit more
+    # 8 * 4 * 2044, 8 * 31 * 2044, the same over 8, twice the charge, the membrane with its guard bits, and the
+    # membrane or the bias with one bit more
     assert PRESETS["base"].widths == {
-        "current_bits": 16,
+        "current_bits": 17,
         "charge_bits": 20,
         "population_bits": 17,
         "corrected_bits": 21,
@@ -257,6 +265,9 @@ def test_derived_widths_of_the_base_preset() -> None:
 
 def test_memory_shape_of_the_base_preset() -> None:
     base = PRESETS["base"]
-    assert (base.rows, base.weights_per_word, base.words_per_row, base.max_shift) == (512, 8, 8, 15)
+    assert (base.lane_rows, base.pairs, base.pair_lanes, base.pair_rows) == (511, 2, 2, 1022)
+    # with the row of zeros, half of what two block RAMs beside each other hold
+    assert base.memory_rows == 1023
+    assert (base.weights_per_word, base.words_per_row, base.max_shift) == (8, 8, 15)
     assert (base.max_weight_code, base.max_activation_code, base.max_salient_code) == (15, 15, 31)
     assert base.max_output_code == 127

@@ -1,6 +1,6 @@
 """Whole layers through the accelerator, against the integer level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,31 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from golden.integer import LayerOutput, run_layer
-from golden.neuron import simulate as simulate_token
 from golden.samples import random_vectors
+from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
-from rtl.accelerator import Accelerator
-from rtl.packets import PacketError, TileResult, Words, parse_result
+from rtl.accelerator import RESULTS_WAITING, RUNS_WAITING, Accelerator
+from rtl.packets import (
+    PacketError,
+    TileResult,
+    TokenTile,
+    Words,
+    codes_packet,
+    neurons_packet,
+    parse_result,
+    result_words,
+    run_packet,
+    weights_packet,
+)
 from rtl.program import gather, layer_program
-from rtl.shapes import ResultHeader, word_layout
+from rtl.readout import RAMP_WAITING
+from rtl.shapes import Half, ResultHeader, word_layout
 
-SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2)
+SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
 
 
 class Streams(Component):
@@ -74,10 +87,11 @@ def rtl_play(run_streams: Callable[..., Any]) -> Callable[..., Any]:
 
     def play(spec: Spec, packets: list[Words], *, results: int, **others: Any) -> Any:
         words = words_of(packets)
+        expected = results * result_words(spec)
 
         def over(run: Any) -> bool:
-            out = sum(word.payload.last for word in run.received["o"])
-            return len(run.sent["i"]) == len(words) and out >= results and not run.watched["busy"][-1]
+            complete = len(run.sent["i"]) == len(words) and len(run.received["o"]) >= expected
+            return complete and not run.watched["busy"][-1]
 
         return run_streams(Streams(spec), {"i": words}, ["o"], until=over, watch=["busy"], **others)
 
@@ -111,7 +125,7 @@ def specs(draw: st.DrawFn) -> Spec:
     lanes = draw(st.sampled_from([1, 2, 4, 8]))
     activation_bits = draw(st.integers(2, 7))
     readout = draw(st.sampled_from(["halving", "ramp"]))
-    return Spec(
+    form = Spec(
         neurons=draw(st.sampled_from([8, 16, 24])) if weight_bits != 2 else 16,
         lanes=lanes,
         depth=lanes * draw(st.integers(2, 8)),
@@ -123,8 +137,12 @@ def specs(draw: st.DrawFn) -> Spec:
         membrane_slots=draw(st.integers(1, 5)),
         theta_fraction_bits=draw(st.integers(0, 24)),
         output_bits=draw(st.integers(2, 5 if readout == "ramp" else 16)),
+        ramp=draw(st.sampled_from([4, 8, 16])),
         readout=readout,
     )
+    # the shortest buffer that the spec allows, into which some tokens only go in parts, and others
+    shortest = max(16, 1 << (form.shortest_buffer - 1).bit_length())
+    return Spec(**{**form.model_dump(), "score_words": shortest * draw(st.sampled_from([1, 8]))})
 
 
 @st.composite
@@ -172,31 +190,42 @@ def test_busy_until_the_last_result_is_out(rtl_play: Callable[..., Any], output_
     assert not any(run.watched["busy"][last + 1 :])
 
 
-def test_totals_count_every_spike_and_beat(rtl_layer: Callable[..., Any]) -> None:
-    # a lane alone takes a beat a spike, and one more for each level at which it has none
-    spec = SMALL.model_copy(update={"lanes": 1})
-    vectors = random_vectors(spec, outputs=8, inputs=11, tokens=5, wide=5, max_shift=2, seed=7)
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+def test_totals_count_every_spike_and_cycle_of_the_array(rtl_layer: Callable[..., Any], lanes: int) -> None:
+    spec = Spec(neurons=8, lanes=lanes, depth=32, membrane_slots=2, score_words=128)
+    vectors = random_vectors(spec, outputs=8, inputs=21, tokens=6, wide=5, salient_fraction=0.2, seed=7)
     _, results = rtl_layer(spec, vectors)
-    programs = [simulate_token(vectors, token, spec).program for token in range(vectors.tokens)]
-    phases = [phase for program in programs for phase in program]
-    spikes = sum(phase.row.size for phase in phases)
-    silent = sum(phase.ticks - np.unique(phase.tick).size for phase in phases)
-    assert (results[-1].spikes, results[-1].beats) == (spikes, spikes + silent)
+    costs = [
+        score_cost(spec, vectors.level[token, columns].astype(np.int64), vectors.salient[token, columns], shift)
+        for token, shift in enumerate(vectors.shift.tolist())
+        for columns in (np.arange(21), vectors.wide)
+    ]
+    spikes = sum(cost.salient.spikes + cost.normal.spikes for cost in costs)
+    assert (results[-1].spikes, results[-1].beats) == (spikes, sum(cost.cycles for cost in costs))
 
 
-def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(rtl_play: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(
+    rtl_play: Callable[..., Any], stall: float
+) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=16, tokens=4, max_shift=2, seed=3)
     program = layer_program(SMALL, vectors)
+    parameters, weights, *tokens = program.packets
+    codes, run = tokens[:2]
     bad = [
         np.array([0, 1, 2], np.uint32),  # no operation
-        program.packets[1][:1],  # weights without weights
-        program.packets[2][:2],  # a run without codes
-        np.append(program.packets[2][:1] | np.uint32(255 << 16), program.packets[2][1:]),  # a slot too many
+        parameters[:2],  # a neuron cut off
+        weights[:1],  # weights without weights
+        codes[:2],  # codes without codes
+        run[:1],  # half a run
+        np.append(run, run),  # a run with something behind it
+        np.append(run[:1] | np.uint32(255 << 16), run[1:]),  # a slot too many
+        np.append(codes[:1] | np.uint32(64 << 16), codes[1:]),  # a score behind its buffer
     ]
-    # behind the first two tokens, and again behind the third
-    packets = [*program.packets[:4], *bad, program.packets[4], *bad, program.packets[5]]
-    assert len(program.packets) == 6
-    played = packets_of(rtl_play(SMALL, packets, results=4).payloads("o"))
+    # between the first two tokens and the others, and again before the last one
+    packets = [parameters, weights, *tokens[:4], *bad, *tokens[4:6], *bad, *tokens[6:]]
+    assert len(tokens) == 8
+    played = packets_of(rtl_play(SMALL, packets, results=4, stall=stall).payloads("o"))
     flags = [ResultHeader.from_bits(int(packet[0])).malformed for packet in played]
     # a packet may be flagged on behalf of one that came in while its token was on its way
     assert flags[2:] == [1, 1]
@@ -208,14 +237,128 @@ def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(rtl_p
     assert_equal(SMALL, vectors, gather(vectors, program.places, results))
 
 
-def test_a_code_that_is_refused_is_flagged(rtl_play: Callable[..., Any]) -> None:
-    vectors = random_vectors(SMALL, outputs=8, inputs=16, tokens=1, extremes=False, seed=3)
-    *head, run = layer_program(SMALL, vectors).packets
-    loud = 0x7F7F7F7F
-    beyond = np.append(run, np.uint32(loud))  # behind the last row
-    packet = packets_of(rtl_play(SMALL, [*head, beyond], results=1).payloads("o"))[0]
+def loading(weights: NDArray[np.uint8], spec: Spec = SMALL) -> list[Words]:
+    """Packets with weights [inputs, neurons], zero points of 8, no bias, and a theta of one."""
+    every = np.ones(spec.neurons, np.int64)
+    constants = neurons_packet(
+        theta=(every << spec.theta_fraction_bits).astype(np.uint32),
+        bias=(0 * every).astype(np.int32),
+        zero=(8 * every).astype(np.uint8),
+    )
+    return [constants, weights_packet(spec, first_input=0, codes=weights)]
+
+
+def sorting(level: Sequence[int], *, buffer: int, address: int = 0) -> Words:
+    """A packet with normal levels."""
+    value = np.array(level, np.int64) + 8
+    silent = np.zeros(len(level), np.bool_)
+    tile = TokenTile(value=value.astype(np.uint8), salient=silent, zero=8, shift=0, offset=0)
+    return codes_packet(tile, buffer=buffer, address=address)
+
+
+def running(buffer: int, *, address: int = 0, first_input: int = 0, slot: int = 0) -> Words:
+    """A packet that runs a score for a membrane of its own."""
+    return run_packet(
+        buffer=buffer,
+        address=address,
+        shift=0,
+        first_input=first_input,
+        slot=slot,
+        first=True,
+        last=True,
+        half=Half.WHOLE,
+    )
+
+
+WEIGHTS = np.random.default_rng(8).integers(0, 16, (16, 8)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [sorting([3] * 16 + [0] * 4 + [1] * 4, buffer=0), running(0)],  # codes behind the last row
+        [sorting([3] * 15 + [8], buffer=0), running(0)],  # a level too large
+        [sorting([3] * 16, buffer=0), running(0, first_input=2)],  # a score beyond the weights
+        [sorting([0, 1, 2, 3] * 4, buffer=0, address=61), running(0, address=61)],  # a score beyond its buffer
+    ],
+    ids=["code", "level", "spike", "score"],
+)
+def test_what_is_refused_on_the_way_is_flagged(rtl_play: Callable[..., Any], bad: list[Words]) -> None:
+    good = [sorting([1] * 16, buffer=1), running(1)]
+    packets = [*loading(WEIGHTS), *good, *bad, *good]
+    before, _, after = packets_of(rtl_play(SMALL, packets, results=3).payloads("o"))
+    flag = ResultHeader.const({"malformed": 1}).as_bits()
     with pytest.raises(PacketError, match="refused a packet"):
-        parse_result(SMALL, packet)
+        parse_result(SMALL, after)
+    body = slice(1, -2)
+    assert (after[0] & ~np.uint32(flag)) == (before[0] & ~np.uint32(flag))
+    assert after[body].tolist() == before[body].tolist()
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_a_score_stays_until_its_last_run_and_serves_many(rtl_play: Callable[..., Any], stall: float) -> None:
+    rng = np.random.default_rng(5)
+    packets = loading(WEIGHTS)
+    expected = []
+    kept = rng.integers(-8, 8, (2, 8))
+    for buffer, level in enumerate(kept):
+        packets.append(sorting(level.tolist(), buffer=buffer, address=40))
+    for _ in range(2):
+        for buffer in (0, 1, 1, 0):
+            # more runs than may wait, and right behind them another score in their place
+            level = rng.integers(-8, 8, 8)
+            packets.append(sorting(level.tolist(), buffer=buffer))
+            for number in range(RUNS_WAITING + 3):
+                first_input = int(rng.integers(0, 5)) * 2
+                old = bool(number % 3 == 1)
+                slot = int(rng.integers(0, 2))
+                address = 40 if old else 0
+                packets.append(running(buffer, address=address, first_input=first_input, slot=slot))
+                weights = WEIGHTS[first_input : first_input + 8].astype(np.int64) - 8
+                expected.append(((kept[buffer] if old else level) @ weights).tolist())
+    run = rtl_play(SMALL, packets, results=len(expected), stall=stall, seed=4)
+    results = [parse_result(SMALL, packet) for packet in packets_of(run.payloads("o"))]
+    assert [result.membrane.tolist() for result in results] == expected
+
+
+@pytest.mark.parametrize("readout", ["halving", "ramp"])
+def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], readout: str) -> None:
+    spec = Spec(**{**SMALL.model_dump(), "readout": readout, "output_bits": 5})
+    rng = np.random.default_rng(6)
+    waiting = RESULTS_WAITING + (RAMP_WAITING // 2 if readout == "ramp" else 0)
+    tokens = waiting // spec.neurons + 16
+    levels = rng.integers(-8, 8, (tokens, 8))
+    packets = loading(WEIGHTS, spec)
+    for number, level in enumerate(levels.tolist()):
+        packets += [sorting(level, buffer=number % 2), running(number % 2)]
+    words = words_of(packets)
+    dut = Streams(spec)
+    received: list[Any] = []
+    held_back = 0
+
+    async def testbench(ctx: Any) -> None:
+        nonlocal held_back
+        sent = stuck = 0
+        while len(received) < tokens * result_words(spec):
+            # nothing is taken until nothing goes in any more
+            ready = stuck > 200
+            ctx.set(dut.o.ready, ready)
+            ctx.set(dut.i.valid, sent < len(words))
+            if sent < len(words):
+                ctx.set(dut.i.payload, words[sent])
+            _, _, taken, valid, word = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
+            moved = sent < len(words) and taken
+            sent += moved
+            stuck = stuck if ready else 0 if moved else stuck + 1
+            received.extend([word] * (valid and ready))
+            held_back = held_back if ready else len(words) - sent
+
+    simulate(dut, testbench)
+    assert held_back > 0
+    results = [parse_result(spec, packet) for packet in packets_of(received)]
+    expected = levels @ (WEIGHTS[:8].astype(np.int64) - 8)
+    assert [result.membrane.tolist() for result in results] == expected.tolist()
+    assert [result.code.tolist() for result in results] == expected.clip(-15, 15).tolist()
 
 
 def test_a_reset_at_any_time_leaves_no_trace(simulate: Callable[..., None]) -> None:
@@ -240,7 +383,7 @@ def test_a_reset_at_any_time_leaves_no_trace(simulate: Callable[..., None]) -> N
                 cycle += 1
             return received
 
-        for cycles in range(1, 330, 23):
+        for cycles in range(1, 900, 97):
             await play(layer_program(SMALL, other).packets, cycles=cycles, results=None)
             ctx.set(dut.i.valid, 0)
             ctx.set(dut.reset, 1)

@@ -1,85 +1,122 @@
-"""The array's charges against the time domain of the golden model, tick by tick."""
+"""The array's charges against sums of weights times levels."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden.neuron import Phase, simulate
-from golden.samples import random_vectors
 from golden.spec import Spec
-from golden.vectors import LayerVectors
 from rtl.array import SpikingArray
-from rtl.packets import weights_packet
 
 SPECS = [
     Spec(neurons=8, lanes=1, depth=12),
-    Spec(neurons=8, lanes=4, depth=16, salient_bits=7),
+    Spec(neurons=8, lanes=4, depth=16, salient_bits=7, ramp=4),
     Spec(neurons=16, lanes=2, depth=8, weight_bits=2, activation_bits=3, salient_bits=0),
-    Spec(neurons=12, lanes=8, depth=16, weight_bits=8, activation_bits=5),
+    Spec(neurons=12, lanes=8, depth=32, weight_bits=8, activation_bits=5, ramp=16),
+    # more groups of neurons than one lookup table gathers
+    Spec(neurons=72, lanes=2, depth=8),
 ]
 
+Levels = NDArray[np.int64]
+"""Signed levels by pair and row of its memory; row 0 holds zeros and never fires."""
 
-def beats_of(spec: Spec, phase: Phase, ticks: int) -> list[dict[str, Any]]:
-    """The first ticks of a phase as beats, each lane taking its inputs in turn; then its end."""
-    beats = []
-    for tick in range(ticks):
-        here = np.flatnonzero(phase.tick == tick)
-        queues = [[i for i in here if phase.row[i] % spec.lanes == lane] for lane in range(spec.lanes)]
-        length = max(1, *(len(queue) for queue in queues))
-        for number in range(length):
-            taken = {lane: queue[number] for lane, queue in enumerate(queues) if number < len(queue)}
-            beats.append(
-                {
-                    "fire": sum(1 << lane for lane in taken),
-                    "sign": sum(int(phase.sign[i] < 0) << lane for lane, i in taken.items()),
-                    "row": [
-                        int(phase.row[taken[lane]]) // spec.lanes if lane in taken else 0 for lane in range(spec.lanes)
-                    ],
-                    "tick": number == length - 1,
-                }
-            )
-    return [*beats, {"end": 1}]
+
+@dataclass(frozen=True)
+class Finished:
+    """A phase's charges by neuron without their offset, modulo the width of a charge; and its population."""
+
+    charges: list[int]
+    population: int
+
+
+def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
+    """A phase: spikes in beats, the highest level first, ticks between them, and its end."""
+    frames: list[dict[str, Any]] = []
+    fresh = True
+    for tick in range(spec.ramp, 0, -1):
+        queues: list[list[tuple[int, int]]] = [[] for _ in range(spec.pairs)]
+        for (pair, row), level in np.ndenumerate(levels):
+            burst, rest = divmod(abs(int(level)), spec.ramp)
+            queues[pair] += [(row, int(level < 0))] * (burst if tick == spec.ramp else int(rest == tick))
+        beats = max(1, *(-(-len(queue) // spec.pair_lanes) for queue in queues))
+        for beat in range(beats):
+            frame = {"fire": 0, "sign": 0, "row": [0] * spec.lanes, "step": {"keep_current": 1}}
+            for pair, queue in enumerate(queues):
+                for index, (row, sign) in enumerate(queue[beat * spec.pair_lanes : (beat + 1) * spec.pair_lanes]):
+                    lane = pair * spec.pair_lanes + index
+                    frame["fire"] |= 1 << lane
+                    frame["sign"] |= sign << lane
+                    frame["row"][lane] = row
+            frames.append(frame)
+        if fresh:
+            frames[-1]["step"]["keep_charge"] = 1
+        elif tick > 1:
+            frames.append({"step": {"tick": 1, "keep_charge": 1}})
+        fresh = False
+    return [*frames, {"step": {"tick": 1, "finish": 1, "clear": 1}}]
 
 
 @pytest.fixture(scope="session")
-def rtl_charges(simulate: Callable[..., None]) -> Callable[..., list[tuple[list[int], int]]]:
-    """Load weights uint8 [inputs, neurons], run lists of beats; each one's charges by neuron, and its population."""
+def rtl_charges(simulate: Callable[..., None]) -> Callable[..., list[Finished]]:
+    """Load weights [pairs, rows, neurons], and run phases, each when the charges of the one before are out."""
 
-    def run(spec: Spec, codes: NDArray[np.uint8], programs: list[list[dict[str, Any]]]) -> list[tuple[list[int], int]]:
+    def run(
+        spec: Spec, weights: NDArray[np.int64], phases: list[Levels], *, stall: float = 0.0, seed: int = 0
+    ) -> list[Finished]:
         array = SpikingArray(spec)
-        results: list[tuple[list[int], int]] = []
-        words = weights_packet(spec, first_input=0, codes=codes)[1:].reshape(-1, spec.words_per_row)
+        random = Random(seed)
+        results: list[Finished] = []
+        modulus = 2**spec.charge_bits
 
         async def testbench(ctx: Any) -> None:
             ctx.set(array.write_enable, 1)
-            for k, row in enumerate(words):
-                for index, word in enumerate(row):
-                    place = {"lane": k % spec.lanes, "row": k // spec.lanes, "word": index, "data": int(word)}
-                    ctx.set(array.write, place)
+            for pair in range(spec.pairs):
+                for row in range(1, spec.memory_rows):
+                    packed = sum(int(code) << (spec.weight_bits * n) for n, code in enumerate(weights[pair, row]))
+                    ctx.set(array.write, {"pair": pair, "row": row, "weights": packed})
                     await ctx.tick()
             ctx.set(array.write_enable, 0)
-            for program in programs:
-                for number, beat in enumerate(program):
-                    # a beat that is not enabled has no effect
-                    if number % 3 == 1:
-                        ctx.set(array.beat, {"fire": 1, "tick": 1, "end": 1})
-                        ctx.set(array.enable, 0)
-                        await ctx.tick()
-                    ctx.set(array.beat, beat)
-                    ctx.set(array.enable, 1)
-                    await ctx.tick()
-                ctx.set(array.enable, 0)
-                await ctx.tick().until(array.loaded)
-                charges = []
-                ctx.set(array.shift, 1)
-                for _ in range(spec.neurons):
-                    _, _, charge, population = await ctx.tick().sample(array.charge, array.population)
+            charges: list[int] = []
+            references: set[tuple[int, int]] = set()
+            refused: int | None = None
+
+            async def cycle(frame: dict[str, Any]) -> None:
+                nonlocal refused
+                ready = random.random() >= stall
+                ctx.set(array.cycle, frame)
+                ctx.set(array.charges.ready, ready)
+                _, _, valid, charge, reference = await ctx.tick().sample(
+                    array.charges.valid, array.charges.payload, array.reference
+                )
+                assert refused is None or (valid, charge) == (1, refused)
+                refused = charge if valid and not ready else None
+                if valid and ready:
                     charges.append(charge)
-                ctx.set(array.shift, 0)
-                results.append((charges, population))
+                    references.add((reference[0], reference[1]))
+
+            for levels in phases:
+                charges.clear()
+                references.clear()
+                for frame in cycles_of(spec, levels):
+                    # a cycle without a step has no effect
+                    for _ in range(random.choice((0, 0, 0, 2))):
+                        await cycle({})
+                    await cycle(frame)
+                    assert not charges
+                while len(charges) < spec.neurons:
+                    await cycle({})
+                for _ in range(8):
+                    await cycle({})
+                assert len(charges) == spec.neurons
+                # they hold while charges come out
+                ((offset, one_more),) = references
+                population = (one_more - offset) % modulus
+                population -= modulus * (population >= modulus // 2)
+                results.append(Finished([(charge - offset) % modulus for charge in charges], population))
 
         simulate(array, testbench)
         return results
@@ -87,67 +124,50 @@ def rtl_charges(simulate: Callable[..., None]) -> Callable[..., list[tuple[list[
     return run
 
 
-def layer(spec: Spec, seed: int) -> LayerVectors:
-    return random_vectors(
-        spec,
-        outputs=spec.neurons,
-        inputs=spec.depth - seed % 3,
-        tokens=8,
-        salient_fraction=0.2,
-        max_shift=min(3, spec.max_salient_shift),
-        seed=seed,
-    )
+def random_weights(spec: Spec, rng: np.random.Generator, *, ends: bool) -> NDArray[np.int64]:
+    shape = (spec.pairs, spec.memory_rows, spec.neurons)
+    if ends:
+        return rng.choice([0, spec.max_weight_code], shape).astype(np.int64)
+    return rng.integers(0, spec.max_weight_code + 1, shape)
+
+
+def expected_of(spec: Spec, weights: NDArray[np.int64], levels: Levels) -> Finished:
+    charge = np.einsum("prn,pr->n", weights - spec.weight_offset, levels)
+    assert charge.min() >= -(2 ** (spec.charge_bits - 1))
+    assert charge.max() < 2 ** (spec.charge_bits - 1)
+    return Finished((charge % 2**spec.charge_bits).tolist(), int(levels.sum()))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}x{spec.lanes}x{spec.weight_bits}")
-def test_charges_of_whole_phases(rtl_charges: Callable[..., Any], spec: Spec) -> None:
-    vectors = layer(spec, seed=3)
-    programs, expected = [], []
-    for token in range(vectors.tokens):
-        golden = simulate(vectors, token, spec, neurons=range(spec.neurons))
-        for number, phase in enumerate(golden.program):
-            programs.append(beats_of(spec, phase, phase.ticks))
-            charge = golden.trace.charge[golden.trace.phase == number][-1].tolist()
-            expected.append((charge, int((phase.sign * (phase.ticks - phase.tick)).sum())))
-    assert expected
-    assert rtl_charges(spec, vectors.w_code.T, programs) == expected
+@pytest.mark.parametrize("stall", [0.0, 0.7])
+def test_charges_of_whole_phases(rtl_charges: Callable[..., Any], spec: Spec, stall: float) -> None:
+    rng = np.random.default_rng(spec.lanes)
+    top = spec.max_level
+    shape = (spec.pairs, spec.memory_rows)
+    phases = [rng.integers(-top, top + 1, shape) for _ in range(3)]
+    # a silent phase, only a few inputs, and all of them at either end
+    phases += [np.zeros(shape, np.int64), rng.integers(-1, 2, shape) * rng.integers(0, 2, shape)]
+    phases += [np.full(shape, top), np.full(shape, -top), rng.choice([-top, top], shape)]
+    for levels in phases:
+        levels[:, 0] = 0
+    for ends in (False, True):
+        weights = random_weights(spec, rng, ends=ends)
+        expected = [expected_of(spec, weights, levels) for levels in phases]
+        assert rtl_charges(spec, weights, phases, stall=stall, seed=3) == expected
 
 
-@pytest.mark.parametrize("spec", SPECS[:2], ids=lambda spec: f"{spec.neurons}x{spec.lanes}x{spec.weight_bits}")
-def test_charges_tick_by_tick(rtl_charges: Callable[..., Any], spec: Spec) -> None:
-    # a phase that ends early shows its charge at that tick
-    vectors = layer(spec, seed=4)
-    token = int(np.argmax((vectors.salient & (vectors.level != 0)).any(axis=1)))
-    golden = simulate(vectors, token, spec, neurons=range(spec.neurons))
-    assert [phase.salient for phase in golden.program] == [True, False]
-    programs = [beats_of(spec, phase, tick + 1) for phase in golden.program for tick in range(phase.ticks)]
-    charges = [charge for charge, _ in rtl_charges(spec, vectors.w_code.T, programs)]
-    assert charges == golden.trace.charge.tolist()
+def test_a_charge_a_cycle(simulate: Callable[..., None]) -> None:
+    spec = SPECS[4]
+    array = SpikingArray(spec)
+    valids = []
 
+    async def testbench(ctx: Any) -> None:
+        ctx.set(array.charges.ready, 1)
+        for frame in cycles_of(spec, np.zeros((spec.pairs, spec.memory_rows), np.int64)) + [{}] * 100:
+            ctx.set(array.cycle, frame)
+            _, _, valid = await ctx.tick().sample(array.charges.valid)
+            valids.append(valid)
 
-def test_all_inputs_at_the_largest_level(rtl_charges: Callable[..., Any]) -> None:
-    spec = Spec(neurons=8, lanes=2, depth=32, salient_bits=7)
-    codes = np.tile(np.array([0, 15, 8, 7, 0, 15, 1, 2], np.uint8), (spec.depth, 1))
-    for sign in (1, -1):
-        every = np.arange(spec.depth)
-        phase = Phase(salient=True, low=False, ticks=127, tick=0 * every, row=every, sign=0 * every + sign, shift=0)
-        weight = codes[0].astype(int) - 8
-        ((charges, population),) = rtl_charges(spec, codes, [beats_of(spec, phase, 127)])
-        assert charges == (sign * 127 * spec.depth * weight).tolist()
-        assert population == sign * 127 * spec.depth
-
-
-def test_an_empty_phase_has_no_charge(rtl_charges: Callable[..., Any]) -> None:
-    spec = SPECS[0]
-    codes = np.full((spec.depth, spec.neurons), 15, np.uint8)
-    spike = {"fire": 1, "row": [3], "tick": 1}
-    expected = [([7] * 8, 1), ([0] * 8, 0), ([-7] * 8, -1)]
-    programs = [[spike, {"end": 1}], [{"end": 1}], [spike | {"sign": 1}, {"end": 1}]]
-    assert rtl_charges(spec, codes, programs) == expected
-
-
-def test_latency(play: Callable[..., Any]) -> None:
-    frames = [{"beat": {"fire": 1, "row": [0], "tick": 1}, "enable": 1}, {"beat": {"end": 1}, "enable": 1}]
-    sampled = play(SpikingArray(SPECS[0]), frames + [{}] * 8, ["loaded", "population"])
-    assert [loaded for loaded, _ in sampled] == [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
-    assert [population for _, population in sampled] == [0] * 6 + [1] * 4
+    simulate(array, testbench)
+    first = valids.index(1)
+    assert valids[first:] == [1] * spec.neurons + [0] * (len(valids) - first - spec.neurons)

@@ -1,6 +1,6 @@
 """A bucket against a plain dictionary of lists."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -8,120 +8,120 @@ from typing import Any
 import pytest
 
 from golden.spec import Spec
-from rtl.bucket import BANKS, Bucket, level_index_layout
+from rtl.bucket import TOP, Bucket
 
-SPEC = Spec(neurons=8, lanes=2, depth=32)
+BEFORE_WALKING = 2
+"""Cycles between the last insert and the first start."""
 
-Level = tuple[int, int]
-"""Magnitude and salient."""
+BETWEEN_STEPS = 1
+"""Cycles between a start or a take, and the next one."""
 
-Event = tuple[int, int]
-"""Row and sign."""
+Input = tuple[int, int, int, int]
+"""Row, sign, magnitude, salient."""
 
-
-def insert(bank: int, level: Level, event: Event) -> dict[str, Any]:
-    return {
-        "insert": 1,
-        "insert_bank": bank,
-        "insert_level": {"magnitude": level[0], "salient": level[1]},
-        "insert_row": event[0],
-        "insert_sign": event[1],
-    }
+List = tuple[int, int]
+"""Level, or ``TOP``; and salient."""
 
 
-def random_events(random: Random, *, levels: int) -> list[tuple[Level, Event]]:
-    """Every row at most once, as in any packet, with few levels so that lists grow long."""
-    chosen = [(random.randint(1, SPEC.max_level), random.randrange(2)) for _ in range(levels)]
-    rows = random.sample(range(SPEC.rows), random.randint(0, SPEC.rows))
-    return [(random.choice(chosen), (row, random.randrange(2))) for row in rows]
+def lists_of(spec: Spec, inputs: list[Input]) -> dict[List, Counter[tuple[int, int]]]:
+    """What fires at each level: row and sign, and how often."""
+    lists: dict[List, Counter[tuple[int, int]]] = defaultdict(Counter)
+    for row, sign, magnitude, salient in inputs:
+        burst, rest = divmod(magnitude, spec.ramp)
+        if rest:
+            lists[rest, salient][row, sign] += 1
+        if burst:
+            lists[TOP, salient][row, sign] += burst
+    return lists
+
+
+def inserts(spec: Spec, inputs: list[Input]) -> list[dict[str, Any]]:
+    frames = []
+    for row, sign, magnitude, salient in inputs:
+        burst, rest = divmod(magnitude, spec.ramp)
+        entry = {"insert": 1, "insert_row": row, "insert_sign": sign, "insert_burst": burst}
+        frames += [entry | {"list": {"level": rest, "salient": salient}}] if rest else []
+        frames += [entry | {"list": {"level": TOP, "salient": salient}}] if burst else []
+    return frames
+
+
+def random_inputs(spec: Spec, random: Random, *, levels: int) -> list[Input]:
+    """Every row at most once, as in any token, with few levels so that lists grow long."""
+    chosen = [(random.randint(1, spec.max_level), random.randrange(2)) for _ in range(levels)]
+    rows = random.sample(range(spec.lane_rows), random.randint(0, spec.lane_rows))
+    return [(row, random.randrange(2), *random.choice(chosen)) for row in rows]
 
 
 @pytest.fixture(scope="session")
-def rtl_replay(simulate: Callable[..., None]) -> Callable[..., list[dict[Level, list[Event]]]]:
-    """Fill banks in turn, each while the one before it replays every list; what each replay gave, by level."""
+def rtl_walk(simulate: Callable[..., None]) -> Callable[..., list[dict[List, list[tuple[int, int]]]]]:
+    """Fill the bucket with each token's inputs, and walk every list; what each walk gave."""
 
-    def run(tokens: list[list[tuple[Level, Event]]], *, seed: int) -> list[dict[Level, list[Event]]]:
-        bucket = Bucket(SPEC)
+    def run(spec: Spec, tokens: list[list[Input]], *, seed: int) -> list[dict[List, list[tuple[int, int]]]]:
+        bucket = Bucket(spec)
         random = Random(seed)
-        replayed: list[dict[Level, list[Event]]] = []
-        every = [(magnitude, salient) for salient in (1, 0) for magnitude in range(SPEC.max_level, 0, -1)]
+        every = [(level, salient) for salient in (1, 0) for level in (TOP, *range(spec.ramp - 1, 0, -1))]
+        walks: list[dict[List, list[tuple[int, int]]]] = []
 
         async def testbench(ctx: Any) -> None:
-            todo: list[dict[str, Any]] = []
-
-            async def cycle(frame: dict[str, Any]) -> tuple[int, int, int, int]:
-                # an insert into the other bank goes on besides, now and then
-                beside = todo.pop() if todo and random.random() < 0.7 else {"insert": 0}
-                for name, value in (beside | frame).items():
+            async def cycle(frame: dict[str, Any]) -> None:
+                for name in ("insert", "start", "take"):
+                    ctx.set(getattr(bucket, name), 0)
+                for name, value in frame.items():
                     ctx.set(getattr(bucket, name), value)
-                _, _, *values = await ctx.tick().sample(bucket.active, bucket.row, bucket.sign, bucket.done)
-                return tuple(values)
+                await ctx.tick()
 
-            async def replay(level: Level) -> list[Event]:
-                events = []
-                frame = {"level": {"magnitude": level[0], "salient": level[1]}, "start": 1}
-                while True:
-                    advance = random.random() < 0.8
-                    active, row, sign, done = await cycle(frame | {"advance": advance})
-                    if advance:
-                        frame["start"] = 0
-                        if active:
-                            events.append((row, sign))
-                        if done:
-                            return events
+            async def pause() -> None:
+                for _ in range(BETWEEN_STEPS + random.choice((0, 0, 0, 3))):
+                    await cycle({})
 
-            for number in range(len(tokens) + 1):
-                bank = number % BANKS
-                if number < len(tokens):
-                    todo[:] = [insert(bank, level, event) for level, event in tokens[number]]
-                if number:
-                    ctx.set(bucket.replay_bank, 1 - bank)
-                    lists = {level: await replay(level) for level in every}
-                    replayed.append({level: events for level, events in lists.items() if events})
-                    await cycle({"advance": 0, "clear": 1})
-                ctx.set(bucket.clear, 0)
-                while todo:
-                    await cycle({"advance": 0})
-                ctx.set(bucket.insert, 0)
+            async def walk(level: int, salient: int) -> list[tuple[int, int]]:
+                found = []
+                await cycle({"start": 1, "list": {"level": level, "salient": salient}})
+                await pause()
+                while ctx.get(bucket.active):
+                    found.append((ctx.get(bucket.row), ctx.get(bucket.sign)))
+                    assert len(found) <= spec.lane_rows * max(1, spec.max_burst)
+                    await cycle({"take": 1})
+                    await pause()
+                return found
+
+            # whatever the memory held before
+            for level, salient in every:
+                await cycle({"start": 1, "list": {"level": level, "salient": salient}})
+            for inputs in tokens:
+                for frame in inserts(spec, inputs):
+                    await cycle(frame)
+                    # a pause falls where one input's entries end
+                    if frame["list"]["level"] == TOP and random.random() < 0.2:
+                        await cycle({})
+                for _ in range(BEFORE_WALKING):
+                    await cycle({})
+                lists = {place: await walk(*place) for place in every}
+                walks.append({place: found for place, found in lists.items() if found})
 
         simulate(bucket, testbench)
-        return replayed
+        return walks
 
     return run
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_lists_come_back_whole_while_the_other_bank_fills(rtl_replay: Callable[..., Any], seed: int) -> None:
+FORMS = [
+    Spec(neurons=8, lanes=2, depth=64),
+    Spec(neurons=8, lanes=1, depth=5, salient_bits=7, ramp=4, score_words=128),
+    Spec(neurons=8, lanes=4, depth=96, salient_bits=7, ramp=16),
+    Spec(neurons=8, lanes=2, depth=20, activation_bits=2, salient_bits=0, ramp=8),
+]
+
+
+@pytest.mark.parametrize("spec", FORMS, ids=lambda spec: f"{spec.lane_rows} rows, ramp {spec.ramp}")
+@pytest.mark.parametrize("seed", range(3))
+def test_lists_come_back_whole(rtl_walk: Callable[..., Any], spec: Spec, seed: int) -> None:
     random = Random(seed)
-    # the shortest and the longest lists, and banks used again after a clear
-    tokens = [random_events(random, levels=levels) for levels in (1, 40, 3, 2)] + [[], [((31, 1), (15, 1))]]
-    replayed = rtl_replay(tokens, seed=seed)
-    assert len(replayed) == len(tokens)
-    for token, lists in zip(tokens, replayed, strict=True):
-        expected = defaultdict(list)
-        for level, event in token:
-            expected[level].append(event)
-        assert {level: sorted(events) for level, events in lists.items()} == {
-            level: sorted(events) for level, events in expected.items()
-        }
-
-
-def test_an_empty_list_is_done_at_once(play: Callable[..., Any]) -> None:
-    frames = [{"start": 1, "level": {"magnitude": 3, "salient": 0}, "advance": 1}] * 2
-    assert play(Bucket(SPEC), frames, ["active", "done"]) == [(0, 1)] * 2
-
-
-def test_inserts_follow_each_other_without_a_gap(play: Callable[..., Any]) -> None:
-    level = (7, 0)
-    frames = [insert(0, level, (row, row % 2)) for row in range(5)]
-    replay = {"level": {"magnitude": 7, "salient": 0}, "advance": 1}
-    frames += [replay | {"start": 1}] + [replay] * 5
-    seen = play(Bucket(SPEC), frames, ["active", "row", "sign", "done"])[5:]
-    assert seen[:5] == [(1, row, row % 2, int(row == 0)) for row in reversed(range(5))]
-    assert seen[5][0] == 0
-
-
-@pytest.mark.parametrize("salient_bits", [0, 4, 7])
-def test_an_index_holds_every_level(salient_bits: int) -> None:
-    spec = Spec(activation_bits=4, salient_bits=salient_bits)
-    assert dict(level_index_layout(spec))["magnitude"].width == max(4, salient_bits)
+    # the longest lists and the shortest, every input at once, none, and the one with the last row
+    tokens = [random_inputs(spec, random, levels=levels) for levels in (1, 40, 3, 2)]
+    tokens += [[(row, row % 2, spec.max_level, 0) for row in range(spec.lane_rows)]]
+    tokens += [[], [(spec.lane_rows - 1, 1, 1, 1)]]
+    walks = rtl_walk(spec, tokens, seed=seed)
+    assert len(walks) == len(tokens)
+    for token, walk in zip(tokens, walks, strict=True):
+        assert {place: Counter(found) for place, found in walk.items()} == lists_of(spec, token)

@@ -1,25 +1,26 @@
-"""The encoder's beats against the levels that went in: each event once, in time order, in the fewest beats."""
+"""The encoder's scores against the levels that went in: each as often as its level says, in the fewest beats."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from golden.score import score_cost
 from golden.spec import Spec
 from rtl.encoder import Encoder
-from rtl.shapes import CODES_PER_WORD, Half, Operation
-
-Event = tuple[int, int, int]
-"""Lane, row, and whether it subtracts."""
+from rtl.shapes import CODES_PER_WORD, Behind, Operation, idle_place
 
 
 @dataclass(frozen=True)
 class Token:
-    """A RUN packet's header fields and codes, each a value and whether it is salient."""
+    """A CODES packet's header fields and codes, each a value and whether it is salient."""
 
     header: dict[str, Any]
     codes: list[tuple[int, bool]]
@@ -28,7 +29,7 @@ class Token:
         slices = range(0, len(self.codes), CODES_PER_WORD)
         return [
             {
-                "header": {"operation": Operation.RUN} | self.header,
+                "header": {"operation": Operation.CODES} | self.header,
                 "codes": [{"value": value, "salient": salient} for value, salient in self.codes[start : start + 4]],
                 "final": start == slices[-1],
             }
@@ -38,100 +39,124 @@ class Token:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a token's codes mean: the events of each level, by salience; and how many were refused in a cycle."""
+    """What a token's codes mean.
 
-    events: dict[bool, dict[int, Counter[Event]]]
+    Attributes:
+        level: int64 [depth], codes with their zero point or offset, without a shift; 0 where refused.
+        salient: bool [depth].
+        refusals: slices with a refused code in them.
+    """
+
+    level: NDArray[np.int64]
+    salient: NDArray[np.bool_]
     refusals: int
 
 
 def decode(spec: Spec, token: Token) -> Decoded:
-    events: dict[bool, dict[int, Counter[Event]]] = {False: {}, True: {}}
     together = min(spec.lanes, CODES_PER_WORD)
-    refused_slices = set()
-    for index, (value, salient) in enumerate(token.codes):
-        level = value + token.header["offset"] if salient else value - token.header["zero"]
-        row = token.header["input"] // spec.lanes + index // spec.lanes
-        beyond = row >= spec.rows or abs(level) > spec.max_level
-        if (level and beyond) or (salient and not spec.salient_bits):
-            refused_slices.add(index // together)
-        elif level:
-            event = (index % spec.lanes, row, int(level < 0))
-            events[salient].setdefault(abs(level), Counter())[event] += 1
-    return Decoded(events, len(refused_slices))
+    level, salient = np.zeros(spec.depth, np.int64), np.zeros(spec.depth, np.bool_)
+    refused = set()
+    offset, zero = token.header["offset"], token.header["zero"]
+    for index, (value, is_salient) in enumerate(token.codes):
+        if is_salient:
+            end = 2**spec.salient_bits
+            wide = not spec.salient_bits or value >= end or not -end <= offset < end
+        else:
+            end = 2**spec.activation_bits
+            wide = value >= end or zero >= end
+        own = value + offset if is_salient else value - zero
+        if wide or abs(own) > spec.max_level or (own and index >= spec.depth):
+            refused.add(index // together)
+        elif own:
+            level[index], salient[index] = own, is_salient
+    return Decoded(level, salient, len(refused))
 
 
-def check_token(spec: Spec, token: Token, beats: list[Any]) -> list[Any]:
-    """Hold a token's beats against its codes; returns the beats that follow."""
-    decoded = decode(spec, token)
-    header = token.header
-    phases = ([True] if decoded.events[True] else []) + [False]
-    for salient in phases:
-        levels = decoded.events[salient]
-        for level in range(max(levels, default=0), 0, -1):
-            expected = levels.get(level, Counter())
-            # as many beats as the busiest lane has events, and at least the one that ticks
-            per_lane = Counter(lane for lane, _, _ in expected.elements())
-            length = max([1, *per_lane.values()])
-            fired: Counter[Event] = Counter()
-            for number, beat in enumerate(beats[:length]):
-                assert not beat.end
-                assert beat.tick == (number == length - 1)
-                lanes = [lane for lane in range(spec.lanes) if beat.fire >> lane & 1]
-                fired.update((lane, beat.row[lane], beat.sign >> lane & 1) for lane in lanes)
-            assert fired == expected
-            beats = beats[length:]
-        end, *beats = beats
-        assert (end.end, end.fire, end.tick) == (1, 0, 0)
-        shift = (spec.weight_bits if header["half"] == Half.HIGH else 0) + (header["shift"] if salient else 0)
-        assert end.phase.shift == shift
-        assert end.phase.slot == header["slot"]
-        assert end.phase.first == (header["first"] and salient == phases[0])
-        assert end.phase.last == (header["last"] and not salient)
-        assert end.phase.low == (header["half"] == Half.LOW)
-    return beats
-
-
-def phases_of(spec: Spec, token: Token) -> int:
-    return 1 + bool(decode(spec, token).events[True])
+def charge_of(spec: Spec, beats: list[Any], shift: int) -> NDArray[np.int64]:
+    """What a score adds up to, by input, when it is run: int64 [depth]; and it keeps the rules of scores."""
+    total, current, charge = (np.zeros(spec.depth, np.int64) for _ in range(3))
+    for number, beat in enumerate(beats):
+        behind = Behind(beat.behind)
+        assert (behind == Behind.END) == (number == len(beats) - 1)
+        assert beat.ticks <= spec.ramp
+        if beat.double:
+            assert not current.any()
+            assert beat.ticks in (1, 3)
+            current = charge.copy()
+        for lane, spike in enumerate(beat.spikes):
+            if spike.place == idle_place(spec):
+                assert not spike.sign
+                continue
+            assert not beat.double
+            # a place is a row of lanes in the pair, and a lane in the row
+            row, own = divmod(spike.place, spec.pair_lanes)
+            current[row * spec.lanes + lane // spec.pair_lanes * spec.pair_lanes + own] += -1 if spike.sign else 1
+        charge += beat.ticks * current
+        if beat.double or behind == Behind.DOUBLE:
+            current[:] = 0
+        if behind in (Behind.SHIFTED, Behind.END):
+            total += (charge + current) << (shift if behind == Behind.SHIFTED else 0)
+            current[:], charge[:] = 0, 0
+    return total
 
 
 @pytest.fixture(scope="session")
 def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Tokens through the encoder, back to back."""
+    """Tokens through the encoder, back to back; ``hold`` is set in a share of the cycles."""
 
-    def run(spec: Spec, tokens: list[Token], **others: Any) -> Any:
-        ends = sum(phases_of(spec, token) for token in tokens)
+    def run(spec: Spec, tokens: list[Token], *, hold: float = 0.0, seed: int = 0, **others: Any) -> Any:
+        words = [word for token in tokens for word in token.words()]
+        random = Random(seed)
+        held = [random.random() < hold for _ in range(997)]
         return run_streams(
             Encoder(spec),
-            {"i": [word for token in tokens for word in token.words()]},
-            ["o"],
-            until=lambda run: sum(beat.payload.end for beat in run.received["o"]) >= ends,
-            watch=["idle", "refused"],
+            {"i": words},
+            [],
+            until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
+            settings={"hold": lambda cycle: held[cycle % len(held)]},
+            watch=["write_enable", "write", "busy", "buffer", "refused", "hold"],
+            seed=seed,
             **others,
         )
 
     return run
 
 
+def scores_of(run: Any) -> list[list[tuple[int, Any]]]:
+    """Addresses and beats of each score, in time order; a score begins where ``busy`` does."""
+    scores: list[list[tuple[int, Any]]] = []
+    busy = 0
+    for cycle in range(run.cycles):
+        if run.watched["busy"][cycle] and not busy:
+            scores.append([])
+            assert not run.watched["hold"][cycle - 1]
+        busy = run.watched["busy"][cycle]
+        if run.watched["write_enable"][cycle]:
+            assert busy
+            write = run.watched["write"][cycle]
+            scores[-1].append((write.address, write.beat))
+    return scores
+
+
 def check(spec: Spec, tokens: list[Token], run: Any) -> None:
-    beats = run.payloads("o")
-    # words in and beats out at the times when everything that came in has gone out
-    settled = {(0, 0)}
-    words = 0
-    for token in tokens:
-        beats = check_token(spec, token, beats)
-        words += len(token.words())
-        settled.add((words, len(run.received["o"]) - len(beats)))
-    assert not beats
+    scores = scores_of(run)
+    assert len(scores) == len(tokens)
+    for token, score in zip(tokens, scores, strict=True):
+        decoded = decode(spec, token)
+        shift = token.header["shift"]
+        start = token.header["buffer"] * spec.score_words + token.header["address"]
+        assert [address for address, _ in score] == list(range(start, start + len(score)))
+        level = np.where(decoded.salient, decoded.level << shift, decoded.level)
+        beats = [beat for _, beat in score]
+        assert charge_of(spec, beats, shift).tolist() == level.tolist()
+        cost = score_cost(spec, level, decoded.salient, shift)
+        assert len(beats) == cost.words
+        kinds = {Behind(beat.behind) for beat in beats}
+        apart = bool((decoded.salient & (decoded.level != 0)).any()) and shift > 0
+        assert (Behind.DOUBLE in kinds, Behind.SHIFTED in kinds) == (cost.merged, apart and not cost.merged)
     assert sum(run.watched["refused"]) == sum(decode(spec, token).refusals for token in tokens)
-    first, last = run.sent["i"][0].cycle, run.received["o"][-1].cycle
-    assert run.watched["idle"][0]
-    for cycle in range(first + 1, last + 1):
-        if run.watched["idle"][cycle]:
-            taken = sum(word.cycle < cycle for word in run.sent["i"])
-            given = sum(beat.cycle < cycle for beat in run.received["o"])
-            assert (taken, given) in settled
-    assert all(run.watched["idle"][last + 1 :])
+    assert not run.watched["busy"][0]
+    assert not run.watched["busy"][-1]
 
 
 @st.composite
@@ -141,12 +166,13 @@ def specs(draw: st.DrawFn) -> Spec:
     return Spec(
         neurons=16,
         lanes=lanes,
-        depth=lanes * draw(st.integers(2, 6)),
+        depth=lanes * draw(st.integers(2, 7)),
         weight_bits=draw(st.sampled_from([2, 4, 8])),
         activation_bits=activation_bits,
         salient_bits=draw(st.just(0) | st.integers(activation_bits, 7)),
         max_salient_shift=draw(st.integers(0, 15)),
-        membrane_slots=draw(st.sampled_from([1, 3, 256])),
+        ramp=draw(st.sampled_from([4, 8, 16])),
+        score_words=512,
     )
 
 
@@ -154,9 +180,8 @@ def specs(draw: st.DrawFn) -> Spec:
 def tokens_of(draw: st.DrawFn, spec: Spec) -> Token:
     zero = draw(st.integers(0, spec.max_activation_code))
     offset = draw(st.integers(-spec.max_salient_code, 0))
-    row = draw(st.integers(0, spec.rows - 1))
     codes = [(zero, False)] * 4  # silent: every packet has a word
-    for _ in range(draw(st.integers(1, spec.depth // CODES_PER_WORD + 2))):
+    for _ in range(draw(st.integers(1, spec.depth // CODES_PER_WORD + 1))):
         if draw(st.booleans()):
             normal = st.tuples(st.integers(0, spec.max_activation_code), st.just(False))
             salient = st.tuples(st.integers(0, spec.max_salient_code), st.just(bool(spec.salient_bits)))
@@ -164,111 +189,159 @@ def tokens_of(draw: st.DrawFn, spec: Spec) -> Token:
         else:
             codes += [(draw(st.integers(0, spec.max_activation_code)), False)] * 4
     header = {
-        "first": draw(st.booleans()),
-        "last": draw(st.booleans()),
-        "half": draw(st.sampled_from(list(Half))),
+        "buffer": draw(st.integers(0, 1)),
+        "address": draw(st.sampled_from([0, 1, 37])),
         "shift": draw(st.integers(0, spec.max_salient_shift)),
-        "slot": draw(st.integers(0, spec.membrane_slots - 1)),
         "zero": zero,
         "offset": offset,
-        "input": row * spec.lanes,
     }
     return Token(header, codes[4:] if draw(st.booleans()) else codes)
 
 
-@settings(max_examples=20)
-@given(data=st.data(), spec=specs(), stall=st.sampled_from([0.0, 0.3, 0.7]), seed=st.integers(0, 999))
-def test_every_event_once_and_in_time_order(
-    rtl_encode: Callable[..., Any], data: st.DataObject, spec: Spec, stall: float, seed: int
+@settings(max_examples=30)
+@given(
+    data=st.data(),
+    spec=specs(),
+    stall=st.sampled_from([0.0, 0.3, 0.7]),
+    hold=st.sampled_from([0.0, 0.8]),
+    seed=st.integers(0, 999),
+)
+def test_every_level_as_often_as_it_says(
+    rtl_encode: Callable[..., Any], data: st.DataObject, spec: Spec, stall: float, hold: float, seed: int
 ) -> None:
     tokens = data.draw(st.lists(tokens_of(spec), min_size=1, max_size=5))
-    check(spec, tokens, rtl_encode(spec, tokens, stall=stall, seed=seed))
+    check(spec, tokens, rtl_encode(spec, tokens, stall=stall, hold=hold, seed=seed))
 
 
 def token_of(codes: list[tuple[int, bool]], **header: Any) -> Token:
-    fields = {"first": 1, "last": 1, "half": Half.WHOLE, "shift": 0, "slot": 0, "zero": 8, "offset": -3, "input": 0}
+    fields = {"buffer": 0, "address": 0, "shift": 0, "zero": 8, "offset": -3}
     return Token(fields | header, codes + [(8, False)] * (-len(codes) % 4))
 
 
-SMALL = Spec(neurons=8, lanes=2, depth=16)
+SMALL = Spec(neurons=8, lanes=2, depth=16, score_words=64)
 
 
 @pytest.mark.parametrize(
     "token",
     [
-        token_of([(8, False)] * 16),
-        token_of([(3, True)] * 16),  # salient, and silent: no salient phase
-        token_of([(34, True)] * 16),
-        token_of([(0, True), (15, False)] * 8),
+        token_of([(8, False)] * 16, shift=2),
+        token_of([(3, True)] * 16, shift=2),  # salient, and silent: no salient phase
+        token_of([(31, True)] * 16, shift=2),
+        token_of([(31, True)] * 16, shift=0),
+        token_of([(31, True)] * 16, shift=0, offset=0),
+        token_of([(0, True), (15, False)] * 8, shift=11),
         token_of([(0, False)] * 16),
+        # one lane alone, one input alone, and the last input
+        token_of([(9, False), (8, False)] * 8),
+        token_of([(8, False)] * 5 + [(0, False)] + [(8, False)] * 10),
+        token_of([(8, False)] * 15 + [(4, True)], shift=5),
     ],
-    ids=["silent", "silent salient", "top salient", "both", "lowest"],
 )
 def test_uniform_tokens(rtl_encode: Callable[..., Any], token: Token) -> None:
     check(SMALL, [token] * 3, rtl_encode(SMALL, [token] * 3))
 
 
-@pytest.mark.parametrize("first_input", [2, 16, 18, 32, 64, 96, 4096, 65534])
-def test_codes_beyond_the_memory_are_refused(rtl_encode: Callable[..., Any], first_input: int) -> None:
-    good = token_of([(9, False)] * 16)
-    beyond = token_of([(9, False)] * 16, input=first_input)
-    run = rtl_encode(SMALL, [good, beyond, good])
-    check(SMALL, [good, beyond, good], run)
-    assert any(run.watched["refused"])
+@pytest.mark.parametrize("lanes", [2, 8])
+def test_salient_charges_are_doubled_in_place_as_long_as_they_fit(rtl_encode: Callable[..., Any], lanes: int) -> None:
+    spec = Spec(neurons=8, lanes=lanes, depth=16, score_words=128)
+    assert spec.merged_inputs == 8
+    tokens = [
+        token_of([(31, True)] * salients + [(15, False)] * (16 - salients), shift=shift, offset=0)
+        for shift in range(1, 5)
+        for salients in (0, 8 >> shift, (8 >> shift) + 1, 16)
+    ]
+    check(spec, tokens, rtl_encode(spec, tokens))
 
 
 def test_more_codes_than_the_memory_has_rows_are_refused(rtl_encode: Callable[..., Any]) -> None:
     # far more, so that a counter of rows that wraps would come back to valid ones
-    token = token_of([(9, False)] * 16 * 20)
-    check(SMALL, [token], rtl_encode(SMALL, [token]))
+    loud_tail = token_of([(9, False)] * 16 * 20)
     silent_tail = token_of([(9, False)] * 16 + [(8, False)] * 32)
+    run = rtl_encode(SMALL, [loud_tail, silent_tail])
+    check(SMALL, [loud_tail, silent_tail], run)
     run = rtl_encode(SMALL, [silent_tail])
     check(SMALL, [silent_tail], run)
     assert not any(run.watched["refused"])
 
 
-@pytest.mark.parametrize(
-    ("value", "salient", "header", "refused"),
-    [
-        (31 + 8, False, {}, False),
-        (32 + 8, False, {}, True),
-        (127, False, {"zero": 255}, True),
-        (0, False, {"zero": 255}, True),
-        (31, True, {"offset": 0}, False),
-        (32, True, {"offset": 0}, True),
-        (0, True, {"offset": -31}, False),
-        (0, True, {"offset": -32}, True),
-        (0, True, {"offset": -128}, True),
-        (127, True, {"offset": 127}, True),
-    ],
-)
-def test_levels_beyond_the_largest_are_refused(
-    rtl_encode: Callable[..., Any], value: int, salient: bool, header: dict[str, int], refused: bool
-) -> None:
-    token = token_of([(value, salient)], **header)
-    token = Token(token.header, [token.codes[0], *[(min(token.header["zero"], 127), False)] * 3])
-    run = rtl_encode(SMALL, [token])
-    check(SMALL, [token], run)
-    assert any(run.watched["refused"]) == (refused or token.header["zero"] == 255)
+def test_codes_beyond_the_largest_are_refused(rtl_encode: Callable[..., Any]) -> None:
+    normal = [(15, 8, False), (16, 8, True), (127, 15, True), (0, 15, False)]
+    salient = [(31, 0, False), (31, 1, True), (32, -1, True), (0, -31, False), (0, -32, True), (31, -32, False)]
+    salient += [(31, -33, True), (0, -128, True), (127, 127, True), (127, -127, True)]
+    cases = [(token_of([(value, False)], zero=zero, shift=2), refused) for value, zero, refused in normal]
+    for shift in (0, 2):
+        cases += [(token_of([(value, True)], offset=own, shift=shift), refused) for value, own, refused in salient]
+    tokens = [
+        Token(token.header, [token.codes[0], *[(token.header["zero"], False)] * 3, (9, False)]) for token, _ in cases
+    ]
+    tokens = [Token(token.header, token.codes + [(token.header["zero"], False)] * 3) for token in tokens]
+    assert [decode(SMALL, token).refusals for token in tokens] == [int(refused) for _, refused in cases]
+    check(SMALL, tokens, rtl_encode(SMALL, tokens))
+
+
+def test_a_zero_point_beyond_the_codes_is_refused(rtl_encode: Callable[..., Any]) -> None:
+    tokens = [token_of([(15, False)] * 16, zero=zero) for zero in (16, 127, 255, 15)]
+    run = rtl_encode(SMALL, tokens)
+    check(SMALL, tokens, run)
+    assert sum(run.watched["refused"]) == 3 * 8
 
 
 def test_salient_codes_need_a_salient_phase(rtl_encode: Callable[..., Any]) -> None:
     spec = SMALL.model_copy(update={"salient_bits": 0})
-    token = token_of([(9, False), (9, True), (8, True), (10, False)])
+    token = token_of([(9, False), (9, True), (3, True), (10, False)], shift=1)
     run = rtl_encode(spec, [token])
     check(spec, [token], run)
-    assert any(run.watched["refused"])
+    assert sum(run.watched["refused"]) == 2
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
-def test_throughput(rtl_encode: Callable[..., Any], lanes: int) -> None:
+@pytest.mark.parametrize("address", [0, 63])
+def test_a_score_beyond_its_buffer_is_cut_and_refused(rtl_encode: Callable[..., Any], address: int) -> None:
+    spec = SMALL.model_copy(update={"depth": 256})
+    long = token_of([(15, False), (1, False)] * 128, address=address)
+    short = token_of([(9, False)] * 4, buffer=1)
+    words = score_cost(spec, decode(spec, long).level, np.zeros(256, np.bool_), 0).words
+    run = rtl_encode(spec, [short, long, short])
+    first, score, last = scores_of(run)
+    assert [beat.as_bits() for _, beat in first] == [beat.as_bits() for _, beat in last]
+    assert [place for place, _ in score] == list(range(address, 64))
+    assert sum(run.watched["refused"]) == words - (64 - address)
+    # the same token in a buffer with room: what fits is the same
+    roomy = spec.model_copy(update={"score_words": 512})
+    run = rtl_encode(roomy, [long])
+    check(roomy, [long], run)
+    (whole,) = scores_of(run)
+    assert [beat.as_bits() for _, beat in score] == [beat.as_bits() for _, beat in whole[: 64 - address]]
+
+
+def test_a_held_token_waits_and_one_under_way_goes_on(run_streams: Callable[..., Any]) -> None:
+    words = [word for code in (9, 10) for word in token_of([(code, False)] * 16).words()]
+    run = run_streams(
+        Encoder(SMALL),
+        {"i": words},
+        [],
+        until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
+        # the first token may begin in a single cycle
+        settings={"hold": lambda cycle: cycle < 100 or 101 <= cycle < 400},
+        watch=["write_enable", "write", "busy", "hold"],
+    )
+    taken = [word.cycle for word in run.sent["i"]]
+    assert run.watched["busy"].index(1) == 101
+    assert taken[3] < 200
+    assert 400 <= taken[4] < 410
+    assert len(scores_of(run)) == 2
+
+
+@pytest.mark.parametrize(("lanes", "value"), [(1, 9), (2, 0), (4, 9), (4, 0), (16, 0)])
+def test_throughput(rtl_encode: Callable[..., Any], lanes: int, value: int) -> None:
     spec = Spec(neurons=8, lanes=lanes, depth=64)
-    tokens = [token_of([(9, False)] * 64)] * 3
+    tokens = [token_of([(value, False)] * 64)]
     run = rtl_encode(spec, tokens)
     check(spec, tokens, run)
     words = [word.cycle for word in run.sent["i"]]
-    # a word holds four codes, of which as many go in at once as there are lanes
-    assert words[15] - words[0] == 15 * max(1, CODES_PER_WORD // lanes)
-    beats = [beat.cycle for beat in run.received["o"]][: 64 // lanes + 1]
-    assert beats == list(range(beats[0], beats[0] + len(beats)))
-    assert beats[0] - words[15] == 5
+    # a word holds four codes, of which as many go in at once as there are lanes; twice if one is at the ramp's top
+    slices = max(1, CODES_PER_WORD // lanes)
+    assert words[15] - words[3] <= 12 * slices * (2 if value == 0 else 1)
+    # two cycles a beat of one level
+    beats = [cycle for cycle, enable in enumerate(run.watched["write_enable"]) if enable]
+    assert len(beats) == 64 // lanes
+    assert {later - earlier for earlier, later in pairwise(beats[:-1])} <= {2}

@@ -1,112 +1,158 @@
-"""An integrator against the sum of its weights times their levels."""
+"""A group of integrators against sums of weights times levels, and against its steps one by one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
 
 from golden.spec import Spec
-from rtl.integrator import Integrator
+from rtl.integrator import IntegratorGroup
+
+GATHERING = 2
+"""Cycles from a choice to its charge."""
+
+Spike = tuple[list[int], int]
+"""Stored weights by neuron, and the sign."""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """Signed spikes by lane, each a stored weight and its sign; and whether the beat ticks, or ends the phase."""
+class Cycle:
+    """Spikes by lane, and a step of the accumulators."""
 
-    spikes: dict[int, tuple[int, int]]
-    tick: bool = False
-    end: bool = False
-
-
-END = Beat({}, end=True)
+    spikes: dict[int, Spike]
+    step: dict[str, int]
 
 
-def frame(spec: Spec, beat: Beat, random: Random) -> dict[str, Any]:
-    # weights and signs of lanes that do not fire are noise
-    weights = [random.randint(0, spec.max_weight_code) for _ in range(spec.lanes)]
-    signs = random.getrandbits(spec.lanes)
-    fire = 0
-    for lane, (code, sign) in beat.spikes.items():
-        weights[lane] = code
-        fire |= 1 << lane
-        signs = signs & ~(1 << lane) | (sign < 0) << lane
-    return {"weights": weights, "fire": fire, "sign": signs, "tick": beat.tick, "end": beat.end}
+def frame(spec: Spec, count: int, cycle: Cycle) -> dict[str, Any]:
+    weights = [[0] * count for _ in range(spec.lanes)]
+    signs = 0
+    for lane, (codes, sign) in cycle.spikes.items():
+        weights[lane] = codes
+        signs |= (sign < 0) << lane
+    return {"weights": weights, "sign": signs, "step": cycle.step, "deselect": 2**count - 1}
 
 
-def charges(spec: Spec, beats: list[Beat]) -> list[int]:
-    """The charge of each phase: a current that gathers spikes, added to the charge by ticks."""
-    found = []
-    current = charge = 0
-    for beat in beats:
-        current += sum(sign * (code - spec.weight_offset) for code, sign in beat.spikes.values())
-        charge += current if beat.tick else 0
-        if beat.end:
-            found.append(charge)
-            current = charge = 0
-    return found
+def model(spec: Spec, count: int, cycles: list[Cycle]) -> list[list[int]]:
+    """The finished charges behind every cycle, step by step as their definition says."""
+    current, charge, finished = [0] * count, [0] * count, [0] * count
+    history = []
+    for cycle in cycles:
+        step = {"tick": 0, "keep_current": 0, "keep_charge": 0, "clear": 0, "finish": 0} | cycle.step
+        for neuron in range(count):
+            # an inverted weight counts as the largest code less itself
+            spikes = sum(
+                codes[neuron] if sign > 0 else spec.max_weight_code - codes[neuron]
+                for codes, sign in cycle.spikes.values()
+            )
+            total = (current[neuron] + (charge[neuron] if step["tick"] else spikes)) % 2**spec.charge_bits
+            if step["keep_charge"]:
+                charge[neuron] = total
+            if step["finish"]:
+                finished[neuron] = total
+            if step["keep_current"]:
+                current[neuron] = total
+            if step["clear"]:
+                current[neuron] = 0
+        history.append(list(finished))
+    return history
 
 
 @pytest.fixture(scope="session")
-def rtl_integrate(play: Callable[..., Any]) -> Callable[..., list[int]]:
-    """Beats, one a cycle without a gap; the snapshots behind each ``loaded``."""
+def rtl_integrate(play: Callable[..., Any]) -> Callable[..., list[list[int]]]:
+    """Cycles without a gap; the finished charges behind each."""
 
-    def run(spec: Spec, beats: list[Beat], *, seed: int = 0) -> list[int]:
-        random = Random(seed)
-        frames = [frame(spec, beat, random) for beat in beats] + [frame(spec, Beat({}), random)] * 6
-        sampled = play(Integrator(spec), frames, ["loaded", "snapshot"])
-        return [snapshot for (loaded, _), (_, snapshot) in pairwise(sampled) if loaded]
+    def run(spec: Spec, count: int, cycles: list[Cycle]) -> list[list[int]]:
+        latency = IntegratorGroup.latency(spec) + 1
+        frames = [frame(spec, count, cycle) for cycle in cycles] + [{}] * latency
+        sampled = play(IntegratorGroup(spec, count), frames, ["finished"])[latency:]
+        return [[finished[neuron] for neuron in range(count)] for (finished,) in sampled]
 
     return run
 
 
-def random_beats(spec: Spec, random: Random, *, phases: int) -> list[Beat]:
-    beats = []
-    for _ in range(phases):
-        for _ in range(random.randint(0, 12)):
-            lanes = random.sample(range(spec.lanes), random.randint(0, spec.lanes))
-            spikes = {lane: (random.randint(0, spec.max_weight_code), random.choice((-1, 1))) for lane in lanes}
-            beats.append(Beat(spikes, tick=random.random() < 0.7))
-        beats.append(END)
-    return beats
+def random_spikes(spec: Spec, count: int, random: Random) -> dict[int, Spike]:
+    lanes = random.sample(range(spec.lanes), random.randint(0, spec.lanes))
+    ends = [[0, spec.max_weight_code], range(spec.max_weight_code + 1)]
+    return {
+        lane: ([random.choice(random.choice(ends)) for _ in range(count)], random.choice((-1, 1))) for lane in lanes
+    }
+
+
+FIRST = {"keep_current": 1, "keep_charge": 1, "clear": 1}
+SPIKES = {"keep_current": 1}
+JOINT = {"keep_current": 1, "keep_charge": 1}
+TICK = {"tick": 1, "keep_charge": 1}
+LAST = {"tick": 1, "finish": 1, "clear": 1}
 
 
 @pytest.mark.parametrize("weight_bits", [2, 4, 8])
-@pytest.mark.parametrize("lanes", [1, 2, 8])
-def test_charges_of_random_phases(rtl_integrate: Callable[..., Any], weight_bits: int, lanes: int) -> None:
-    spec = Spec(neurons=16, lanes=lanes, depth=128, weight_bits=weight_bits)
-    beats = random_beats(spec, Random(lanes), phases=30)
-    assert rtl_integrate(spec, beats) == charges(spec, beats)
+@pytest.mark.parametrize(("lanes", "count"), [(1, 4), (2, 3), (8, 2)])
+def test_any_steps(rtl_integrate: Callable[..., Any], weight_bits: int, lanes: int, count: int) -> None:
+    spec = Spec(neurons=16, lanes=lanes, depth=64, weight_bits=weight_bits)
+    random = Random(lanes + weight_bits)
+    names = ("tick", "keep_current", "keep_charge", "clear", "finish")
+    # the accumulators begin with all zeros
+    cycles = [Cycle({}, FIRST)]
+    for _ in range(300):
+        step = {name: int(random.random() < 0.4) for name in names}
+        cycles.append(Cycle(random_spikes(spec, count, random), step))
+    cycles.append(Cycle({}, LAST))
+    assert rtl_integrate(spec, count, cycles) == model(spec, count, cycles)
 
 
-@pytest.mark.parametrize(("code", "sign"), [(0, 1), (0, -1), (15, 1), (15, -1)])
-@pytest.mark.parametrize(("lanes", "depth"), [(1, 2), (4, 16), (16, 48)])
-def test_nothing_overflows_at_the_bounds(
-    rtl_integrate: Callable[..., Any], code: int, sign: int, lanes: int, depth: int
-) -> None:
-    # every input at the largest level, with the largest weight of either sign
-    spec = Spec(neurons=8, lanes=lanes, depth=depth, salient_bits=7)
-    spikes = Beat(dict.fromkeys(range(lanes), (code, sign)))
-    phase = [spikes] * spec.rows + [Beat({}, tick=True)] * spec.max_level + [END]
-    expected = sign * (code - 8) * depth * 127
-    assert rtl_integrate(spec, phase * 2) == [expected] * 2
-    assert -(2 ** (spec.charge_bits - 1)) <= expected < 2 ** (spec.charge_bits - 1)
+@pytest.mark.parametrize("ramp", [4, 8, 16])
+@pytest.mark.parametrize(("lanes", "depth"), [(1, 4), (4, 16), (8, 48)])
+def test_charges_of_whole_phases(rtl_integrate: Callable[..., Any], ramp: int, lanes: int, depth: int) -> None:
+    # signs from an offset: a neuron whose weights are all weight_offset has the same one
+    spec = Spec(neurons=8, lanes=lanes, depth=depth, salient_bits=7, ramp=ramp)
+    random = Random(ramp + lanes)
+    phases = []
+    for _ in range(6):
+        extreme = random.random() < 0.5
+        level = [spec.max_level if extreme else random.randint(0, spec.max_level) for _ in range(depth)]
+        end = random.choice((-1, 1))
+        sign = [end if extreme else random.choice((-1, 1)) for _ in range(depth)]
+        codes = [[random.choice((0, 15)) if extreme else random.randint(0, 15) for _ in range(2)] for _ in range(depth)]
+        phases.append((level, sign, [[*code, spec.weight_offset] for code in codes]))
+    cycles, ends, expected = [], [], []
+    for level, sign, codes in phases:
+        fresh = True
+        for tick in range(ramp, 0, -1):
+            spikes = [
+                (codes[k], sign[k])
+                for k in range(depth)
+                for _ in range(level[k] // ramp if tick == ramp else level[k] % ramp == tick)
+            ]
+            beats = [dict(enumerate(spikes[start : start + lanes])) for start in range(0, len(spikes), lanes)] or [{}]
+            cycles += [Cycle(beat, SPIKES) for beat in beats[:-1]]
+            cycles.append(Cycle(beats[-1], JOINT if fresh else SPIKES))
+            if not fresh and tick > 1:
+                cycles.append(Cycle({}, TICK))
+            fresh = False
+        cycles.append(Cycle({}, LAST))
+        ends.append(len(cycles) - 1)
+        charge = [
+            sum(s * n * (code[neuron] - spec.weight_offset) for n, s, code in zip(level, sign, codes, strict=True))
+            for neuron in range(2)
+        ]
+        assert all(-(2 ** (spec.charge_bits - 1)) <= each < 2 ** (spec.charge_bits - 1) for each in charge)
+        expected.append([each % 2**spec.charge_bits for each in charge])
+    finished = rtl_integrate(spec, 3, cycles)
+    found = [[(finished[end][n] - finished[end][2]) % 2**spec.charge_bits for n in range(2)] for end in ends]
+    assert found == expected
 
 
-def test_a_spike_on_the_tick_counts_at_once_and_one_behind_it_does_not(rtl_integrate: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_selected_charge_is_shown_and_none_is_nought(play: Callable[..., Any], count: int) -> None:
     spec = Spec(neurons=8, lanes=1, depth=8)
-    spike = {0: (11, 1)}
-    assert rtl_integrate(spec, [Beat(spike, tick=True), END, Beat({}, tick=True), Beat(spike), END]) == [3, 0]
-
-
-def test_snapshots_shift_along_the_chain(play: Callable[..., Any]) -> None:
-    spec = Spec(neurons=8, lanes=1, depth=8)
-    random = Random(0)
-    beats = [Beat({0: (15, 1)}, tick=True), END, *[Beat({})] * 8]
-    frames = [frame(spec, beat, random) | {"chain": -5} for beat in beats]
-    frames[6] |= {"shift": 1, "chain": -123}
-    sampled = play(Integrator(spec), frames, ["loaded", "snapshot"])
-    assert [loaded for loaded, _ in sampled] == [0, 0, 0, 1] + [0] * 6
-    assert [snapshot for _, snapshot in sampled[4:]] == [7] * 3 + [-123] * 3
+    codes = [5 * neuron + 3 & 15 for neuron in range(count)]
+    frames = [frame(spec, count, Cycle({0: (codes, 1)}, FIRST)), frame(spec, count, Cycle({}, LAST))]
+    frames += [frame(spec, count, Cycle({}, {}))] * 5
+    chosen = [*range(count), None, *reversed(range(count)), None, None]
+    none = 2**count - 1
+    frames += [{"deselect": none if place is None else none & ~(1 << place)} for place in chosen]
+    frames += [{"deselect": none}] * GATHERING
+    shown = [gathered for (gathered,) in play(IntegratorGroup(spec, count), frames, ["gathered"])]
+    assert shown[-len(chosen) :] == [0 if place is None else codes[place] for place in chosen]

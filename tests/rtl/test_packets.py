@@ -10,13 +10,14 @@ from rtl.packets import (
     PacketError,
     TokenTile,
     Words,
+    codes_packet,
     neurons_packet,
     parse_result,
     result_words,
     run_packet,
     weights_packet,
 )
-from rtl.shapes import Half, Operation, Result, ResultHeader, RunHeader
+from rtl.shapes import CodesHeader, Half, Operation, Result, ResultHeader, RunHeader
 
 SMALL = Spec(neurons=8, lanes=2, depth=16)
 
@@ -50,36 +51,54 @@ def test_constants_of_neurons() -> None:
 
 @given(
     values=st.lists(st.tuples(st.integers(0, 127), st.booleans()), min_size=1, max_size=9),
-    zero=st.integers(0, 15),
+    zero=st.integers(0, 127),
     shift=st.integers(0, 15),
-    offset=st.integers(-31, 0),
+    offset=st.integers(-128, 127),
+    buffer=st.integers(0, 1),
+    address=st.integers(0, 65535),
+)
+def test_codes_behind_their_header_padded_with_silence(
+    values: list[tuple[int, bool]], zero: int, shift: int, offset: int, buffer: int, address: int
+) -> None:
+    value, salient = (np.array(column) for column in zip(*values, strict=True))
+    tile = TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset)
+    packet = codes_packet(tile, buffer=buffer, address=address)
+    header = CodesHeader.from_bits(bits_of(packet[:2]))
+    assert (header.operation, header.buffer, header.address) == (Operation.CODES, buffer, address)
+    assert (header.zero, header.shift, header.offset) == (zero, shift, offset)
+    codes = packet[2:].view(np.uint8).tolist()
+    assert codes[: len(values)] == [number | is_salient << 7 for number, is_salient in values]
+    assert codes[len(values) :] == [zero] * (-len(values) % 4)
+
+
+@given(
+    buffer=st.integers(0, 1),
+    address=st.integers(0, 65535),
+    shift=st.integers(0, 15),
     slot=st.integers(0, 255),
     first_input=st.integers(0, 65535),
     first=st.booleans(),
     last=st.booleans(),
     half=st.sampled_from(list(Half)),
 )
-def test_a_run_holds_its_header_and_codes_padded_with_silence(
-    values: list[tuple[int, bool]],
-    zero: int,
-    shift: int,
-    offset: int,
-    slot: int,
-    first_input: int,
-    first: bool,
-    last: bool,
-    half: Half,
+def test_a_run_is_its_header(
+    buffer: int, address: int, shift: int, slot: int, first_input: int, first: bool, last: bool, half: Half
 ) -> None:
-    value, salient = (np.array(column) for column in zip(*values, strict=True))
-    tile = TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset)
-    packet = run_packet(tile, first_input=first_input, slot=slot, first=first, last=last, half=half)
-    header = RunHeader.from_bits(bits_of(packet[:2]))
-    assert (header.operation, header.half) == (Operation.RUN, half)
+    packet = run_packet(
+        buffer=buffer,
+        address=address,
+        shift=shift,
+        first_input=first_input,
+        slot=slot,
+        first=first,
+        last=last,
+        half=half,
+    )
+    assert (len(packet), packet.dtype) == (2, np.uint32)
+    header = RunHeader.from_bits(bits_of(packet))
+    assert (header.operation, header.half, header.shift) == (Operation.RUN, half, shift)
     assert (header.first, header.last, header.slot, header.input) == (first, last, slot, first_input)
-    assert (header.zero, header.shift, header.offset) == (zero, shift, offset)
-    codes = packet[2:].view(np.uint8).tolist()
-    assert codes[: len(values)] == [number | is_salient << 7 for number, is_salient in values]
-    assert codes[len(values) :] == [zero] * (-len(values) % 4)
+    assert (header.buffer, header.address) == (buffer, address)
 
 
 def result_packet(spec: Spec, rows: list[tuple[int, int, bool]], **header: object) -> Words:
@@ -121,8 +140,8 @@ GOOD = result_packet(SMALL, [(0, 0, False)] * 8)
         (GOOD[:-1], "result of 18 words, expected 19"),
         (np.append(GOOD, GOOD[:1]), "result of 20 words, expected 19"),
         (GOOD[:0], "result of 0 words, expected 19"),
-        (result_packet(SMALL, [(0, 0, False)] * 8, operation=Operation.RUN), "operation 3, expected 4"),
-        (np.where(np.arange(19) == 0, 0, GOOD), "operation 0, expected 4"),
+        (result_packet(SMALL, [(0, 0, False)] * 8, operation=Operation.RUN), "operation 4, expected 5"),
+        (np.where(np.arange(19) == 0, 0, GOOD), "operation 0, expected 5"),
         (result_packet(SMALL, [(0, 0, False)] * 8, malformed=1), "the accelerator refused a packet"),
     ],
 )

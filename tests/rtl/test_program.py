@@ -10,16 +10,29 @@ from numpy.typing import NDArray
 
 from golden.integer import output_code, run_layer
 from golden.samples import random_vectors
+from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.packets import TileResult, Words
 from rtl.program import gather, layer_program
-from rtl.shapes import Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
+from rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 
 def fields(words: Words, bits: int) -> NDArray[np.int64]:
     places = np.arange(0, 32, bits)
     return (words.astype(np.int64)[:, None] >> places & (2**bits - 1)).reshape(-1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A sorted token: int64 [inputs], salient levels without their shift; bool [inputs], which of them are salient."""
+
+    level: NDArray[np.int64]
+    salient: NDArray[np.bool_]
+    shift: int
+
+    def levels(self) -> NDArray[np.int64]:
+        return np.where(self.salient, self.level << self.shift, self.level)
 
 
 @dataclass
@@ -29,6 +42,8 @@ class PacketMachine:
     spec: Spec
     weights: NDArray[np.int64] = field(init=False)
     parameters: NDArray[np.int64] = field(init=False)
+    scores: dict[tuple[int, int], tuple[Score, int]] = field(default_factory=dict)
+    sorted: int = 0
     membranes: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     results: list[TileResult] = field(default_factory=list)
 
@@ -39,7 +54,12 @@ class PacketMachine:
 
     def take(self, packet: Words) -> None:
         operation = Operation(int(packet[0]) & 15)
-        {Operation.WEIGHTS: self._load, Operation.NEURONS: self._set, Operation.RUN: self._run}[operation](packet)
+        {
+            Operation.WEIGHTS: self._load,
+            Operation.NEURONS: self._set,
+            Operation.CODES: self._sort,
+            Operation.RUN: self._run,
+        }[operation](packet)
 
     def _load(self, packet: Words) -> None:
         start = WeightsHeader.from_bits(int(packet[0])).input
@@ -53,17 +73,36 @@ class PacketMachine:
         rows = packet[1:].reshape(-1, 3)
         self.parameters[start : start + len(rows)] = rows
 
+    def _sort(self, packet: Words) -> None:
+        header = CodesHeader.from_bits(int(packet[0]) | int(packet[1]) << 32)
+        codes = fields(packet[2:], 8)
+        salient, value = codes >> 7 > 0, codes & 127
+        score = Score(np.where(salient, value + header.offset, value - header.zero), salient, header.shift)
+        assert header.shift <= self.spec.max_salient_shift
+        assert self.spec.salient_bits or not salient.any()
+        assert np.abs(score.level).max() <= self.spec.max_level
+        words = score_cost(self.spec, score.levels(), salient, header.shift).words
+        assert header.address + words <= self.spec.score_words
+        place = range(header.address, header.address + words)
+        # what it writes over is gone
+        self.scores = {
+            (buffer, address): (kept, length)
+            for (buffer, address), (kept, length) in self.scores.items()
+            if buffer != header.buffer or address >= place.stop or address + length <= place.start
+        } | {(header.buffer, header.address): (score, words)}
+        self.sorted += 1
+
     def _run(self, packet: Words) -> None:
         header = RunHeader.from_bits(int(packet[0]) | int(packet[1]) << 32)
-        codes = fields(packet[2:], 8)
-        salient, value = codes >> 7, codes & 127
-        level = np.where(salient, (value + header.offset) << header.shift, value - header.zero)
+        score, _ = self.scores[header.buffer, header.address]
+        level = score.levels()
         # the padding may reach beyond the memory, silently
         reach = min(len(level), self.spec.depth - header.input)
+        assert len(packet) == 2
         assert header.input % self.spec.lanes == 0
         assert not level[reach:].any()
         assert header.slot < self.spec.membrane_slots
-        assert header.shift <= self.spec.max_salient_shift
+        assert header.shift == score.shift
         theta, bias, zero = self.parameters.T
         weights = self.weights[header.input : header.input + reach]
         if header.half != Half.LOW:
@@ -86,18 +125,23 @@ class PacketMachine:
 def layers(draw: st.DrawFn) -> tuple[Spec, LayerVectors]:
     lanes = draw(st.sampled_from([1, 2, 4, 8]))
     activation_bits = draw(st.integers(2, 7))
-    spec = Spec(
+    form = Spec(
         neurons=draw(st.sampled_from([16, 32])),
         lanes=lanes,
-        depth=lanes * draw(st.integers(2, 5)),
+        depth=lanes * draw(st.integers(2, 20)),
         weight_bits=draw(st.sampled_from([2, 4, 8])),
         activation_bits=activation_bits,
         salient_bits=draw(st.just(0) | st.integers(activation_bits, 7)),
         max_salient_shift=draw(st.integers(0, 15)),
         membrane_bits=39,
         membrane_slots=draw(st.integers(1, 4)),
+        ramp=draw(st.sampled_from([4, 8, 16])),
     )
-    inputs = draw(st.integers(1, 3 * spec.depth))
+    # the shortest buffer that the spec allows, in which many a token must be cut, and others
+    shortest = max(16, 1 << (form.shortest_buffer - 1).bit_length())
+    spec = form.model_copy(update={"score_words": shortest * draw(st.sampled_from([1, 2, 8]))})
+    assert Spec(**spec.model_dump()) == spec
+    inputs = draw(st.integers(1, 2 * spec.depth + spec.lanes))
     return spec, random_vectors(
         spec,
         outputs=draw(st.integers(1, 40)),
@@ -123,6 +167,41 @@ def test_packets_hold_the_whole_layer(case: tuple[Spec, LayerVectors]) -> None:
     assert output.membrane.tolist() == golden.membrane.tolist()
     assert output.code.tolist() == golden.code.tolist()
     assert output.saturated.tolist() == (golden.code > 0).tolist()
+
+
+@pytest.mark.parametrize(("score_words", "once"), [(32, False), (64, True), (1024, True)])
+def test_tokens_whose_scores_fit_the_buffers_are_sorted_once(score_words: int, *, once: bool) -> None:
+    spec = Spec(neurons=8, lanes=2, depth=64, membrane_slots=2, score_words=score_words, max_salient_shift=0)
+    tokens, tiles = 5, 3
+    vectors = random_vectors(spec, outputs=8 * tiles, inputs=24, tokens=tokens, salient_fraction=0.0, seed=1)
+    program = layer_program(spec, vectors)
+    machine = PacketMachine(spec)
+    for packet in program.packets:
+        machine.take(packet)
+    assert machine.sorted == tokens * (1 if once else tiles)
+    again = layer_program(spec, vectors, keep_scores=False)
+    assert len(again.packets) == len(program.packets) + (tokens * (tiles - 1) if once else 0)
+
+
+@pytest.mark.parametrize(("lanes", "cut"), [(1, True), (2, True), (8, False)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_token_that_does_not_fit_a_buffer_comes_in_parts(lanes: int, cut: bool, sign: int) -> None:
+    spec = Spec(neurons=8, lanes=lanes, depth=64, score_words=64, membrane_slots=2)
+    loudest = {
+        "level": np.full((1, 64), (sign * spec.max_salient_code) << 3, np.int32),
+        "salient": np.ones((1, 64), np.bool_),
+        "shift": np.array([3], np.uint8),
+        "offset": np.array([min(0, sign * spec.max_salient_code)], np.int8),
+    }
+    vectors = LayerVectors(**{**vars(random_vectors(spec, outputs=8, inputs=64, tokens=1, seed=1)), **loudest})
+    packets = layer_program(spec, vectors).packets
+    starts = [int(packet[1]) >> 16 for packet in packets if int(packet[0]) & 15 == Operation.RUN.value]
+    assert (len(starts) > 1) == cut
+    assert starts == sorted(set(starts))
+    machine = PacketMachine(spec)
+    for packet in packets:
+        machine.take(packet)
+    assert machine.results[0].membrane.tolist() == run_layer(vectors, spec).membrane[0].tolist()
 
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2)

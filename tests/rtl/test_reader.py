@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from golden.spec import Spec
 from rtl.reader import PacketReader
-from rtl.shapes import Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
+from rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 SMALL = Spec(neurons=16, lanes=4, depth=16, weight_bits=4, max_salient_shift=11, membrane_slots=3)
 
@@ -22,26 +22,25 @@ Packet = list[int]
 class Expected:
     """What packets should do."""
 
-    weights: list[tuple[int, int, int, int]] = field(default_factory=list)  # lane, row, word, data
+    weights: list[tuple[int, int, int]] = field(default_factory=list)  # pair, row, all weights
     neurons: list[tuple[int, int, int, int]] = field(default_factory=list)  # neuron, theta, bias, zero
     codes: list[tuple[int, int, int]] = field(default_factory=list)  # header's bits, codes' bits, final
+    runs: list[dict[str, int]] = field(default_factory=list)
     malformed: int = 0  # packets with at least one breach
 
 
 def read_weights(spec: Spec, packet: Packet, out: Expected) -> bool:
     start = WeightsHeader.from_bits(packet[0]).input
-    body = packet[1:]
+    rows = [packet[index : index + spec.words_per_row] for index in range(1, len(packet), spec.words_per_row)]
     if start >= spec.depth or start % spec.lanes:
         return False
-    for index, data in enumerate(body):
-        place = start + index // spec.words_per_row
-        if place < spec.depth:
-            out.weights.append((place % spec.lanes, place // spec.lanes, index % spec.words_per_row, data))
-    return (
-        bool(body)
-        and len(body) % spec.words_per_row == 0
-        and start * spec.words_per_row + len(body) <= (spec.depth * spec.words_per_row)
-    )
+    for place, words in enumerate(rows, start):
+        if place < spec.depth and len(words) == spec.words_per_row:
+            lane_row, lane = divmod(place, spec.lanes)
+            pair, own = divmod(lane, spec.pair_lanes)
+            row = 1 + lane_row * spec.pair_lanes + own
+            out.weights.append((pair, row, sum(word << 32 * index for index, word in enumerate(words))))
+    return bool(rows) and len(rows[-1]) == spec.words_per_row and start + len(rows) <= spec.depth
 
 
 def read_neurons(spec: Spec, packet: Packet, out: Expected) -> bool:
@@ -54,16 +53,34 @@ def read_neurons(spec: Spec, packet: Packet, out: Expected) -> bool:
     return bool(triples) and len(triples[-1]) == 3 and start + len(triples) <= spec.neurons
 
 
-def read_run(spec: Spec, packet: Packet, out: Expected) -> bool:
+def read_codes(spec: Spec, packet: Packet, out: Expected) -> bool:
     if len(packet) < 3:
         return False
-    bits = packet[0] | packet[1] << 32
-    start, slot, shift, half = packet[1] & 0xFFFF, bits >> 16 & 255, bits >> 8 & 15, bits >> 6 & 3
-    if start >= spec.depth or start % spec.lanes:
+    header = CodesHeader.from_bits(packet[0] | packet[1] << 32)
+    if header.shift > spec.max_salient_shift or header.address >= spec.score_words:
         return False
-    if slot >= spec.membrane_slots or shift > spec.max_salient_shift or half > Half.LOW.value:
+    last = len(packet) - 1
+    out.codes += [(header.as_bits(), word, int(index == last)) for index, word in enumerate(packet) if index >= 2]
+    return True
+
+
+def read_run(spec: Spec, packet: Packet, out: Expected) -> bool:
+    if len(packet) != 2:
         return False
-    out.codes += [(bits, word, int(index == len(packet) - 1)) for index, word in enumerate(packet) if index >= 2]
+    header = RunHeader.from_bits(packet[0] | packet[1] << 32)
+    half = packet[0] >> 6 & 3
+    if header.input >= spec.depth or header.input % spec.lanes or header.address >= spec.score_words:
+        return False
+    if header.slot >= spec.membrane_slots or header.shift > spec.max_salient_shift or half > Half.LOW.value:
+        return False
+    out.runs.append(
+        {
+            "address": header.buffer * spec.score_words + header.address,
+            "first_row": 1 + header.input // spec.lanes * spec.pair_lanes,
+            "half": half,
+            **{name: getattr(header, name) for name in ("first", "last", "shift", "slot")},
+        }
+    )
     return True
 
 
@@ -72,6 +89,7 @@ def expected_of(spec: Spec, packets: list[Packet]) -> Expected:
     readers = {
         Operation.WEIGHTS.value: read_weights,
         Operation.NEURONS.value: read_neurons,
+        Operation.CODES.value: read_codes,
         Operation.RUN.value: read_run,
     }
     for packet in packets:
@@ -83,21 +101,32 @@ def expected_of(spec: Spec, packets: list[Packet]) -> Expected:
 
 @pytest.fixture(scope="session")
 def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Packets into the reader, while ``idle`` comes and goes at random."""
+    """Packets into the reader, while ``idle`` and ``sorting`` come and go at random."""
 
-    def run(spec: Spec, packets: list[Packet], *, idle: float = 1.0, seed: int = 0, **others: Any) -> Any:
+    def run(
+        spec: Spec, packets: list[Packet], *, idle: float = 1.0, sorting: float = 0.0, seed: int = 0, **others: Any
+    ) -> Any:
         words = [
             {"data": word, "last": index == len(packet) - 1} for packet in packets for index, word in enumerate(packet)
         ]
         random = Random(seed)
-        pattern = [value for _ in range(200) for value in [random.random() < idle] * random.choice((1, 2, 20))]
+
+        def pattern(share: float) -> list[bool]:
+            return [value for _ in range(200) for value in [random.random() < share] * random.choice((1, 2, 20))]
+
+        patterns = {"idle": pattern(idle), "sorting": pattern(sorting), "sorting_buffer": pattern(0.5)}
         return run_streams(
             PacketReader(spec),
             {"i": words},
-            ["codes"],
-            until=lambda run: len(run.sent["i"]) == len(words),
-            settings={"idle": lambda cycle: pattern[cycle % len(pattern)]},
-            watch=["idle", "weights_enable", "weights", "neuron_enable", "neuron", "malformed", "waiting"],
+            ["codes", "runs"],
+            until=lambda run: len(run.sent["i"]) == len(words) and run.watched["waiting"][-1],
+            settings={
+                name: lambda cycle, values=values: values[cycle % len(values)] for name, values in patterns.items()
+            },
+            watch=[
+                *("idle", "sorting", "sorting_buffer", "weights_enable", "weights", "neuron_enable", "neuron"),
+                *("malformed", "waiting"),
+            ],
             seed=seed,
             **others,
         )
@@ -110,13 +139,16 @@ def observed(run: Any) -> Expected:
     watched = run.watched
     for enable, write in zip(watched["weights_enable"], watched["weights"], strict=True):
         if enable:
-            out.weights.append((write.lane, write.row, write.word, write.data))
+            out.weights.append((write.pair, write.row, write.weights))
     for enable, write in zip(watched["neuron_enable"], watched["neuron"], strict=True):
         if enable:
             constants = write.parameters
             out.neurons.append((write.neuron, constants.theta, constants.bias, constants.zero))
     for payload in run.payloads("codes"):
         out.codes.append((payload.header.as_bits(), payload.codes.as_bits(), payload.final))
+    for payload in run.payloads("runs"):
+        names = ("address", "first_row", "first", "last", "shift", "slot")
+        out.runs.append({"half": payload.half.value} | {name: getattr(payload, name) for name in names})
     out.malformed = flagged_packets(run)
     return out
 
@@ -132,12 +164,20 @@ def flagged_packets(run: Any) -> int:
 
 def check(spec: Spec, packets: list[Packet], run: Any) -> None:
     assert observed(run) == expected_of(spec, packets)
-    opening = True
-    for word in run.sent["i"]:
-        if opening and word.payload["data"] & 15 in (Operation.WEIGHTS.value, Operation.NEURONS.value):
-            assert run.watched["idle"][word.cycle]
-        assert run.watched["waiting"][word.cycle] == opening
-        opening = word.payload["last"]
+    watched = run.watched
+    words = iter(run.sent["i"])
+    for packet in packets:
+        taken = [next(words).cycle for _ in packet]
+        operation = packet[0] & 15
+        if operation in (Operation.WEIGHTS.value, Operation.NEURONS.value):
+            assert watched["idle"][taken[0]]
+            # nor may a run still wait to go
+            assert all(run.cycle < taken[0] for run in run.received["runs"] if run.cycle <= taken[-1])
+        if operation == Operation.RUN.value and len(packet) > 1:
+            buffer = packet[0] >> 12 & 1
+            assert not watched["sorting"][taken[1]] or watched["sorting_buffer"][taken[1]] != buffer
+        assert not any(watched["waiting"][taken[0] + 1 : taken[-1] + 1])
+    assert watched["waiting"][-1]
 
 
 def weights(first_input: int, words: int) -> Packet:
@@ -152,12 +192,22 @@ def neurons(first: int, words: int) -> Packet:
     ]
 
 
-def run_words(words: int, **header: Any) -> Packet:
-    bits = RunHeader.const({"operation": Operation.RUN, "zero": 8, "offset": -3} | header).as_bits()
+def codes(words: int, **header: Any) -> Packet:
+    bits = CodesHeader.const({"operation": Operation.CODES, "zero": 8, "offset": -3} | header).as_bits()
     return [bits & 0xFFFFFFFF, bits >> 32] + [0x08080808 + index for index in range(words)]
 
 
-GOOD = [weights(4, 6), neurons(2, 9), run_words(3, first=1, last=1, slot=2, shift=11, half=Half.LOW, input=12)]
+def run_of(**header: Any) -> Packet:
+    bits = RunHeader.const({"operation": Operation.RUN} | header).as_bits()
+    return [bits & 0xFFFFFFFF, bits >> 32]
+
+
+GOOD = [
+    weights(4, 6),
+    neurons(2, 9),
+    codes(3, buffer=1, address=1023, shift=11),
+    run_of(first=1, last=1, slot=2, shift=11, half=Half.LOW, input=12, buffer=1, address=1023),
+]
 
 BAD = {
     "operation 0": [0, 1, 2],
@@ -169,27 +219,36 @@ BAD = {
     "weights beyond the memory": weights(16, 2),
     "weights far beyond the memory": weights(64, 4),
     "weights into the memory and on": weights(12, 10),
+    "weights far into the memory and on": weights(0, 2 * 16 * 3),
     "weights across lanes": weights(6, 4),
     "constants without constants": neurons(0, 0),
     "half a neuron": neurons(0, 4),
     "two thirds of a neuron": neurons(0, 2),
     "constants beyond the neurons": neurons(16, 3),
+    "constants far beyond the neurons": neurons(32, 3),
     "constants of the last neuron and on": neurons(15, 6),
-    "a run of one word": run_words(0)[:1],
-    "a run without codes": run_words(0),
-    "a run on a slot too many": run_words(2, slot=3),
-    "a run on the last slot of all": run_words(2, slot=255),
-    "a run with too large a shift": run_words(2, shift=12),
-    "a run on no half": [run_words(2)[0] | 3 << 6, *run_words(2)[1:]],
-    "a run beyond the memory": run_words(2, input=16),
-    "a run far beyond the memory": run_words(2, input=65532),
-    "a run across lanes": run_words(2, input=2),
+    "codes of one word": codes(0)[:1],
+    "codes without codes": codes(0),
+    "codes with too large a shift": codes(2, shift=12),
+    "codes behind a buffer": codes(2, address=1024),
+    "codes far behind a buffer": codes(2, address=65535),
+    "a run of one word": run_of()[:1],
+    "a run of three words": [*run_of(), 7],
+    "a run of many words": [*run_of(), *GOOD[2]],
+    "a run on a slot too many": run_of(slot=3),
+    "a run on the last slot of all": run_of(slot=255),
+    "a run with too large a shift": run_of(shift=12),
+    "a run on no half": [run_of()[0] | 3 << 6, *run_of()[1:]],
+    "a run behind a buffer": run_of(address=1024),
+    "a run beyond the memory": run_of(input=16),
+    "a run far beyond the memory": run_of(input=65532),
+    "a run across lanes": run_of(input=2),
 }
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 def test_a_bad_packet_is_flagged_and_the_next_ones_work(rtl_read: Callable[..., Any], bad: Packet) -> None:
-    packets = [GOOD[2], bad, *GOOD, bad, bad, GOOD[0]]
+    packets = [*GOOD[2:], bad, *GOOD, bad, bad, GOOD[0]]
     run = rtl_read(SMALL, packets)
     check(SMALL, packets, run)
     assert flagged_packets(run) == 3
@@ -197,7 +256,7 @@ def test_a_bad_packet_is_flagged_and_the_next_ones_work(rtl_read: Callable[..., 
 
 def test_good_packets_are_not_flagged(rtl_read: Callable[..., Any]) -> None:
     # whole memories in one packet, and the smallest packets
-    packets = [*GOOD, weights(0, 32), neurons(0, 48), weights(12, 2), neurons(15, 3), run_words(1), *GOOD]
+    packets = [*GOOD, weights(0, 32), neurons(0, 48), weights(12, 2), neurons(15, 3), codes(1), run_of(), *GOOD]
     run = rtl_read(SMALL, packets)
     check(SMALL, packets, run)
     assert not any(run.watched["malformed"])
@@ -213,43 +272,70 @@ def packet_lists(draw: st.DrawFn) -> tuple[Spec, list[Packet]]:
         weight_bits=draw(st.sampled_from([2, 4, 8])),
         max_salient_shift=draw(st.integers(0, 15)),
         membrane_slots=draw(st.sampled_from([1, 3, 256])),
+        score_words=draw(st.sampled_from([64, 8192])),
     )
-    inputs = st.integers(0, spec.rows + 1).map(lambda row: row * lanes) | st.integers(0, 65535)
+    inputs = st.integers(0, spec.lane_rows + 1).map(lambda row: row * lanes) | st.integers(0, 65535)
     some_weights = st.builds(
         weights, inputs, st.integers(0, 3).map(lambda rows: rows * spec.words_per_row) | st.integers(0, 9)
     )
     some_neurons = st.builds(neurons, st.integers(0, spec.neurons), st.sampled_from([3, 6, 9]) | st.integers(0, 7))
+    address = st.integers(0, spec.score_words - 1) | st.integers(0, 65535)
+    some_codes = st.builds(
+        codes, st.integers(0, 4), buffer=st.integers(0, 1), address=address, shift=st.integers(0, 15)
+    )
     some_runs = st.builds(
-        run_words,
-        st.integers(0, 4),
+        run_of,
         first=st.integers(0, 1),
         last=st.integers(0, 1),
         half=st.sampled_from(list(Half)),
         shift=st.integers(0, 15),
         slot=st.integers(0, spec.membrane_slots - 1) | st.integers(0, 255),
+        buffer=st.integers(0, 1),
+        address=address,
         input=inputs,
     )
     noise = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5)
-    return spec, draw(st.lists(some_weights | some_neurons | some_runs | noise, min_size=1, max_size=8))
+    return spec, draw(st.lists(some_weights | some_neurons | some_codes | some_runs | noise, min_size=1, max_size=8))
 
 
 @settings(max_examples=40)
 @given(
     case=packet_lists(),
     idle=st.sampled_from([0.2, 0.7, 1.0]),
+    sorting=st.sampled_from([0.0, 0.7]),
     stall=st.sampled_from([0.0, 0.5]),
     seed=st.integers(0, 999),
 )
 def test_any_packets(
-    rtl_read: Callable[..., Any], case: tuple[Spec, list[Packet]], idle: float, stall: float, seed: int
+    rtl_read: Callable[..., Any],
+    case: tuple[Spec, list[Packet]],
+    idle: float,
+    sorting: float,
+    stall: float,
+    seed: int,
 ) -> None:
     spec, packets = case
-    check(spec, packets, rtl_read(spec, packets, idle=idle, stall=stall, seed=seed))
+    check(spec, packets, rtl_read(spec, packets, idle=idle, sorting=sorting, stall=stall, seed=seed))
 
 
-def test_weights_and_constants_wait_for_idle_and_runs_do_not(rtl_read: Callable[..., Any]) -> None:
-    run = rtl_read(SMALL, [GOOD[2]], idle=0.0)
-    assert len(run.payloads("codes")) == 3
+def test_weights_and_constants_wait_for_idle_and_others_do_not(rtl_read: Callable[..., Any]) -> None:
+    run = rtl_read(SMALL, GOOD[2:], idle=0.0)
+    assert (len(run.payloads("codes")), len(run.payloads("runs"))) == (3, 1)
     for packet in GOOD[:2]:
         with pytest.raises(AssertionError, match="no end after 300 cycles"):
             rtl_read(SMALL, [GOOD[2], packet], idle=0.0, limit=300)
+
+
+def test_a_run_waits_for_the_score_in_its_buffer(run_streams: Callable[..., Any]) -> None:
+    words = [{"data": word, "last": index % 2} for index, word in enumerate([*run_of(buffer=1), *run_of(buffer=0)])]
+    run = run_streams(
+        PacketReader(SMALL),
+        {"i": words},
+        ["runs"],
+        until=lambda run: len(run.received["runs"]) == 2,
+        # first the one buffer, then the other one, and then the first one again
+        settings={"sorting": lambda cycle: cycle < 90, "sorting_buffer": lambda cycle: cycle < 30 or cycle >= 60},
+    )
+    assert [30 <= word.cycle < 60 for word in run.sent["i"]] == [False, True, True, False]
+    assert run.sent["i"][3].cycle >= 60
+    assert [run_packet.payload.address >> 10 for run_packet in run.received["runs"]] == [1, 0]

@@ -1,6 +1,8 @@
 """Both read-outs against the formula, and the ramp's latency against its first-spike time."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from golden.integer import output_code
 from golden.neuron import ramp_readout
 from golden.spec import Spec
-from rtl.readout import excitation_bits, make_readout
+from rtl.readout import RAMP_WAITING, HalvingReadout, excitation_bits, make_readout
 
 BIAS_LIMIT = 2**31
 LARGEST_THETA = 2**32 - 1
@@ -32,30 +34,55 @@ def golden_codes(spec: Spec, pairs: Sequence[Pair]) -> list[int]:
     return output_code(membrane[None], theta, **form)[0].tolist()
 
 
+@dataclass
+class Run:
+    """When membranes went in, and codes came out; ``busy`` of each cycle."""
+
+    sent: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+    busy: list[int] = field(default_factory=list)
+
+
 @pytest.fixture(scope="session")
-def rtl_readout(run_streams: Callable[..., Any]) -> Callable[..., Any]:
+def rtl_readout(simulate: Callable[..., None]) -> Callable[..., Run]:
     """Run membranes through the spec's read-out; each carries its own index in ``slot`` and two marks."""
 
-    def run(spec: Spec, pairs: Sequence[Pair], *, stall: float = 0.0, seed: int = 0) -> Any:
-        payloads = [
-            {
-                "membrane": membrane,
-                "theta": theta,
-                "saturated": index % 3 == 0,
-                "slot": index % spec.membrane_slots,
-                "final": index % 5 == 0,
-            }
-            for index, (membrane, theta) in enumerate(pairs)
-        ]
-        return run_streams(
-            make_readout(spec),
-            {"i": payloads},
-            ["o"],
-            until=lambda run: len(run.received["o"]) >= len(pairs),
-            stall=stall,
-            seed=seed,
-            watch=["busy"],
-        )
+    def run(
+        spec: Spec, pairs: Sequence[Pair], *, stall: float = 0.0, full: float = 0.0, late: int = 0, seed: int = 0
+    ) -> Run:
+        """``full`` is the share of cycles without room; for ``late`` cycles of a hold, membranes still come."""
+        readout = make_readout(spec)
+        out = Run()
+        random = Random(seed)
+
+        async def testbench(ctx: Any) -> None:
+            had_room, held_for, left = False, 0, 30
+            while left:
+                index = len(out.sent)
+                sends = index < len(pairs) and held_for <= late and random.random() >= stall
+                room = random.random() >= full
+                ctx.set(readout.i_valid, sends)
+                ctx.set(readout.room, room)
+                if sends:
+                    membrane, theta = pairs[index]
+                    marks = {"saturated": index % 3 == 0, "slot": index % spec.membrane_slots, "final": index % 5 == 0}
+                    ctx.set(readout.i, {"membrane": membrane, "theta": theta} | marks)
+                    out.sent.append(len(out.busy))
+                _, _, hold, valid, result, busy = await ctx.tick().sample(
+                    readout.hold, readout.o_valid, readout.o, readout.busy
+                )
+                if valid:
+                    assert spec.readout == "halving" or had_room
+                    out.received.append(len(out.busy))
+                    out.results.append(result)
+                had_room = room
+                held_for = held_for + 1 if hold else 0
+                out.busy.append(busy)
+                left = left - 1 if len(out.results) >= len(pairs) else 30
+
+        simulate(readout, testbench, limit=100_000)
+        return out
 
     return run
 
@@ -86,9 +113,9 @@ FORMS = [
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=lambda spec: f"{spec.readout}-{spec.output_bits}")
-def test_codes_at_every_edge(rtl_readout: Callable[..., Any], spec: Spec) -> None:
+def test_codes_at_every_edge(rtl_readout: Callable[..., Run], spec: Spec) -> None:
     pairs = edge_pairs(spec, THETAS)
-    results = rtl_readout(spec, pairs).payloads("o")
+    results = rtl_readout(spec, pairs).results
     assert [result.code for result in results] == golden_codes(spec, pairs)
     assert [result.membrane for result in results] == [membrane for membrane, _ in pairs]
 
@@ -119,46 +146,57 @@ def readouts(draw: st.DrawFn) -> tuple[Spec, list[Pair]]:
 
 
 @settings(max_examples=25)
-@given(case=readouts(), stall=st.sampled_from([0.0, 0.5]), seed=st.integers(0, 999))
+@given(case=readouts(), stall=st.sampled_from([0.0, 0.5]), full=st.sampled_from([0.0, 0.8]), seed=st.integers(0, 999))
 def test_codes_of_random_membranes(
-    rtl_readout: Callable[..., Any], case: tuple[Spec, list[Pair]], stall: float, seed: int
+    rtl_readout: Callable[..., Run], case: tuple[Spec, list[Pair]], stall: float, full: float, seed: int
 ) -> None:
     spec, pairs = case
-    results = rtl_readout(spec, pairs, stall=stall, seed=seed).payloads("o")
+    results = rtl_readout(spec, pairs, stall=stall, full=full, seed=seed).results
     assert [result.code for result in results] == golden_codes(spec, pairs)
     for index, (result, (membrane, _)) in enumerate(zip(results, pairs, strict=True)):
         marks = (result.membrane, result.saturated, result.slot, result.final)
         assert marks == (membrane, index % 3 == 0, index % spec.membrane_slots, index % 5 == 0)
 
 
-def test_halving_takes_a_membrane_a_cycle(rtl_readout: Callable[..., Any]) -> None:
-    spec = Spec(neurons=8, output_bits=7)
-    run = rtl_readout(spec, [(100 * index, 4096) for index in range(20)])
-    latencies = {out.cycle - into.cycle for into, out in zip(run.sent["i"], run.received["o"], strict=True)}
-    assert latencies == {spec.output_bits}
-    assert [transfer.cycle for transfer in run.sent["i"]] == list(range(20))
+@pytest.mark.parametrize("output_bits", [2, 7, 16])
+def test_halving_takes_a_membrane_a_cycle(rtl_readout: Callable[..., Run], output_bits: int) -> None:
+    spec = Spec(neurons=8, output_bits=output_bits)
+    run = rtl_readout(spec, [(100 * index, 4096) for index in range(20)], full=1.0)
+    assert run.sent == list(range(20))
+    assert {out - into for into, out in zip(run.sent, run.received, strict=True)} == {HalvingReadout.latency(spec)}
 
 
-def test_ramp_latency_is_the_first_spike_time(rtl_readout: Callable[..., Any]) -> None:
+def test_ramp_latency_is_the_first_spike_time(rtl_readout: Callable[..., Run]) -> None:
     spec = Spec(neurons=8, readout="ramp", output_bits=5, theta_fraction_bits=4)
     pairs = [(membrane, 1600) for membrane in range(-2000, 2001, 50)]
+    # all of them wait, so that only the ramp takes time
     run = rtl_readout(spec, pairs)
     membrane, theta = (np.array(column) for column in zip(*pairs, strict=True))
     golden = ramp_readout(membrane, theta.astype(np.uint32), theta_fraction_bits=4, output_bits=5)
-    ticks = [out.cycle - into.cycle - 2 for into, out in zip(run.sent["i"], run.received["o"], strict=True)]
-    assert ticks == golden.tick.tolist()
-    assert [result.code for result in run.payloads("o")] == golden.code.tolist()
-    assert {0, 15} <= set(ticks)
+    assert [result.code for result in run.results] == golden.code.tolist()
+    took = np.diff(run.received)
+    assert set(took - golden.tick[1:]) == {took[0] - golden.tick[1]}
+    assert {0, 15} <= set(golden.tick)
+
+
+def test_the_ramp_holds_before_its_queue_is_full(rtl_readout: Callable[..., Run]) -> None:
+    spec = Spec(neurons=8, readout="ramp", output_bits=5, membrane_slots=256)
+    pairs = [(index, 2**31) for index in range(2 * RAMP_WAITING)]
+    run = rtl_readout(spec, pairs, late=40)
+    assert [result.membrane for result in run.results] == [membrane for membrane, _ in pairs]
+    waiting = [
+        index + 1 - sum(out < cycle for out in run.received) for index, cycle in enumerate(run.sent) if index % 16 == 0
+    ]
+    assert RAMP_WAITING // 2 < max(waiting) < RAMP_WAITING
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=lambda spec: f"{spec.readout}-{spec.output_bits}")
-def test_busy_from_the_first_membrane_in_to_the_last_code_out(rtl_readout: Callable[..., Any], spec: Spec) -> None:
-    run = rtl_readout(spec, [(5, 4096), (-7, 4096)], stall=0.6, seed=3)
-    inside = [
-        any(i.cycle < cycle <= o.cycle for i, o in zip(run.sent["i"], run.received["o"], strict=True))
-        for cycle in range(run.cycles)
-    ]
-    assert run.watched["busy"] == inside
+def test_busy_from_the_first_membrane_in_to_the_last_code_out(rtl_readout: Callable[..., Run], spec: Spec) -> None:
+    run = rtl_readout(spec, [(5, 4096), (-7, 4096)], stall=0.6, full=0.6, seed=3)
+    for into, out in zip(run.sent, run.received, strict=True):
+        assert all(run.busy[into + 1 : out])
+    assert not any(run.busy[: run.sent[0]])
+    assert not any(run.busy[run.received[-1] + 1 :])
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=lambda spec: f"{spec.readout}-{spec.output_bits}")

@@ -10,7 +10,9 @@ from rtl.shapes import (
     CODE_BITS,
     CODES_PER_WORD,
     HEADER_WORDS,
+    Behind,
     Code,
+    CodesHeader,
     Half,
     NeuronsHeader,
     Operation,
@@ -22,10 +24,14 @@ from rtl.shapes import (
     bits_for_index,
     code_layout,
     codes_layout,
+    cycle_layout,
+    idle_place,
     membrane_layout,
     parameters_layout,
     phase_layout,
     ready_layout,
+    run_layout,
+    score_address_bits,
     size_of,
     word_layout,
 )
@@ -39,18 +45,29 @@ def places(layout: type[data.Struct]) -> dict[str, tuple[int, int]]:
 def test_packets_on_the_wire() -> None:
     assert places(WeightsHeader) == {"operation": (0, 4), "reserved": (4, 12), "input": (16, 16)}
     assert places(NeuronsHeader) == {"operation": (0, 4), "reserved": (4, 12), "neuron": (16, 16)}
+    assert places(CodesHeader) == {
+        "operation": (0, 4),
+        "buffer": (4, 1),
+        "reserved": (5, 3),
+        "shift": (8, 4),
+        "reserved_high": (12, 4),
+        "address": (16, 16),
+        "zero": (32, 8),
+        "offset": (40, 8),
+        "reserved_top": (48, 16),
+    }
     assert places(RunHeader) == {
         "operation": (0, 4),
         "first": (4, 1),
         "last": (5, 1),
         "half": (6, 2),
         "shift": (8, 4),
-        "reserved": (12, 4),
+        "buffer": (12, 1),
+        "reserved": (13, 3),
         "slot": (16, 8),
-        "zero": (24, 8),
-        "input": (32, 16),
-        "offset": (48, 8),
-        "reserved_high": (56, 8),
+        "reserved_high": (24, 8),
+        "address": (32, 16),
+        "input": (48, 16),
     }
     assert places(ResultHeader) == {
         "operation": (0, 4),
@@ -61,7 +78,7 @@ def test_packets_on_the_wire() -> None:
     }
     assert places(Result) == {"membrane": (0, 40), "code": (40, 16), "reserved": (56, 7), "saturated": (63, 1)}
     assert places(Code) == {"value": (0, 7), "salient": (7, 1)}
-    assert [operation.value for operation in Operation] == [1, 2, 3, 4]
+    assert [operation.value for operation in Operation] == [1, 2, 3, 4, 5]
     assert [half.value for half in Half] == [0, 1, 2]
 
 
@@ -70,6 +87,7 @@ def test_packets_on_the_wire() -> None:
     [
         (Operation.WEIGHTS, WeightsHeader),
         (Operation.NEURONS, NeuronsHeader),
+        (Operation.CODES, CodesHeader),
         (Operation.RUN, RunHeader),
         (Operation.RESULT, ResultHeader),
     ],
@@ -80,7 +98,7 @@ def test_headers_fill_whole_words_and_open_with_the_operation(operation: Operati
 
 
 def test_signed_fields_keep_their_sign() -> None:
-    assert RunHeader.from_bits(RunHeader.const({"offset": -31}).as_bits()).offset == -31
+    assert CodesHeader.from_bits(CodesHeader.const({"offset": -31}).as_bits()).offset == -31
     result = Result.from_bits(Result.const({"membrane": -(2**39), "code": -(2**15)}).as_bits())
     assert (result.membrane, result.code) == (-(2**39), -(2**15))
 
@@ -109,17 +127,21 @@ def extreme_specs(draw: st.DrawFn) -> Spec:
         membrane_slots=draw(st.sampled_from([1, 256])),
         theta_fraction_bits=draw(st.sampled_from([0, 24])),
         output_bits=draw(st.sampled_from([2, 16])),
+        ramp=draw(st.sampled_from([4, 16])),
+        score_words=draw(st.sampled_from([128, 8192])),
     )
 
 
 @given(spec=extreme_specs())
 def test_the_packets_hold_every_spec(spec: Spec) -> None:
-    widths = {name: width for name, (_, width) in places(RunHeader).items()}
-    assert spec.max_salient_shift < 2 ** widths["shift"]
-    assert spec.membrane_slots <= 2 ** widths["slot"]
-    assert spec.depth - 1 < 2 ** widths["input"]
-    assert spec.max_activation_code < 2 ** widths["zero"]
-    assert spec.max_salient_code <= 2 ** (widths["offset"] - 1)
+    run = {name: width for name, (_, width) in places(RunHeader).items()}
+    codes = {name: width for name, (_, width) in places(CodesHeader).items()}
+    assert spec.max_salient_shift < 2 ** min(run["shift"], codes["shift"])
+    assert spec.membrane_slots <= 2 ** run["slot"]
+    assert spec.depth - 1 < 2 ** run["input"]
+    assert spec.score_words - 1 < 2 ** min(run["address"], codes["address"])
+    assert spec.max_activation_code < 2 ** codes["zero"]
+    assert spec.max_salient_code <= 2 ** (codes["offset"] - 1)
     assert spec.neurons - 1 < 2 ** places(NeuronsHeader)["neuron"][1]
     assert spec.max_level < 2 ** places(Code)["value"][1]
     assert spec.biased_bits <= places(Result)["membrane"][1]
@@ -127,21 +149,39 @@ def test_the_packets_hold_every_spec(spec: Spec) -> None:
     assert CODE_BITS * CODES_PER_WORD == WORD_BITS
 
 
+def fields(layout: data.StructLayout) -> dict[str, int]:
+    return {name: field.width for name, field in layout}
+
+
 @given(spec=extreme_specs())
 def test_the_payloads_hold_every_spec(spec: Spec) -> None:
-    phase = {name: field.width for name, field in phase_layout(spec)}
+    phase, run = fields(phase_layout(spec)), fields(run_layout(spec))
     assert spec.max_shift < 2 ** phase["shift"]
-    assert spec.membrane_slots <= 2 ** phase["slot"]
-    beat = dict(beat_layout(spec))
-    assert beat["fire"].width == beat["sign"].width == spec.lanes
-    assert beat["row"].width == spec.lanes * bits_for_index(spec.rows)
-    assert dict(membrane_layout(spec))["value"].width == spec.kept_bits
-    assert dict(parameters_layout(spec))["zero"].width == spec.weight_bits
+    assert spec.membrane_slots <= 2 ** min(phase["slot"], run["slot"])
+    assert spec.max_salient_shift < 2 ** run["shift"]
+    assert spec.depth // spec.pairs <= spec.memory_rows - 1 < 2 ** run["first_row"]
+    assert 2 * spec.score_words <= 2 ** run["address"] == 2 ** score_address_bits(spec)
+    assert fields(membrane_layout(spec))["value"] == spec.kept_bits
+    assert fields(parameters_layout(spec))["zero"] == spec.weight_bits
     for layout in (ready_layout(spec), code_layout(spec)):
-        assert dict(layout)["membrane"].width == spec.biased_bits
-    assert dict(code_layout(spec))["code"].width == spec.output_bits
+        assert fields(layout)["membrane"] == spec.biased_bits
+    assert fields(code_layout(spec))["code"] == spec.output_bits
+
+
+@given(spec=extreme_specs())
+def test_beats_and_cycles_hold_every_lane_and_row(spec: Spec) -> None:
+    cycle, beat = fields(cycle_layout(spec)), fields(beat_layout(spec))
+    assert cycle["fire"] == cycle["sign"] == spec.lanes
+    assert cycle["row"] == spec.lanes * bits_for_index(spec.memory_rows)
+    # every place of a pair's inputs, and none of them means no spike
+    assert spec.pairs * spec.pair_rows == spec.depth
+    assert spec.pair_rows - 1 < idle_place(spec) == 2 ** bits_for_index(spec.memory_rows) - 1
+    assert beat["spikes"] == spec.lanes * (bits_for_index(spec.memory_rows) + 1)
+    assert spec.ramp < 2 ** beat["ticks"]
+    assert beat["behind"] == 2
+    assert [behind.value for behind in Behind] == [0, 1, 2, 3]
 
 
 def test_stream_words() -> None:
     assert size_of(word_layout()) == WORD_BITS + 1
-    assert size_of(codes_layout()) == size_of(RunHeader) + WORD_BITS + 1
+    assert size_of(codes_layout()) == size_of(CodesHeader) + WORD_BITS + 1

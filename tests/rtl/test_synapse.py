@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from golden.spec import Spec
-from rtl.packets import weights_packet
 from rtl.synapse import SynapseMemory
 
 SPECS = [
@@ -17,18 +17,24 @@ SPECS = [
     Spec(neurons=12, lanes=8, depth=24, weight_bits=8),
 ]
 
+Table = NDArray[np.int64]
+"""Stored weights by pair, row and neuron; row 0 is never written."""
 
-def writes(spec: Spec, codes: np.ndarray) -> list[dict[str, Any]]:
-    """Frames that load uint8 [inputs, neurons], in the order in which a packet has the words."""
-    words = weights_packet(spec, first_input=0, codes=codes)[1:].reshape(-1, spec.words_per_row)
-    return [
-        {
-            "write": {"lane": k % spec.lanes, "row": k // spec.lanes, "word": index, "data": int(word)},
-            "write_enable": 1,
-        }
-        for k, row in enumerate(words)
-        for index, word in enumerate(row)
+
+def table_of(spec: Spec, rng: np.random.Generator) -> Table:
+    table = rng.integers(0, spec.max_weight_code + 1, (spec.pairs, spec.memory_rows, spec.neurons))
+    table[:, 0] = 0
+    return table
+
+
+def writes(spec: Spec, table: Table) -> list[dict[str, Any]]:
+    """Frames that load all rows but the ones of zeros."""
+    packed = [
+        (pair, row, sum(int(code) << (spec.weight_bits * neuron) for neuron, code in enumerate(table[pair, row])))
+        for row in range(1, spec.memory_rows)
+        for pair in range(spec.pairs)
     ]
+    return [{"write": {"pair": pair, "row": row, "weights": w}, "write_enable": 1} for pair, row, w in packed]
 
 
 def neurons_of(spec: Spec, bits: int) -> list[int]:
@@ -36,35 +42,32 @@ def neurons_of(spec: Spec, bits: int) -> list[int]:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}x{spec.lanes}x{spec.weight_bits}")
-def test_each_lane_reads_its_own_row(play: Callable[..., Any], spec: Spec) -> None:
+def test_each_lane_reads_any_row_of_its_pair(play: Callable[..., Any], spec: Spec) -> None:
     rng = np.random.default_rng(1)
-    codes = rng.integers(0, spec.max_weight_code + 1, (spec.depth, spec.neurons), dtype=np.uint8)
-    load = writes(spec, codes)
+    table = table_of(spec, rng)
+    load = writes(spec, table)
     # writes that are not enabled
-    load += [{"write": frame["write"] | {"data": 0}} for frame in load[:5]]
-    row = rng.integers(0, spec.rows, (40, spec.lanes))
-    fire = rng.random((40, spec.lanes)) < 0.6
-    fire[0] = True
-    reads = [
-        {"row": r.tolist(), "fire": sum(int(bit) << lane for lane, bit in enumerate(f))}
-        for r, f in zip(row, fire, strict=True)
-    ]
-    idle = [{}] * SynapseMemory.latency
-    sampled = play(SynapseMemory(spec), load + reads + idle, ["weights"])[len(load) + SynapseMemory.latency :]
-    held = row[0].copy()
-    for (weights,), r, f in zip(sampled, row, fire, strict=True):
-        held[f] = r[f]
-        expected = [codes[held[lane] * spec.lanes + lane].tolist() for lane in range(spec.lanes)]
+    load += [{"write": frame["write"] | {"weights": 0}} for frame in load[:5]]
+    row = rng.integers(0, spec.memory_rows, (60, spec.lanes))
+    # all lanes on one row, and on the row of zeros
+    row[5], row[6] = spec.memory_rows - 1, 0
+    frames = load + [{"row": each.tolist()} for each in row] + [{}] * SynapseMemory.latency
+    sampled = play(SynapseMemory(spec), frames, ["weights"])[len(load) + SynapseMemory.latency :]
+    for (weights,), rows in zip(sampled, row.tolist(), strict=True):
+        expected = [table[lane // spec.pair_lanes, rows[lane]].tolist() for lane in range(spec.lanes)]
         assert [neurons_of(spec, weights[lane]) for lane in range(spec.lanes)] == expected
 
 
-def test_loading_disturbs_no_other_row(play: Callable[..., Any]) -> None:
-    spec = SPECS[1]
-    old, new = (np.full((spec.depth, spec.neurons), value, np.uint8) for value in (5, 10))
-    load = writes(spec, old)
-    # lanes read row 0 while rows 1 and 2 of all lanes are written, then row 2
-    rewrite = [frame | {"row": [0] * 4, "fire": 15} for frame in writes(spec, new) if frame["write"]["row"]]
-    final = [{"row": [2] * 4, "fire": 15}, *[{}] * SynapseMemory.latency]
-    sampled = play(SynapseMemory(spec), load + rewrite + final, ["weights"])[len(load) + SynapseMemory.latency :]
-    seen = [{code for lane in range(4) for code in neurons_of(spec, weights[lane])} for (weights,) in sampled]
-    assert seen == [{5}] * len(rewrite) + [{10}]
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}x{spec.lanes}x{spec.weight_bits}")
+def test_what_is_written_again_is_new_and_the_rest_old(play: Callable[..., Any], spec: Spec) -> None:
+    rng = np.random.default_rng(2)
+    old, new = table_of(spec, rng), table_of(spec, rng)
+    again = [frame for frame in writes(spec, new) if frame["write"]["row"] % 2]
+    table = np.where(np.arange(spec.memory_rows)[:, None] % 2, new, old)
+    reads = [{"row": [row] * spec.lanes} for row in range(spec.memory_rows)]
+    # lanes rest on the row of zeros while rows are written
+    frames = writes(spec, old) + again + reads + [{}] * SynapseMemory.latency
+    sampled = play(SynapseMemory(spec), frames, ["weights"])[-len(reads) :]
+    for row, (weights,) in enumerate(sampled):
+        expected = [table[lane // spec.pair_lanes, row].tolist() for lane in range(spec.lanes)]
+        assert [neurons_of(spec, weights[lane]) for lane in range(spec.lanes)] == expected

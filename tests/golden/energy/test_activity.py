@@ -13,19 +13,23 @@ from golden.evaluate import quantized_layers, score
 from golden.model import LanguageModel
 from golden.neuron import simulate
 from golden.samples import random_vectors
-from golden.spec import PRESETS
+from golden.spec import PRESETS, Spec
 from golden.vectors import LayerVectors
 
 SPEC = PRESETS["tiny"]
 
 
-def counted(vectors: LayerVectors, *, depth: int = 1024) -> EventCounts:
+def deep(depth: int) -> Spec:
+    return SPEC.model_copy(update={"depth": depth})
+
+
+def counted(vectors: LayerVectors, spec: Spec = SPEC) -> EventCounts:
     return count_events(
         torch.from_numpy(vectors.level).float(),
         torch.from_numpy(vectors.salient),
         torch.from_numpy(vectors.shift.astype(np.int32)),
         wide=torch.from_numpy(vectors.wide),
-        depth=depth,
+        spec=spec,
     )
 
 
@@ -61,10 +65,12 @@ def test_counts_are_those_of_the_time_domain(seed: int, wide: int) -> None:
     phases = [phase for run in runs for phase in run.program]
     assert events.spikes + events.low_spikes == sum(run.spikes for run in runs)
     assert events.spikes == sum(phase.row.size for phase in phases if not phase.low)
+    assert events.active == sum(np.unique(phase.row).size for phase in phases if not phase.low)
+    assert events.low_active == sum(np.unique(phase.row).size for phase in phases if phase.low)
     assert events.ticks == sum(run.ticks for run in runs)
     # the hardware's normal phase ends also where nothing fires in it
-    salient_phases = sum(phase.salient for phase in phases)
-    assert events.phases == salient_phases + vectors.tokens * (2 if wide else 1)
+    alone = sum(phase.salient and not phase.merged for phase in phases)
+    assert events.phases == alone + vectors.tokens * (2 if wide else 1)
     levels = sum(int((phase.ticks - phase.tick).sum()) for phase in phases if not phase.low)
     assert events.normal_levels + events.salient_codes == levels
 
@@ -76,36 +82,61 @@ def test_additions_are_those_that_the_time_domain_makes(seed: int, wide: int) ->
     events = counted(vectors)
     watched = replace(vectors, w_code=adding(vectors.w_code), w_low=adding(vectors.w_low))
     AddingArray.additions = 0
-    membranes = [simulate(watched, token, SPEC).membrane for token in range(vectors.tokens)]
-    assert (np.array(membranes) == [simulate(vectors, token, SPEC).membrane for token in range(vectors.tokens)]).all()
-    # a tick adds the current to the membrane, and once more to the charge, which is only there to be traced;
-    # zero point and bias follow once a token, except where no spike ever made the membrane a watched array
+    runs = [simulate(watched, token, SPEC) for token in range(vectors.tokens)]
+    counted_additions = AddingArray.additions
+    plain = [simulate(vectors, token, SPEC) for token in range(vectors.tokens)]
+    assert [run.membrane.tolist() for run in runs] == [run.membrane.tolist() for run in plain]
+    # each phase adds the zero point's terms and itself to the membrane, and a token its bias, except where no spike
+    # ever made the membrane a watched array
+    phases = sum(len(run.program) for run in plain)
     fired = int((vectors.level != 0).any(1).sum())
-    assert AddingArray.additions == vectors.outputs * (events.spikes + events.low_spikes + 2 * events.ticks + 2 * fired)
+    expected = events.spikes + events.low_spikes + events.ticks + phases * (SPEC.weight_bits + 2) + fired
+    assert counted_additions == vectors.outputs * expected
 
 
 def test_a_layer_by_hand() -> None:
     events = count_events(
-        torch.tensor([[3.0, 0.0, -2.0, -24.0], [0.0, 1.0, 0.0, 0.0]]),
-        torch.tensor([[False, False, False, True], [True, False, False, False]]),
+        torch.tensor([[3.0, 0.0, -2.0, -24.0 * 8, 72.0], [0.0, 11.0, 0.0, 0.0, 16.0]]),
+        torch.tensor([[False, False, False, True, True], [True, False, False, False, True]]),
         torch.tensor([3, 0]),
         wide=torch.tensor([2, 3]),
-        depth=4,
+        spec=SPEC,
     )
     assert events == EventCounts(
-        spikes=3 + 1,
-        normal_levels=3 + 2 + 1,
-        salient_codes=3,
-        low_spikes=2,
+        active=4 + 2,
+        # 24 is three spikes at the ramp's top of 8, 9 one and a rest, 11 too, and 16 two
+        spikes=(1 + 1 + 3 + 2) + (2 + 2),
+        normal_levels=3 + 2 + 11,
+        salient_codes=24 + 9 + 16,
+        low_active=2,
+        low_spikes=1 + 3,
         low_normal_levels=2,
-        low_salient_codes=3,
-        salient=2,
+        low_salient_codes=24,
+        salient=2 + 2,
         silent=1 + 3,
-        # token 0: salient 3 and normal 3, low halves salient 3 and normal 2; token 1: normal 1
-        ticks=3 + 3 + 3 + 2 + 1,
-        # the salient code 0 of token 1 fires nothing, so its salient phases are left out
-        phases=2 + 2 + 1 + 1,
+        # token 0: salient 24 and normal 3, low halves salient 24 and normal 2; token 1: all of them normal
+        ticks=8 + 3 + 8 + 2 + 8,
+        # two doublings at once are a copy and three ticks, a single one a copy and a tick; in whole and in low halves
+        doublings=2 * (4 + 2),
+        # salient charges that are doubled in place end no phase
+        phases=1 + 1 + 1 + 1,
     )
+
+
+def test_salient_charges_without_room_are_phases_of_their_own() -> None:
+    shift = SPEC.max_salient_shift
+    level = torch.tensor([[1.0 * 2**shift, 1.0]])
+    salient = torch.tensor([[True, False]])
+
+    def events(shift: int) -> EventCounts:
+        return count_events(
+            level, salient, torch.tensor([shift]), wide=torch.arange(0), spec=SPEC.model_copy(update={"ramp": 16})
+        )
+
+    assert SPEC.merged_inputs >> shift == 0 < SPEC.merged_inputs >> 2
+    assert (events(shift).phases, events(shift).doublings) == (2, 0)
+    level = torch.tensor([[4.0, 1.0]])
+    assert (events(2).phases, events(2).doublings) == (1, 4)
 
 
 def test_every_tile_of_inputs_has_its_own_ramp() -> None:
@@ -113,7 +144,7 @@ def test_every_tile_of_inputs_has_its_own_ramp() -> None:
     nothing = torch.zeros_like(level, dtype=torch.bool)
 
     def events(depth: int) -> EventCounts:
-        return count_events(level, nothing, torch.zeros(1), wide=torch.arange(0), depth=depth)
+        return count_events(level, nothing, torch.zeros(1), wide=torch.arange(0), spec=deep(depth))
 
     assert (events(6).ticks, events(6).phases, events(6).spikes) == (5, 1, 3)
     assert (events(2).ticks, events(2).phases, events(2).spikes) == (4 + 5, 3, 3)
@@ -145,7 +176,7 @@ def test_a_tenth_of_the_channels_is_salient() -> None:
 
 
 def test_a_model_that_reads_text(quantized_model: LanguageModel, windows: list[torch.Tensor]) -> None:
-    layers = measure_activity(quantized_model, windows, depth=1024)
+    layers = measure_activity(quantized_model, windows, spec=deep(1024))
     modules = quantized_layers(quantized_model.model)
     tokens = sum(window.numel() for window in windows)
     assert [layer.name for layer in layers] == list(modules)
@@ -155,7 +186,7 @@ def test_a_model_that_reads_text(quantized_model: LanguageModel, windows: list[t
         assert (layer.outputs, layer.inputs) == tuple(module.codes.shape)
         assert layer.wide == module.wide.numel()
         assert layer.tokens == tokens
-        assert layer.events.spikes + layer.events.silent == pytest.approx(layer.inputs)
+        assert layer.events.active + layer.events.silent == pytest.approx(layer.inputs)
         assert layer.gif.active <= layer.inputs
         assert layer.gif.bits <= layer.gif.binary
     tallied = score(quantized_model.model, windows)
@@ -172,10 +203,10 @@ def test_a_layer_fires_as_its_integers_for_the_hardware_say(
     caught: list[torch.Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0][0]))
     with torch.no_grad():
-        measured = measure_activity(quantized_model, windows, depth=8)[-1]
+        measured = measure_activity(quantized_model, windows, spec=deep(8))[-1]
     handle.remove()
     vectors = layer.vectors(torch.cat(caught), SPEC)
-    summed = counted(vectors, depth=8)
+    summed = counted(vectors, deep(8))
     assert measured.name == name
     for count in fields(EventCounts):
         assert getattr(measured.events, count.name) == pytest.approx(getattr(summed, count.name) / vectors.tokens)
@@ -184,4 +215,4 @@ def test_a_layer_fires_as_its_integers_for_the_hardware_say(
 
 def test_a_float_model_has_no_spikes(float_model: LanguageModel, windows: list[torch.Tensor]) -> None:
     with pytest.raises(InputError, match="model tiny: no quantized layers, expected a folder that quantize wrote"):
-        measure_activity(float_model, windows, depth=8)
+        measure_activity(float_model, windows, spec=SPEC)

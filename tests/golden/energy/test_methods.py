@@ -30,15 +30,18 @@ LAYER = LayerActivity(
     wide=12,
     tokens=1,
     events=EventCounts(
-        spikes=140,
+        active=140,
+        spikes=150,
         normal_levels=260,
         salient_codes=33,
-        low_spikes=9,
+        low_active=9,
+        low_spikes=11,
         low_normal_levels=15,
         low_salient_codes=4,
         salient=5,
         silent=60,
         ticks=70,
+        doublings=8,
         phases=9,
     ),
     gif=GifCounts(active=190, binary=1500, signed_active=80, signed=120, bits=420),
@@ -120,22 +123,22 @@ def test_spikellm(work: list[Work], spikes: int, active: int, corrections: bool)
 
 def test_time_to_first_spike() -> None:
     work = first_spike_work(LAYER, SPEC)
-    assert total(work, Component.ADD, Kind.INTEGER_ADD, SPEC.current_bits) == 10 * (140 + 9)
-    assert total(work, Component.TICK, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * 70
+    assert total(work, Component.ADD, Kind.INTEGER_ADD, SPEC.current_bits) == 10 * (150 + 11)
+    assert total(work, Component.TICK, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * (70 + 8)
     # nine phases with five terms of the zero point, a shift and a membrane each, and one bias
     neurons = 10 * (9 * 7 + 1)
-    # the population counts spikes and ticks once for each of two tiles of outputs
-    assert total(work, Component.NEURON, Kind.INTEGER_ADD) == neurons + 2 * (149 + 70)
+    # the population counts spikes, ticks and doublings once for each of two tiles of outputs
+    assert total(work, Component.NEURON, Kind.INTEGER_ADD) == neurons + 2 * (161 + 78)
     # seven halvings behind the half threshold
     assert total(work, Component.SCALE, Kind.INTEGER_ADD) == 10 * 8
-    assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * 149
-    # thresholds, biases and zero points are fetched with the weights
+    assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * 161
+    # a burst reads its weights more than once, but fetches them once; thresholds, biases and zero points come with them
     assert total(work, Component.FETCH, Kind.WEIGHT_FETCH) == 4 * 10 * 149 + 10 * (32 + 32 + 4)
     assert total(work, Component.STATE, Kind.STATE_ACCESS) == 10 * 9 * (2 * (37 + 1) + 68)
-    # four accesses of a link: a row of 32, sign, end
-    assert total(work, Component.CODE, Kind.STATE_ACCESS) == 2 * 149 * 4 * 7
+    # four accesses of a link, a row of 32, sign, end; two of a score, a row of 65, sign
+    assert total(work, Component.CODE, Kind.STATE_ACCESS) == 2 * 161 * (4 * 7 + 2 * 8)
     assert total(work, Component.MOVE, Kind.SPIKE_CODE_MOVE) == 2 * 8 * (200 + 12)
-    assert total(work, Component.MOVE, Kind.SPIKE_MOVE) == 2 * 149
+    assert total(work, Component.MOVE, Kind.SPIKE_MOVE) == 2 * 161
     assert total(work, Component.MOVE, Kind.CODE_MOVE) == 10 * 8
     # floats only turn inputs into codes
     assert Kind.INTEGER_MULTIPLY not in kinds(work)
@@ -156,7 +159,8 @@ def test_a_mac_on_the_same_codes_skips_the_same_inputs() -> None:
     work = sparse_mac_work(LAYER, SPEC)
     assert total(work, Component.MULTIPLY, Kind.INTEGER_MULTIPLY, 4) == 10 * 149
     assert total(work, Component.ADD, Kind.INTEGER_ADD) == 10 * 149
-    for component, kind in ((Component.WEIGHT, Kind.WEIGHT_READ), (Component.STATE, Kind.STATE_ACCESS)):
+    assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * 149
+    for component, kind in ((Component.FETCH, Kind.WEIGHT_FETCH), (Component.STATE, Kind.STATE_ACCESS)):
         assert total(work, component, kind) == total(first_spike_work(LAYER, SPEC), component, kind)
 
 

@@ -15,15 +15,18 @@ from golden.spec import PRESETS
 SPEC = PRESETS["base"]
 
 TYPICAL = EventCounts(
+    active=700,
     spikes=700,
     normal_levels=1300,
     salient_codes=200,
+    low_active=0,
     low_spikes=0,
     low_normal_levels=0,
     low_salient_codes=0,
     salient=25,
     silent=300,
     ticks=20,
+    doublings=0,
     phases=2,
 )
 LARGE = LayerActivity(
@@ -39,7 +42,7 @@ SMALL = replace(
     LARGE,
     name="small",
     inputs=10,
-    events=replace(TYPICAL, spikes=7, normal_levels=13, salient_codes=2, salient=1, silent=3),
+    events=replace(TYPICAL, active=7, spikes=7, normal_levels=13, salient_codes=2, salient=1, silent=3),
     gif=GifCounts(active=10, binary=75, signed_active=3, signed=5, bits=20),
 )
 

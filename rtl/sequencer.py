@@ -1,0 +1,244 @@
+"""Replays scores: the beats of sorted tokens become what the array does, cycle by cycle."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import Component, In, Out
+
+from golden.spec import Spec
+from rtl.fabric import exceeds
+from rtl.memory import BlockMemory
+from rtl.shapes import (
+    Behind,
+    Half,
+    beat_layout,
+    bits_for_index,
+    cycle_layout,
+    idle_place,
+    phase_layout,
+    run_layout,
+    score_address_bits,
+    size_of,
+    step_layout,
+)
+
+AHEAD = 16
+"""Beats that may be read ahead of the array: enough to hide the way to the next score."""
+
+FETCH_CYCLES = 3
+"""From a score's address to its beat."""
+
+ADDRESS_CYCLES = 3
+"""From a beat that is taken to the rows of its spikes."""
+
+
+def score_write_layout(spec: Spec) -> data.StructLayout:
+    """A beat and where it goes."""
+    return data.StructLayout({"address": score_address_bits(spec), "beat": beat_layout(spec)})
+
+
+class Sequencer(Component):
+    """Keeps the scores, and runs one after the other without a gap between them.
+
+    A beat takes one cycle for its spikes and one for each tick, but for two ticks of a phase: the first is one
+    with its beat, and the last is one with the charge's way out. The end of a phase waits until the neurons have
+    taken the phase before it.
+
+    Latency: eight cycles from a run to its first spikes, none behind another run that was still going on.
+
+    Attributes:
+        write, write_enable: store a beat.
+        runs: scores to run, in order.
+        cycle: what the array does now.
+        neurons_busy: no phase may end yet.
+        ended, phase: a phase ends, and what becomes of its charges.
+        done: pulses when all beats of a run have been read; ``done_buffer`` is where it was.
+        idle: no run is waiting or under way.
+        strayed: pulses when a spike lies beyond the synapse memory; it is dropped.
+        cut: pulses when a run goes beyond its buffer; it ends there.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(
+            {
+                "write": In(score_write_layout(spec)),
+                "write_enable": In(1),
+                "runs": In(stream.Signature(run_layout(spec))),
+                "cycle": Out(cycle_layout(spec)),
+                "neurons_busy": In(1),
+                "ended": Out(1),
+                "phase": Out(phase_layout(spec)),
+                "done": Out(1),
+                "done_buffer": Out(1),
+                "idle": Out(1),
+                "strayed": Out(1),
+                "cut": Out(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """A fetcher that reads ahead, a queue, the executor, and the way from places to rows."""
+        m = Module()
+        queue = SyncFIFO(width=size_of(beat_layout(self._spec)), depth=AHEAD)
+        m.submodules.queue = queue
+        fetched = Signal(run_layout(self._spec))
+        fetching = Signal()
+        waiting = Signal()
+        running = Signal()
+        self._fetch(m, queue, fetched, fetching=fetching, waiting=waiting)
+        self._execute(m, queue, fetched, waiting=waiting, running=running)
+        m.d.comb += self.idle.eq(~self.runs.valid & ~fetching & ~waiting & ~running)
+        return m
+
+    def _fetch(self, m: Module, queue: SyncFIFO, fetched: data.View, *, fetching: Signal, waiting: Signal) -> None:
+        """Read a score up to its end; ``waiting`` until the executor has taken the run's particulars."""
+        spec = self._spec
+        m.submodules.scores = scores = BlockMemory(shape=beat_layout(spec), depth=2 * spec.score_words)
+        m.d.comb += [
+            scores.write_address.eq(self.write.address),
+            scores.write_data.eq(self.write.beat),
+            scores.write_enable.eq(self.write_enable),
+        ]
+        address = Signal(score_address_bits(spec))
+        valid = Signal(FETCH_CYCLES)
+        room = queue.w_level < AHEAD - FETCH_CYCLES - 1
+        found = valid[-1]
+        # whatever is in a buffer's last word, no run goes on behind it
+        at_last = Signal(FETCH_CYCLES)
+        m.d.sync += at_last.eq((at_last << 1) | address[:-1].all())
+        word = Signal(beat_layout(spec))
+        read = Signal(beat_layout(spec), reset_less=True)
+        m.d.sync += read.eq(scores.output)
+        cut = at_last[-1] & (read.behind != Behind.END)
+        ends = found & (at_last[-1] | (read.behind == Behind.END))
+        m.d.comb += [
+            self.runs.ready.eq(~fetching & ~waiting),
+            scores.address.eq(address),
+            scores.advance.eq(1),
+            word.eq(read),
+            queue.w_data.eq(word),
+            queue.w_en.eq(found),
+            self.done.eq(ends),
+            self.done_buffer.eq(fetched.address[-1]),
+        ]
+        with m.If(cut):
+            m.d.comb += [word.behind.eq(Behind.END), self.cut.eq(found)]
+        m.d.sync += valid.eq((valid << 1) | (fetching & room))
+        with m.If(fetching & room):
+            m.d.sync += address.eq(address + 1)
+        with m.If(ends):
+            # what was read behind the end belongs to nothing
+            m.d.sync += [fetching.eq(0), valid.eq(0)]
+        with m.If(self.runs.valid & self.runs.ready):
+            m.d.sync += [
+                fetched.eq(self.runs.payload),
+                address.eq(self.runs.payload.address),
+                fetching.eq(1),
+                waiting.eq(1),
+            ]
+
+    def _execute(self, m: Module, queue: SyncFIFO, fetched: data.View, *, waiting: Signal, running: Signal) -> None:
+        """One beat after the other: spikes, ticks, and the end of a phase."""
+        spec = self._spec
+        run = Signal(run_layout(spec))
+        ending = Signal()
+        with m.If(waiting & (~running | ending)):
+            m.d.sync += [run.eq(fetched), running.eq(1), waiting.eq(0)]
+        with m.Elif(ending):
+            m.d.sync += running.eq(0)
+
+        # the next beat, with all that can be known of it beforehand
+        coming = Signal(beat_layout(spec))
+        beat = Signal(beat_layout(spec), reset_less=True)
+        ready = Signal()
+        some_ticks, more_ticks, finishes = Signal(), Signal(), Signal()
+        ticks_less_one = Signal.like(beat.ticks)
+        take = Signal()
+        m.d.comb += [coming.eq(queue.r_data), queue.r_en.eq(~ready | take)]
+        with m.If(queue.r_en):
+            m.d.sync += [
+                ready.eq(queue.r_rdy),
+                beat.eq(coming),
+                some_ticks.eq(coming.ticks.any()),
+                more_ticks.eq(coming.ticks > 1),
+                ticks_less_one.eq(coming.ticks - 1),
+                finishes.eq((coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)),
+            ]
+
+        ticks = Signal(spec.ramp.bit_length())
+        ticking, last_tick = Signal(), Signal()
+        clears = Signal()
+        finishing, shifted = Signal(), Signal()
+        fresh = Signal(init=1)
+        started = Signal()
+        step = Signal(step_layout())
+        doubles = beat.behind == Behind.DOUBLE
+        # the first tick of a phase is one with its beat, whose sum of current and spikes is the charge so far
+        joint = fresh & ~beat.double & (some_ticks | finishes)
+        left = Mux(joint & some_ticks, more_ticks, some_ticks)
+        with m.If(ticking):
+            m.d.comb += [step.tick.eq(1), step.keep_charge.eq(1), step.clear.eq(last_tick & clears)]
+            m.d.sync += [ticks.eq(ticks - 1), ticking.eq(~last_tick), last_tick.eq(ticks == 2)]
+        with m.Elif(finishing), m.If(~self.neurons_busy):
+            m.d.comb += [step.tick.eq(1), step.finish.eq(1), step.clear.eq(1), self.ended.eq(1), ending.eq(~shifted)]
+            m.d.sync += [fresh.eq(1), started.eq(shifted), finishing.eq(0)]
+        with m.Elif(take):
+            m.d.comb += [
+                step.tick.eq(beat.double),
+                step.keep_current.eq(1),
+                step.keep_charge.eq(joint),
+                # nothing may be left in the current for a tick that has already been
+                step.clear.eq(joint & Mux(finishes, ~some_ticks, doubles & ~left)),
+            ]
+            m.d.sync += [
+                ticks.eq(Mux(joint, ticks_less_one, beat.ticks)),
+                ticking.eq(left),
+                last_tick.eq(Mux(joint, beat.ticks == 2, beat.ticks == 1)),
+                clears.eq(beat.double | doubles),
+                finishing.eq(finishes),
+                shifted.eq(beat.behind == Behind.SHIFTED),
+            ]
+            with m.If(joint):
+                m.d.sync += fresh.eq(0)
+        m.d.comb += take.eq(ready & running & ~ticking & ~finishing)
+
+        high = Mux(run.half == Half.HIGH, spec.weight_bits, 0)
+        m.d.comb += [
+            self.phase.slot.eq(run.slot),
+            self.phase.shift.eq(high + Mux(shifted, run.shift, 0)),
+            self.phase.first.eq(run.first & ~started),
+            self.phase.last.eq(run.last & ~shifted),
+            self.phase.low.eq(run.half == Half.LOW),
+        ]
+        self._address(m, beat, step, run.first_row, take)
+
+    def _address(self, m: Module, beat: data.View, step: data.View, first_row: Value, take: Value) -> None:
+        """Rows of the spikes that fire, in three stages: the sum, its check, and the choice."""
+        spec = self._spec
+        stages = [Signal(step_layout(), name=f"step_{stage}") for stage in range(1, ADDRESS_CYCLES)]
+        for now, after in zip((step, *stages), (*stages, self.cycle.step), strict=True):
+            m.d.sync += after.eq(now)
+        strays = Signal(spec.lanes)
+        for lane, spike in enumerate(beat.spikes):
+            row = Signal(range(2 * spec.memory_rows), name=f"row_{lane}", reset_less=True)
+            checked = Signal(bits_for_index(spec.memory_rows), name=f"checked_row_{lane}", reset_less=True)
+            fires, sign, stays, checked_sign = (
+                Signal(name=f"{name}_{lane}") for name in ("fires", "sign", "stays", "checked_sign")
+            )
+            m.d.sync += [
+                row.eq(spike.place + first_row),
+                fires.eq(take & ~beat.double & (spike.place != idle_place(spec))),
+                sign.eq(spike.sign),
+                checked.eq(row),
+                checked_sign.eq(sign),
+                stays.eq(fires & ~exceeds(row, spec.pair_rows)),
+                strays[lane].eq(fires & exceeds(row, spec.pair_rows)),
+                self.cycle.fire[lane].eq(stays),
+                self.cycle.row[lane].eq(checked),
+                self.cycle.sign[lane].eq(checked_sign),
+            ]
+            # cleared, which takes no lookup table
+            with m.If(~stays):
+                m.d.sync += [self.cycle.row[lane].eq(0), self.cycle.sign[lane].eq(0)]
+        m.d.comb += self.strayed.eq(strays.any())

@@ -1,0 +1,126 @@
+"""Each primitive form is proved equal to its portable twin, for all inputs, with the vendor's models of the cells."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from amaranth.back import verilog
+from amaranth.hdl import Const, Fragment, Module, Value
+from amaranth.lib.wiring import Component, Flow, Out
+from amaranth_boards.ulx3s import ULX3S_85F_Platform
+
+from fpga.toolchain import find_tool
+from rtl.fabric import (
+    INVERTED_PRODUCT,
+    NOTHING,
+    PRODUCT,
+    Accumulator,
+    AddSubtract,
+    GatedAdder,
+    ProductSums,
+    SignedSums,
+    SumShape,
+    chain_bits,
+    on_ecp5,
+)
+
+MODELS = "+/ecp5/cells_sim.v"
+"""The models of the ECP5's cells that come with Yosys."""
+
+BOTH = (PRODUCT, PRODUCT)
+PRODUCTS = {
+    "of one column": (SumShape((BOTH,)),),
+    "with a carry": (SumShape((BOTH, BOTH), carry_in=PRODUCT),),
+    "with a carry between": (
+        SumShape((BOTH, (PRODUCT, NOTHING), BOTH)),
+        SumShape((BOTH, (INVERTED_PRODUCT, PRODUCT)), carry_in=INVERTED_PRODUCT),
+        SumShape(((NOTHING, PRODUCT), (PRODUCT, INVERTED_PRODUCT)), carry_in=PRODUCT),
+    ),
+    "without a carry out": (SumShape((BOTH, BOTH)), SumShape((BOTH, (NOTHING, NOTHING), BOTH), carry_out=False)),
+}
+
+CIRCUITS: dict[str, Callable[[], Component]] = {
+    **{
+        f"{count} sums of {bits}": lambda bits=bits, count=count: SignedSums(bits=bits, count=count)
+        for bits, count in ((1, 1), (4, 4), (5, 3), (8, 4))
+    },
+    **{f"accumulator of {bits}": lambda bits=bits: Accumulator(bits=bits) for bits in (1, 2, 7, 20)},
+    **{f"add or subtract {bits}": lambda bits=bits: AddSubtract(bits=bits) for bits in (1, 6, 33)},
+    **{f"gated adder of {bits}": lambda bits=bits: GatedAdder(bits=bits) for bits in (1, 5, 40)},
+    **{f"products {name}": lambda shapes=shapes: ProductSums(shapes) for name, shapes in PRODUCTS.items()},
+}
+
+
+class SideBySide(Component):
+    """Both forms of a circuit on the same inputs; ``differs`` where any of their outputs do."""
+
+    def __init__(self, circuit: Callable[[], Component]) -> None:
+        self._portable, self._primitive = circuit(), circuit()
+        members = self._portable.signature.members.items()
+        inputs = {name: member for name, member in members if member.flow == Flow.In}
+        super().__init__(inputs | {"differs": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        portable, primitive = self._portable, self._primitive
+        m.submodules.portable = Fragment.get(portable, None)
+        m.submodules.primitive = Fragment.get(primitive, platform)
+        differs: Value = Const(0)
+        for name, member in portable.signature.members.items():
+            if member.flow == Flow.In:
+                m.d.comb += [getattr(form, name).eq(getattr(self, name)) for form in (portable, primitive)]
+            else:
+                differs |= Value.cast(getattr(portable, name)) != Value.cast(getattr(primitive, name))
+        m.d.comb += self.differs.eq(differs)
+        return m
+
+
+def text_of(circuit: Callable[[], Component]) -> str:
+    return verilog.convert(SideBySide(circuit), name="both", platform=ULX3S_85F_Platform(), strip_internal_attrs=True)
+
+
+def proof(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a proof that the forms never differ."""
+    (folder / "both.v").write_text(text)
+    script = [
+        f"read_verilog -D NO_INCLUDES {MODELS}",
+        "read_verilog both.v",
+        "hierarchy -check -top both",
+        "proc",
+        "flatten",
+        "sat -verify -prove differs 0 -set-def-inputs -show-inputs both",
+    ]
+    command = [str(find_tool("yosys").path), "-q", "-p", "; ".join(script)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS.keys())
+def test_primitives_and_their_twins_are_equal(circuit: Callable[[], Component], tmp_path: Path) -> None:
+    text = text_of(circuit)
+    assert "CCU2C" in text
+    done = proof(text, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("circuit", "table"), [("4 sums of 4", "6996"), ("accumulator of 7", "663c"), ("add or subtract 6", "6996")]
+)
+def test_a_wrong_table_does_not_pass(circuit: str, table: str, tmp_path: Path) -> None:
+    text = text_of(CIRCUITS[circuit])
+    assert table in text
+    done = proof(text.replace(table, table[:-1] + "0", 1), tmp_path)
+    assert done.returncode != 0
+    assert "proof did fail" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "bits"), [("with a carry", 1 + 3), ("without a carry out", 3 + 3)])
+def test_length_of_a_chain(name: str, bits: int) -> None:
+    assert chain_bits(PRODUCTS[name]) == bits
+
+
+def test_only_an_ecp5_has_them() -> None:
+    assert on_ecp5(ULX3S_85F_Platform())
+    assert not on_ecp5(None)
+    portable = verilog.convert(SideBySide(CIRCUITS["4 sums of 4"]), name="both", platform=None)
+    assert "CCU2C" not in portable
