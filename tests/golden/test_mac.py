@@ -1,0 +1,85 @@
+"""The multiply-accumulate twin's arithmetic, against exact fractions and the threshold's codes."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.integer import run_layer
+from golden.mac import (
+    MULTIPLIER_BITS,
+    SHIFT_STEP,
+    dequantize,
+    feed_cycles,
+    first_shift,
+    largest_step,
+    level_bits,
+    mac_vectors,
+    make_scale,
+    run_mac_layer,
+)
+from golden.samples import random_vectors
+from golden.spec import THETA_BITS, Spec
+
+specs = st.builds(Spec, theta_fraction_bits=st.integers(0, 24), output_bits=st.integers(2, 16))
+
+
+@given(spec=specs, theta=st.integers(1, 2**THETA_BITS - 1), membrane=st.integers(-(2**32), 2**32))
+def test_codes_follow_the_formula_and_are_next_to_the_exact_ones(spec: Spec, theta: int, membrane: int) -> None:
+    scale = make_scale(np.array([theta], np.uint32), spec)
+    multiplier, step = int(scale[0]) % 2**MULTIPLIER_BITS, int(scale[0]) >> MULTIPLIER_BITS
+    shift = first_shift(spec) + SHIFT_STEP * step
+    assert step <= largest_step(spec)
+    magnitude = min(spec.max_output_code, (abs(membrane) * multiplier + 2 ** (shift - 1)) >> shift)
+    code = int(dequantize(np.array([[membrane]], np.int64), scale, spec)[0, 0])
+    assert code == (magnitude if membrane >= 0 else -magnitude)
+    exact = min(Fraction(spec.max_output_code), Fraction(abs(membrane) << spec.theta_fraction_bits, theta))
+    # rounding, and the multiplier's 14 bits
+    assert abs(magnitude - exact) <= Fraction(1, 2) + exact / 2 ** (MULTIPLIER_BITS - SHIFT_STEP)
+
+
+@pytest.mark.parametrize(("output_bits", "share"), [(4, 0.001), (8, 0.002), (12, 0.02)])
+def test_codes_differ_from_the_thresholds_rarely_and_by_one(output_bits: int, share: float) -> None:
+    spec = Spec(output_bits=output_bits)
+    vectors = random_vectors(spec, outputs=64, inputs=300, tokens=64, seed=1)
+    threshold, twin = run_layer(vectors, spec), run_mac_layer(vectors, spec)
+    assert twin.membrane.tolist() == threshold.membrane.tolist()
+    difference = np.abs(twin.code - threshold.code)
+    assert difference.max() <= 1
+    assert (difference != 0).mean() <= share
+
+
+def test_only_theta_is_replaced() -> None:
+    spec = Spec()
+    vectors = random_vectors(spec, outputs=8, inputs=20, tokens=2, wide=3, seed=1)
+    twin = mac_vectors(vectors, spec)
+    assert twin.theta.tolist() == make_scale(vectors.theta, spec).tolist()
+    assert all(getattr(twin, name) is getattr(vectors, name) for name in vars(vectors) if name != "theta")
+
+
+@pytest.mark.parametrize(
+    ("levels", "salient", "shift", "cycles"),
+    [
+        ([0] * 8, [], 0, 2),  # silent rows cost as much
+        ([0] * 9, [], 0, 3),
+        ([31, *[0] * 7], [0], 0, 4),  # 15 and 15 and 1
+        ([-31, *[0] * 7], [0], 0, 3),  # -16 and -15
+        ([16, 16, *[0] * 6], [0, 1], 0, 3),
+        ([8, *[0] * 7], [0], 3, 2 + 1 + 3),  # a row by itself, and three doublings
+        ([0, *[1] * 7], [0], 3, 2),  # a salient code of 0 is none
+    ],
+)
+def test_cycles(levels: list[int], salient: list[int], shift: int, cycles: int) -> None:
+    spec = Spec(lanes=4)
+    assert level_bits(spec) == 5
+    chosen = np.isin(np.arange(len(levels)), salient)
+    assert feed_cycles(spec, np.array(levels, np.int64), chosen, shift) == cycles
+
+
+def test_a_phase_of_its_own_needs_no_doublings() -> None:
+    spec = Spec(lanes=4, depth=64)
+    shift = spec.max_salient_shift
+    assert spec.merged_inputs >> shift == 0
+    assert feed_cycles(spec, np.array([1 << shift, 0, 0, 0]), np.array([True, False, False, False]), shift) == 2

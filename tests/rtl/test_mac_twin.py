@@ -1,0 +1,292 @@
+"""Whole layers through the multiply-accumulate twin, against the integer level."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from golden.integer import LayerOutput
+from golden.mac import feed_cycles, mac_vectors, run_mac_layer
+from golden.samples import random_vectors
+from golden.spec import Spec
+from golden.vectors import LayerVectors
+from rtl.accelerator import Accelerator
+from rtl.mac_twin import MacTwin
+from rtl.packets import PacketError, TileResult, Words, parse_result
+from rtl.program import gather, layer_program
+from rtl.shapes import ResultHeader, word_layout
+
+SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
+
+
+class Streams(Component):
+    """The twin with its AXI4-Streams as Amaranth's streams, and a reset of its own."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(
+            {
+                "i": In(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(word_layout())),
+                "busy": Out(1),
+                "reset": In(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        twin = MacTwin(self._spec)
+        m.submodules.twin = ResetInserter(self.reset)(twin)
+        m.d.comb += [
+            twin.s_axis_tdata.eq(self.i.payload.data),
+            twin.s_axis_tlast.eq(self.i.payload.last),
+            twin.s_axis_tvalid.eq(self.i.valid),
+            self.i.ready.eq(twin.s_axis_tready),
+            self.o.payload.data.eq(twin.m_axis_tdata),
+            self.o.payload.last.eq(twin.m_axis_tlast),
+            self.o.valid.eq(twin.m_axis_tvalid),
+            twin.m_axis_tready.eq(self.o.ready),
+            self.busy.eq(twin.busy),
+        ]
+        return m
+
+
+def words_of(packets: list[Words]) -> list[dict[str, int]]:
+    return [
+        {"data": int(word), "last": index == len(packet) - 1} for packet in packets for index, word in enumerate(packet)
+    ]
+
+
+def packets_of(words: list[Any]) -> list[Words]:
+    ends = [index + 1 for index, word in enumerate(words) if word.last]
+    data = np.array([word.data for word in words], np.uint32)
+    return np.split(data, ends)[:-1]
+
+
+@pytest.fixture(scope="session")
+def twin_play(run_streams: Callable[..., Any]) -> Callable[..., Any]:
+    """Play packets; the run ends when all words are in, ``results`` packets are out, and nothing is busy."""
+
+    def play(spec: Spec, packets: list[Words], *, results: int, **others: Any) -> Any:
+        words = words_of(packets)
+
+        def over(run: Any) -> bool:
+            out = sum(word.payload.last for word in run.received["o"])
+            return len(run.sent["i"]) == len(words) and out >= results and not run.watched["busy"][-1]
+
+        return run_streams(Streams(spec), {"i": words}, ["o"], until=over, watch=["busy"], **others)
+
+    return play
+
+
+@pytest.fixture(scope="session")
+def twin_layer(twin_play: Callable[..., Any]) -> Callable[..., tuple[LayerOutput, list[TileResult]]]:
+    """A layer through the twin."""
+
+    def run(spec: Spec, vectors: LayerVectors, **others: Any) -> tuple[LayerOutput, list[TileResult]]:
+        program = layer_program(spec, mac_vectors(vectors, spec), keep_scores=False)
+        played = twin_play(spec, program.packets, results=len(program.places), **others)
+        results = [parse_result(spec, packet) for packet in packets_of(played.payloads("o"))]
+        return gather(vectors, program.places, results), results
+
+    return run
+
+
+def assert_equal(spec: Spec, vectors: LayerVectors, output: LayerOutput) -> None:
+    golden = run_mac_layer(vectors, spec)
+    assert not (output.saturated & ~golden.saturated).any()
+    exact = ~output.saturated
+    assert output.membrane[exact].tolist() == golden.membrane[exact].tolist()
+    assert output.code[exact].tolist() == golden.code[exact].tolist()
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> Spec:
+    weight_bits = draw(st.sampled_from([2, 4, 8]))
+    lanes = draw(st.sampled_from([1, 2, 4, 8, 16]))
+    activation_bits = draw(st.integers(2, 7))
+    return Spec(
+        neurons=draw(st.sampled_from([8, 16, 24])) if weight_bits != 2 else 16,
+        lanes=lanes,
+        depth=lanes * draw(st.integers(2, 8)),
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        salient_bits=draw(st.just(0) | st.integers(activation_bits, 7)),
+        max_salient_shift=draw(st.integers(0, 15)),
+        membrane_bits=draw(st.integers(8, 39)),
+        membrane_slots=draw(st.integers(1, 5)),
+        theta_fraction_bits=draw(st.integers(0, 24)),
+        output_bits=draw(st.integers(2, 16)),
+        score_words=128,
+    )
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[Spec, LayerVectors]:
+    spec = draw(specs())
+    inputs = draw(st.integers(1, 2 * spec.depth + 1))
+    return spec, random_vectors(
+        spec,
+        outputs=draw(st.integers(1, spec.neurons + 1)),
+        inputs=inputs,
+        tokens=draw(st.integers(1, 4)),
+        wide=draw(st.just(0) | st.integers(0, inputs)),
+        salient_fraction=draw(st.sampled_from([0.0, 0.1, 1.0])),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(case=layers(), stall=st.sampled_from([0.0, 0.3, 0.7]), seed=st.integers(0, 999))
+def test_any_layer_on_any_spec(
+    twin_layer: Callable[..., Any], case: tuple[Spec, LayerVectors], stall: float, seed: int
+) -> None:
+    spec, vectors = case
+    output, _ = twin_layer(spec, vectors, stall=stall, seed=seed)
+    assert_equal(spec, vectors, output)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_words_wait_unchanged_for_the_receiver(twin_layer: Callable[..., Any], seed: int) -> None:
+    vectors = random_vectors(SMALL, outputs=8, inputs=16, tokens=6, seed=5)
+    output, _ = twin_layer(SMALL, vectors, stall={"o": 0.8}, seed=seed)
+    assert_equal(SMALL, vectors, output)
+
+
+def test_busy_until_the_last_result_is_out(twin_play: Callable[..., Any]) -> None:
+    vectors = mac_vectors(random_vectors(SMALL, outputs=8, inputs=16, tokens=1, seed=5), SMALL)
+    run = twin_play(SMALL, layer_program(SMALL, vectors, keep_scores=False).packets, results=1)
+    first, last = run.sent["i"][-1].cycle, run.received["o"][-1].cycle
+    assert all(run.watched["busy"][first : last + 1])
+    assert not any(run.watched["busy"][last + 1 :])
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_totals_are_the_cycles_fed_and_the_levels_in_them(twin_layer: Callable[..., Any], lanes: int) -> None:
+    spec = SMALL.model_copy(update={"lanes": lanes, "depth": 64, "score_words": 128})
+    vectors = random_vectors(spec, outputs=8, inputs=61, tokens=5, salient_fraction=0.1, extremes=False, seed=7)
+    _, results = twin_layer(spec, vectors)
+    # the packets hold whole words of codes
+    level, salient = (np.pad(array, ((0, 0), (0, 3))) for array in (vectors.level.astype(np.int64), vectors.salient))
+    tokens = zip(level, salient, vectors.shift.tolist(), strict=True)
+    cycles = sum(feed_cycles(spec, *token) for token in tokens)
+    assert results[-1].beats == cycles
+    small = np.abs(np.where(vectors.salient, level[:, :61] >> vectors.shift[:, None], level[:, :61])) <= 15
+    assert results[-1].spikes >= np.count_nonzero(vectors.level)
+    assert not small.all() or results[-1].spikes == np.count_nonzero(vectors.level)
+
+
+def test_tokens_follow_each_other_without_a_gap(twin_play: Callable[..., Any]) -> None:
+    spec = SMALL.model_copy(update={"depth": 128, "score_words": 256, "membrane_slots": 9})
+    drawn = random_vectors(
+        spec, outputs=8, inputs=128, tokens=30, salient_fraction=0.4, max_shift=2, extremes=False, seed=7
+    )
+    tokens = zip(drawn.level.astype(np.int64), drawn.salient, drawn.shift.tolist(), strict=True)
+    cycles = np.array([feed_cycles(spec, *token) for token in tokens])
+    # those for which codes come faster, a row a cycle and two headers, so that only the array takes time
+    chosen = np.flatnonzero(cycles > 64 + 10)[:9]
+    per_token = {name: getattr(drawn, name)[chosen] for name in ("level", "salient", "zero", "shift", "offset")}
+    vectors = replace(drawn, **per_token)
+    run = twin_play(spec, layer_program(spec, mac_vectors(vectors, spec), keep_scores=False).packets, results=9)
+    ends = [word.cycle for word in run.received["o"] if word.payload.last]
+    assert np.diff(ends).tolist() == cycles[chosen[1:]].tolist()
+
+
+def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(twin_play: Callable[..., Any]) -> None:
+    vectors = random_vectors(SMALL, outputs=8, inputs=16, tokens=2, max_shift=2, seed=3)
+    program = layer_program(SMALL, mac_vectors(vectors, SMALL), keep_scores=False)
+    neurons, weights, codes, run, *others = program.packets
+    bad = [
+        np.array([0, 1, 2], np.uint32),  # no operation
+        weights[:1],  # weights without weights
+        run[:1],  # half a run
+        run | np.array([255 << 16, 0], np.uint32),  # a slot too many
+    ]
+    played = packets_of(twin_play(SMALL, [neurons, weights, *bad, codes, run, *others], results=2).payloads("o"))
+    with pytest.raises(PacketError, match="refused a packet"):
+        parse_result(SMALL, played[0])
+    for packet in played:
+        packet[0] &= ~np.uint32(ResultHeader.const({"malformed": 1}).as_bits())
+    results = [parse_result(SMALL, packet) for packet in played]
+    assert_equal(SMALL, vectors, gather(vectors, program.places, results))
+
+
+@pytest.mark.parametrize("kind", ["behind the last row", "too large", "another address", "beyond the weights"])
+def test_codes_that_break_the_rules_are_flagged(twin_play: Callable[..., Any], kind: str) -> None:
+    vectors = random_vectors(SMALL, outputs=8, inputs=16, tokens=1, extremes=False, seed=3)
+    *head, codes, run = layer_program(SMALL, mac_vectors(vectors, SMALL), keep_scores=False).packets
+    loud = 0x7F7F7F7F
+    match kind:
+        case "behind the last row":
+            codes = np.append(codes, np.uint32(loud))
+        case "too large":
+            codes[-1] = loud
+        case "another address":
+            codes[0] |= np.uint32(1 << 16)
+        case _:
+            codes[-1] = 0x01010101 * 15
+            run[1] |= np.uint32(8 << 16)  # the first input's weights
+    packet = packets_of(twin_play(SMALL, [*head, codes, run], results=1).payloads("o"))[0]
+    with pytest.raises(PacketError, match="refused a packet"):
+        parse_result(SMALL, packet)
+
+
+def test_layers_follow_each_other_without_a_reset(twin_play: Callable[..., Any]) -> None:
+    layers = [
+        random_vectors(SMALL, outputs=8, inputs=inputs, tokens=3, wide=wide, max_shift=2, seed=inputs)
+        for inputs, wide in ((16, 0), (20, 3), (5, 5))
+    ]
+    programs = [layer_program(SMALL, mac_vectors(vectors, SMALL), keep_scores=False) for vectors in layers]
+    packets = [packet for program in programs for packet in program.packets]
+    run = twin_play(SMALL, packets, results=9, stall=0.3, seed=2)
+    results = [parse_result(SMALL, packet) for packet in packets_of(run.payloads("o"))]
+    for index, (vectors, program) in enumerate(zip(layers, programs, strict=True)):
+        assert_equal(SMALL, vectors, gather(vectors, program.places, results[3 * index : 3 * index + 3]))
+
+
+def test_a_reset_at_any_time_leaves_no_trace(simulate: Callable[..., None]) -> None:
+    vectors = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, wide=2, max_shift=2, seed=11)
+    other = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, salient_fraction=0.5, seed=12)
+    program, before = (layer_program(SMALL, mac_vectors(layer, SMALL), keep_scores=False) for layer in (vectors, other))
+    dut = Streams(SMALL)
+    outputs = []
+
+    async def testbench(ctx: Any) -> None:
+        async def play(packets: list[Words], *, cycles: int | None, results: int | None) -> list[Any]:
+            words = words_of(packets)
+            sent, received, cycle = 0, [], 0
+            ctx.set(dut.o.ready, 1)
+            while cycle != cycles and sum(word.last for word in received) != results:
+                ctx.set(dut.i.valid, sent < len(words))
+                if sent < len(words):
+                    ctx.set(dut.i.payload, words[sent])
+                _, _, ready, valid, word = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
+                sent += ready
+                received += [word] * valid
+                cycle += 1
+            return received
+
+        for cycles in range(1, 330, 61):
+            await play(before.packets, cycles=cycles, results=None)
+            ctx.set(dut.i.valid, 0)
+            ctx.set(dut.reset, 1)
+            await ctx.tick()
+            ctx.set(dut.reset, 0)
+            words = await play(program.packets, cycles=None, results=len(program.places))
+            outputs.append([parse_result(SMALL, packet) for packet in packets_of(words)])
+
+    simulate(dut, testbench)
+    for results in outputs:
+        assert_equal(SMALL, vectors, gather(vectors, program.places, results))
+    assert len({(results[-1].spikes, results[-1].beats) for results in outputs}) == 1
+
+
+def test_it_has_the_accelerators_ports() -> None:
+    assert MacTwin(SMALL).signature == Accelerator(SMALL).signature
