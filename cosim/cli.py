@@ -37,8 +37,9 @@ def cosim(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from cosim.build import SimulationError, tool_environment
+    from cosim.build import SimulationError
     from cosim.layer import cosimulate
+    from gen.verilator import tool_environment
     from golden.files import check_writable, write_json
     from golden.spec import load_spec
     from golden.vectors import load_vectors, save_arrays

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cosim.build import SimulationError, keep_log, tool_environment
+from cosim.build import SimulationError, keep_log
 from cosim.job import Job, Recording, read_progress
+from gen.verilator import tool_environment
 
 POLL_SECONDS = 0.2
 

@@ -23,29 +23,36 @@ class Resources:
     dsps: int
 
 
+_45F = Resources(luts=43848, ffs=43848, ebrs=108, dsps=72)
+_85F = Resources(luts=83640, ffs=83640, ebrs=208, dsps=156)
+
 DEVICES: Mapping[str, Resources] = {
     "LFE5U-25F": Resources(luts=24288, ffs=24288, ebrs=56, dsps=28),
-    "LFE5U-45F": Resources(luts=43848, ffs=43848, ebrs=108, dsps=72),
-    "LFE5U-85F": Resources(luts=83640, ffs=83640, ebrs=208, dsps=156),
+    "LFE5U-45F": _45F,
+    "LFE5U-85F": _85F,
+    "LFE5UM5G-45F": _45F,
+    "LFE5UM5G-85F": _85F,
 }
 """The ECP5 devices as nextpnr knows them."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board, and the class in ``amaranth_boards`` that knows its pins.
+    """A board, the class that knows its pins, and what openFPGALoader calls it.
 
     Attributes:
         name: as the command line takes it.
         device: the part, a key of ``DEVICES``.
         module: where the platform's class is.
         platform: the class.
+        loader: name for ``openFPGALoader --board``.
     """
 
     name: str
     device: str
     module: str
     platform: str
+    loader: str
 
     @property
     def capacity(self) -> Resources:
@@ -56,9 +63,16 @@ class Board:
 BOARDS: Mapping[str, Board] = {
     board.name: board
     for board in (
-        Board("ulx3s_25f", "LFE5U-25F", "amaranth_boards.ulx3s", "ULX3S_25F_Platform"),
-        Board("ulx3s_45f", "LFE5U-45F", "amaranth_boards.ulx3s", "ULX3S_45F_Platform"),
-        Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform"),
+        Board("ulx3s_25f", "LFE5U-25F", "amaranth_boards.ulx3s", "ULX3S_25F_Platform", "ulx3s"),
+        Board("ulx3s_45f", "LFE5U-45F", "amaranth_boards.ulx3s", "ULX3S_45F_Platform", "ulx3s"),
+        Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform", "ulx3s"),
+        Board("ecpix5_45f", "LFE5UM5G-45F", "amaranth_boards.ecpix5", "ECPIX545Platform", "ecpix5"),
+        Board("ecpix5_85f", "LFE5UM5G-85F", "amaranth_boards.ecpix5", "ECPIX585Platform", "ecpix5"),
+        Board("orangecrab_25f", "LFE5U-25F", "fpga.platforms", "OrangeCrab25FPlatform", "orangeCrab"),
+        Board("orangecrab_85f", "LFE5U-85F", "fpga.platforms", "OrangeCrab85FPlatform", "orangeCrab"),
+        Board("colorlight_i5", "LFE5U-25F", "fpga.platforms", "ColorlightI5Platform", "colorlight-i5"),
+        Board("colorlight_i9", "LFE5U-45F", "fpga.platforms", "ColorlightI9Platform", "colorlight-i9"),
+        Board("ecp5_evn", "LFE5UM5G-85F", "amaranth_boards.ecp5_5g_evn", "ECP55GEVNPlatform", "ecp5_evn"),
     )
 }
 """The boards by name."""

@@ -1,4 +1,4 @@
-"""The command ``synth``."""
+"""The commands ``synth`` and ``program``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +77,54 @@ def synth(
         raise typer.Exit(1)
 
 
+def program(
+    bitstream: Annotated[Path, typer.Argument(metavar="FILE.bit|DIR", help="bitstream, or folder that synth wrote")],
+    board: Annotated[str, typer.Option(metavar="NAME", help="board that it is for")] = "ulx3s_85f",
+    flash: Annotated[bool, typer.Option("--flash", help="keep it over power-down, in the board's flash")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the command")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Put a bitstream onto a board, with openFPGALoader.
+
+    Exit status 0 if it is there, or if the command is shown, 1 if openFPGALoader failed, 2 for bad input.
+    """
+    import hashlib
+    import shlex
+
+    from rich.console import Console
+
+    from fpga.boards import find_board
+    from fpga.program import find_bitstream, find_loader, program_command, run_loader
+    from fpga.toolchain import ToolError
+    from golden.files import check_writable, write_json
+
+    target = find_board(board)
+    file = find_bitstream(bitstream, target)
+    if json_file is not None:
+        check_writable(json_file)
+    command = program_command(find_loader(), target, file, flash=flash)
+    typer.echo(shlex.join(command))
+    if not dry_run:
+        try:
+            with Console(stderr=True).status(f"programming {target.name}"):
+                run_loader(command)
+        except ToolError as error:
+            typer.echo(f"spikequant: {error}", err=True)
+            raise typer.Exit(1) from None
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "board": target.name,
+                "bitstream": str(file),
+                "bitstream_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "command": command,
+                "programmed": not dry_run,
+            },
+        )
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the command line."""
     app.command()(synth)
+    app.command()(program)

@@ -2,34 +2,32 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.build import ResourceError
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.io import Buffer
 from amaranth.lib.wiring import Component, In, Out, connect
 
-from fpga.framing import FrameDecoder, FrameEncoder
+from fpga.link import Link
 from fpga.pll import PllSettings
+from fpga.protocol import BUFFER_WORDS, identify
 from fpga.uart import UartReceiver, UartTransmitter
 
 
 class SerialAccelerator(Component):
-    """A component with AXI4-Stream packets in and out, reached over a serial line.
+    """A component with AXI4-Stream packets in and out, reached over a serial line by the protocol of ``fpga.protocol``.
 
-    The line carries the frames of ``fpga.framing``. There is no flow control on it: frames wait in a buffer of
-    ``buffer_words`` while the accelerator computes, and a frame that overruns it counts as damaged.
-
-    Domain ``sync`` gets its reset from here, whatever is in it: until ``locked``, and after every frame that is
-    no packet.
+    Domain ``sync`` gets its reset from here, until ``locked``; the component alone is reset with every new session.
 
     Attributes:
         rx, tx: the line.
         locked: the clock is good.
         busy: the accelerator works.
-        damaged: the last frame that started the board afresh was a damaged one.
+        damaged: a damaged frame has come in this session.
     """
 
-    def __init__(self, core: Any, *, divisor: int, buffer_words: int = 512) -> None:
-        """``core`` is the component; ``divisor`` the clock cycles a bit of the line."""
+    def __init__(self, core: Any, *, divisor: int, buffer_words: int = BUFFER_WORDS) -> None:
+        """``core`` is the component, which tells its ``spec``; ``divisor`` the clock cycles a bit of the line."""
         self._core = core
         self._divisor = divisor
         self._buffer_words = buffer_words
@@ -38,38 +36,36 @@ class SerialAccelerator(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Line, frames, accelerator, and back; and the reset."""
+        """Line, frames, accelerator, and back; and the resets."""
         m = Module()
+        core = self._core
+        identity = identify(type(core).__name__, core.spec)
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
-        m.submodules.decoder = decoder = FrameDecoder(buffer_words=self._buffer_words)
-        m.submodules.core = core = self._core
-        m.submodules.encoder = encoder = FrameEncoder()
+        m.submodules.link = link = Link(identity, buffer_words=self._buffer_words)
+        m.submodules.core = ResetInserter(link.restart)(core)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        connect(m, receiver.o, decoder.i)
-        connect(m, encoder.o, transmitter.i)
+        connect(m, receiver.o, link.i)
+        connect(m, link.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
-            core.s_axis_tdata.eq(decoder.o.payload.data),
-            core.s_axis_tlast.eq(decoder.o.payload.last),
-            core.s_axis_tvalid.eq(decoder.o.valid),
-            decoder.o.ready.eq(core.s_axis_tready),
-            encoder.i.payload.data.eq(core.m_axis_tdata),
-            encoder.i.payload.last.eq(core.m_axis_tlast),
-            encoder.i.valid.eq(core.m_axis_tvalid),
-            core.m_axis_tready.eq(encoder.i.ready),
+            core.s_axis_tdata.eq(link.sink.payload.data),
+            core.s_axis_tlast.eq(link.sink.payload.last),
+            core.s_axis_tvalid.eq(link.sink.valid),
+            link.sink.ready.eq(core.s_axis_tready),
+            link.source.payload.data.eq(core.m_axis_tdata),
+            link.source.payload.last.eq(core.m_axis_tlast),
+            link.source.valid.eq(core.m_axis_tvalid),
+            core.m_axis_tready.eq(link.source.ready),
             self.busy.eq(core.busy),
+            self.damaged.eq(link.damaged),
         ]
 
-        # these live through the reset that they cause
-        restart = Signal(init=1, reset_less=True)
-        damaged = Signal(reset_less=True)
         locked = Signal()
+        reset = Signal(init=1, reset_less=True)
         m.submodules.synchronizer = FFSynchronizer(self.locked, locked, reset_less=True)
-        m.d.sync += restart.eq(decoder.restart | ~locked)
-        with m.If(decoder.restart & locked & ~restart):
-            m.d.sync += damaged.eq(decoder.damaged)
-        m.d.comb += [ResetSignal("sync").eq(restart), self.damaged.eq(damaged)]
+        m.d.sync += reset.eq(~locked)
+        m.d.comb += ResetSignal("sync").eq(reset)
         return m
 
 
@@ -77,7 +73,8 @@ class BoardTop(Component):
     """A board's clock, serial line and LEDs around a ``SerialAccelerator``.
 
     LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator works, LED 2 from a
-    damaged frame until the host has started the board afresh.
+    damaged frame until the next session. A board with fewer shows the first ones; one with an RGB LED alone has them
+    as green, blue and red.
     """
 
     def __init__(self, core: Any, *, pll: PllSettings, divisor: int) -> None:
@@ -96,20 +93,34 @@ class BoardTop(Component):
         m.submodules.pll = _pll_instance(self._pll, clock_pin.i, ClockSignal("sync"), locked)
 
         m.submodules.serial = serial = SerialAccelerator(self._core, divisor=self._divisor)
-        line = platform.request("uart", dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
+        line = platform.request("uart", 0, dir="-")
         m.submodules.rx_pin = rx_pin = Buffer("i", line.rx)
         m.submodules.tx_pin = tx_pin = Buffer("o", line.tx)
         m.d.comb += [serial.rx.eq(rx_pin.i), tx_pin.o.eq(serial.tx), serial.locked.eq(locked)]
 
         heartbeat = Signal(range(round(self._pll.output_hz)))
         m.d.sync += heartbeat.eq(heartbeat + 1)
-        for index, lit in enumerate((heartbeat[-1], serial.busy, serial.damaged)):
-            led = Buffer("o", platform.request("led", index, dir="-"))
+        signs = (heartbeat[-1], serial.busy, serial.damaged)
+        for index, (lit, pin) in enumerate(zip(signs, _leds(platform, len(signs)), strict=False)):
+            led = Buffer("o", pin)
             registered = Signal()
             m.submodules[f"led_pin_{index}"] = led
             m.d.sync += registered.eq(lit)
             m.d.comb += led.o.eq(registered)
         return m
+
+
+def _leds(platform: Any, count: int) -> list[Any]:
+    """Pins of at most so many LEDs; with no plain ones on the board, those of an RGB LED."""
+    pins = []
+    try:
+        for index in range(count):
+            pins.append(platform.request("led", index, dir="-"))
+    except ResourceError:
+        if not pins:
+            colours = platform.request("rgb_led", 0, dir="-")
+            pins = [colours.g, colours.b, colours.r]
+    return pins
 
 
 def _pll_instance(pll: PllSettings, reference: Signal, output: ClockSignal, locked: Signal) -> Instance:

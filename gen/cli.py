@@ -10,6 +10,7 @@ from typer.exceptions import Abort, TyperException
 import cosim.cli
 import fpga.cli
 import gen.commands
+import gen.run
 import golden.cli
 from golden.errors import InputError
 
@@ -47,7 +48,7 @@ def generate(
     )
 
 
-for package in (golden.cli, cosim.cli, fpga.cli, gen.commands):
+for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.run):
     package.add_commands(app)
 
 

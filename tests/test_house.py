@@ -40,7 +40,7 @@ FORBIDDEN = {
 }
 """Other packages that a folder may import nowhere, not even inside a function or through another module."""
 
-COMPOSITION_ROOTS = {"gen.cli", "gen.commands", "gen.demo"}
+COMPOSITION_ROOTS = {"gen.cli", "gen.commands", "gen.demo", "gen.run"}
 """They put the commands of all folders together, so they alone may import everything."""
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cosim.build import SimulationError, build_simulator, tool_environment
+from cosim.build import SimulationError, build_simulator
+from gen.verilator import tool_environment
 from gen.verilog import TOP
 from golden.errors import InputError
 from golden.spec import Spec

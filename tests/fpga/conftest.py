@@ -10,7 +10,9 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
 
-from fpga.framing import END, decode_frame
+from fpga.codec import END, decode_frame
+from fpga.virtual import build_virtual_board
+from golden.spec import PRESETS, Spec
 
 DIVISOR = 8
 CLOCK_PERIOD = 1e-6
@@ -21,6 +23,7 @@ class Echo(Component):
 
     def __init__(self, *, stuck: bool = False) -> None:
         self._stuck = stuck
+        self.spec = PRESETS["tiny"]
         names = ("tdata", "tvalid", "tlast")
         widths = (32, 1, 1)
         super().__init__(
@@ -146,3 +149,15 @@ def _random_packets() -> Callable[..., list[list[int]]]:
 def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of builds for one run of the tests."""
     return tmp_path_factory.mktemp("builds")
+
+
+@pytest.fixture(scope="session")
+def small() -> Spec:
+    """The spec of the virtual board, so small that all of a layer's tiling is needed."""
+    return Spec(neurons=8, lanes=2, depth=16, membrane_slots=3)
+
+
+@pytest.fixture(scope="session")
+def board_program(build_cache: Path, small: Spec) -> Path:
+    """The program of a virtual board."""
+    return build_virtual_board(small, cache=build_cache)

@@ -1,8 +1,11 @@
+import re
 from importlib import import_module
+from typing import Any
 
 import pytest
 
 from fpga.boards import BOARDS, Resources, check_fit, find_board
+from fpga.build import make_plan
 from golden.errors import InputError
 
 
@@ -11,6 +14,18 @@ def test_a_board_is_the_one_of_its_platform(name: str) -> None:
     board = find_board(name)
     platform = getattr(import_module(board.module), board.platform)()
     assert (board.name, platform.device) == (name, board.device)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_design_elaborates_on_every_board_with_clock_line_and_a_led(name: str, echo_class: Any) -> None:
+    plan = make_plan(echo_class, board=find_board(name), frequency_hz=50e6, baud=1_000_000)
+    assert plan.pll.output_hz == pytest.approx(50e6, rel=0.05)
+    constraints = plan.files["top.lpf"].decode()
+    pins = re.findall(r'LOCATE COMP "(\w+)__io" SITE "(\w+)"', constraints)
+    assert len({site for _, site in pins}) == len(pins) >= 4
+    assert sum("uart" in pin for pin, _ in pins) == 2
+    assert any("led" in pin for pin, _ in pins)
+    assert "FREQUENCY" in constraints
 
 
 def test_an_unknown_board_is_refused_with_the_known_ones() -> None:

@@ -67,7 +67,7 @@ def test_reports_agree_with_each_other(built: tuple[SynthResult, Path], build_ca
     # the packer only adds LUTs
     assert synthesized == replace(report.used, luts=synthesized.luts)
     assert 0.8 * report.used.luts < synthesized.luts <= report.used.luts
-    assert (report.used.ebrs, report.used.dsps) == (1, 0)
+    assert (report.used.ebrs, report.used.dsps) == (2, 0)
     assert 100 < report.used.ffs < 1000
 
 
@@ -125,7 +125,7 @@ def test_a_design_with_too_many_block_rams_is_refused_after_synthesis(
             return m
 
     steps: list[str] = []
-    with pytest.raises(InputError, match=r"^board ulx3s_25f: the design does not fit the LFE5U-25F: needs 65 EBRs"):
+    with pytest.raises(InputError, match=r"^board ulx3s_25f: the design does not fit the LFE5U-25F: needs 66 EBRs"):
         build(Large, tmp_path, build_cache, board=find_board("ulx3s_25f"), progress=steps.append)
     assert steps == ["synthesizing"]
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from golden.samples import random_vectors
 from golden.spec import PRESETS
 from golden.vectors import LayerVectors
 
-COMMANDS = ("demo", "quantize", "eval", "generate", "cosim", "synth", "report")
+COMMANDS = ("demo", "quantize", "eval", "generate", "cosim", "synth", "program", "run", "report")
 
 
 @pytest.fixture

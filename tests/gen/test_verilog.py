@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from cosim.build import tool_environment
+from gen.verilator import tool_environment
 from gen.verilog import TOP, arithmetic_operators, generate_verilog
 from golden.spec import PRESETS, Spec
 

@@ -13,7 +13,7 @@ from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from cosim.build import tool_environment
+from gen.verilator import tool_environment
 from rtl.memory import BlockMemory, PairMemory, block_rams
 from rtl.shapes import bits_for_index
 

@@ -1,0 +1,101 @@
+"""A serial port that comes back: frames out, frames in, through cables that are cut."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import serial
+
+from fpga.codec import FrameReader, encode_frame
+from fpga.protocol import CONTROL_WORDS, HELLO_WORDS, MAX_SIZE
+from golden.errors import InputError
+
+LONGEST_FRAME = 2**MAX_SIZE + HELLO_WORDS + CONTROL_WORDS
+"""Words beyond which what comes is noise."""
+
+POLL_SECONDS = 0.02
+"""Longest wait for a byte at a time; pyserial sets the port up anew for every other time."""
+
+OPEN_POLL_SECONDS = 0.05
+WRITE_SECONDS = 5.0
+
+
+class LinkError(Exception):
+    """The board cannot be reached, or does not do its part: one line."""
+
+
+class SerialLine:
+    """The host's end of the wire.
+
+    Attributes:
+        port: name of the port.
+        baud: bits a second.
+        damaged: damaged frames that have come.
+        reopened: times that the port was lost and found again.
+    """
+
+    def __init__(self, port: str, baud: int) -> None:
+        """Open the port, for this process alone.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+        self.port, self.baud = port, baud
+        self.damaged = self.reopened = 0
+        self._reader = FrameReader(max_words=LONGEST_FRAME)
+        try:
+            self._serial: Any = self._opened()
+        except (serial.SerialException, ValueError, OSError) as error:
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error)
+            raise InputError(f"port {port}: cannot be opened ({reason}), expected a serial port that is free") from None
+
+    def _opened(self) -> Any:
+        return serial.Serial(self.port, self.baud, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True)
+
+    def close(self) -> None:
+        """Let the port go; whatever it says."""
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._serial.close()
+
+    def reopen(self, seconds: float) -> None:
+        """Close the port and open it again, as soon as it is there.
+
+        Raises:
+            LinkError: it does not come back in that time.
+        """
+        self.close()
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._serial = self._opened()
+            except (serial.SerialException, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise LinkError(f"port {self.port}: lost, and not back within {seconds:g} s ({error})") from None
+                time.sleep(OPEN_POLL_SECONDS)
+            else:
+                self.reopened += 1
+                self._reader.clear()
+                return
+
+    def send(self, words: list[int]) -> None:
+        """A frame.
+
+        Raises:
+            OSError: the port is lost; ``serial.SerialException`` is one, too.
+        """
+        self._serial.write(encode_frame(words))
+
+    def receive(self) -> Iterator[list[int] | None]:
+        """The frames that have arrived, or that the next bytes end if they come soon; None for a damaged one.
+
+        Raises:
+            OSError: the port is lost.
+        """
+        received = self._serial.read(1)
+        received += self._serial.read(self._serial.in_waiting) if received else b""
+        for frame in self._reader.feed(received):
+            self.damaged += frame is None
+            yield frame

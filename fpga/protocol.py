@@ -1,0 +1,169 @@
+"""What goes over the serial line between host and board, defined once for both; ``docs/protocol.md`` tells it in words.
+
+Each direction is a stream of 32-bit words, counted from the beginning of a session; that count is a word's position.
+Frames carry pieces of the stream. A frame is its payload words, the two words of ``Control``, and a check; it ends in
+its control words because the sender knows only then whether the last payload word ends a packet.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum
+
+from gen.cache import digest_of
+from golden.spec import WORD_BITS, Spec
+from rtl.shapes import (
+    Code,
+    CodesHeader,
+    NeuronsHeader,
+    Result,
+    ResultHeader,
+    RunHeader,
+    WeightsHeader,
+)
+
+VERSION = 2
+"""Of this protocol. Version 1 had neither sessions nor positions."""
+
+MAGIC = 0x5153
+"""First half-word of a board's HELLO."""
+
+POSITION_BITS = 12
+"""Positions are counted modulo two to this power, eight times what a buffer of the usual size holds."""
+
+BUFFER_WORDS = 512
+"""Words that a board's buffer holds in each direction: one block RAM."""
+
+MAX_SIZE = 7
+"""Logarithm of the most payload words of a frame."""
+
+NAME_BYTES = 16
+"""Length of a design's name, in ASCII with zeros behind it."""
+
+DIGEST_BITS = 64
+"""Bits of the digest of what a design is."""
+
+KILOCYCLE = 1024
+"""Clock cycles in the board's unit of time."""
+
+
+class Kind(enum.IntEnum, shape=4):
+    """What a frame is.
+
+    HELLO from the host opens a session; from the board it answers that, and its payload is a ``Hello``.
+    DATA carries words of the stream.
+    STATE carries nothing but its control words.
+    """
+
+    HELLO = 1
+    DATA = 2
+    STATE = 3
+
+
+class Control(data.Struct):
+    """The two words behind a frame's payload.
+
+    ``last``: the last payload word ends a packet.
+    ``again``: the sender of this frame misses words; send again from ``acknowledge`` on.
+    ``sequence``: position of the first payload word; for others than DATA, of the next word to send.
+    ``acknowledge``: position of the next word that the sender of this frame has not received.
+    ``limit``, from the board: position of the first word that its buffer has no room for.
+    ``size``, from the host: logarithm of the most payload words that the board may send in a frame.
+    ``session``: number of the session, drawn by the host; 0 is none.
+    """
+
+    kind: Kind
+    last: unsigned(1)
+    again: unsigned(1)
+    reserved: unsigned(2)
+    sequence: unsigned(POSITION_BITS)
+    acknowledge: unsigned(POSITION_BITS)
+    limit: unsigned(POSITION_BITS)
+    size: unsigned(4)
+    session: unsigned(16)
+
+
+class Hello(data.Struct):
+    """What a board says of itself.
+
+    ``magic``, ``version``: ``MAGIC`` and ``VERSION``, at the same place in every version.
+    ``name``, ``digest``: the design.
+    ``buffer_words``: size of its buffer for words from the host.
+    ``damaged``: frames that ended in a wrong check, since power-up.
+    ``refused``: whole frames that did not fit in: of another session, an unknown kind or out of sequence.
+    ``overruns``: frames that found the buffer full.
+    ``kilocycles``: time since the session began, in 1,024 clock cycles.
+    """
+
+    magic: unsigned(16)
+    version: unsigned(16)
+    digest: unsigned(DIGEST_BITS)
+    name: unsigned(8 * NAME_BYTES)
+    buffer_words: unsigned(16)
+    reserved: unsigned(16)
+    damaged: unsigned(32)
+    refused: unsigned(32)
+    overruns: unsigned(32)
+    kilocycles: unsigned(32)
+
+
+def words_in(layout: type[data.Struct]) -> int:
+    """Words that a layout fills."""
+    return data.Layout.cast(layout).size // WORD_BITS
+
+
+CONTROL_WORDS = words_in(Control)
+HELLO_WORDS = words_in(Hello)
+
+PacketWord = data.StructLayout({"data": WORD_BITS, "last": 1})
+"""A word of a packet, and whether it is the last."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which design a board holds.
+
+    Attributes:
+        name: of the component, at most ``NAME_BYTES`` ASCII characters.
+        digest: of its spec and of the packets' layouts, ``DIGEST_BITS`` bits.
+    """
+
+    name: str
+    digest: int
+
+    @property
+    def name_bits(self) -> int:
+        """The name as ``Hello`` has it."""
+        return int.from_bytes(self.name.encode("ascii"), "little")
+
+
+def identify(design: str, spec: Spec) -> Identity:
+    """The identity of a component of that class name, made from a spec."""
+    layouts = (WeightsHeader, NeuronsHeader, CodesHeader, RunHeader, Code, ResultHeader, Result)
+    packets = {
+        layout.__name__: [(name, field.offset, field.width) for name, field in data.Layout.cast(layout)]
+        for layout in layouts
+    }
+    digest = digest_of([json.dumps(spec.model_dump(), sort_keys=True), json.dumps(packets, sort_keys=True)])
+    return Identity(name=design[:NAME_BYTES], digest=int(digest[: DIGEST_BITS // 4], 16))
+
+
+def pack(layout: type[data.Struct], **fields: int) -> list[int]:
+    """A layout's words; fields left out are 0."""
+    bits = 0
+    for name, field in data.Layout.cast(layout):
+        value = int(fields.pop(name, 0))
+        if not 0 <= value < 1 << field.width:
+            raise ValueError(f"{layout.__name__}.{name}: {value} does not fit {field.width} bits")
+        bits |= value << field.offset
+    if fields:
+        raise ValueError(f"{layout.__name__} has no field {next(iter(fields))}")
+    return [bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(words_in(layout))]
+
+
+def unpack(layout: type[data.Struct], words: list[int]) -> dict[str, Any]:
+    """The fields of a layout's words as plain numbers, whatever they are."""
+    bits = sum(word << (WORD_BITS * index) for index, word in enumerate(words))
+    return {name: bits >> field.offset & (2**field.width - 1) for name, field in data.Layout.cast(layout)}

@@ -1,0 +1,145 @@
+"""The virtual board: a board's complete top in Verilator, its serial pins on a pseudo-terminal."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.hdl import Signal
+from amaranth.lib.io import SimulationPort
+
+from fpga.native import build_program
+from fpga.pll import pll_settings
+from fpga.toolchain import ToolError
+from fpga.top import BoardTop
+from gen.cache import default_cache_folder
+from golden.spec import Spec
+from rtl.accelerator import Accelerator
+
+CYCLES_PER_BIT = 3
+"""Clock cycles a bit of the virtual board's line; few will do, because both ends share a clock."""
+
+BAUD = 1_000_000
+"""Bits a second that the host sets; a pseudo-terminal has no use for it."""
+
+CLOCK_HZ = 25e6
+
+LEDS = 3
+
+NAME = "board"
+HARNESS = Path(__file__).with_name("virtual_board.cpp")
+PLL_MODEL = Path(__file__).with_name("ehxplll.v")
+
+START_SECONDS = 10.0
+
+
+class _Line:
+    """Serial pins."""
+
+    def __init__(self) -> None:
+        self.rx = SimulationPort("i", 1, name="rx")
+        self.tx = SimulationPort("o", 1, name="tx")
+
+
+class VirtualPlatform:
+    """A board whose pins are ports of the top module.
+
+    Attributes:
+        default_clk: as in Amaranth's platforms.
+        clock, line, leds: the pins.
+    """
+
+    default_clk = "clk"
+
+    def __init__(self) -> None:
+        self.clock = SimulationPort("i", 1, name="clk")
+        self.line = _Line()
+        self.leds = [SimulationPort("o", 1, name=f"led_{index}") for index in range(LEDS)]
+
+    def request(self, name: str, number: int = 0, *, dir: str) -> Any:  # noqa: A002, ARG002
+        """Pins by the name of their resource."""
+        return {"clk": self.clock, "uart": self.line}[name] if name != "led" else self.leds[number]
+
+    def ports(self) -> dict[str, Signal]:
+        """The top module's ports by name."""
+        leds = {f"led_{index}": led.o for index, led in enumerate(self.leds)}
+        return {"clk": self.clock.i, "rx": self.line.rx.i, "tx": self.line.tx.o, **leds}
+
+
+def virtual_top(spec: Spec) -> str:
+    """The complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``."""
+    platform = VirtualPlatform()
+    top = BoardTop(Accelerator(spec), pll=pll_settings(CLOCK_HZ, CLOCK_HZ), divisor=CYCLES_PER_BIT)
+    ports = {name: (signal, None) for name, signal in platform.ports().items()}
+    return verilog.convert(top, name=NAME, platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True)
+
+
+def build_virtual_board(spec: Spec, *, cache: Path | None = None) -> Path:
+    """The program of a spec's virtual board, from the cache where inputs and versions are the same.
+
+    Raises:
+        InputError: a tool is missing.
+        ToolError: Verilator or the compiler failed.
+    """
+    sources = {**{path.name: path.read_text() for path in (HARNESS, PLL_MODEL)}, f"{NAME}.v": virtual_top(spec)}
+    return build_program(NAME, sources, cache=cache or default_cache_folder())
+
+
+class VirtualBoard:
+    """A running virtual board. A context: leave it, and the board is gone.
+
+    Attributes:
+        port: the serial port that it is behind.
+        process: the simulator.
+    """
+
+    def __init__(
+        self, program: Path, *, seconds: float = 3600, corrupt: float = 0.0, drop: float = 0.0, seed: int = 1
+    ) -> None:
+        """Switch it on.
+
+        Args:
+            program: as ``build_virtual_board`` makes it.
+            seconds: after which it ends by itself.
+            corrupt: share of the bytes that the line changes.
+            drop: share of the bytes that the line swallows.
+            seed: of the noise.
+
+        Raises:
+            ToolError: it does not start.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="spikequant-")
+        self.port = str(Path(self._folder.name) / "port")
+        arguments = [self.port, CYCLES_PER_BIT, seconds, corrupt, drop, seed]
+        self.process = subprocess.Popen(
+            [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        if self.process.stdout.readline() != b"ready\n":
+            _, errors = self.process.communicate(timeout=START_SECONDS)
+            self._folder.cleanup()
+            raise ToolError(f"virtual board: {errors.decode(errors='replace').strip()}", console="")
+
+    def __enter__(self) -> "VirtualBoard":
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Switch it off."""
+        self.close()
+
+    def cut(self, seconds: float) -> None:
+        """Take the port away for a while, as when a cable is pulled; the board goes on."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"cut {round(1000 * seconds)}\n".encode())
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        """Switch it off."""
+        self.process.kill()
+        self.process.communicate()
+        self._folder.cleanup()

@@ -1,0 +1,168 @@
+"""The command ``run``: a layer on a board, compared with the golden model."""
+
+# Commands import what they need when they run, so that --help answers at once; their options have names anyway.
+# ruff: noqa: PLC0415, PLR0917
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from golden.errors import InputError
+
+if TYPE_CHECKING:
+    from cosim.layer import LayerReport
+    from fpga.session import Health
+    from golden.spec import Spec
+    from golden.vectors import LayerVectors
+
+VIRTUAL = "sim"
+"""The port of the virtual board."""
+
+
+def run(
+    port: Annotated[
+        str, typer.Option(metavar="PORT|sim", help="serial port of the board, or sim for a virtual board in Verilator")
+    ],
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    vectors: Annotated[
+        Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="run a layer of this quantized model", show_default=False)
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.mlp.down_proj")
+    ] = None,
+    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 8,
+    out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the board's results here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    baud: Annotated[int, typer.Option(min=1, help="bits a second on the serial line")] = 1_000_000,
+    allow_saturation: Annotated[
+        bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
+    ] = False,
+    corrupt: Annotated[
+        float, typer.Option(metavar="SHARE", min=0.0, max=0.05, help="bytes that the virtual line changes")
+    ] = 0.0,
+    drop: Annotated[
+        float, typer.Option(metavar="SHARE", min=0.0, max=0.05, help="bytes that the virtual line swallows")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the virtual line's noise")] = 1,
+    time_limit: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1.0, help="time after which the virtual board ends")
+    ] = 3600.0,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="where built virtual boards are kept", show_default=False)
+    ] = None,
+) -> None:
+    """Run a layer on a board over its serial line, and compare every output with the golden model.
+
+    Exit status 0 if all outputs are equal and none is saturated, 1 if not or if the board fails, 2 for bad input.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from cosim.layer import LayerReport, expected_activity
+    from cosim.scoreboard import compare
+    from fpga.host import Accelerator
+    from fpga.line import LinkError
+    from fpga.toolchain import ToolError
+    from fpga.virtual import VirtualBoard, build_virtual_board
+    from golden.files import check_writable, write_json
+    from golden.integer import run_layer
+    from golden.spec import load_spec
+    from golden.vectors import save_arrays
+    from rtl.packets import PacketError
+
+    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
+        raise InputError("run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+    if port != VIRTUAL and (corrupt or drop):
+        raise InputError(f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {port}")
+    spec = load_spec(config)
+    for path in (out, json_file):
+        if path is not None:
+            check_writable(path)
+    source, integers = _layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        task = bar.add_task("building the virtual board" if port == VIRTUAL else "greeting the board", total=None)
+        try:
+            if port == VIRTUAL:
+                program = build_virtual_board(spec, cache=cache)
+                board = VirtualBoard(program, seconds=time_limit, corrupt=corrupt, drop=drop, seed=seed)
+                port = stack.enter_context(board).port
+            accelerator = stack.enter_context(Accelerator(spec, port=port, baud=baud))
+            bar.update(task, description="running")
+            result = accelerator.run_layer(
+                integers, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            )
+        except (LinkError, PacketError, ToolError) as error:
+            typer.echo(f"spikequant: {source}: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    expected_spikes, expected_beats = expected_activity(spec, integers)
+    report = LayerReport(
+        output=result.output,
+        verdict=compare(run_layer(integers, spec), result.output),
+        spec=spec,
+        cycles=result.cycles,
+        spikes=result.spikes,
+        beats=result.beats,
+        expected_spikes=expected_spikes,
+        expected_beats=expected_beats,
+        sim_cycles_per_second=result.cycles / result.seconds,
+        seconds=result.seconds,
+    )
+    ok = report.verdict.ok(allow_saturation=allow_saturation)
+    if out is not None:
+        output = report.output
+        save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
+    if json_file is not None:
+        write_json(
+            json_file,
+            {**report.figures(allow_saturation=allow_saturation), "line": asdict(result.health), "baud": baud},
+        )
+    typer.echo(f"{source}: {_summary(report, integers, result.health, ok=ok)}")
+    if report.verdict.first:
+        typer.echo(f"first mismatch: {report.verdict.first}", err=True)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _layer(
+    spec: "Spec", *, vectors: Path | None, checkpoint: Path | None, layer: str | None, tokens: int
+) -> tuple[str, "LayerVectors"]:
+    """What to run, and where it is from."""
+    if checkpoint is not None and layer is not None:
+        from golden.checkpoint import load_checkpoint
+        from golden.trace import layer_vectors
+
+        integers, _ = layer_vectors(load_checkpoint(checkpoint).language_model, layer, tokens, spec)
+        return f"{layer} of {checkpoint}", integers
+    from golden.vectors import load_vectors
+
+    assert vectors is not None
+    return str(vectors), load_vectors(vectors, spec)
+
+
+def _summary(report: "LayerReport", vectors: "LayerVectors", health: "Health", *, ok: bool) -> str:
+    """The run in a few lines."""
+    outcome = "equal" if ok else "NOT EQUAL" if report.verdict.mismatches else "SATURATED"
+    return (
+        f"{vectors.outputs} x {vectors.inputs}, {vectors.tokens} tokens on {report.spec.neurons} neurons x "
+        f"{report.spec.lanes} lanes\n"
+        f"{report.verdict.outputs} outputs, {report.verdict.mismatches} mismatches, "
+        f"{report.verdict.saturated} saturated: {outcome}\n"
+        f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, {report.seconds:.1f} s\n"
+        f"line: {health.board_damaged} and {health.host_damaged} damaged frames at board and host, "
+        f"{health.resent} times sent again, {health.asked_again} times asked again, {health.reopened} times reopened"
+    )
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add ``run`` to the command line."""
+    app.command()(run)

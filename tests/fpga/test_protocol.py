@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+from amaranth.lib import data
+
+from fpga.protocol import (
+    BUFFER_WORDS,
+    CONTROL_WORDS,
+    HELLO_WORDS,
+    POSITION_BITS,
+    VERSION,
+    Control,
+    Hello,
+    Kind,
+    identify,
+    pack,
+    unpack,
+)
+from golden.spec import PRESETS
+
+
+def test_the_control_words_are_those_of_the_document() -> None:
+    fields = {"last": 1, "again": 1, "sequence": 0x123, "acknowledge": 0x456, "limit": 0x789, "size": 0xA}
+    words = pack(Control, kind=Kind.DATA, session=0xBCDE, **fields)
+    assert [f"{word:08x}" for word in words] == ["45612332", "bcdea789"]
+    assert unpack(Control, words) == {"kind": Kind.DATA, "reserved": 0, "session": 0xBCDE, **fields}
+    assert CONTROL_WORDS == 2
+
+
+def test_a_hello_begins_with_magic_and_version_in_any_version() -> None:
+    words = pack(Hello, magic=0x5153, version=9, kilocycles=7)
+    assert (len(words), words[0], words[-1]) == (HELLO_WORDS, 0x00095153, 7)
+
+
+@pytest.mark.parametrize(("field", "value"), [("sequence", 2**POSITION_BITS), ("session", -1), ("nonsense", 0)])
+def test_what_no_layout_has_is_refused(field: str, value: int) -> None:
+    with pytest.raises(ValueError, match=field):
+        pack(Control, **{field: value})
+
+
+def test_every_spec_and_design_has_an_identity_of_its_own() -> None:
+    tiny = PRESETS["tiny"]
+    specs = [tiny, PRESETS["base"], tiny.model_copy(update={"theta_fraction_bits": 11})]
+    identities = {identify(design, spec) for design in ("Accelerator", "MacTwin") for spec in specs}
+    assert len(identities) == 6
+    assert identify("Accelerator", tiny) == identify("Accelerator", tiny.model_copy())
+    assert all(identity.digest < 2**64 for identity in identities)
+    assert identify("A" * 40, tiny).name_bits < 2**128
+
+
+def test_the_document_has_the_layouts_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"Version {VERSION}." in text
+    for name, field in data.Layout.cast(Control):
+        if name == "reserved":
+            continue
+        low = field.offset % 32
+        bits = f"{low}..{low + field.width - 1}" if field.width > 1 else f"{low}"
+        assert f"| {bits} | `{name}` |" in text
+    assert "1 HELLO, 2 DATA, 3 STATE" in text
+    assert [(kind.name, kind.value) for kind in Kind] == [("HELLO", 1), ("DATA", 2), ("STATE", 3)]
+    places = [
+        text.index(f"`{name}`", text.index("The payload of the board's HELLO"))
+        for name, _ in data.Layout.cast(Hello)
+        if name != "reserved"
+    ]
+    assert places == sorted(places)
+    assert f"modulo {2**POSITION_BITS:,}" in text
+    assert f"board holds {BUFFER_WORDS} words" in text

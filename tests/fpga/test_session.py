@@ -1,0 +1,186 @@
+"""The host against boards that do wrong: a script at the other end of a pseudo-terminal."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fpga.codec import FrameReader, encode_frame
+from fpga.line import LinkError, SerialLine
+from fpga.protocol import MAGIC, VERSION, Control, Hello, Identity, Kind, pack, unpack
+from fpga.session import Patience, Session
+from golden.errors import InputError
+
+IDENTITY = Identity(name="Echo", digest=0x1234)
+PATIENCE = Patience(hello=2.0, silence=1.0, progress=1.0, port=1.0)
+
+Answer = Callable[[dict[str, Any], list[int]], list[bytes]]
+
+
+def reply(asked: dict[str, Any], kind: int, payload: list[int] | None = None, **changes: int) -> bytes:
+    fields = {"session": asked["session"], "acknowledge": 0, "sequence": 0, "limit": 512} | changes
+    return encode_frame([*(payload or []), *pack(Control, kind=kind, **fields)])
+
+
+def hello(asked: dict[str, Any], *, control: dict[str, int] | None = None, **changes: int) -> bytes:
+    fields = {
+        "magic": MAGIC,
+        "version": VERSION,
+        "name": IDENTITY.name_bits,
+        "digest": IDENTITY.digest,
+        "buffer_words": 512,
+    }
+    return reply(asked, Kind.HELLO, pack(Hello, **(fields | changes)), **(control or {}))
+
+
+class Peer:
+    """Answers each frame of the host with what the script says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._master, self._slave = os.openpty()
+        self.port = os.ttyname(self._slave)
+        self.asked: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        reader = FrameReader(max_words=200)
+        while True:
+            try:
+                received = os.read(self._master, 4096)
+                for frame in reader.feed(received):
+                    assert frame is not None
+                    control = unpack(Control, frame[-2:])
+                    self.asked.append(control)
+                    for raw in self._answer(control, frame[:-2]):
+                        os.write(self._master, raw)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        # nobody holds the other end now, so that the thread's reading fails
+        os.close(self._slave)
+        self._thread.join()
+        os.close(self._master)
+
+
+@pytest.fixture
+def session_with() -> Iterator[Callable[[Answer], tuple[Peer, Session]]]:
+    open_things: list[Any] = []
+
+    def make(answer: Answer) -> tuple[Peer, Session]:
+        peer = Peer(answer)
+        open_things.append(peer)
+        line = SerialLine(peer.port, 1_000_000)
+        open_things.append(line)
+        return peer, Session(line, IDENTITY, patience=PATIENCE)
+
+    yield make
+    for thing in reversed(open_things):
+        thing.close()
+
+
+SessionWith = Callable[[Answer], tuple[Peer, Session]]
+
+
+def test_another_version_is_refused_whatever_else_it_says(session_with: SessionWith) -> None:
+    with pytest.raises(InputError, match=r"^port .*: the board speaks protocol 7, expected 2$"):
+        session_with(lambda asked, _: [reply(asked, Kind.HELLO, [7 << 16 | MAGIC])])
+
+
+def test_a_session_number_that_is_taken_is_drawn_again(session_with: SessionWith) -> None:
+    tries: list[int] = []
+
+    def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+        tries.append(asked["session"])
+        return [hello(asked, control={"acknowledge": 9 if len(tries) == 1 else 0})]
+
+    session_with(answer)
+    assert len(set(tries)) == 2
+    assert 0 not in tries
+
+
+def test_noise_and_frames_of_other_sessions_before_the_answer_are_passed_over(session_with: SessionWith) -> None:
+    def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+        other = asked | {"session": asked["session"] ^ 1}
+        return [b"\xc0\x01\x02\xdb\xdb", reply(other, Kind.DATA, [1, 2, 3], last=1), hello(other), hello(asked)]
+
+    _, session = session_with(answer)
+    assert session.hello["buffer_words"] == 512
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([{"kind": Kind.STATE, "acknowledge": 99}], "the board claims words that were never sent"),
+        ([{"kind": Kind.STATE, "session": 0}], "the board started afresh within the session"),
+        (
+            [
+                {"kind": Kind.DATA, "payload": [4, 5], "last": 1},
+                {"kind": Kind.DATA, "payload": [6], "last": 1, "acknowledge": 3, "sequence": 2},
+            ],
+            "the board sent more than the 1 packets expected of it",
+        ),
+    ],
+)
+def test_a_board_that_breaks_the_rules_is_told_so(
+    session_with: SessionWith, frames: list[dict[str, Any]], expected: str
+) -> None:
+    def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+        if asked["kind"] == Kind.HELLO:
+            return [hello(asked)]
+        if asked["kind"] == Kind.DATA:
+            return [b"".join(reply(asked, **frame) for frame in frames)]
+        return []
+
+    _, session = session_with(answer)
+    with pytest.raises(LinkError, match=expected):
+        session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+
+
+def test_results_come_together_from_frames_that_are_late_double_and_out_of_order(session_with: SessionWith) -> None:
+    def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+        if asked["kind"] == Kind.HELLO:
+            return [hello(asked)]
+        parts = [
+            {"sequence": 2, "payload": [12], "last": 1},
+            {"sequence": 0, "payload": [], "last": 1},
+            {"sequence": 0, "payload": [10, 11]},
+            {"sequence": 0, "payload": [10, 11]},
+            {"sequence": 2, "payload": [12], "last": 1},
+        ]
+        return [reply(asked, Kind.DATA, acknowledge=3, **part) for part in parts]
+
+    peer, session = session_with(answer)
+    came = session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+    assert [packet.tolist() for packet in came] == [[10, 11, 12]]
+    for _ in range(100):
+        if peer.asked[-1]["acknowledge"] == 3:
+            assert any(asked["again"] for asked in peer.asked)
+            return
+        time.sleep(0.02)
+    raise AssertionError("the host did not acknowledge the last words")
+
+
+def test_words_that_the_board_asks_for_again_are_sent_again_from_there(session_with: SessionWith) -> None:
+    taken: list[int] = []
+    lengths: list[int] = []
+
+    def answer(asked: dict[str, Any], payload: list[int]) -> list[bytes]:
+        if asked["kind"] == Kind.HELLO:
+            return [hello(asked, control={"limit": 8})]
+        lengths.append(len(payload))
+        if asked["kind"] == Kind.DATA and asked["sequence"] == len(taken):
+            taken.extend(payload[:3])
+        return [reply(asked, Kind.STATE, acknowledge=len(taken), limit=len(taken) + 8, again=len(payload) > 3)]
+
+    _, session = session_with(answer)
+    session.exchange([np.arange(20, dtype=np.uint32)], results=0)
+    assert taken == list(range(20))
+    # never more than the board has room for
+    assert max(lengths) <= 8
