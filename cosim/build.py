@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +23,11 @@ public_flat_rw -module "{TOP}" -var "*_axis_*"
 """Only the ports are open to the bench. Opening every signal, as cocotb's own build does, makes the compiler take
 minutes instead of seconds and the simulation many times slower."""
 
+BURST_TOP = "burst"
+"""Top module of the bench that plays bursts."""
+
+BURST_SOURCE = Path(__file__).parent / "burst.v"
+
 
 class SimulationError(Exception):
     """The simulator could not be built, or its test failed; the message ends with where the log is."""
@@ -35,21 +41,69 @@ def keep_log(log: Path) -> Path:
     return Path(name)
 
 
-def _verilator_command() -> list[str]:
-    libraries = cocotb_tools.config.libs_dir
-    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+def verilator_command(top: str, *inputs: str, options: Sequence[str] = ()) -> list[str]:
+    """Verilate some files into a program named after the top module, whose makefile is ``Vtop.mk``."""
     return [
-        *("verilator", "--cc", "--exe", "--vpi", "--Mdir", ".", "--top-module", TOP, "--prefix", "Vtop", "-o", TOP),
+        *("verilator", "--cc", "--exe", "--Mdir", ".", "--top-module", top, "--prefix", "Vtop", "-o", top),
         *("--timescale", "1ns/1ps", "--x-initial", "0", "-O3"),
         # the warnings are about the style of Amaranth's Verilog
         *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
-        *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
-        *(str(main), "ports.vlt", f"{TOP}.v"),
+        *options,
+        *inputs,
     ]
 
 
+def compile_model(
+    kind: str, sources: dict[str, str], command: list[str], *, environment: dict[str, str], cache: Path | None
+) -> Path:
+    """Folder of a compiled Verilator model, from the cache where inputs and versions are the same.
+
+    Args:
+        kind: what sort of build, for the folder's name.
+        sources: texts of the files that the command reads, by name.
+        command: Verilator's.
+        environment: as ``tool_environment`` makes it.
+        cache: root of the cache; the user's own by default.
+
+    Raises:
+        SimulationError: Verilator or the compiler failed.
+    """
+    commands = [command, ["make", "-j2", "-f", "Vtop.mk", "OPT_FAST=-O1"]]
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+    digest = digest_of(
+        [repr(sources), repr(commands), environment["MAKEFLAGS"], version("verilator"), version("cocotb"), compiler]
+    )
+
+    def build(folder: Path) -> None:
+        for name, text in sources.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        log = folder / "build.log"
+        for step in commands:
+            with log.open("ab") as output:
+                status = subprocess.run(
+                    step,
+                    cwd=folder,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                ).returncode
+            if status:
+                raise SimulationError(f"building the simulator failed in {step[0]}, see {keep_log(log)}")
+
+    return cached_build(cache or default_cache_folder(), kind, digest, build)
+
+
+def _cocotb_main() -> tuple[list[str], str]:
+    """Options that link cocotb, and its main program."""
+    libraries = cocotb_tools.config.libs_dir
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    return ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"], str(main)
+
+
 def build_simulator(spec: Spec, *, cache: Path | None = None) -> Path:
-    """Folder of a Verilator build of the spec, from the cache where inputs and versions are the same.
+    """Folder of a Verilator build of the spec whose ports are open, for a bench that drives every word.
 
     Args:
         spec: the accelerator.
@@ -61,26 +115,26 @@ def build_simulator(spec: Spec, *, cache: Path | None = None) -> Path:
     """
     environment = tool_environment()
     sources = {f"{TOP}.v": generate_verilog(spec), "ports.vlt": PUBLIC_PORTS}
-    commands = [_verilator_command(), ["make", "-j2", "-f", "Vtop.mk", "OPT_FAST=-O1"]]
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    digest = digest_of([repr(sources), repr(commands), version("verilator"), version("cocotb"), compiler])
+    options, main = _cocotb_main()
+    command = verilator_command(TOP, main, *reversed(sources), options=options)
+    return compile_model("verilator", sources, command, environment=environment, cache=cache)
 
-    def build(folder: Path) -> None:
-        for name, text in sources.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        log = folder / "build.log"
-        for command in commands:
-            with log.open("ab") as output:
-                status = subprocess.run(
-                    command,
-                    cwd=folder,
-                    env=environment,
-                    stdout=output,
-                    stderr=output,
-                    stdin=subprocess.DEVNULL,
-                    check=False,
-                ).returncode
-            if status:
-                raise SimulationError(f"building the simulator failed in {command[0]}, see {keep_log(log)}")
 
-    return cached_build(cache or default_cache_folder(), "verilator", digest, build)
+def build_bursts(spec: Spec, *, cache: Path | None = None) -> Path:
+    """Folder of a Verilator build of the spec inside ``burst.v``, which plays packets without any Python.
+
+    Args:
+        spec: the accelerator.
+        cache: root of the cache; the user's own by default.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: Verilator or the compiler failed.
+    """
+    environment = tool_environment()
+    # the clock is a process with delays, which Verilator makes a coroutine
+    environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
+    sources = {f"{TOP}.v": generate_verilog(spec), BURST_SOURCE.name: BURST_SOURCE.read_text(encoding="utf-8")}
+    options, main = _cocotb_main()
+    command = verilator_command(BURST_TOP, main, *sources, options=["--timing", *options])
+    return compile_model("bursts", sources, command, environment=environment, cache=cache)

@@ -1,11 +1,32 @@
-"""The command ``cosim``."""
+"""The commands of this folder: ``cosim``, and ``generate-text`` from a file of its own."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cosim.generate_text import generate_text
 from golden.errors import InputError
+
+if TYPE_CHECKING:
+    from cosim.whole import ModelReport
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write, and what to take for right.
+
+    Attributes:
+        json_file: for the figures; None for none.
+        report: page for all layers; None for none.
+        allow_saturation: accept outputs whose membrane left its range.
+    """
+
+    json_file: Path | None
+    report: Path | None
+    allow_saturation: bool
 
 
 def cosim(
@@ -14,14 +35,20 @@ def cosim(
         Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="run a layer of this quantized model", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="run layers of this quantized model", show_default=False)
     ] = None,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.mlp.down_proj")
     ] = None,
-    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 8,
+    all_layers: Annotated[
+        bool, typer.Option("--all", help="every layer, on all cores; goes on where it stopped")
+    ] = False,
+    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through a layer")] = 8,
     out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the hardware's results here")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="with --all: write a page with every layer here")
+    ] = None,
     stalls: Annotated[
         float, typer.Option(metavar="SHARE", min=0.0, max=0.9, help="share of cycles in which the streams pause")
     ] = 0.0,
@@ -29,11 +56,45 @@ def cosim(
     allow_saturation: Annotated[
         bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="with --all: simulators", show_default="one a core")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="with --all: run on this Dask cluster, like tcp://host:8786")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="with --all: simulate again what earlier runs have")] = False,
 ) -> None:
-    """Run a layer on the generated Verilog in Verilator, and compare every output with the golden model.
+    """Run layers on the generated Verilog in Verilator, and compare every output with the golden model.
 
     Exit status 0 if all outputs are equal and none is saturated, 1 if not, 2 for bad input.
     """
+    outputs = Outputs(json_file=json_file, report=report, allow_saturation=allow_saturation)
+    if all_layers:
+        if checkpoint is None or layer is not None or vectors is not None:
+            raise InputError("cosim: expected --all with --checkpoint DIR, without --layer and --vectors")
+        if out is not None or stalls:
+            raise InputError("cosim: --out and --stalls are for one layer, expected --all without them")
+        _all_layers(config, checkpoint, tokens, outputs, workers=workers, scheduler=scheduler, fresh=fresh)
+        return
+    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
+        raise InputError("cosim: expected --vectors IN.npz, or --checkpoint DIR with --layer NAME or --all")
+    if report is not None or workers is not None or scheduler is not None or fresh:
+        raise InputError("cosim: --report, --workers, --scheduler and --fresh are for many layers, expected --all")
+    _one_layer(config, vectors, checkpoint, layer, tokens, out, outputs, stalls=stalls, seed=seed)
+
+
+def _one_layer(
+    config: str,
+    vectors: Path | None,
+    checkpoint: Path | None,
+    layer: str | None,
+    tokens: int,
+    out: Path | None,
+    outputs: Outputs,
+    *,
+    stalls: float,
+    seed: int,
+) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -45,11 +106,9 @@ def cosim(
     from golden.vectors import load_vectors, save_arrays
     from rtl.packets import PacketError
 
-    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
-        raise InputError("cosim: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
     spec = load_spec(config)
     tool_environment()
-    for path in (out, json_file):
+    for path in (out, outputs.json_file):
         if path is not None:
             check_writable(path)
     if vectors is not None:
@@ -76,18 +135,17 @@ def cosim(
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    ok = report.verdict.ok(allow_saturation=allow_saturation)
+    ok = report.verdict.ok(allow_saturation=outputs.allow_saturation)
     if out is not None:
         output = report.output
         save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
-    if json_file is not None:
-        write_json(json_file, report.figures(allow_saturation=allow_saturation))
-    outcome = "equal" if ok else "NOT EQUAL" if report.verdict.mismatches else "SATURATED"
+    if outputs.json_file is not None:
+        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
     typer.echo(
         f"{source}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes\n"
         f"{report.verdict.outputs} outputs, {report.verdict.mismatches} mismatches, "
-        f"{report.verdict.saturated} saturated: {outcome}\n"
+        f"{report.verdict.saturated} saturated: {_outcome(ok, report.verdict.mismatches)}\n"
         f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, "
         f"lane utilisation {report.lane_utilisation:.3f}\n"
         f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s, {report.seconds:.1f} s in all"
@@ -104,6 +162,102 @@ def cosim(
         raise typer.Exit(1)
 
 
+def _outcome(ok: bool, mismatches: int) -> str:
+    return "equal" if ok else "NOT EQUAL" if mismatches else "SATURATED"
+
+
+def _all_layers(
+    config: str,
+    checkpoint: Path,
+    tokens: int,
+    outputs: Outputs,
+    *,
+    workers: int | None,
+    scheduler: str | None,
+    fresh: bool,
+) -> None:
+    from os import cpu_count
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from cosim.build import SimulationError, build_bursts
+    from cosim.whole import LayerOutcome, cosimulate_model
+    from gen.cluster import cluster_client
+    from gen.verilator import tool_environment
+    from golden.files import check_writable
+    from golden.spec import load_spec
+    from rtl.packets import PacketError
+
+    spec = load_spec(config)
+    tool_environment()
+    for path in (outputs.json_file, outputs.report):
+        if path is not None:
+            check_writable(path)
+
+    from golden.checkpoint import load_checkpoint
+    from golden.evaluate import quantized_layers
+    from golden.trace import trace_layers
+
+    console = Console(stderr=True)
+    try:
+        with console.status("building the simulator"):
+            build_bursts(spec)
+        began = time.perf_counter()
+        with console.status("loading the model"):
+            model = load_checkpoint(checkpoint).language_model
+        names = list(quantized_layers(model.model))
+        if not names:
+            raise InputError(f"checkpoint {checkpoint}: no quantized layers, expected some in its decoder")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with (
+            cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
+            Progress(*columns, console=console, transient=True) as bar,
+        ):
+            task = bar.add_task("co-simulating", total=len(names))
+
+            def advance(outcome: LayerOutcome) -> None:
+                bar.update(task, advance=1, description=outcome.name)
+
+            traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec))
+            report = cosimulate_model(client, spec, traced, tokens=tokens, began=began, progress=advance, fresh=fresh)
+    except (SimulationError, PacketError) as error:
+        typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
+        raise typer.Exit(1) from None
+    _show_model(report, checkpoint, model.name, outputs)
+
+
+def _show_model(report: "ModelReport", checkpoint: Path, model: str, outputs: Outputs) -> None:
+    from golden.files import write_json
+
+    spec = report.spec
+    ok = report.ok(allow_saturation=outputs.allow_saturation)
+    if outputs.json_file is not None:
+        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
+    if outputs.report is not None:
+        from cosim.page import write_page
+
+        write_page(outputs.report, report, model=model, allow_saturation=outputs.allow_saturation)
+    typer.echo(
+        f"{checkpoint}: {len(report.layers)} layers, {report.tokens} tokens on {spec.neurons} neurons x "
+        f"{spec.lanes} lanes\n"
+        f"{report.compared} outputs, {report.mismatches} mismatches, {report.saturated} saturated: "
+        f"{_outcome(ok, report.mismatches)}\n"
+        f"{report.cycles} cycles, lane utilisation {report.lane_utilisation:.3f}\n"
+        f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {report.seconds:.1f} s in all"
+    )
+    if report.remembered:
+        typer.echo(f"{report.remembered} layers were simulated in an earlier run")
+    for outcome in report.layers:
+        if not outcome.activity_expected:
+            typer.echo(f"{outcome.name}: spikes or beats differ from the golden model's", err=True)
+    if report.first_mismatch:
+        typer.echo(f"first mismatch: {report.first_mismatch}", err=True)
+    if not ok:
+        raise typer.Exit(1)
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the command line."""
     app.command()(cosim)
+    app.command("generate-text")(generate_text)

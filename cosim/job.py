@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.vectors import save_arrays
-
-Words = NDArray[np.uint32]
+from rtl.device import Played
+from rtl.packets import Words
 
 
 def _joined(packets: list[Words]) -> dict[str, NDArray[np.generic]]:
@@ -55,19 +55,8 @@ class Job:
         return cls(packets=packets, results=int(results), stall_probability=float(stall_probability), seed=int(seed))
 
 
-@dataclass(frozen=True)
-class Recording:
-    """Packets that came out.
-
-    Attributes:
-        packets: words of each RESULT packet.
-        cycles: clock cycles from the end of reset to the last word.
-        seconds: wall time of the same span.
-    """
-
-    packets: list[Words]
-    cycles: int
-    seconds: float
+class Recording(Played):
+    """What came back, as a file."""
 
     @staticmethod
     def path(folder: Path) -> Path:

@@ -6,17 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cosim.build import build_simulator
-from cosim.job import Job
-from cosim.runner import run_job
+from cosim.runner import StallingDevice
 from cosim.scoreboard import Verdict, compare
+from cosim.simulated import SimulatedDevice
 from golden.integer import LayerOutput, run_layer
 from golden.neuron import event_program
 from golden.spec import Spec
 from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
-from rtl.packets import parse_result
-from rtl.program import gather, layer_program
+from rtl.device import Device, run_on_device
 
 
 @dataclass(frozen=True)
@@ -108,24 +106,43 @@ def cosimulate(
         PacketError: the accelerator refused a packet or sent a broken one.
     """
     began = time.perf_counter()
-    program = layer_program(spec, vectors)
-    total = len(program.places)
-    progress(0, total)
-    job = Job(packets=program.packets, results=total, stall_probability=stall_probability, seed=seed)
-    recording = run_job(build_simulator(spec, cache=cache), job, progress=lambda done: progress(done, total))
-    results = [parse_result(spec, packet) for packet in recording.packets]
-    output = gather(vectors, program.places, results)
-    verdict = compare(run_layer(vectors, spec), output)
-    expected_spikes, expected_beats = expected_activity(spec, vectors)
+    if stall_probability:
+        stalling = StallingDevice(spec, stall_probability=stall_probability, seed=seed, cache=cache)
+        return compare_on_device(stalling, vectors, began=began, progress=progress)
+    with SimulatedDevice(spec, cache=cache) as device:
+        return compare_on_device(device, vectors, began=began, progress=progress)
+
+
+def compare_on_device(
+    device: Device,
+    vectors: LayerVectors,
+    *,
+    began: float,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> LayerReport:
+    """Run a layer on a device, and compare it with the integer level.
+
+    Args:
+        device: where.
+        vectors: the layer; any size.
+        began: when the work on this layer began, on ``time.perf_counter``.
+        progress: told the results that are in, and how many there will be.
+
+    Raises:
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
+    run = run_on_device(device, vectors, progress=progress)
+    verdict = compare(run_layer(vectors, device.spec), run.output)
+    expected_spikes, expected_beats = expected_activity(device.spec, vectors)
     return LayerReport(
-        output=output,
+        output=run.output,
         verdict=verdict,
-        spec=spec,
-        cycles=recording.cycles,
-        spikes=results[-1].spikes,
-        beats=results[-1].beats,
+        spec=device.spec,
+        cycles=run.cycles,
+        spikes=run.spikes,
+        beats=run.beats,
         expected_spikes=expected_spikes,
         expected_beats=expected_beats,
-        sim_cycles_per_second=recording.cycles / recording.seconds,
+        sim_cycles_per_second=run.cycles / run.seconds,
         seconds=time.perf_counter() - began,
     )

@@ -22,7 +22,7 @@ def digest_of(parts: Iterable[str | bytes]) -> str:
     return total.hexdigest()
 
 
-def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], None]) -> Path:
+def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], None], *, fresh: bool = False) -> Path:
     """The folder of a finished build: the cached one, or one that ``build`` fills now.
 
     A build that raises leaves nothing behind, so a failure is never taken for a result; two processes
@@ -33,19 +33,22 @@ def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], No
         kind: what sort of build, the first part of the folder's name.
         digest: of all inputs and tool versions.
         build: fills an empty folder, which is later moved; it must not contain its own path.
+        fresh: build even where a finished build is, in whose place the new one goes.
     """
     folder = cache / f"{kind}-{digest[:32]}"
-    if folder.is_dir():
+    if folder.is_dir() and not fresh:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
+    beside = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
     try:
-        build(fresh)
+        build(beside)
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
-            fresh.replace(folder)
+            beside.replace(folder)
         except OSError:
             if not folder.is_dir():
                 raise
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""The commands ``demo`` and ``report``."""
+"""The commands ``demo``, ``report`` and ``sweep``."""
 
 # Commands import what they need when they run, so that --help answers at once; their options have names anyway.
 # ruff: noqa: PLC0415, PLR0917
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from golden.errors import InputError
 
 if TYPE_CHECKING:
     from gen.record import DemoRecord
@@ -98,6 +100,62 @@ def report(
     typer.echo(summary(record, page))
 
 
+def sweep(
+    plan: Annotated[str, typer.Argument(metavar="FILE.toml", help="what to combine; see gen/sweep/plan.py")],
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="write a plot of the Pareto front here")] = None,
+    json_file: JsonFile = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="processes", show_default="one a core")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="run on this Dask cluster, like tcp://host:8786")
+    ] = None,
+) -> None:
+    """Combine accelerators, recipes and boards: perplexity, energy, LUTs and speed of each, and the Pareto front.
+
+    What an earlier run has is kept, so a sweep that was cut short goes on. Exit status 0 if all points are there,
+    those that fit no board included, 2 for bad input.
+    """
+    from os import cpu_count
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from gen.sweep.plan import load_plan
+    from golden.files import check_writable, replace_file, write_json
+
+    chosen = load_plan(plan)
+    chosen.specs()
+    if plot is not None and plot.suffix != ".png":
+        raise InputError(f"plot {plot}: expected a file name that ends in .png")
+    for path in (plot, json_file):
+        if path is not None:
+            check_writable(path)
+
+    from gen.cluster import cluster_client
+    from gen.sweep.pareto import pareto_front, pareto_plot, sweep_table
+    from gen.sweep.run import plan_jobs, run_sweep
+
+    console = Console(stderr=True)
+    with console.status("planning"):
+        jobs = plan_jobs(chosen)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
+        Progress(*columns, console=console, transient=True) as bar,
+    ):
+        task = bar.add_task("sweeping", total=jobs.count)
+        points = run_sweep(client, jobs, progress=lambda: bar.update(task, advance=1))
+    front = pareto_front(points)
+    if plot is not None:
+        with replace_file(plot) as beside:
+            beside.write_bytes(pareto_plot(points))
+    if json_file is not None:
+        marked = [{**point.figures(), "front": on_front} for point, on_front in zip(points, front, strict=True)]
+        write_json(json_file, {"ok": True, "plan": chosen.model_dump(), "points": marked})
+    Console().print(sweep_table(points))
+
+
 def figures(record: "DemoRecord", page: Path) -> dict[str, Any]:
     """What ``--json`` writes."""
     device = record.device
@@ -144,6 +202,7 @@ def summary(record: "DemoRecord", page: Path) -> str:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add ``demo`` and ``report`` to the command line."""
+    """Add ``demo``, ``report`` and ``sweep`` to the command line."""
     app.command()(demo)
     app.command()(report)
+    app.command()(sweep)

@@ -1,11 +1,13 @@
 """One simulator build for all tests of a run, in a cache of its own, and logs that stay in the test's folder."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cosim.build import build_simulator
+from cosim.simulated import SimulatedDevice
 from golden.spec import Spec
 
 
@@ -32,3 +34,10 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def device(cache: Path, small: Spec) -> Iterator[SimulatedDevice]:
+    """A simulator that stays for all tests, as it does for all layers of a model."""
+    with SimulatedDevice(small, cache=cache) as running:
+        yield running

@@ -14,7 +14,10 @@ from golden.samples import random_vectors
 from golden.spec import PRESETS
 from golden.vectors import LayerVectors
 
-COMMANDS = ("demo", "quantize", "eval", "generate", "cosim", "synth", "program", "run", "report")
+COMMANDS = (
+    *("demo", "quantize", "eval", "energy", "generate", "cosim", "synth", "program", "run"),
+    *("generate-text", "sweep", "report"),
+)
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""Several devices that run one layer together, each some of its outputs."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cosim.build import build_bursts
+from cosim.scoreboard import compare
+from cosim.simulated import SimulatedDevice
+from golden.integer import LayerOutput, run_layer
+from golden.spec import Spec
+from golden.vectors import LayerVectors
+from rtl.device import Device, LayerRun, run_on_device
+
+
+def output_parts(vectors: LayerVectors, spec: Spec, parts: int) -> list[LayerVectors]:
+    """A layer cut into at most so many parts of whole tiles of outputs, as equal as tiles allow."""
+    tiles = -(-vectors.outputs // spec.neurons)
+    ends = [round(part * tiles / parts) * spec.neurons for part in range(parts + 1)]
+    return [
+        replace(
+            vectors,
+            w_code=vectors.w_code[start:end],
+            w_zero=vectors.w_zero[start:end],
+            theta=vectors.theta[start:end],
+            bias=vectors.bias[start:end],
+            w_low=vectors.w_low[start:end],
+        )
+        for start, end in itertools.pairwise(ends)
+        if end > start
+    ]
+
+
+@dataclass
+class Work:
+    """What a crew has done so far.
+
+    Attributes:
+        layers: layers run.
+        outputs: outputs compared with the integer level.
+        mismatches: as ``Verdict`` counts them.
+        saturated: outputs that the hardware flagged.
+        first: one line on the first mismatch; empty if there is none.
+        cycles: clock cycles of all devices.
+        simulated_seconds: wall time of all devices.
+    """
+
+    layers: int = 0
+    outputs: int = 0
+    mismatches: int = 0
+    saturated: int = 0
+    first: str = ""
+    cycles: int = 0
+    simulated_seconds: float = 0.0
+
+
+class Crew:
+    """Devices of one spec that run layers together; every output is compared with the integer level.
+
+    Args:
+        devices: one or more, of the same spec.
+        threads: with a worker for each device.
+
+    Attributes:
+        work: what they have done.
+    """
+
+    def __init__(self, devices: Sequence[Device], threads: ThreadPoolExecutor) -> None:
+        self.spec = devices[0].spec
+        self.work = Work()
+        self._devices = devices
+        self._threads = threads
+
+    def run(self, name: str, vectors: LayerVectors) -> LayerOutput:
+        """A layer's results from the devices.
+
+        Args:
+            name: the layer's, for the line on a mismatch.
+            vectors: the layer and its tokens.
+
+        Raises:
+            PacketError: an accelerator refused a packet or sent a broken one.
+        """
+        parts = output_parts(vectors, self.spec, len(self._devices))
+        golden = self._threads.submit(run_layer, vectors, self.spec)
+        runs = list(self._threads.map(run_on_device, self._devices[: len(parts)], parts))
+        output = _joined(runs)
+        verdict = compare(golden.result(), output)
+        work = self.work
+        work.layers += 1
+        work.outputs += verdict.outputs
+        work.mismatches += verdict.mismatches
+        work.saturated += verdict.saturated
+        work.first = work.first or (f"{name}, {verdict.first}" if verdict.first else "")
+        work.cycles += sum(run.cycles for run in runs)
+        work.simulated_seconds += sum(run.seconds for run in runs)
+        return output
+
+
+def _joined(runs: Sequence[LayerRun]) -> LayerOutput:
+    return LayerOutput(
+        membrane=np.concatenate([run.output.membrane for run in runs], axis=1),
+        code=np.concatenate([run.output.code for run in runs], axis=1),
+        saturated=np.concatenate([run.output.saturated for run in runs], axis=1),
+    )
+
+
+@contextmanager
+def simulated_crew(spec: Spec, count: int, *, cache: Path | None = None) -> Iterator[Crew]:
+    """A crew of simulators, which are gone at the end of the block.
+
+    Args:
+        spec: the accelerator.
+        count: simulators.
+        cache: where simulator builds are kept; the user's own by default.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: the simulator could not be built or did not start.
+    """
+    build_bursts(spec, cache=cache)
+    with ExitStack() as stack:
+        devices = [stack.enter_context(SimulatedDevice(spec, cache=cache)) for _ in range(count)]
+        yield Crew(devices, stack.enter_context(ThreadPoolExecutor(count + 1)))

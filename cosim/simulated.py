@@ -1,0 +1,118 @@
+"""An accelerator in a simulator process that lives as long as it is needed."""
+
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Self
+
+from cosim.build import BURST_TOP, SimulationError, build_bursts, keep_log
+from cosim.burst import BURST_IN, BURST_OUT, BurstRequest, BurstState, burst_bytes, recorded_packets
+from cosim.job import Recording
+from cosim.runner import start_simulation
+from golden.spec import Spec
+from rtl.packets import Words
+
+IDLE_CYCLES = 200_000
+"""Longer than any token takes: with no word in or out for so long, the accelerator hangs."""
+
+POLL_SECONDS = 0.1
+
+LEAVE_SECONDS = 5
+"""For the simulator to end by itself, which it does within a fraction of a second."""
+
+
+class SimulatedDevice:
+    """A ``Device`` in Verilator, at full speed: Python wakes a few times a second only.
+
+    A context manager; at its end the simulator is gone.
+
+    Args:
+        spec: the accelerator.
+        cache: where simulator builds are kept; the user's own cache by default.
+
+    Attributes:
+        simulator: folder of the build; its name is a digest of all that went into it.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: the simulator could not be built or did not start.
+    """
+
+    def __init__(self, spec: Spec, *, cache: Path | None = None) -> None:
+        self.spec = spec
+        self.simulator = build_bursts(spec, cache=cache)
+        with ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikequant-")))
+            self._log = self._folder / "run.log"
+            address = self._folder / "socket"
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(address))
+            listener.listen()
+            self._process = start_simulation(
+                self.simulator, BURST_TOP, "cosim.burst", self._folder, [f"socket={address}"], log=self._log
+            )
+            stack.callback(self._end_process)
+            self._connection = stack.enter_context(self._accept(listener))
+            self._stack = stack.pop_all()
+
+    def _accept(self, listener: socket.socket) -> Connection:
+        listener.settimeout(POLL_SECONDS)
+        while self._process.poll() is None:
+            try:
+                connected, _ = listener.accept()
+            except TimeoutError:
+                continue
+            connected.setblocking(True)
+            return Connection(connected.detach())
+        raise self._failure()
+
+    def _failure(self) -> SimulationError:
+        return SimulationError(f"the simulation failed, see {keep_log(self._log)}")
+
+    def _end_process(self) -> None:
+        try:
+            self._process.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        """The device."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the simulator."""
+        self.close()
+
+    def close(self) -> None:
+        """End the simulator; harmless when it has ended."""
+        self._stack.close()
+
+    def play(
+        self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
+    ) -> Recording:
+        """As ``Device`` says.
+
+        Raises:
+            SimulationError: the accelerator hangs, or the simulator died.
+        """
+        (self._folder / BURST_IN).write_bytes(burst_bytes(list(packets)))
+        try:
+            self._connection.send(BurstRequest(results=results, idle_cycles=IDLE_CYCLES))
+            while True:
+                state: BurstState = self._connection.recv()
+                progress(state.results)
+                if state.over:
+                    break
+        except (EOFError, OSError):
+            raise self._failure() from None
+        if state.hung:
+            raise SimulationError(
+                f"the accelerator hangs: {state.results} results after {state.cycles} cycles, expected {results}"
+            )
+        received = recorded_packets((self._folder / BURST_OUT).read_bytes())
+        return Recording(packets=received, cycles=state.cycles, seconds=state.seconds)

@@ -1,0 +1,165 @@
+"""What cocotb costs: ``python -m cosim.speed`` plays the same words with it and without it, by turns, in one run."""
+
+# Commands import what they need when they run, so that --help answers at once.
+# ruff: noqa: PLC0415
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from golden.errors import InputError
+
+if TYPE_CHECKING:
+    from golden.spec import Spec
+    from golden.vectors import LayerVectors
+    from rtl.device import Played
+
+GOAL = 0.8
+"""Of the speed of the C++ program, which the bench must reach."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Speeds in thousand cycles per second.
+
+    Attributes:
+        cocotb: of the bench, one for each round.
+        cpp: of the C++ program that plays the same words, taking turns with it.
+        ratio: median over the rounds of the bench's speed over that of the C++ program.
+        cycles: of one run.
+        equal: both gave the same words.
+    """
+
+    cocotb: list[float]
+    cpp: list[float]
+    ratio: float
+    cycles: int
+    equal: bool
+
+
+def build_program(spec: "Spec", *, cache: Path | None = None) -> Path:
+    """The C++ program around the spec's Verilog, with the options of the bench's own simulator.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: Verilator or the compiler failed.
+    """
+    from cosim.build import compile_model, verilator_command
+    from gen.verilator import tool_environment
+    from gen.verilog import TOP, generate_verilog
+
+    program = Path(__file__).with_suffix(".cpp")
+    sources = {f"{TOP}.v": generate_verilog(spec), program.name: program.read_text(encoding="utf-8")}
+    command = verilator_command(TOP, *reversed(sources))
+    folder = compile_model("speed", sources, command, environment=tool_environment(), cache=cache)
+    return folder / TOP
+
+
+def play_program(program: Path, burst: bytes, results: int) -> "Played":
+    """Play a burst on the C++ program.
+
+    Raises:
+        SimulationError: the accelerator hangs.
+    """
+    from cosim.build import SimulationError
+    from cosim.burst import BURST_IN, BURST_OUT, recorded_packets
+    from rtl.device import Played
+
+    with tempfile.TemporaryDirectory(prefix="spikequant-") as name:
+        folder = Path(name)
+        (folder / BURST_IN).write_bytes(burst)
+        command = [str(program), str(folder / BURST_IN), str(folder / BURST_OUT), str(results)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise SimulationError(f"{program} failed with status {ended.returncode}")
+        cycles, seconds = ended.stdout.split()
+        packets = recorded_packets((folder / BURST_OUT).read_bytes())
+        return Played(packets=packets, cycles=int(cycles), seconds=float(seconds))
+
+
+def measure(spec: "Spec", vectors: "LayerVectors", *, rounds: int, cache: Path | None = None) -> Speeds:
+    """Play a layer with both, by turns, so that whatever else the machine does slows both.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: a build or a run failed.
+    """
+    from cosim.burst import burst_bytes
+    from cosim.simulated import SimulatedDevice
+    from rtl.program import layer_program
+
+    program = layer_program(spec, vectors)
+    results = len(program.places)
+    burst = burst_bytes(program.packets)
+    other = build_program(spec, cache=cache)
+    cocotb, cpp, equal = [], [], True
+    with SimulatedDevice(spec, cache=cache) as device:
+        for _ in range(rounds):
+            ours = device.play(program.packets, results)
+            theirs = play_program(other, burst, results)
+            cocotb.append(ours.cycles / ours.seconds / 1e3)
+            cpp.append(theirs.cycles / theirs.seconds / 1e3)
+            same = (a.tolist() == b.tolist() for a, b in zip(ours.packets, theirs.packets, strict=True))
+            equal &= all(same)
+    ratio = median(a / b for a, b in zip(cocotb, cpp, strict=True))
+    return Speeds(cocotb=cocotb, cpp=cpp, ratio=ratio, cycles=ours.cycles, equal=equal)
+
+
+def speed(
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="tokens of a random layer")] = 8,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="turns that each takes")] = 7,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Simulate a random layer of 576 x 1536 in cocotb's bench and in bare C++, and compare their speeds.
+
+    Exit status 0 if both give the same words and the bench has at least 0.8 of the speed, 1 if not.
+    """
+    from rich.console import Console
+
+    from cosim.build import SimulationError
+    from golden.files import check_writable, write_json
+    from golden.samples import random_vectors
+    from golden.spec import load_spec
+
+    spec = load_spec(config)
+    if json_file is not None:
+        check_writable(json_file)
+    vectors = random_vectors(spec, outputs=576, inputs=1536, tokens=tokens, salient_fraction=0.02, seed=1)
+    try:
+        with Console(stderr=True).status("simulating"):
+            speeds = measure(spec, vectors, rounds=rounds)
+    except SimulationError as error:
+        typer.echo(f"cosim.speed: {error}", err=True)
+        raise typer.Exit(1) from None
+    ok = speeds.equal and speeds.ratio >= GOAL
+    if json_file is not None:
+        write_json(json_file, {"ok": ok, "config": config, "tokens": tokens, **asdict(speeds)})
+    typer.echo(
+        f"{speeds.cycles} cycles of {spec.neurons} x {spec.lanes}, {rounds} turns each, in thousand cycles/s\n"
+        f"cocotb: median {median(speeds.cocotb):.0f}, best {max(speeds.cocotb):.0f}\n"
+        f"C++:    median {median(speeds.cpp):.0f}, best {max(speeds.cpp):.0f}\n"
+        f"cocotb / C++: {speeds.ratio:.2f}, expected {GOAL} or more; "
+        f"{'same words' if speeds.equal else 'DIFFERENT WORDS'}"
+    )
+    if not ok:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; bad input is one line on stderr and exit status 2."""
+    try:
+        typer.run(speed)
+    except InputError as error:
+        sys.stderr.write(f"cosim.speed: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

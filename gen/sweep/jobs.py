@@ -1,0 +1,228 @@
+"""What a sweep computes, each for itself: in any process, on any machine, as often as it takes.
+
+A job's result follows from the job alone, so that one that runs twice counts once.
+"""
+
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from cosim.layer import expected_activity
+from fpga.boards import find_board
+from fpga.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
+from fpga.toolchain import ToolError
+from gen.cache import cached_build, default_cache_folder, digest_of
+from gen.verilog import generate_verilog
+from golden.checkpoint import load_checkpoint
+from golden.digest import digest_versions
+from golden.energy.activity import check_runnable, measure_activity
+from golden.energy.methods import FIRST_SPIKE
+from golden.energy.report import evaluate_energy
+from golden.errors import InputError
+from golden.evaluate import quantized_layers, score
+from golden.methods import Calibration
+from golden.model import load_model
+from golden.pipeline import quantize_to_folder
+from golden.recipe import Recipe
+from golden.spec import Spec
+from golden.text import evaluation_corpus
+from golden.trace import catch_inputs
+from golden.windows import corpus_windows
+from rtl.accelerator import Accelerator
+
+BAUD = 1_000_000
+"""Of the serial line of every build."""
+
+QUANTIZED, SCORE, WINDOW = "checkpoint", "score.json", "window.npy"
+"""What is kept of a quantized model: itself, its score, and the first window of tokens that it was scored on."""
+
+
+class Result(BaseModel):
+    """What a job gives. Frozen; kept as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Accuracy(Result):
+    """How well a quantized model predicts held-out text."""
+
+    perplexity: float
+
+
+class Activity(Result):
+    """What one token takes on an array: its cycles, and its energy under the first model."""
+
+    cycles: float
+    picojoules: float
+
+
+class Hardware(Result):
+    """A routed design, or a note why there is none."""
+
+    luts: int | None = None
+    ebrs: int | None = None
+    fmax_mhz: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class AccuracyJob:
+    """Quantize a model and score it.
+
+    Attributes:
+        model: float model.
+        model_digest: of its parameters.
+        recipe: how.
+        calibration_tokens: text to calibrate on.
+        scored_tokens: held-out text.
+        context: tokens in a window.
+        cache: on the machine that runs it; the user's own by default.
+    """
+
+    model: str
+    model_digest: str
+    recipe: Recipe
+    calibration_tokens: int
+    scored_tokens: int
+    context: int
+    cache: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of all that the result follows from."""
+        numbers = (self.calibration_tokens, self.scored_tokens, self.context)
+        return digest_of(
+            ["accuracy", self.model_digest, self.recipe.model_dump_json(), repr(numbers), digest_versions()]
+        )
+
+    def folder(self) -> Path:
+        """The quantized model and its score, made now if they are not there."""
+
+        def build(folder: Path) -> None:
+            model = load_model(self.model)
+            calibration = Calibration(None, self.calibration_tokens, self.context)
+            quantize_to_folder(model, self.recipe, calibration, folder / QUANTIZED)
+            read = corpus_windows(model.tokenizer, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
+            found = Accuracy(perplexity=score(model.model, read.windows).perplexity)
+            np.save(folder / WINDOW, read.windows[0].numpy())
+            (folder / SCORE).write_text(found.model_dump_json(), encoding="utf-8")
+
+        return cached_build(self.cache or default_cache_folder(), "quantized", self.digest, build)
+
+    def run(self) -> Accuracy:
+        """Perplexity."""
+        return Accuracy.model_validate_json((self.folder() / SCORE).read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class ActivityJob:
+    """Count what a quantized model's tokens take on an array.
+
+    Energy is that of a mean token of the first window that the model was scored on.
+
+    Attributes:
+        quantized: how the model is made.
+        spec: the accelerator.
+        tokens: of the window, for cycles.
+    """
+
+    quantized: AccuracyJob
+    spec: Spec
+    tokens: int
+
+    @property
+    def digest(self) -> str:
+        """Of all that the result follows from."""
+        return digest_of(["activity", self.quantized.digest, self.spec.model_dump_json(), str(self.tokens)])
+
+    def run(self) -> Activity:
+        """Cycles and energy, of all layers.
+
+        Raises:
+            InputError: the spec does not fit the recipe.
+        """
+        folder = self.quantized.folder()
+        model = load_checkpoint(folder / QUANTIZED).language_model
+        check_runnable(model, self.spec)
+        window = torch.from_numpy(np.load(folder / WINDOW, allow_pickle=False))
+        layers = quantized_layers(model.model)
+        inputs = catch_inputs(model.model, layers, [window])
+        beats = 0
+        for name, layer in layers.items():
+            vectors = layer.vectors(inputs[name][: self.tokens], self.spec)
+            beats += expected_activity(self.spec, vectors)[1]
+        table = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec).tables[0]
+        energy = next(row.total for row in table.rows if row.method == FIRST_SPIKE)
+        return Activity(cycles=beats / self.tokens, picojoules=energy)
+
+
+@dataclass(frozen=True)
+class HardwareJob:
+    """Build an accelerator for a board, up to the routed design.
+
+    Attributes:
+        spec: the accelerator.
+        verilog_digest: of its Verilog.
+        board: the board's name.
+        frequency_mhz: clock to aim at.
+        seeds: placements; the best counts.
+        cache: on the machine that runs it; the user's own by default.
+    """
+
+    spec: Spec
+    verilog_digest: str
+    board: str
+    frequency_mhz: float
+    seeds: int
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, spec: Spec, board: str, *, frequency_mhz: float, seeds: int, cache: Path | None) -> "HardwareJob":
+        """A job whose digest knows the spec's Verilog."""
+        return cls(spec, digest_of([generate_verilog(spec)]), board, frequency_mhz, seeds, cache)
+
+    @property
+    def digest(self) -> str:
+        """Of all that the result follows from."""
+        wanted = (self.board, self.frequency_mhz, self.seeds)
+        return digest_of(["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions())])
+
+    def run(self) -> Hardware:
+        """Resources and clock, or why there are none."""
+        cache, tools = self.cache or default_cache_folder(), find_tools()
+        try:
+            plan = make_plan(
+                lambda: Accelerator(self.spec),
+                board=find_board(self.board),
+                frequency_hz=self.frequency_mhz * 1e6,
+                baud=BAUD,
+            )
+            routed = best(
+                place_and_route_seeds(
+                    plan,
+                    tools,
+                    synthesize(plan, tools, cache=cache),
+                    seeds=range(1, self.seeds + 1),
+                    jobs=1,
+                    cache=cache,
+                    progress=lambda _: None,
+                )
+            )
+        except (InputError, ToolError) as error:
+            return Hardware(note=str(error).splitlines()[0])
+        used = routed.report.used
+        return Hardware(luts=used.luts, ebrs=used.ebrs, fmax_mhz=routed.report.critical.achieved_mhz)
+
+
+SweepJob = AccuracyJob | ActivityJob | HardwareJob
+
+
+def run_job(job: SweepJob) -> Result:
+    """In a worker, whose bars nobody wants to see beside the sweep's own."""
+    with redirect_stderr(StringIO()):
+        return job.run()

@@ -1,0 +1,132 @@
+"""What the points of a sweep give, and which no other point beats."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from golden.drawing import MUTED, drawn
+
+FRONT = "#1f5fa8"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination.
+
+    Attributes:
+        spec: what sets its accelerator apart.
+        recipe: how the model is quantized.
+        board: what it is built for; empty where nothing is built.
+        perplexity: on held-out text.
+        cycles: of the array for one token in all layers, a mean, with all weights at hand.
+        picojoules: of one token in all layers, under the first energy model.
+        luts: of the routed design; None where there is none.
+        ebrs: its block RAMs.
+        fmax_mhz: its clock.
+        note: why there is no routed design; empty if there is one, or none was wanted.
+    """
+
+    spec: str
+    recipe: str
+    board: str
+    perplexity: float
+    cycles: float
+    picojoules: float
+    luts: int | None
+    ebrs: int | None
+    fmax_mhz: float | None
+    note: str
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """At the clock of the routed design, all weights at hand."""
+        return None if self.fmax_mhz is None else self.fmax_mhz * 1e6 / self.cycles
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """What should be small: perplexity, energy, and LUTs and seconds a token, or cycles where nothing is built."""
+        if self.luts is None or self.tokens_per_second is None:
+            return (self.perplexity, self.picojoules, self.cycles)
+        return (self.perplexity, self.picojoules, float(self.luts), 1 / self.tokens_per_second)
+
+    def figures(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "tokens_per_second": self.tokens_per_second}
+
+
+def pareto_front(points: Sequence[Point]) -> list[bool]:
+    """For each point, whether no other is as good in everything and better in something.
+
+    Points whose design does not fit are not on the front and beat nothing.
+    """
+    fit = [point for point in points if not point.note]
+
+    def beaten(point: Point) -> bool:
+        return any(
+            other.costs != point.costs and all(a <= b for a, b in zip(other.costs, point.costs, strict=True))
+            for other in fit
+        )
+
+    return [not point.note and not beaten(point) for point in points]
+
+
+def sweep_table(points: Sequence[Point]) -> Table:
+    """All points, those on the front marked."""
+    table = Table(title="A token in all layers; * is on the Pareto front")
+    table.add_column("")
+    table.add_column("spec, recipe, board", overflow="fold", min_width=16)
+    for heading in ("ppl", "cycles", "uJ", "LUTs", "EBRs", "MHz", "tokens/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for point, on_front in zip(points, pareto_front(points), strict=True):
+        speed = point.tokens_per_second
+        built = (
+            [str(point.luts), str(point.ebrs), f"{point.fmax_mhz:.1f}", f"{speed:,.1f}"]
+            if speed is not None
+            else ["-", "-", "-", "-"]
+        )
+        table.add_row(
+            "*" if on_front else "",
+            ", ".join(part for part in (point.spec, point.recipe, point.board, point.note) if part),
+            f"{point.perplexity:.2f}",
+            f"{point.cycles:,.0f}",
+            f"{point.picojoules / 1e6:.3g}",
+            *built,
+        )
+    return table
+
+
+def pareto_plot(points: Sequence[Point]) -> bytes:
+    """Speed against LUTs, or cycles where nothing is built; and perplexity against energy. PNG."""
+    fit = [point for point in points if not point.note]
+    front = pareto_front(fit)
+    built = [place for place, point in enumerate(fit) if point.tokens_per_second is not None]
+
+    def scatter(axes: Axes, places: Sequence[int], across: Sequence[float], up: Sequence[float]) -> None:
+        for on_front, colour, size in ((False, MUTED, 18), (True, FRONT, 38)):
+            chosen = [i for i, place in enumerate(places) if front[place] is on_front]
+            axes.scatter([across[i] for i in chosen], [up[i] for i in chosen], s=size, color=colour)
+        axes.grid(visible=True)
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        if built:
+            luts = [float(fit[place].luts or 0) for place in built]
+            scatter(left, built, luts, [fit[place].tokens_per_second or 0.0 for place in built])
+            left.set_xlabel("LUTs")
+            left.set_ylabel("tokens/s, weights at hand")
+        else:
+            everything = range(len(fit))
+            scatter(left, everything, [point.picojoules / 1e6 for point in fit], [point.cycles for point in fit])
+            left.set_xlabel("energy, uJ a token")
+            left.set_ylabel("cycles a token")
+        everything = range(len(fit))
+        scatter(right, everything, [point.picojoules / 1e6 for point in fit], [point.perplexity for point in fit])
+        right.set_xlabel("energy, uJ a token")
+        right.set_ylabel("perplexity")
+        figure.suptitle(f"{sum(front)} of {len(fit)} points are on the Pareto front (large)")
+
+    return drawn(draw, width=10, height=4.4)
