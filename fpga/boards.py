@@ -89,16 +89,22 @@ def find_board(name: str) -> Board:
     return BOARDS[name]
 
 
-def check_fit(needed: Resources, board: Board) -> None:
+def check_fit(needed: Resources, device: str, *, target: str) -> None:
     """Nothing, if the device holds the design.
+
+    Args:
+        needed: by the design.
+        device: a key of ``DEVICES``.
+        target: what the message calls whatever is built for.
 
     Raises:
         InputError: it does not; names every resource that is short.
     """
+    capacity = DEVICES[device]
     short = [
-        f"{getattr(needed, field)} {label}s (there are {getattr(board.capacity, field)})"
+        f"{getattr(needed, field)} {label}s (there are {getattr(capacity, field)})"
         for field, label in (("luts", "LUT"), ("ffs", "flip-flop"), ("ebrs", "EBR"), ("dsps", "DSP"))
-        if getattr(needed, field) > getattr(board.capacity, field)
+        if getattr(needed, field) > getattr(capacity, field)
     ]
     if short:
-        raise InputError(f"board {board.name}: the design does not fit the {board.device}: needs {', '.join(short)}")
+        raise InputError(f"{target}: the design does not fit the {device}: needs {', '.join(short)}")

@@ -31,22 +31,35 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the tools are to do, as data.
+class Design:
+    """What the tools are to place on a device, as data.
+
+    Attributes:
+        target: what messages call whatever the design is for.
+        device: a key of ``fpga.boards.DEVICES``.
+        files: content by name: ``top.il``, ``top.ys`` and ``top.lpf``, and whatever else came with them.
+        commands: the command lines of yosys and nextpnr, and of ecppack where there is to be a bitstream, by tool.
+    """
+
+    target: str
+    device: str
+    files: dict[str, bytes]
+    commands: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Plan(Design):
+    """A design on a board.
 
     Attributes:
         board: where the bitstream is for.
         pll: makes the clock.
         baud: bits a second on the serial line, as the clock's divider makes them.
-        files: content by name, of everything that Amaranth's platform generates.
-        commands: the command lines of yosys, nextpnr and ecppack, by tool.
     """
 
     board: Board
     pll: PllSettings
     baud: float
-    files: dict[str, bytes]
-    commands: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,8 @@ def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float
     )
     script = json.loads(generated.files[f"build_{NAME}.json"])
     return Plan(
+        target=f"board {board.name}",
+        device=board.device,
         board=board,
         pll=pll,
         baud=pll.output_hz / divisor,
@@ -133,7 +148,7 @@ def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float
     )
 
 
-def synthesize(plan: Plan, tools: Tools, *, cache: Path) -> Path:
+def synthesize(plan: Design, tools: Tools, *, cache: Path) -> Path:
     """Run yosys: the folder with the netlist ``top.json`` and the log ``top.rpt``.
 
     Raises:
@@ -143,11 +158,11 @@ def synthesize(plan: Plan, tools: Tools, *, cache: Path) -> Path:
     inputs = {name: plan.files[name] for name in (f"{NAME}.il", f"{NAME}.ys")}
     outputs = (f"{NAME}.json", STATISTICS, f"{NAME}.rpt")
     folder = run_tool(ToolRun(tools.yosys, plan.commands["yosys"], inputs, outputs), cache=cache)
-    check_fit(read_synthesis_report(folder / STATISTICS), plan.board)
+    check_fit(read_synthesis_report(folder / STATISTICS), plan.device, target=plan.target)
     return folder
 
 
-def place_and_route(plan: Plan, tools: Tools, netlist: bytes, *, seed: int, cache: Path) -> Routed:
+def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, cache: Path) -> Routed:
     """Run nextpnr on a netlist from one seed. Missed timing is no error here: the report has it.
 
     Raises:
@@ -161,7 +176,7 @@ def place_and_route(plan: Plan, tools: Tools, netlist: bytes, *, seed: int, cach
     try:
         folder = run_tool(run, cache=cache)
     except ToolError as error:
-        check_fit(read_packed_resources(error.console), plan.board)
+        check_fit(read_packed_resources(error.console), plan.device, target=plan.target)
         raise
     return Routed(seed=seed, report=read_route_report(folder / REPORT), folder=folder)
 
@@ -188,7 +203,7 @@ def pack(plan: Plan, tools: Tools, routed: Routed, *, cache: Path) -> Bitstream:
 
 
 def place_and_route_seeds(
-    plan: Plan, tools: Tools, netlist: Path, *, seeds: Sequence[int], jobs: int, cache: Path, progress: Progress
+    plan: Design, tools: Tools, netlist: Path, *, seeds: Sequence[int], jobs: int, cache: Path, progress: Progress
 ) -> list[Routed]:
     """Trim the carry chains, place and route from every seed, ``jobs`` at a time; in the order of the seeds.
 

@@ -12,6 +12,12 @@ LUTS_PER_CARRY = 2
 LUTS_PER_RAM = 4
 """LUTs that a distributed memory of 16 x 4 bits (TRELLIS_DPR16X4) takes."""
 
+LUTS = {"LUT4": 1, "CCU2C": LUTS_PER_CARRY, "TRELLIS_DPR16X4": LUTS_PER_RAM}
+"""LUTs of each cell that takes any."""
+
+REST = "rest"
+"""The component of a cell that belongs to none below the top."""
+
 
 @dataclass(frozen=True)
 class ClockTiming:
@@ -57,13 +63,42 @@ def read_synthesis_report(path: Path) -> Resources:
     """
     cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
     return Resources(
-        luts=cells.get("LUT4", 0)
-        + LUTS_PER_CARRY * cells.get("CCU2C", 0)
-        + LUTS_PER_RAM * cells.get("TRELLIS_DPR16X4", 0),
+        luts=sum(count * cells.get(cell, 0) for cell, count in LUTS.items()),
         ffs=cells.get("TRELLIS_FF", 0),
         ebrs=cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0),
         dsps=cells.get("MULT18X18D", 0),
     )
+
+
+def component_of(cell: str, *, below: str = "") -> str:
+    """The component that a cell belongs to, by its name: ``encoder`` for ``encoder.count[1]_TRELLIS_FF_Q``.
+
+    Args:
+        cell: its name.
+        below: the part of the name, with its point, above the components.
+    """
+    component, point, _ = cell.removeprefix(below).partition(".")
+    return component if point and component.isidentifier() and cell.startswith(below) else REST
+
+
+def read_component_luts(netlist: Path, *, below: str) -> dict[str, int]:
+    """LUTs by component, the packer's own left out, from a netlist that Yosys wrote as JSON.
+
+    Args:
+        netlist: of one module.
+        below: as ``component_of`` has it.
+    """
+    (module,) = (
+        module
+        for module in json.loads(netlist.read_text(encoding="utf-8"))["modules"].values()
+        if int(module["attributes"].get("top", "0"), 2)
+    )
+    luts: dict[str, int] = {}
+    for name, cell in module["cells"].items():
+        if cell["type"] in LUTS:
+            component = component_of(name, below=below)
+            luts[component] = luts.get(component, 0) + LUTS[cell["type"]]
+    return luts
 
 
 def _resources(used: dict[str, int]) -> Resources:

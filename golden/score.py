@@ -57,6 +57,7 @@ class ScoreCost:
         salient: cost of the salient levels; they have ticks only where they need levels of their own.
         normal: cost of all other levels.
         merged: the charge of the salient levels is doubled in place.
+        fits: the charge of every phase does.
     """
 
     words: int
@@ -64,6 +65,7 @@ class ScoreCost:
     salient: PhaseCost
     normal: PhaseCost
     merged: bool
+    fits: bool
 
 
 def score_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int) -> ScoreCost:
@@ -80,7 +82,10 @@ def score_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_],
     magnitude = np.abs(level)
     high = phase_cost(spec, magnitude[apart] >> shift, lanes[apart])
     low = phase_cost(spec, magnitude[~apart], lanes[~apart])
-    merged = bool(apart.any()) and int(apart.sum()) <= spec.merged_inputs >> shift
+    population = int(magnitude.sum())
+    merged = bool(apart.any()) and population <= spec.max_population
+    populations = (int(magnitude[apart].sum()) >> shift, int(magnitude[~apart].sum()))
+    fits = merged or max(populations) <= spec.max_population
     # a phase without spikes has a beat all the same
     words = max(1, low.beats)
     cycles = words + max(low.ticks - 1, 1)
@@ -93,4 +98,4 @@ def score_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_],
     elif apart.any():
         words += high.beats
         cycles += high.beats + max(high.ticks - 1, 1)
-    return ScoreCost(words=words, cycles=cycles, salient=high, normal=low, merged=merged)
+    return ScoreCost(words=words, cycles=cycles, salient=high, normal=low, merged=merged, fits=fits)

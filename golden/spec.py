@@ -16,6 +16,9 @@ THETA_BITS = 32
 BIAS_BITS = 32
 """Width of a neuron's bias, signed."""
 
+SMALLEST_CLUSTER = 8
+"""Neurons of a cluster at least: a phase takes so long to drain that no membrane is read before it is written."""
+
 
 def signed_bits(magnitude: int) -> int:
     """Width of a two's complement number that holds every value in -magnitude..magnitude."""
@@ -36,11 +39,20 @@ class Spec(BaseModel):
         default=64, ge=8, le=4096, description="neurons in parallel (N), a multiple of the weights in a word"
     )
     lanes: int = Field(default=4, ge=1, le=16, description="spikes taken per neuron and cycle (L), a power of two")
+    clusters: int = Field(
+        default=1, ge=1, le=64, description="equal parts of the neurons, each with membranes and a read-out of its own"
+    )
     depth: int = Field(default=2044, ge=2, le=65536, description="inputs whose weights the synapse memory holds")
     weight_bits: Literal[2, 4, 8] = Field(default=4, description="bits of a stored weight")
     activation_bits: int = Field(default=4, ge=2, le=7, description="bits of a normal activation code")
     salient_bits: int = Field(default=5, ge=0, le=7, description="bits of a salient activation code; 0 leaves them out")
     max_salient_shift: int = Field(default=11, ge=0, le=15, description="largest power of two on salient codes (m)")
+    population_bits: int = Field(
+        default=12,
+        ge=6,
+        le=24,
+        description="bits of the largest sum of levels in one phase, which the charge has room for",
+    )
     membrane_bits: int = Field(default=32, ge=8, le=39, description="width of the membrane, signed, saturating")
     membrane_slots: int = Field(default=8, ge=1, le=256, description="tokens whose membranes are kept between tiles")
     theta_fraction_bits: int = Field(default=12, ge=0, le=24, description="fractional bits of the threshold (F)")
@@ -60,6 +72,12 @@ class Spec(BaseModel):
             raise ValueError(
                 f"neurons: {self.neurons} is no multiple of {self.weights_per_word}, the weights in a word"
             )
+        smallest = max(SMALLEST_CLUSTER, self.weights_per_word)
+        if self.neurons % (self.clusters * self.weights_per_word) or self.neurons < self.clusters * smallest:
+            raise ValueError(
+                f"clusters: {self.clusters} do not cut {self.neurons} neurons into equal multiples of "
+                f"{self.weights_per_word}, the weights in a word, with at least {smallest} each"
+            )
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"lanes: {self.lanes} is no power of two")
         if self.depth % self.lanes or self.depth < 2 * self.lanes:
@@ -70,6 +88,11 @@ class Spec(BaseModel):
             raise ValueError(
                 f"score_words: {self.score_words}, expected {self.shortest_buffer} at least for one input a lane"
             )
+        if self.lanes * self.max_level > self.max_population:
+            raise ValueError(
+                f"population_bits: {self.population_bits} cannot hold one input a lane, expected "
+                f"{(self.lanes * self.max_level).bit_length()} at least"
+            )
         if self.salient_bits and self.salient_bits < self.activation_bits:
             raise ValueError(f"salient_bits: {self.salient_bits} is below activation_bits {self.activation_bits}")
         if self.readout == "ramp" and self.output_bits > 5:
@@ -77,6 +100,16 @@ class Spec(BaseModel):
                 f"output_bits: {self.output_bits} is too wide for the ramp read-out, which takes at most 5"
             )
         return self
+
+    @property
+    def cluster(self) -> "Spec":
+        """One cluster as an array of its own; neuron n belongs to cluster ``n // cluster.neurons``."""
+        return self.model_copy(update={"neurons": self.neurons // self.clusters, "clusters": 1})
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles from the end of one phase to that of the next one at least: a charge leaves each cluster in each."""
+        return self.neurons // self.clusters
 
     @property
     def lane_rows(self) -> int:
@@ -152,37 +185,22 @@ class Spec(BaseModel):
         return max(self.max_activation_code, self.max_salient_code)
 
     @property
-    def current_bits(self) -> int:
-        """Width of a neuron's current, without the offset of inverted weights.
-
-        Bound: every one of ``depth`` inputs is active at once with ``|u - offset| <= offset``, and as often as its
-        burst and its rest make it.
-        """
-        return signed_bits(self.weight_offset * self.depth * -(-self.max_level // self.ramp))
+    def max_population(self) -> int:
+        """Largest sum of the levels' magnitudes in one phase."""
+        return 2**self.population_bits - 1
 
     @property
-    def merged_inputs(self) -> int:
-        """Salient inputs times ``2**shift`` up to which their charge, shifted, fits beside that of the normal ones.
-
-        Bound: the charge holds ``weight_offset * max_level * depth``; all normal inputs take
-        ``weight_offset * max_activation_code * depth`` of it at most, and a salient one
-        ``weight_offset * max_salient_code``.
-        """
-        free = 2 ** (self.charge_bits - 1) - 1 - self.weight_offset * self.max_activation_code * self.depth
-        return free // (self.weight_offset * self.max_salient_code) if self.salient_bits else 0
+    def widest_population_bits(self) -> int:
+        """Width of the sum of the levels' magnitudes in one phase, even where it is larger than any phase may have."""
+        return (self.depth * self.max_level << self.max_salient_shift).bit_length()
 
     @property
     def charge_bits(self) -> int:
-        """Width of the charge that a neuron gathers in one phase of one tile.
+        """Width of the charge that a neuron gathers in one phase of one tile, and of the current on the way to it.
 
-        Bound: ``depth`` inputs, each at most ``max_level`` ticks with ``|u - offset| <= offset``.
+        Bound: the levels' magnitudes sum up to ``max_population``, each times ``|u - weight_offset| <= weight_offset``.
         """
-        return signed_bits(self.weight_offset * self.max_level * self.depth)
-
-    @property
-    def population_bits(self) -> int:
-        """Width of the sum of the levels of one phase: a neuron of weight ``weight_offset`` would have it as charge."""
-        return self.charge_bits - self.weight_bits + 1
+        return signed_bits(self.weight_offset * self.max_population)
 
     @property
     def corrected_bits(self) -> int:
@@ -216,7 +234,7 @@ class Spec(BaseModel):
     @cached_property
     def widths(self) -> dict[str, int]:
         """The derived widths in bits, by name, for the manifest and for reports."""
-        names = ("current_bits", "charge_bits", "population_bits", "corrected_bits", "kept_bits", "biased_bits")
+        names = ("charge_bits", "corrected_bits", "kept_bits", "biased_bits")
         return {name: getattr(self, name) for name in names}
 
     def overflow_free_inputs(self, *, wide: bool = False) -> int:
@@ -235,7 +253,7 @@ class Spec(BaseModel):
 PRESETS: dict[str, Spec] = {
     "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2, score_words=64),
     "base": Spec(),
-    "max85": Spec(neurons=192, lanes=8, depth=4096, membrane_slots=2),
+    "max85": Spec(neurons=768, clusters=8, lanes=2, depth=1022, membrane_bits=24, membrane_slots=4, score_words=512),
 }
 """Named specs: ``tiny`` for tests, ``base`` the default, ``max85`` the largest that routes on an LFE5U-85F."""
 

@@ -29,7 +29,10 @@ def token_tiles(vectors: LayerVectors, token: int, spec: Spec) -> list[Tile]:
     """The tiles of one token in the order in which they run.
 
     All columns come in tiles as deep as the synapse memory, and the low halves of the wide columns in tiles behind
-    them. A tile whose spikes do not fit a score buffer is halved until they do.
+    them. A tile is halved until its spikes fit a score buffer and its charge has room for its levels.
+
+    Raises:
+        ValueError: a level is larger than the accelerator's codes make it.
     """
     tiles: list[Tile] = []
     for columns, low in ((np.arange(vectors.inputs), False), (vectors.wide.astype(np.int64), True)):
@@ -38,9 +41,11 @@ def token_tiles(vectors: LayerVectors, token: int, spec: Spec) -> list[Tile]:
             part = todo.pop()
             level = vectors.level[token, part].astype(np.int64)
             cost = score_cost(spec, level, vectors.salient[token, part], int(vectors.shift[token]))
-            if cost.words <= spec.score_words:
+            if cost.fits and cost.words <= spec.score_words:
                 tiles.append(Tile(columns=part, low=low, cost=cost))
+            elif len(part) <= spec.lanes:
+                raise ValueError(f"levels of token {token}: too large for one input a lane")
             else:
-                middle = len(part) // 2 // spec.lanes * spec.lanes
+                middle = -(-len(part) // (2 * spec.lanes)) * spec.lanes
                 todo += [part[middle:], part[:middle]]
     return tiles

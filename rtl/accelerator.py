@@ -1,36 +1,30 @@
 """The whole accelerator: packets in, packets out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect
 
 from golden.spec import WORD_BITS, Spec
-from rtl.array import SpikingArray
+from rtl.backend import packets_waiting
+from rtl.cluster import Cluster
 from rtl.encoder import Encoder
-from rtl.neuron import Neurons
-from rtl.queue import BlockQueue, StreamQueue
+from rtl.queue import RegisterStage, StreamQueue
 from rtl.reader import PacketReader
-from rtl.readout import make_readout
-from rtl.sequencer import Sequencer
-from rtl.shapes import code_layout, run_layout
+from rtl.sequencer import ADDRESS_CYCLES, Sequencer
+from rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
 from rtl.writer import PacketWriter
 
 RUNS_WAITING = 4
 """Runs that wait for the one under way."""
-
-RESULTS_WAITING = 512
-"""Results that may wait for the writer: a block RAM's rows."""
-
-HOLD_CYCLES = 5
-"""From a result that comes in to the neurons' hold, and one to spare."""
 
 
 class Accelerator(Component):
     """One AXI4-Stream of packets in, one out; ``rtl.shapes`` says what the packets are.
 
     While one token's spikes run, the next one's codes are sorted, the previous phase's charges reach the membranes,
-    and results leave. What waits: the end of a phase for the phase before it, a score for the runs of its buffer
-    and a run for the score that is being made in its buffer, and a change of weights or constants for all runs
-    before it.
+    and results leave. What waits: the end of a phase until the charges of the one before have left the array and
+    until there is room for its results, a score for the runs of its buffer and a run for the score that is being made
+    in its buffer, and a change of weights or constants for all runs before it and their results.
 
     Attributes:
         s_axis_*: packets in.
@@ -55,34 +49,39 @@ class Accelerator(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Reader, encoder, sequencer, array, neurons, read-out, writer; and what waits for what between them."""
+        """Reader, encoder, sequencer, clusters of neurons, writer; and what waits for what between them."""
         m = Module()
+        m.submodules.incoming = incoming = RegisterStage(word_layout())
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.encoder = encoder = Encoder(self.spec)
         m.submodules.runs = runs = StreamQueue(run_layout(self.spec), depth=RUNS_WAITING)
         m.submodules.sequencer = sequencer = Sequencer(self.spec)
-        m.submodules.array = array = SpikingArray(self.spec)
-        m.submodules.neurons = neurons = Neurons(self.spec)
-        m.submodules.readout = readout = make_readout(self.spec)
-        m.submodules.results = results = BlockQueue(code_layout(self.spec), depth=RESULTS_WAITING)
+        clusters = [Cluster(self.spec, number) for number in range(self.spec.clusters)]
+        # RESULT packets on their way, from the end of their last phase to their last word
+        m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
 
         m.d.comb += [
-            reader.i.payload.data.eq(self.s_axis_tdata),
-            reader.i.payload.last.eq(self.s_axis_tlast),
-            reader.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(reader.i.ready),
-            reader.sorting.eq(encoder.busy),
-            reader.sorting_buffer.eq(encoder.buffer),
-            array.write.eq(reader.weights),
-            array.write_enable.eq(reader.weights_enable),
-            neurons.write.eq(reader.neuron),
-            neurons.write_enable.eq(reader.neuron_enable),
+            incoming.i.payload.data.eq(self.s_axis_tdata),
+            incoming.i.payload.last.eq(self.s_axis_tlast),
+            incoming.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(incoming.i.ready),
         ]
-        m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~neurons.busy)
+        settling = self._end_phases(m, sequencer, packets)
+        # weights and constants take a few cycles to their memories, and so does a token to where it needs them
+        m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~settling & ~packets.o.valid)
+        connect(m, incoming.o, reader.i)
         connect(m, reader.codes, encoder.i)
         connect(m, reader.runs, runs.i)
-        connect(m, runs.o, sequencer.runs)
+        # a run waits for the scores that are being made in its buffer, while the next codes come in behind it
+        made, starts = Signal(), Signal()
+        m.d.sync += made.eq(runs.o.valid & ~encoder.busy.bit_select(runs.o.payload.address[-1], 1) & ~starts)
+        m.d.comb += [
+            starts.eq(made & sequencer.runs.ready),
+            sequencer.runs.payload.eq(runs.o.payload),
+            sequencer.runs.valid.eq(made),
+            runs.o.ready.eq(starts),
+        ]
 
         # runs of each buffer that have not read all of their scores
         sent = reader.runs.valid & reader.runs.ready
@@ -96,26 +95,34 @@ class Accelerator(Component):
             m.d.sync += held.eq(count.any() | (reader.runs.valid & (reader.runs.payload.address[-1] == buffer)))
             pending.append(held)
         m.d.comb += [
-            encoder.hold.eq(Mux(reader.codes.payload.header.buffer, pending[1], pending[0])),
+            encoder.hold.eq(Cat(pending)),
             sequencer.write.eq(encoder.write),
             sequencer.write_enable.eq(encoder.write_enable),
-            sequencer.neurons_busy.eq(neurons.busy),
-            array.cycle.eq(sequencer.cycle),
-            neurons.accept.eq(sequencer.ended),
-            neurons.phase.eq(sequencer.phase),
-            neurons.reference.eq(array.reference),
         ]
-        connect(m, array.charges, neurons.charges)
-        connect(m, results.o, writer.i)
-        on_the_way = Neurons.latency(self.spec) + readout.latency(self.spec) + HOLD_CYCLES
+        phase: data.View = sequencer.phase
+        for stage in range(ADDRESS_CYCLES):
+            delayed = Signal(phase_layout(self.spec), name=f"phase_{stage + 1}", reset_less=True)
+            m.d.sync += delayed.eq(phase)
+            phase = delayed
+        for number, cluster in enumerate(clusters):
+            m.submodules[f"cluster_{number}"] = cluster
+            m.d.comb += [
+                cluster.write.eq(reader.weights),
+                cluster.write_enable.eq(reader.weights_enable),
+                cluster.constants.eq(reader.neuron),
+                cluster.constants_enable.eq(reader.neuron_enable),
+                cluster.cycle.eq(sequencer.cycle),
+                cluster.phase.eq(phase),
+            ]
+            connect(m, cluster.words, writer.words[number])
+        # known from a register, a cycle late
+        known = Signal()
+        m.d.sync += known.eq(packets.o.valid & ~packets.o.ready)
         m.d.comb += [
-            readout.i_valid.eq(neurons.o_valid),
-            readout.i.eq(neurons.o),
-            results.i_valid.eq(readout.o_valid),
-            results.i.eq(readout.o),
+            writer.packets.valid.eq(known),
+            writer.packets.payload.eq(packets.o.payload),
+            packets.o.ready.eq(writer.packets.ready),
         ]
-        m.d.sync += readout.room.eq(results.stored < RESULTS_WAITING - on_the_way)
-        m.d.comb += neurons.hold.eq(~readout.room | readout.hold)
 
         beats = Signal(WORD_BITS)
         spikes = Signal(WORD_BITS)
@@ -142,16 +149,44 @@ class Accelerator(Component):
             self.m_axis_tvalid.eq(writer.o.valid),
             writer.o.ready.eq(self.m_axis_tready),
             self.busy.eq(
-                ~reader.waiting
-                | encoder.busy
+                incoming.o.valid
+                | ~reader.waiting
+                | encoder.busy.any()
                 | runs.o.valid
                 | ~sequencer.idle
-                | neurons.busy
-                | neurons.o_valid
-                | readout.busy
-                | readout.o_valid
-                | ~results.empty
-                | ~writer.idle
+                | settling
+                | packets.o.valid
+                | writer.o.valid
             ),
         ]
         return m
+
+    def _end_phases(self, m: Module, sequencer: Sequencer, packets: StreamQueue) -> Value:
+        """Lets a phase end when the charges of the one before have left, and there is room for its results.
+
+        Returns:
+            Whether charges of a phase are on their way to the membranes.
+        """
+        spec = self.spec
+        # cycles since the end of a phase, counted down
+        settled = ADDRESS_CYCLES + Cluster.latency(spec)
+        left = Signal(range(settled + 1))
+        settling, draining, blocked = Signal(), Signal(), Signal()
+        # all but the next end itself may know of an end a cycle later
+        ended = Signal()
+        phase = Signal(phase_layout(spec), reset_less=True)
+        m.d.sync += [ended.eq(sequencer.ended), phase.eq(sequencer.phase)]
+        with m.If(settling):
+            m.d.sync += [left.eq(left - 1), settling.eq(left != 1)]
+        with m.If(left == settled - spec.drain_cycles + 4):
+            m.d.sync += draining.eq(0)
+        with m.If(ended):
+            m.d.sync += [left.eq(settled), settling.eq(1), draining.eq(1)]
+        m.d.sync += blocked.eq(sequencer.ended | ended | draining | ~packets.i.ready)
+        m.d.comb += [
+            packets.i.valid.eq(ended & phase.last),
+            packets.i.payload.slot.eq(phase.slot),
+            packets.i.payload.brief.eq(phase.brief),
+            sequencer.neurons_busy.eq(blocked),
+        ]
+        return ended | settling

@@ -3,25 +3,24 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from rtl.fabric import Replica
 from rtl.integrator import IntegratorGroup
-from rtl.queue import StreamQueue
-from rtl.shapes import cycle_layout, step_layout
+from rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
 from rtl.synapse import SynapseMemory, row_write_layout
 
 GROUP = 4
-"""Neurons that share a carry chain and their copies of the control signals."""
+"""Neurons that share a carry chain."""
+
+CONTROLLED = 8
+"""Neurons that share a copy of the control signals: one register cannot drive the whole array in time."""
 
 FAN_IN = 4
 """Charges that one lookup table a bit brings together."""
-
-
-CHARGES_WAITING = 16
-"""Charges that may wait behind the array: as many as are on the way, and some more."""
 
 
 class SpikingArray(Component):
@@ -30,27 +29,37 @@ class SpikingArray(Component):
     The reference neurons see fixed weights in place of stored ones: their charges are what the spikes alone make
     of the offsets, which is all that has to be put right behind the array.
 
-    Latency: a cycle's step acts ``SynapseMemory.latency`` and the integrators' latency behind ``cycle``. The charges
-    of a finished phase go out one by one from then on; no other phase may finish before all of them are taken.
+    Latency: ``latency(spec)`` cycles from a cycle that finishes a phase to the charge of neuron 0; then a charge a
+    cycle, and nothing ever waits. No other phase may finish for ``spec.drain_cycles``.
 
     Attributes:
         write, write_enable: a row of the synapse memory; only while no spikes fire.
         cycle: what fires and what the accumulators do in this cycle.
-        charges: of a finished phase, neuron 0 first.
-        reference: charges of the neurons with weights ``weight_offset`` and one more.
+        phase: what becomes of the charges that this cycle finishes.
+        o_valid, o: the charges of a finished phase, neuron 0 first.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, *, gated: bool = True) -> None:
         self._spec = spec
+        self._gated = gated
         super().__init__(
             {
                 "write": In(row_write_layout(spec)),
                 "write_enable": In(1),
                 "cycle": In(cycle_layout(spec)),
-                "charges": Out(stream.Signature(spec.charge_bits)),
-                "reference": Out(data.ArrayLayout(spec.charge_bits, 2)),
+                "phase": In(phase_layout(spec)),
+                "o_valid": Out(1),
+                "o": Out(charged_layout(spec)),
             }
         )
+
+    @staticmethod
+    def latency(spec: Spec, *, gated: bool = True) -> int:
+        """Cycles from the end of a phase to its first charge: memory, integrators, gate, and the gathering tree."""
+        stages = 0
+        while GROUP * FAN_IN**stages < spec.neurons:
+            stages += 1
+        return SynapseMemory.latency + IntegratorGroup.latency(spec) + 1 + (2 if gated else 1) + stages
 
     def elaborate(self, _platform: object) -> Module:
         """Memory, groups with registered copies of the control signals, and a tree that gathers the charges."""
@@ -71,19 +80,16 @@ class SpikingArray(Component):
             m.d.sync += delayed.eq(now)
             now = delayed
 
-        m.submodules.queue = queue = StreamQueue(spec.charge_bits, depth=CHARGES_WAITING)
-        connect(m, queue.o, flipped(self.charges))
-        begin = Signal()
-        more = Signal()
         deselect = Signal(spec.neurons, init=-1)
-        sent = Signal(range(spec.neurons))
-
-        shown = []
+        shown: list[Value] = []
         for first in range(0, spec.neurons, GROUP):
             count = min(GROUP, spec.neurons - first)
             name = f"group_{first // GROUP}"
-            m.submodules[name] = group = IntegratorGroup(spec, count)
-            self._control(m, group, now, name)
+            m.submodules[name] = group = IntegratorGroup(spec, count, gated=self._gated)
+            if first % CONTROLLED == 0:
+                m.submodules[f"control_{first // CONTROLLED}"] = copy = Replica(control, init=0)
+                m.d.comb += copy.i.eq(now)
+            m.d.comb += [group.sign.eq(copy.o.sign), group.step.eq(copy.o.step)]
             m.d.comb += group.deselect.eq(deselect[first : first + count])
             for lane in range(spec.lanes):
                 for neuron in range(count):
@@ -93,50 +99,64 @@ class SpikingArray(Component):
             shown.append(group.gathered)
 
         m.submodules.reference = reference = IntegratorGroup(spec, 2)
-        copy = self._control(m, reference, now, "reference")
+        own = Signal(control, name="control_reference")
+        m.d.sync += own.eq(now)
+        m.d.comb += [reference.sign.eq(own.sign), reference.step.eq(own.step)]
         for lane in range(spec.lanes):
             for neuron in range(2):
                 weight = Const(spec.weight_offset + neuron, spec.weight_bits)
-                m.d.comb += reference.weights[lane][neuron].eq(weight & copy.fire[lane].replicate(spec.weight_bits))
-        finish = copy.step.finish
-        for stage in range(IntegratorGroup.latency(spec) + 1):
-            delayed = Signal(name=f"finish_{stage + 1}")
-            m.d.sync += delayed.eq(finish)
-            finish = delayed
-        m.d.comb += [begin.eq(finish), self.reference.eq(reference.finished)]
-
-        stages = 0
-        while len(shown) > 1:
-            results = []
-            for place in range(0, len(shown), FAN_IN):
-                together = Signal(spec.charge_bits, name=f"gathered_{stages}_{place // FAN_IN}", reset_less=True)
-                m.d.sync += together.eq(reduce(or_, shown[place : place + FAN_IN]))
-                results.append(together)
-            shown, stages = results, stages + 1
-
-        # the gates and the groups' own gathering come before the tree
-        on_the_way = stages + 2
-        room = queue.level < CHARGES_WAITING - on_the_way - 1
-        selected = Signal()
-        m.d.sync += selected.eq(0)
-        with m.If(begin | (more & room)):
-            m.d.sync += [deselect.eq(Cat(~begin, deselect[:-1])), selected.eq(1), sent.eq(Mux(begin, 0, sent + 1))]
-        with m.If(begin):
-            m.d.sync += more.eq(1)
-        with m.Elif(more & room & (sent == spec.neurons - 2)):
-            m.d.sync += more.eq(0)
-        valid = selected
-        for stage in range(on_the_way):
-            delayed = Signal(name=f"valid_{stage + 1}")
-            m.d.sync += delayed.eq(valid)
-            valid = delayed
-        m.d.comb += [queue.i.payload.eq(shown[0]), queue.i.valid.eq(valid)]
+                m.d.comb += reference.weights[lane][neuron].eq(weight & own.fire[lane].replicate(spec.weight_bits))
+        # a neuron of weight 1, to which no spike is negative
+        population = IntegratorGroup(spec, 1, bits=spec.widest_population_bits)
+        m.submodules.population = population
+        m.d.comb += population.step.eq(own.step)
+        for lane in range(spec.lanes):
+            m.d.comb += population.weights[lane][0].eq(own.fire[lane])
+        exceeded = population.finished[0][spec.population_bits :].any()
+        common = Signal(charged_layout(spec))
+        m.d.comb += [common.reference.eq(reference.finished), common.exceeded.eq(exceeded)]
+        self._gather(m, shown, common, own.step.finish, deselect)
         return m
 
-    def _control(self, m: Module, group: IntegratorGroup, now: data.View, name: str) -> data.View:
-        """A group's own copy of the control signals."""
-        # kept, because the tools would merge equal registers, and one register cannot drive the whole array in time
-        copy = Signal(now.shape(), name=f"control_{name}", attrs={"keep": 1})
-        m.d.sync += copy.eq(now)
-        m.d.comb += [group.sign.eq(copy.sign), group.step.eq(copy.step)]
-        return copy
+    def _gather(self, m: Module, shown: list[Value], common: data.View, begin: Value, deselect: Signal) -> None:
+        """One charge after the other from the end of a phase on, with the particulars of the phase."""
+        spec = self._spec
+        # to the cycle before the first neuron is selected: a gate looks at its charge at once, and a multiplexer later
+        before = SynapseMemory.latency + IntegratorGroup.latency(spec) - (0 if self._gated else 1)
+        # held, in place of a register a stage
+        phases = [Signal(phase_layout(spec), name=f"phase_{number}", reset_less=True) for number in range(2)]
+        with m.If(self.cycle.step.finish):
+            m.d.sync += phases[0].eq(self.phase)
+        for stage in range(before - SynapseMemory.latency):
+            delayed = Signal(name=f"finish_{stage + 1}")
+            m.d.sync += delayed.eq(begin)
+            begin = delayed
+        with m.If(begin):
+            m.d.sync += phases[1].eq(phases[0])
+
+        while len(shown) > 1:
+            results: list[Value] = []
+            for place in range(0, len(shown), FAN_IN):
+                together = Signal.like(shown[0], name=f"gathered_{len(shown)}_{place // FAN_IN}", reset_less=True)
+                m.d.sync += together.eq(reduce(or_, shown[place : place + FAN_IN]))
+                results.append(together)
+            shown = results
+
+        # one selected neuron after the other
+        selecting = Signal()
+        m.d.sync += [deselect.eq(Cat(~begin, deselect[:-1])), selecting.eq(begin | (selecting & deselect[-1]))]
+        valid, first = selecting, ~deselect[0]
+        behind = self.latency(spec, gated=self._gated) - before - 1
+        for stage in range(behind):
+            # what belongs to the whole phase holds until the next one comes
+            if stage == behind - 1:
+                with m.If(first):
+                    m.d.sync += [
+                        self.o.phase.eq(phases[-1]),
+                        self.o.reference.eq(common.reference),
+                        self.o.exceeded.eq(common.exceeded),
+                    ]
+            valid_after, first_after = Signal(name=f"valid_{stage + 1}"), Signal(name=f"first_{stage + 1}")
+            m.d.sync += [valid_after.eq(valid), first_after.eq(first)]
+            valid, first = valid_after, first_after
+        m.d.comb += [self.o_valid.eq(valid), self.o.charge.eq(shown[0])]

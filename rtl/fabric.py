@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSignal, ShapeLike, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.vendor import LatticePlatform
@@ -40,9 +40,17 @@ SIGNED_SUM = 0x6996
 ACCUMULATE = 0x663C
 """``b + c``, or ``a + b`` where ``d`` is set."""
 
-
 GATED_SUM = 0x6A6A
 """``a + b`` where ``c`` is set, else ``a``."""
+
+GATED_DIFFERENCE = 0x95AA
+"""``a - b`` where ``c`` is set, else ``a``, with ``d`` set and a carry from below."""
+
+CHOSEN_SUM = 0x569A
+"""``a + d`` where ``b`` is set, else ``a + c``."""
+
+JOINED_SUM = 0x9996
+"""``(a ^ b) + (c | d)``."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,10 @@ class ChainBit:
     b: Value
     c: Value
     d: Value
+
+
+CARRY_IN = ChainBit(SIGNED_SUM, Const(1), Const(0), Const(1), Const(0))
+"""Makes a carry into the next bit."""
 
 
 def carry_chain(m: Module, bits: Sequence[ChainBit], *, name: str) -> Value:
@@ -162,20 +174,68 @@ class AddSubtract(Component):
 
 
 class GatedAdder(Component):
-    """``a + b`` where ``gate`` is set, else ``a``. Combinational, modulo ``2**bits``."""
+    """``a + b`` where ``gate`` is set, else ``a``; or ``a - b``. Combinational, modulo ``2**bits``."""
 
-    def __init__(self, *, bits: int) -> None:
+    def __init__(self, *, bits: int, subtract: bool = False) -> None:
         self._bits = bits
+        self._subtract = subtract
         super().__init__({"a": In(bits), "b": In(bits), "gate": In(1), "total": Out(bits)})
 
     def elaborate(self, platform: object) -> Module:
         """One lookup table a bit: the gate is in front of the adder."""
         m = Module()
         if on_ecp5(platform):
-            bits = [ChainBit(GATED_SUM, self.a[i], self.b[i], self.gate, Const(1)) for i in range(self._bits)]
+            table = GATED_DIFFERENCE if self._subtract else GATED_SUM
+            bits = [ChainBit(table, self.a[i], self.b[i], self.gate, Const(1)) for i in range(self._bits)]
+            if self._subtract:
+                m.d.comb += self.total.eq(carry_chain(m, [CARRY_IN, *bits], name="chain")[1:])
+            else:
+                m.d.comb += self.total.eq(carry_chain(m, bits, name="chain"))
+        else:
+            addend = Mux(self.gate, self.b, 0)
+            m.d.comb += self.total.eq(self.a - addend if self._subtract else self.a + addend)
+        return m
+
+
+class ChoosingAdder(Component):
+    """``a + y`` where ``second`` is set, else ``a + x``. Combinational, modulo ``2**bits``."""
+
+    def __init__(self, *, bits: int) -> None:
+        self._bits = bits
+        super().__init__({"a": In(bits), "x": In(bits), "y": In(bits), "second": In(1), "total": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        """One lookup table a bit: the choice is in front of the adder."""
+        m = Module()
+        if on_ecp5(platform):
+            bits = [ChainBit(CHOSEN_SUM, self.a[i], self.second, self.x[i], self.y[i]) for i in range(self._bits)]
             m.d.comb += self.total.eq(carry_chain(m, bits, name="chain"))
         else:
-            m.d.comb += self.total.eq(self.a + Mux(self.gate, self.b, 0))
+            m.d.comb += self.total.eq(self.a + Mux(self.second, self.y, self.x))
+        return m
+
+
+class JoinedAddSubtract(Component):
+    """``(x | y) - b`` where ``subtract`` is set, else ``(x | y) + b``. Combinational, modulo ``2**bits``.
+
+    Two registers of which one is always cleared take turns at one adder.
+    """
+
+    def __init__(self, *, bits: int) -> None:
+        self._bits = bits
+        super().__init__({"x": In(bits), "y": In(bits), "b": In(bits), "subtract": In(1), "total": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        """One lookup table a bit, and one that makes the carry of a subtraction."""
+        m = Module()
+        zero = Const(0)
+        if on_ecp5(platform):
+            first = ChainBit(SIGNED_SUM, self.subtract, zero, self.subtract, zero)
+            bits = [ChainBit(JOINED_SUM, self.b[i], self.subtract, self.x[i], self.y[i]) for i in range(self._bits)]
+            m.d.comb += self.total.eq(carry_chain(m, [first, *bits], name="chain")[1:])
+        else:
+            joined = self.x | self.y
+            m.d.comb += self.total.eq(Mux(self.subtract, joined - self.b, joined + self.b))
         return m
 
 
@@ -292,6 +352,51 @@ class ProductSums(Component):
         return Cat(sums)
 
 
+class Replica(Component):
+    """A register beside others that hold the same: the synthesis tool merges equal ones, but not these.
+
+    One register cannot drive a whole array in time, whatever its attributes say: a wire that is to be kept is kept,
+    but then driven by the register that all equal ones became.
+
+    Latency: a cycle.
+
+    Args:
+        shape: of what it holds.
+        init: what it holds behind a reset; without it, a reset leaves it alone.
+    """
+
+    def __init__(self, shape: ShapeLike, *, init: int | None = None) -> None:
+        self._init = init
+        super().__init__({"i": In(shape), "o": Out(shape)})
+
+    def elaborate(self, platform: object) -> Module:
+        """A flip-flop a bit."""
+        m = Module()
+        inner, outer = Value.cast(self.i), Value.cast(self.o)
+        if not on_ecp5(platform):
+            held = Signal(len(inner), init=self._init or 0, reset_less=self._init is None)
+            m.d.sync += held.eq(inner)
+            m.d.comb += outer.eq(held)
+            return m
+        for place in range(len(inner)):
+            m.submodules[f"bit_{place}"] = Instance(
+                "TRELLIS_FF",
+                a_keep=1,
+                i_CLK=ClockSignal(),
+                i_LSR=Const(0) if self._init is None else ResetSignal(allow_reset_less=True),
+                i_CE=Const(1),
+                i_DI=inner[place],
+                o_Q=outer[place],
+                p_GSR="DISABLED",
+                p_CEMUX="1",
+                p_CLKMUX="CLK",
+                p_LSRMUX="LSR",
+                p_SRMODE="LSR_OVER_CE",
+                p_REGSET="SET" if (self._init or 0) >> place & 1 else "RESET",
+            )
+        return m
+
+
 FACTOR_BITS = 18
 """Width of a factor of one multiplier block."""
 
@@ -325,6 +430,7 @@ class Multiplier(Component):
             )
         else:
             a, b = (Signal(FACTOR_BITS, name=name, reset_less=True) for name in ("held_a", "held_b"))
-            inside = Signal(2 * FACTOR_BITS, reset_less=True)
-            m.d.sync += [a.eq(self.a), b.eq(self.b), inside.eq(a * b), self.product.eq(inside)]
+            inside, behind = (Signal(2 * FACTOR_BITS, name=name, reset_less=True) for name in ("inside", "behind"))
+            m.d.sync += [a.eq(self.a), b.eq(self.b), inside.eq(a * b), behind.eq(inside)]
+            m.d.comb += self.product.eq(behind)
         return m

@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -22,7 +22,11 @@ class IntegratorGroup(Component):
     all neurons; it is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
     Latency: a step acts ``latency(spec)`` cycles behind the weights and signs that come with it. Finished
-    charges are held until the next ``finish``; ``gathered`` is a selected one two cycles later.
+    charges are held until the next ``finish``; ``gathered`` is a selected one two cycles later. It takes a gate of
+    registers for each neuron, which looks at the charges in the first of these cycles, or, where registers are
+    scarcer than lookup tables, a multiplexer, which looks at them in the second one.
+
+    ``bits`` is the accumulators' width, the spec's ``charge_bits`` if it is not given.
 
     Attributes:
         weights: stored weights by lane and neuron.
@@ -32,17 +36,19 @@ class IntegratorGroup(Component):
         gathered: the selected charge, zero where none is.
     """
 
-    def __init__(self, spec: Spec, count: int) -> None:
+    def __init__(self, spec: Spec, count: int, *, bits: int | None = None, gated: bool = True) -> None:
         self._spec = spec
         self._count = count
+        self._bits = spec.charge_bits if bits is None else bits
+        self._gated = gated
         super().__init__(
             {
                 "weights": In(data.ArrayLayout(data.ArrayLayout(spec.weight_bits, count), spec.lanes)),
                 "sign": In(spec.lanes),
                 "step": In(step_layout()),
                 "deselect": In(count),
-                "gathered": Out(spec.charge_bits),
-                "finished": Out(data.ArrayLayout(spec.charge_bits, count)),
+                "gathered": Out(self._bits),
+                "finished": Out(data.ArrayLayout(self._bits, count)),
             }
         )
 
@@ -54,7 +60,7 @@ class IntegratorGroup(Component):
     def elaborate(self, _platform: object) -> Module:
         """A tree of sums, one adder and three registers for each neuron, and the gate behind them."""
         m = Module()
-        bits = self._spec.charge_bits
+        bits = self._bits
         sums = self._lane_sums(m)
         step = self.step
         for stage in range(self.latency(self._spec)):
@@ -68,7 +74,6 @@ class IntegratorGroup(Component):
             current = Signal(bits, name=f"current_{neuron}")
             charge = Signal(bits, name=f"charge_{neuron}", reset_less=True)
             finished = Signal(bits, name=f"finished_{neuron}", reset_less=True)
-            gate = Signal(bits, name=f"gate_{neuron}", reset_less=True)
             m.d.comb += [
                 adder.a.eq(charge),
                 adder.b.eq(current),
@@ -84,13 +89,32 @@ class IntegratorGroup(Component):
                 m.d.sync += charge.eq(adder.total)
             with m.If(step.finish):
                 m.d.sync += finished.eq(adder.total)
-            # a register that is cleared where it is not selected chooses without a lookup table
-            m.d.sync += gate.eq(finished)
+            shown.append(finished)
+        (self._gate if self._gated else self._choose)(m, shown)
+        return m
+
+    def _gate(self, m: Module, finished: list[Signal]) -> None:
+        """Registers that are cleared where they are not selected choose without a lookup table."""
+        gates = []
+        for neuron, charge in enumerate(finished):
+            gate = Signal.like(charge, name=f"gate_{neuron}", reset_less=True)
+            m.d.sync += gate.eq(charge)
             with m.If(self.deselect[neuron]):
                 m.d.sync += gate.eq(0)
-            shown.append(gate)
-        m.d.sync += self.gathered.eq(reduce(or_, shown))
-        return m
+            gates.append(gate)
+        m.d.sync += self.gathered.eq(reduce(or_, gates))
+
+    def _choose(self, m: Module, finished: list[Signal]) -> None:
+        """A multiplexer, whose choice is registered in the place of the charges."""
+        nobody = Signal(init=1)
+        place = Signal(range(self._count))
+        bits = [
+            reduce(or_, (~self.deselect[n] for n in range(self._count) if n >> bit & 1), Const(0))
+            for bit in range(len(place))
+        ]
+        m.d.sync += [nobody.eq(self.deselect.all()), place.eq(Cat(bits)), self.gathered.eq(Array(finished)[place])]
+        with m.If(nobody):
+            m.d.sync += self.gathered.eq(0)
 
     def _lane_sums(self, m: Module) -> list[Signal]:
         """The sum of the lanes' weights for each neuron, registered at each level of the tree."""

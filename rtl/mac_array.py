@@ -3,12 +3,13 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.mac import level_bits
 from golden.spec import Spec
+from rtl.fabric import Accumulator, Replica
 from rtl.mac_group import CLEARING, MacGroup, control_layout
 from rtl.queue import StreamQueue
 from rtl.shapes import bits_for_index
@@ -28,7 +29,8 @@ def feed_layout(spec: Spec) -> data.StructLayout:
     """One cycle of the array.
 
     ``levels``: what each lane multiplies by, in two's complement. ``row``: per lane, the row of the pair's memory with
-    its weights. ``double``: double the charges; all levels are 0. ``finish``: the charges are complete.
+    its weights. ``double``: double the charges; all levels are 0. ``finish``: the charges are complete. ``low``: the
+    weights have no zero point, and charges with one are added to.
     """
     return data.StructLayout(
         {
@@ -36,6 +38,7 @@ def feed_layout(spec: Spec) -> data.StructLayout:
             "row": data.ArrayLayout(bits_for_index(spec.memory_rows), spec.lanes),
             "double": 1,
             "finish": 1,
+            "low": 1,
         }
     )
 
@@ -46,8 +49,8 @@ class MacArray(Component):
     The offset that negative levels leave in every charge is equal for all neurons: it goes out as the charges that
     neurons of two fixed weights would have, like the spiking array's.
 
-    Latency: a feed acts ``SynapseMemory.latency`` and the groups' latency behind ``feed``. The charges of a finished
-    phase go out one by one from then on; no other phase may finish before all of them are taken.
+    Latency: a feed acts ``SynapseMemory.latency + 1`` and the groups' latency behind ``feed``. The charges of a
+    finished phase go out one by one from then on; no other phase may finish before all of them are taken.
 
     Attributes:
         write, write_enable: a row of the synapse memory; only while all levels are 0.
@@ -69,7 +72,7 @@ class MacArray(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Memory, groups with registered copies of the levels, the offset, and a tree that gathers the charges."""
+        """Memory, groups with registers of the levels for each, the offset, and a tree that gathers the charges."""
         m = Module()
         spec = self._spec
         m.submodules.synapses = synapses = SynapseMemory(spec)
@@ -78,15 +81,22 @@ class MacArray(Component):
             synapses.write_enable.eq(self.write_enable),
             synapses.row.eq(self.feed.row),
         ]
-        levels, control = self.feed.levels, Signal(control_layout())
+        levels, control, low = self.feed.levels, Signal(control_layout()), self.feed.low
         m.d.comb += [
             control.double.eq(self.feed.double),
             control.finish.eq(self.feed.finish),
             control.clear.eq(self.feed.finish),
         ]
-        # the last of these registers is the groups' own
-        for stage in range(synapses.latency - 1):
+        # the weights have a register beside the group that takes them, and the last of the others are the groups' own
+        weights = [
+            Signal.like(found, name=f"weights_{lane}", reset_less=True) for lane, found in enumerate(synapses.weights)
+        ]
+        m.d.sync += [after.eq(found) for after, found in zip(weights, synapses.weights, strict=True)]
+        for stage in range(synapses.latency):
             levels, control = self._later(m, levels, control, f"{stage + 1}")
+            later_low = Signal(name=f"low_{stage + 1}")
+            m.d.sync += later_low.eq(low)
+            low = later_low
 
         deselect = Signal(spec.neurons, init=-1)
         shown: list[Value] = []
@@ -94,59 +104,78 @@ class MacArray(Component):
             count = min(GROUP, spec.neurons - first)
             name = f"group_{first // GROUP}"
             m.submodules[name] = group = MacGroup(spec, count)
-            # kept, because the tools would merge equal registers, and one register cannot drive the whole array in time
-            own_levels, own_control = self._later(m, levels, control, name, keep=1)
+            m.submodules[f"{name}_levels"] = own_levels = Replica(levels.shape())
+            m.submodules[f"{name}_control"] = own_control = Replica(
+                control_layout(), init=control_layout().const(CLEARING).as_bits()
+            )
             m.d.comb += [
-                group.levels.eq(own_levels),
-                group.control.eq(own_control),
+                own_levels.i.eq(levels),
+                own_control.i.eq(control),
+                group.levels.eq(own_levels.o),
+                group.control.eq(own_control.o),
                 group.deselect.eq(deselect[first : first + count]),
             ]
             for lane in range(spec.lanes):
                 for neuron in range(count):
                     m.d.comb += group.weights[lane][neuron].eq(
-                        synapses.weights[lane].word_select(first + neuron, spec.weight_bits)
+                        weights[lane].word_select(first + neuron, spec.weight_bits)
                     )
             shown.append(group.gathered)
-        finish = self._reference(m, levels, control)
+        finish = self._reference(m, levels, control, low)
         self._gather(m, shown, finish, deselect)
         return m
 
-    def _later(
-        self, m: Module, levels: data.View, control: data.View, name: str, **attributes: int
-    ) -> tuple[data.View, data.View]:
+    @staticmethod
+    def _later(m: Module, levels: data.View, control: data.View, name: str) -> tuple[data.View, data.View]:
         """Levels and control a cycle later."""
-        levels_after = Signal(levels.shape(), name=f"levels_{name}", reset_less=True, attrs=attributes)
-        control_after = Signal(control_layout(), name=f"control_{name}", init=CLEARING, attrs=attributes)
+        levels_after = Signal(levels.shape(), name=f"levels_{name}", reset_less=True)
+        control_after = Signal(control_layout(), name=f"control_{name}", init=CLEARING)
         m.d.sync += [levels_after.eq(levels), control_after.eq(control)]
         return levels_after, control_after
 
-    def _reference(self, m: Module, now: data.View, control: data.View) -> Value:
+    def _reference(self, m: Module, now: data.View, control: data.View, low: Value) -> Value:
         """The sums of levels and of their signs, and what they would be in the charge of a fixed weight.
 
         Returns:
             A pulse when charges and references of a phase are complete.
         """
         spec = self._spec
-        levels = [level.as_signed() for level in now]
         places = spec.charge_bits
-        total = Signal(signed(places), reset_less=True)
-        negative = Signal(range(spec.lanes + 1), reset_less=True)
-        population = Signal(places)
-        negatives = Signal(places)
+        levels: list[Value] = [level.as_signed() for level in now]
+        signs: list[Value] = [level[-1] for level in now]
+        stages = max(1, (spec.lanes - 1).bit_length())
+        for stage in range(stages):
+            levels, signs = (
+                [
+                    self._registered(m, sum(values[place : place + 2], Const(0, 1)), f"{name}_{stage}_{place // 2}")
+                    for place in range(0, len(values), 2)
+                ]
+                for name, values in (("levels", levels), ("signs", signs))
+            )
+            if stage == 0:
+                # low halves have no share in the sum that zero points take
+                with m.If(low):
+                    m.d.sync += [total.eq(0) for total in levels]
+        now_control = control
+        for stage in range(stages):
+            following = Signal(control_layout(), name=f"reference_control_{stage}", init=CLEARING)
+            m.d.sync += following.eq(now_control)
+            now_control = following
+        population, negatives = Signal(places), Signal(places)
         finished = Signal(data.ArrayLayout(places, 2), reset_less=True)
-        m.d.sync += [total.eq(sum(levels)), negative.eq(sum(level[-1] for level in levels))]
-        now_control = Signal(control_layout(), init=CLEARING)
-        m.d.sync += now_control.eq(control)
-        sums = []
-        for addend, accumulator in ((total, population), (negative, negatives)):
-            following = Signal(places, name=f"{accumulator.name}_sum")
-            m.d.comb += following.eq(accumulator + Mux(now_control.double, accumulator, addend))
-            m.d.sync += accumulator.eq(following)
-            sums.append(following)
+        for number, (addend, accumulator) in enumerate(((levels[0], population), (signs[0], negatives))):
+            m.submodules[f"reference_{number}"] = adder = Accumulator(bits=places)
+            m.d.comb += [
+                adder.a.eq(accumulator),
+                adder.b.eq(accumulator),
+                adder.c.eq(addend),
+                adder.turn.eq(now_control.double),
+            ]
+            m.d.sync += accumulator.eq(adder.total)
+            with m.If(now_control.finish):
+                m.d.sync += finished[number].eq(adder.total)
         with m.If(now_control.clear):
             m.d.sync += [population.eq(0), negatives.eq(0)]
-        with m.If(now_control.finish):
-            m.d.sync += [finished[0].eq(sums[0]), finished[1].eq(sums[1])]
         # what a negative level adds to any neuron: all bits of a weight, at the place of its sign
         offsets = Signal(places, reset_less=True)
         offset = ((finished[1] << spec.weight_bits) - finished[1]) << (level_bits(spec) - 1)
@@ -158,9 +187,8 @@ class MacArray(Component):
             lower.eq((held << (spec.weight_bits - 1)) + offsets),
             higher.eq(lower + held),
         ]
-        level_latency = MacGroup.latency(spec)
         # complete with the groups' charges or behind them, as long as either takes
-        delays = max(level_latency + 1, 5)
+        delays = max(MacGroup.latency(spec) + 2 - stages, 5)
         pulse: Value = now_control.finish
         for stage in range(delays):
             delayed = Signal(name=f"finish_{stage + 1}")
@@ -168,6 +196,12 @@ class MacArray(Component):
             pulse = delayed
         m.d.comb += [self.reference[0].eq(lower), self.reference[1].eq(higher)]
         return pulse
+
+    @staticmethod
+    def _registered(m: Module, value: Value, name: str) -> Signal:
+        register = Signal(value.shape(), name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register
 
     def _gather(self, m: Module, shown: list[Value], begin: Value, deselect: Signal) -> None:
         """Show one group's charge after the other, as long as there is room for what is on the way."""

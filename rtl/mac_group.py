@@ -13,7 +13,7 @@ from golden.spec import Spec
 from rtl.fabric import INVERTED_PRODUCT, NOTHING, PRODUCT, Accumulator, ProductSums, SumShape, chain_bits
 from rtl.mac_plan import ChainSum, HeapBit, Layer, Plan, ProductBit, plan_sums
 
-CHAIN_BITS = 45
+CHAIN_BITS = 47
 """Bits of the longest carry chain: sums of several neurons share one, until its carry would take too long."""
 
 

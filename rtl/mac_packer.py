@@ -1,76 +1,73 @@
 """Activation codes in arrival order become rows of signed levels."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import Spec, signed_bits
+from golden.mac import charge_room, together, token_grain
+from golden.spec import Spec
+from rtl.fabric import Accumulator, SignedSums, exceeds
+from rtl.mac_buffers import levels_write_layout, listed_layout, place_bits, token_write_layout
 from rtl.shapes import CODES_PER_WORD, Code, bits_for_index, codes_layout
 
 WIDE_LEVEL_BITS = 10
 """Width of a decoded level, signed, before its size is checked."""
 
-
-def stored_layout(spec: Spec) -> data.StructLayout:
-    """A level as it is kept: a salient one without its shift."""
-    return data.StructLayout({"level": signed(signed_bits(spec.max_level)), "salient": 1})
+FINE_SHIFT_BITS = 2
+"""Shifts are made in two stages: by multiples of four, and by the rest."""
 
 
-def together(spec: Spec) -> int:
-    """Lanes whose codes come in one cycle; such a group of lanes has a memory of its own."""
-    return min(spec.lanes, CODES_PER_WORD)
+@dataclass(frozen=True)
+class _Slice:
+    """What is known of the levels that came in one cycle.
 
-
-def levels_write_layout(spec: Spec) -> data.StructLayout:
-    """Levels of a row.
-
-    ``row``: where; the buffer is on its uppermost bit. ``levels``: of the lanes of group ``group``; the groups above it
-    become silent, and those below it stay as they are.
+    Attributes:
+        valid: there are some.
+        begins, ends: they are the token's first ones, the last ones.
+        row_ends: they complete a row.
+        base: where the token begins.
+        row: their row, counted from there.
+        shift: of the token.
     """
-    return data.StructLayout(
-        {
-            "row": 1 + bits_for_index(spec.lane_rows),
-            "group": bits_for_index(spec.lanes // together(spec)),
-            "levels": data.ArrayLayout(stored_layout(spec), together(spec)),
-        }
-    )
 
-
-def listed_layout(spec: Spec) -> data.StructLayout:
-    """A row with salient levels, and its place in the list of such rows; the buffer is on the uppermost bit."""
-    return data.StructLayout({"place": 1 + bits_for_index(spec.lane_rows), "row": bits_for_index(spec.lane_rows)})
-
-
-def packed_layout(spec: Spec) -> data.StructLayout:
-    """What a buffer holds: its last row, the list's last place, and whether salient charges can be doubled in place.
-
-    Nothing is ``listed`` where the token has no shift: its salient levels are like any other.
-    """
-    index = bits_for_index(spec.lane_rows)
-    return data.StructLayout({"last_row": index, "last_listed": index, "listed": 1, "merged": 1})
+    valid: Value
+    begins: Value
+    ends: Value
+    row_ends: Value
+    base: Value
+    row: Value
+    shift: Value
 
 
 class LevelPacker(Component):
     """Turns codes into signed levels, a row of one for each lane at a time, and lists the rows with salient ones.
 
-    Input k belongs to lane ``k % lanes``. A buffer holds one token: a score that begins anywhere but at address 0 is
-    refused.
+    Input k belongs to lane ``k % lanes``. A buffer holds several tokens; each begins at its packet's address, a
+    multiple of ``golden.mac.token_grain``.
 
-    Throughput: a code for each of up to four lanes a cycle. Latency: a token is complete three cycles behind its last
-    code.
+    Throughput: a code for each of up to four lanes a cycle. Latency: levels are stored three cycles behind their code,
+    and a token's particulars ``latency`` cycles behind its last one.
 
     Attributes:
         i: codes, a word at a time; the first one of a token is taken when ``hold`` is not set.
         hold: nothing may be written to the buffer of the codes on offer.
         write, write_enable: levels to store.
         listed, listed_enable: a row to list.
-        packed: what each buffer holds.
-        taking, buffer: more codes of a token are to come, into that buffer. The last ones are in ``packed`` and in the
-            memories two cycles after it falls.
-        busy: some codes are not yet stored.
-        refused: pulses when a code is dropped, because it lies beyond the lanes' inputs, its level beyond the spec's
-            largest, or it is salient and the spec has no such codes; and for an address other than 0.
+        token, token_enable: a token's particulars to store.
+        taking, buffer: a token is coming into that buffer; falls ``ahead`` cycles before all of it is stored.
+        busy: something is not yet stored.
+        refused: pulses when a code is dropped, because it lies beyond the lanes' inputs or the buffer, its level
+            beyond the spec's largest, or it is salient and the spec has no such codes; and for an address at which no
+            token may begin.
     """
+
+    latency = 10
+    """Cycles from a token's last codes to its particulars."""
+
+    ahead = 2
+    """Cycles by which a run may be let in before all is stored, because it looks at its token so much later."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -82,7 +79,8 @@ class LevelPacker(Component):
                 "write_enable": Out(1),
                 "listed": Out(listed_layout(spec)),
                 "listed_enable": Out(1),
-                "packed": Out(data.ArrayLayout(packed_layout(spec), 2)),
+                "token": Out(token_write_layout(spec)),
+                "token_enable": Out(1),
                 "taking": Out(1),
                 "buffer": Out(1),
                 "busy": Out(1),
@@ -91,17 +89,20 @@ class LevelPacker(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Decode, check, store."""
+        """Decode, check and store; list; count."""
         m = Module()
         spec = self._spec
         width = together(spec)
         slices = CODES_PER_WORD // width
         groups = spec.lanes // width
+        index_bits = bits_for_index(spec.lane_rows)
         header: data.View = self.i.payload.header
         slice_index = Signal(range(slices))
         group = Signal(range(groups))
         row = Signal(range(spec.lane_rows + 1))
         taking = Signal(name="taking_codes")
+        base = Cat(header.address[: place_bits(spec) - 1], header.buffer)
+        place = Signal(place_bits(spec))
         accept = Signal()
         last_slice = Signal()
         final = Signal()
@@ -113,18 +114,17 @@ class LevelPacker(Component):
         ]
         codes = Signal(data.ArrayLayout(Code, width))
         # a shift, where word_select would put a multiplication into the Verilog
-        place = slice_index << (codes.shape().size.bit_length() - 1)
-        m.d.comb += codes.eq(self.i.payload.codes.as_value().bit_select(place, codes.shape().size))
+        chosen = slice_index << (codes.shape().size.bit_length() - 1)
+        m.d.comb += codes.eq(self.i.payload.codes.as_value().bit_select(chosen, codes.shape().size))
 
         decoded = [Signal(signed(WIDE_LEVEL_BITS), name=f"decoded_{lane}", reset_less=True) for lane in range(width)]
         salient = Signal(width, reset_less=True)
-        valid, ends, row_ends, begins, misplaced = (
-            Signal(name=name) for name in ("valid", "ends", "row_ends", "begins", "misplaced")
-        )
+        valid, ends, row_ends, begins = (Signal(name=name) for name in ("valid", "ends", "row_ends", "begins"))
         now_row, now_group = Signal.like(row), Signal.like(group)
         now_shift = Signal.like(header.shift)
-        now_buffer = Signal()
-        beyond_rows = Signal()
+        now_base = Signal(place_bits(spec), reset_less=True)
+        misplaced = Signal()
+        beyond_lanes = Signal()
         m.d.sync += valid.eq(accept)
         with m.If(accept):
             m.d.sync += [
@@ -135,144 +135,192 @@ class LevelPacker(Component):
                 begins.eq(~taking),
                 ends.eq(final),
                 row_ends.eq(final | (group == groups - 1)),
-                misplaced.eq(header.address.any()),
+                misplaced.eq(~taking & (header.address & (token_grain(spec) - 1)).any()),
                 now_row.eq(row),
-                beyond_rows.eq(row == spec.lane_rows),
+                beyond_lanes.eq(row == spec.lane_rows),
                 now_group.eq(group),
                 now_shift.eq(header.shift),
-                now_buffer.eq(header.buffer),
+                now_base.eq(base),
+                place.eq(base + row),
             ]
             with m.If(final):
                 m.d.sync += row.eq(0)
             with m.Elif((group == groups - 1) & (row != spec.lane_rows)):
                 m.d.sync += row.eq(row + 1)
-            for lane, code in enumerate(codes):
-                # one sum: a zero point is inverted, and the bit below brings the one that is then lacking
-                addend = Mux(code.salient, header.offset, ~Cat(header.zero, Const(0, 1)).as_signed())
-                total = (Cat(Const(1, 1), code.value) + Cat(~code.salient, addend).as_signed()).as_signed()
-                m.d.sync += [
-                    decoded[lane].eq(total >> 1),
-                    salient[lane].eq(code.salient),
-                ]
+        for lane, code in enumerate(codes):
+            # one sum: a zero point is inverted, and the bit below brings the one that is then lacking
+            m.submodules[f"decoder_{lane}"] = decoder = Accumulator(bits=1 + WIDE_LEVEL_BITS)
+            m.d.comb += [
+                decoder.b.eq(Cat(Const(1, 1), code.value)),
+                decoder.turn.eq(code.salient),
+                decoder.a.eq(Cat(Const(0, 1), header.offset).as_signed()),
+                decoder.c.eq(Cat(Const(1, 1), ~header.zero, Const(1, 1)).as_signed()),
+            ]
+            m.d.sync += [decoded[lane].eq(decoder.total[1:]), salient[lane].eq(code.salient)]
 
         # checked
         bad = Signal(width)
         stored = Signal(levels_write_layout(spec)["levels"].shape, reset_less=True)
-        stored_row = Signal(1 + bits_for_index(spec.lane_rows), reset_less=True)
-        stored_group = Signal.like(group, reset_less=True)
         loud = Signal(width, reset_less=True)
-        checked, complete, row_complete, starts = (
-            Signal(name=name) for name in ("checked", "complete", "row_complete", "starts")
-        )
-        last_row = Signal(bits_for_index(spec.lane_rows), reset_less=True)
-        shift = Signal.like(now_shift, reset_less=True)
-        m.d.sync += [
-            checked.eq(valid),
-            complete.eq(valid & ends),
-            row_complete.eq(valid & row_ends & ~beyond_rows),
-            starts.eq(valid & begins),
-            stored_row.eq(Cat(now_row[: bits_for_index(spec.lane_rows)], now_buffer)),
-            stored_group.eq(now_group),
-            self.write_enable.eq(valid & ~beyond_rows),
-            last_row.eq(Mux(beyond_rows, spec.lane_rows - 1, now_row)),
-            shift.eq(now_shift),
-        ]
+        beyond = Signal()
+        # a token must end within the buffer that it begins in
+        m.d.comb += beyond.eq(beyond_lanes | (place[-1] != now_base[-1]))
+        level_places = spec.max_level.bit_length()
         for lane in range(width):
             level = decoded[lane]
             kept = stored[lane]
-            small = (level <= spec.max_level) & (level >= -spec.max_level)
-            m.d.comb += bad[lane].eq((level.any() & (~small | beyond_rows)) | (salient[lane] & (not spec.salient_bits)))
+            above = level[level_places:]
+            small = Mux(level[-1], above.all() & level[:level_places].any(), ~above.any())
+            m.d.comb += bad[lane].eq(~small | (level.any() & beyond) | (salient[lane] & (not spec.salient_bits)))
             m.d.sync += [
-                kept.level.eq(Mux(bad[lane], 0, level)),
+                kept.level.eq(level),
                 kept.salient.eq(salient[lane]),
-                loud[lane].eq(salient[lane] & level.any() & ~bad[lane]),
+                loud[lane].eq(salient[lane] & level.any()),
             ]
-        closing = self._list(
-            m,
-            row=stored_row,
-            loud=loud,
-            shift=shift,
-            last_row=last_row,
-            checked=checked,
-            starts=starts,
-            row_complete=row_complete,
-            complete=complete,
+            # cleared, which takes no lookup table
+            with m.If(bad[lane]):
+                m.d.sync += [kept.level.eq(0), loud[lane].eq(0)]
+        now = _Slice(
+            valid=self._after(m, valid, "checked", flag=True),
+            begins=self._after(m, begins, "checked_begins"),
+            ends=self._after(m, valid & ends, "checked_ends", flag=True),
+            row_ends=self._after(m, valid & row_ends & ~beyond, "checked_row_ends", flag=True),
+            base=self._after(m, now_base, "checked_base"),
+            row=self._after(m, Mux(beyond_lanes, spec.lane_rows - 1, now_row)[:index_bits], "checked_row"),
+            shift=self._after(m, now_shift, "checked_shift"),
         )
-        m.d.comb += [
-            self.write.row.eq(stored_row),
-            self.write.group.eq(stored_group),
-            self.write.levels.eq(stored),
-            self.taking.eq(taking | valid | checked),
-            self.busy.eq(self.taking | closing),
+        bad_later, misplaced_later = Signal(width), Signal()
+        m.d.sync += [
+            self.write.place.eq(place),
+            self.write.group.eq(now_group),
+            self.write_enable.eq(valid & ~beyond),
+            bad_later.eq(bad & valid.replicate(width)),
+            misplaced_later.eq(valid & misplaced),
+            self.refused.eq(bad_later.any() | misplaced_later),
         ]
-        m.d.sync += self.refused.eq(valid & (bad.any() | (begins & misplaced)))
+        m.d.comb += self.write.levels.eq(stored)
+
+        listed, last_listed = self._list(m, now, loud)
+        under_way = self._count(m, now, stored=stored, loud=loud, listed=listed, last_listed=last_listed)
+        coming = [taking, valid & ends, now.ends, *under_way]
+        m.d.comb += [
+            self.taking.eq(Cat(coming[: len(coming) - self.ahead]).any()),
+            self.busy.eq(Cat(coming).any() | self.token_enable),
+        ]
         return m
 
-    def _list(
-        self,
-        m: Module,
-        *,
-        row: Value,
-        loud: Signal,
-        shift: Signal,
-        last_row: Signal,
-        checked: Signal,
-        starts: Signal,
-        row_complete: Signal,
-        complete: Signal,
-    ) -> Value:
-        """List rows with salient levels of a token with a shift; at its end, sum up what the buffer holds.
+    @staticmethod
+    def _after(m: Module, value: ValueLike, name: str, *, flag: bool = False) -> Signal:
+        """The value a cycle later; a flag is cleared by a reset."""
+        register = Signal(Value.cast(value).shape(), name=name, reset_less=not flag)
+        m.d.sync += register.eq(value)
+        return register
+
+    def _list(self, m: Module, now: _Slice, loud: Signal) -> tuple[Signal, Signal]:
+        """List rows with salient levels of a token with a shift.
 
         Returns:
-            Whether the sum is still to be stored.
+            Whether any are listed, and the last one's place in the list, two cycles behind ``now``.
         """
         spec = self._spec
-        # counted first
-        loud_count = Signal(range(len(loud) + 1))
-        flags = {"checked": checked, "starts": starts, "row_complete": row_complete, "complete": complete}
-        later = {name: Signal(name=f"{name}_later") for name in flags}
-        m.d.sync += [loud_count.eq(sum(loud)), *(later[name].eq(flag) for name, flag in flags.items())]
-        row_later, last_row_later = Signal.like(row), Signal.like(last_row)
-        shifts, limit = Signal(), Signal(range(max(spec.merged_inputs, spec.depth) + 1))
-        m.d.sync += [row_later.eq(row), last_row_later.eq(last_row), shifts.eq(shift.any())]
-
-        counted = Signal(range(spec.lane_rows + 1))
-        salients = Signal(range(spec.depth + 1))
-        some, some_now = Signal(), Signal()
-        counted_before = Mux(later["starts"], 0, counted)
-        index_bits = bits_for_index(spec.lane_rows)
-        m.d.comb += [
-            some_now.eq((some & ~later["starts"]) | loud_count.any()),
-            self.listed.row.eq(row_later[:index_bits]),
-            self.listed.place.eq(Cat(counted_before[:index_bits], row_later[-1])),
-            self.listed_enable.eq(later["row_complete"] & some_now & shifts),
-        ]
-        with m.If(later["checked"]):
-            m.d.sync += [
-                counted.eq(counted_before + self.listed_enable),
-                salients.eq(Mux(later["starts"], 0, salients) + loud_count),
-                some.eq(some_now & ~later["row_complete"]),
-            ]
-        closing = Signal()
-        buffer = Signal()
-        closing_row = Signal.like(last_row)
-        closing_limit = Signal.like(limit)
+        some = Signal()
+        listing = self._after(
+            m, now.row_ends & (loud.any() | (some & ~now.begins)) & now.shift.any(), "listing", flag=True
+        )
+        with m.If(now.valid):
+            m.d.sync += some.eq((loud.any() | (some & ~now.begins)) & ~now.row_ends)
+        base, row = self._after(m, now.base, "listing_base"), self._after(m, now.row, "listing_row")
+        begins = self._after(m, now.valid & now.begins, "listing_begins", flag=True)
+        listed = Signal()
+        count = Signal(range(spec.lane_rows + 1))
+        last = Signal(range(spec.lane_rows), reset_less=True)
+        following = Mux(begins, 0, count)
         m.d.sync += [
-            closing.eq(later["complete"]),
-            buffer.eq(row_later[-1]),
-            closing_row.eq(last_row_later),
-            closing_limit.eq(limit),
+            self.listed.place.eq(base + following),
+            self.listed.row.eq(row),
+            self.listed_enable.eq(listing),
+            count.eq(following + listing),
         ]
-        with m.Switch(shift):
-            for number in range(spec.max_salient_shift + 1):
-                with m.Case(number):
-                    m.d.sync += limit.eq(spec.merged_inputs >> number)
-        for number, packed in enumerate(self.packed):
-            with m.If(closing & (buffer == number)):
-                m.d.sync += [
-                    packed.last_row.eq(closing_row),
-                    packed.last_listed.eq(counted - 1),
-                    packed.listed.eq(counted.any()),
-                    packed.merged.eq(salients <= closing_limit),
-                ]
-        return later["complete"] | closing
+        with m.If(begins):
+            m.d.sync += listed.eq(0)
+        with m.If(listing):
+            m.d.sync += [listed.eq(1), last.eq(following)]
+        return listed, last
+
+    def _count(
+        self, m: Module, now: _Slice, *, stored: data.View, loud: Signal, listed: Signal, last_listed: Signal
+    ) -> list[Signal]:
+        """Count the levels of a token as ``golden.mac.level_sum`` does, and store what follows at its end.
+
+        Returns:
+            For each stage, whether a token's end is in it.
+        """
+        spec = self._spec
+        later = self._after
+        width = together(spec)
+        bits = len(stored[0].level)
+        # magnitudes: those of inverted levels lack one each
+        signs = [lane.level[-1] for lane in stored]
+        sums: list[Value] = []
+        for first in range(0, width, 2):
+            m.submodules[f"magnitudes_{first}"] = pair = SignedSums(bits=bits, count=1)
+            m.d.comb += [pair.x[0].eq(stored[first].level), pair.sign_x.eq(signs[first])]
+            if width > 1:
+                m.d.comb += [pair.y[0].eq(stored[first + 1].level), pair.sign_y.eq(signs[first + 1])]
+            sums.append(later(m, pair.sums[0], f"magnitude_{first}"))
+        negative = later(m, sum(signs, Const(0, 1)), "negative")
+        shift = later(m, Mux(loud.any(), now.shift, 0), "slice_shift")
+        stages = [now.ends]
+        valid, begun, bases, rows = now.valid, now.begins, now.base, now.row
+
+        def move(stage: int) -> None:
+            nonlocal valid, begun, bases, rows
+            stages.append(later(m, stages[-1], f"ends_{stage}", flag=True))
+            valid = later(m, valid, f"valid_{stage}", flag=True)
+            begun, bases, rows = (
+                later(m, value, f"{name}_{stage}")
+                for name, value in (("begins", begun), ("base", bases), ("row", rows))
+            )
+
+        move(1)
+        total = later(m, sum(sums, Const(0, 1)), "pairs")
+        negative, shift = later(m, negative, "pairs_negative"), later(m, shift, "pairs_shift")
+        move(2)
+        largest = width * spec.max_level
+        total, shift = later(m, (total + negative)[: largest.bit_length()], "slice_sum"), later(m, shift, "sum_shift")
+        move(3)
+        total = later(m, total << shift[:FINE_SHIFT_BITS], "finely")
+        shift = later(m, shift[FINE_SHIFT_BITS:], "coarse_shift")
+        move(4)
+        room = charge_room(spec)
+        places = room.whole.bit_length() - 1
+        # no more than the spec's largest shift is ever let in
+        longest = max(spec.max_salient_shift, 1).bit_length()
+        coarsely = total << (shift[: max(0, longest - FINE_SHIFT_BITS)] << FINE_SHIFT_BITS)
+        total, spills = later(m, coarsely[:places], "coarsely"), later(m, coarsely[places:].any(), "spills")
+        move(5)
+        # with a carry above
+        counted, spilled = Signal(places + 1), Signal()
+        over = spilled | counted[-1]
+        with m.If(valid):
+            m.d.sync += [counted.eq(Mux(begun, 0, counted[:-1]) + total), spilled.eq(spills | (~begun & over))]
+        move(6)
+        # the list has been complete for long, and must not be the next token's
+        m.d.sync += self.token_enable.eq(stages[-1])
+        m.d.sync += [
+            self.token.place.eq(bases[token_grain(spec).bit_length() - 1 :]),
+            self.token.token.last_row.eq(rows),
+            self.token.token.merged.eq(~over),
+            self.token.token.high_fits.eq(~over & _below(counted, room.high)),
+            self.token.token.low_fits.eq(~over & _below(counted, room.low)),
+        ]
+        some, last = listed, last_listed
+        for stage in range(3, 7):
+            some, last = later(m, some, f"listed_{stage}"), later(m, last, f"last_listed_{stage}")
+        m.d.sync += [self.token.token.listed.eq(some), self.token.token.last_listed.eq(last)]
+        return stages[1:]
+
+
+def _below(value: Value, limit: int) -> Value:
+    """Whether a value is below a limit with few bits set, in plain logic."""
+    return ~exceeds(value, limit - 1) if limit else Const(0)

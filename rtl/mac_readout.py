@@ -1,5 +1,7 @@
 """The multiply-accumulate array's output codes: a multiplication, a shift, a rounding and a limit."""
 
+from itertools import pairwise, zip_longest
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib.wiring import Component, In, Out
 
@@ -17,7 +19,6 @@ class Dequantizer(Component):
     Attributes:
         i_valid, i: a complete membrane.
         o_valid, o: the same with its code.
-        busy: a membrane is inside.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -28,14 +29,13 @@ class Dequantizer(Component):
                 "i": In(ready_layout(spec)),
                 "o_valid": Out(1),
                 "o": Out(code_layout(spec)),
-                "busy": Out(1),
             }
         )
 
     @staticmethod
     def latency(spec: Spec) -> int:
         """Cycles from a membrane to its code: each block of the product but one is a sum more."""
-        return Multiplier.latency + 4 + (-(-spec.biased_bits // FACTOR_BITS) - 1)
+        return Multiplier.latency + 5 + (-(-spec.biased_bits // FACTOR_BITS) - 1)
 
     def elaborate(self, _platform: object) -> Module:
         """Magnitude, product, sum of its blocks, shift, rounding, sign."""
@@ -72,21 +72,33 @@ class Dequantizer(Component):
         total, later = products[0], products[1:]
         place = FACTOR_BITS
         while later:
-            wide = Cat(total, Const(0, 1)) + (later[0] << place)
+            wide = Cat(total[:place], total[place:] + later[0])
             waiting = {f"product_{number}": product for number, product in enumerate(later[1:])}
             membrane, total, *later = stage(f"total_{place}", membrane, value=wide, **waiting)
             place += FACTOR_BITS
 
-        # the code, the bit below it, and whether there is any above it, for each shift
-        step = membrane.theta[MULTIPLIER_BITS:]
-        choices, beyond = [], []
-        for number in range(largest_step(spec) + 1):
-            shift = first_shift(spec) + SHIFT_STEP * number
-            choices.append(total[shift - 1 : shift + code_bits])
-            beyond.append(total[shift + code_bits :].any())
-        chosen = step[: max(1, largest_step(spec).bit_length())]
+        # the code and the bit below it, and whether there is any above it, for each shift: one of two, then one of all
+        step = membrane.theta[MULTIPLIER_BITS:][: max(1, largest_step(spec).bit_length())]
+        count = largest_step(spec) + 1
+        lows = [first_shift(spec) + SHIFT_STEP * number - 1 for number in range(count)]
+        choices = [total[low : low + code_bits + 1] for low in lows]
+        bounds = [low + code_bits + 1 for low in lows]
+        beyond = [total[low:high].any() for low, high in pairwise([*bounds, len(total)])]
+        membrane, chosen, above = stage(
+            "choice",
+            membrane,
+            found=Cat(
+                Mux(step[0], high, low) for low, high in zip_longest(choices[::2], choices[1::2], fillvalue=Const(0))
+            ),
+            above=Cat(beyond),
+        )
+        step = membrane.theta[MULTIPLIER_BITS:][: max(1, largest_step(spec).bit_length())]
+        pairs = [chosen.word_select(pair, code_bits + 1) for pair in range(-(-count // 2))]
         membrane, found, large = stage(
-            "shift", membrane, found=Array(choices)[chosen], large=Array(beyond)[chosen] | Const(0, 1)
+            "shift",
+            membrane,
+            found=Array(pairs)[step[1:]] if len(pairs) > 1 else pairs[0],
+            large=Cat(above[number] & (step <= number) for number in range(count)).any(),
         )
         limit = large | found[1:].all()
         membrane, code = stage(
@@ -99,8 +111,6 @@ class Dequantizer(Component):
             self.o.membrane.eq(membrane.membrane),
             self.o.code.eq(signed_code.total),
             self.o.saturated.eq(membrane.saturated),
-            self.o.slot.eq(membrane.slot),
-            self.o.final.eq(membrane.final),
-            self.busy.eq(Cat(valids).any()),
+            self.o.brief.eq(membrane.brief),
         ]
         return m

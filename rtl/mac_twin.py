@@ -1,18 +1,19 @@
 """The whole twin: the accelerator's packets, run by a dense array of multipliers."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out, connect
 
+from golden.mac import dense_spec
 from golden.spec import WORD_BITS, Spec
-from rtl.accelerator import HOLD_CYCLES, RESULTS_WAITING, RUNS_WAITING
+from rtl.accelerator import RUNS_WAITING
+from rtl.backend import Backend, packets_waiting
 from rtl.mac_array import MacArray
 from rtl.mac_packer import LevelPacker
 from rtl.mac_readout import Dequantizer
 from rtl.mac_sequencer import MacSequencer
-from rtl.neuron import Neurons
-from rtl.queue import BlockQueue, StreamQueue
+from rtl.queue import RegisterStage, StreamQueue
 from rtl.reader import PacketReader
-from rtl.shapes import code_layout, run_layout
+from rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
 from rtl.writer import PacketWriter
 
 
@@ -32,7 +33,7 @@ class MacTwin(Component):
     """
 
     def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+        self.spec = dense_spec(spec)
         super().__init__(
             {
                 "s_axis_tdata": In(WORD_BITS),
@@ -50,30 +51,35 @@ class MacTwin(Component):
     def elaborate(self, _platform: object) -> Module:
         """Reader, packer, sequencer, array, neurons, read-out, writer; and what waits for what between them."""
         m = Module()
+        m.submodules.incoming = incoming = RegisterStage(word_layout())
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.packer = packer = LevelPacker(self.spec)
         m.submodules.runs = runs = StreamQueue(run_layout(self.spec), depth=RUNS_WAITING)
         m.submodules.sequencer = sequencer = MacSequencer(self.spec)
         m.submodules.array = array = MacArray(self.spec)
-        m.submodules.neurons = neurons = Neurons(self.spec)
-        m.submodules.readout = readout = Dequantizer(self.spec)
-        m.submodules.results = results = BlockQueue(code_layout(self.spec), depth=RESULTS_WAITING)
+        m.submodules.backend = backend = Backend(
+            self.spec, Dequantizer(self.spec), readout_cycles=Dequantizer.latency(self.spec)
+        )
+        m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
 
+        # charges of a phase are on their way to the membranes, and what becomes of them
+        draining, full = Signal(), Signal()
+        phase = Signal(phase_layout(self.spec))
         m.d.comb += [
-            reader.i.payload.data.eq(self.s_axis_tdata),
-            reader.i.payload.last.eq(self.s_axis_tlast),
-            reader.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(reader.i.ready),
-            reader.idle.eq(~runs.o.valid & sequencer.idle & ~neurons.busy),
-            # a run comes to the sequencer two cycles after the reader lets it in, when all is stored
+            incoming.i.payload.data.eq(self.s_axis_tdata),
+            incoming.i.payload.last.eq(self.s_axis_tlast),
+            incoming.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(incoming.i.ready),
             reader.sorting.eq(packer.taking),
             reader.sorting_buffer.eq(packer.buffer),
             array.write.eq(reader.weights),
             array.write_enable.eq(reader.weights_enable),
-            neurons.write.eq(reader.neuron),
-            neurons.write_enable.eq(reader.neuron_enable),
+            backend.write.eq(reader.neuron),
+            backend.write_enable.eq(reader.neuron_enable),
         ]
+        m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
+        connect(m, incoming.o, reader.i)
         connect(m, reader.codes, packer.i)
         connect(m, reader.runs, runs.i)
         connect(m, runs.o, sequencer.runs)
@@ -95,23 +101,26 @@ class MacTwin(Component):
             sequencer.write_enable.eq(packer.write_enable),
             sequencer.listed.eq(packer.listed),
             sequencer.listed_enable.eq(packer.listed_enable),
-            sequencer.packed.eq(packer.packed),
-            sequencer.neurons_busy.eq(neurons.busy),
+            sequencer.token.eq(packer.token),
+            sequencer.token_enable.eq(packer.token_enable),
+            sequencer.neurons_busy.eq(draining | full),
             array.feed.eq(sequencer.feed),
-            neurons.accept.eq(sequencer.ended),
-            neurons.phase.eq(sequencer.phase),
-            neurons.reference.eq(array.reference),
+            array.charges.ready.eq(1),
+            backend.i_valid.eq(array.charges.valid),
+            backend.i.charge.eq(array.charges.payload),
+            backend.i.reference.eq(array.reference),
+            backend.i.phase.eq(phase),
+            packets.i.valid.eq(sequencer.ended & sequencer.phase.last),
+            packets.i.payload.slot.eq(sequencer.phase.slot),
+            packets.i.payload.brief.eq(sequencer.phase.brief),
         ]
-        connect(m, array.charges, neurons.charges)
-        connect(m, results.o, writer.i)
-        on_the_way = Neurons.latency(self.spec) + readout.latency(self.spec) + HOLD_CYCLES
-        m.d.comb += [
-            readout.i_valid.eq(neurons.o_valid),
-            readout.i.eq(neurons.o),
-            results.i_valid.eq(readout.o_valid),
-            results.i.eq(readout.o),
-        ]
-        m.d.sync += neurons.hold.eq(results.stored >= RESULTS_WAITING - on_the_way)
+        m.d.sync += full.eq(~packets.i.ready)
+        with m.If(backend.done):
+            m.d.sync += draining.eq(0)
+        with m.If(sequencer.ended):
+            m.d.sync += [draining.eq(1), phase.eq(sequencer.phase)]
+        connect(m, backend.words, writer.words[0])
+        connect(m, packets.o, writer.packets)
 
         beats = Signal(WORD_BITS)
         spikes = Signal(WORD_BITS)
@@ -124,8 +133,11 @@ class MacTwin(Component):
             beats.eq(beats + fed),
             spikes.eq(spikes + loud),
         ]
-        with m.If(reader.malformed | packer.refused | sequencer.strayed):
-            m.d.sync += malformed.eq(1)
+        faults = Signal(3)
+        m.d.sync += [
+            faults.eq(Cat(reader.malformed, packer.refused, sequencer.strayed)),
+            malformed.eq(malformed | faults.any()),
+        ]
         m.d.comb += [
             writer.beats.eq(beats),
             writer.spikes.eq(spikes),
@@ -135,16 +147,14 @@ class MacTwin(Component):
             self.m_axis_tvalid.eq(writer.o.valid),
             writer.o.ready.eq(self.m_axis_tready),
             self.busy.eq(
-                ~reader.waiting
+                incoming.o.valid
+                | ~reader.waiting
                 | packer.busy
                 | runs.o.valid
                 | ~sequencer.idle
-                | neurons.busy
-                | neurons.o_valid
-                | readout.busy
-                | readout.o_valid
-                | ~results.empty
-                | ~writer.idle
+                | draining
+                | packets.o.valid
+                | writer.o.valid
             ),
         ]
         return m

@@ -121,6 +121,8 @@ class BlockMemory(Component):
     brings out what was read where ``advance`` is set. Rows start as zeros. A row must not be read in the cycle in
     which it is written.
 
+    A small one may be made of lookup tables instead, which behaves the same.
+
     Attributes:
         write_address, write_data, write_enable: the writing port.
         address, read: row to read, and whether to.
@@ -128,8 +130,9 @@ class BlockMemory(Component):
         output: the row; it holds else.
     """
 
-    def __init__(self, *, shape: ShapeLike, depth: int) -> None:
+    def __init__(self, *, shape: ShapeLike, depth: int, distributed: bool = False) -> None:
         self._depth = depth
+        self._distributed = distributed
         address = bits_for_index(depth)
         super().__init__(
             {
@@ -146,8 +149,10 @@ class BlockMemory(Component):
     def elaborate(self, platform: object) -> Module:
         """Block RAMs side by side; a memory deeper than one is left to the tools, but for its output register."""
         m = Module()
-        if on_ecp5(platform) and self._depth <= max(SHAPES):
+        if on_ecp5(platform) and not self._distributed and self._depth <= max(SHAPES):
             self._instances(m)
+        elif self._distributed:
+            self._tables(m)
         else:
             bits = Value.cast(self.output).shape().width
             m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[])
@@ -164,6 +169,25 @@ class BlockMemory(Component):
             with m.If(self.advance):
                 m.d.sync += output.eq(read.data)
         return m
+
+    def _tables(self, m: Module) -> None:
+        """Lookup tables are read without a clock: both registers are ordinary ones."""
+        bits = Value.cast(self.output).shape().width
+        attributes = {"ram_style": "distributed"}
+        m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[], attrs=attributes)
+        write, found = rows.write_port(), rows.read_port(domain="comb")
+        row, output = (Signal(bits, name=name, reset_less=True) for name in ("row", "output_row"))
+        m.d.comb += [
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_enable),
+            found.addr.eq(self.address),
+            self.output.eq(output),
+        ]
+        with m.If(self.read):
+            m.d.sync += row.eq(found.data)
+        with m.If(self.advance):
+            m.d.sync += output.eq(row)
 
     def _instances(self, m: Module) -> None:
         output, written = Value.cast(self.output), Value.cast(self.write_data)

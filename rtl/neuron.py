@@ -1,26 +1,29 @@
 """The integrate-and-fire neurons: membranes in a memory, one updated each cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, ValueLike, signed
-from amaranth.lib import data, stream
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
-from rtl.fabric import GatedAdder
+from rtl.fabric import ChoosingAdder, GatedAdder
 from rtl.memory import BlockMemory
 from rtl.shapes import (
     bits_for_index,
+    charged_layout,
+    complete_layout,
     membrane_layout,
     parameters_layout,
     phase_layout,
-    ready_layout,
-    threshold_layout,
 )
 
-DIGIT_BITS = 2
-"""Bits of a zero point that choose one multiple."""
+ZERO_STAGE = 3
+"""The stage of the pipeline at which a neuron's zero point is there."""
 
-FINE_SHIFT_BITS = 2
-"""Shifts are made in two stages: by multiples of four, and by the rest."""
+SHIFTS_PER_STAGE = 2
+"""Bits of a shift that one stage makes; the lowest bit is made in front of the membrane's adder."""
+
+WRITE_BEHIND_READ = 4
+"""Cycles from reading a membrane to writing it: no phase is shorter."""
 
 
 def parameter_write_layout(spec: Spec) -> data.StructLayout:
@@ -28,18 +31,8 @@ def parameter_write_layout(spec: Spec) -> data.StructLayout:
     return data.StructLayout({"neuron": bits_for_index(spec.neurons), "parameters": parameters_layout(spec)})
 
 
-def limited(value: Signal, bits: int) -> tuple[Value, Value]:
-    """The nearest value of ``bits``, signed, and whether that is another one."""
-    beyond = value[bits - 1 :]
-    outside = beyond.any() & ~beyond.all()
-    sign = value[-1]
-    nearest = Cat((~sign).replicate(bits - 1), sign)
-    return Mux(outside, nearest, value[:bits]).as_signed(), outside
-
-
-def _multiple(single: Value, triple: Value, digit: Value) -> Value:
-    """Nought to three times a number, as two bits say."""
-    return Mux(digit[1], Mux(digit[0], triple, single << 1), Mux(digit[0], single, 0))
+def _shift_stages(spec: Spec) -> int:
+    return -(-(spec.max_shift.bit_length() - 1) // SHIFTS_PER_STAGE)
 
 
 class Neurons(Component):
@@ -47,151 +40,168 @@ class Neurons(Component):
 
     The array keeps no membrane: it gathers the charge of one phase of one tile. Here that charge loses the offset of
     the reference neuron, gets its zero point, ``charge + (weight_offset - zero) * population``, is shifted into
-    place, and is added to the neuron's membrane in the slot of its token. A complete membrane outside its range sticks
-    at the end of it, with a flag; the bits that are kept on the way there are enough for every sum that ends within,
-    and a sum that leaves even those is flagged for good. The bias comes last, on a wider sum, so it never overflows.
+    place, and is added to the neuron's membrane in the slot of its token. A complete membrane outside its range is
+    flagged; the bits that are kept on the way there are enough for every sum that ends within, and a sum that leaves
+    even those is flagged for good, and so is one of a phase whose charges ``exceeded`` their width.
 
-    Latency: ``latency(spec)`` cycles from a charge to its complete membrane. What is on the way never waits: after
-    ``hold`` is set, at most that many more membranes come out.
+    Latency: ``latency(spec)`` cycles from a charge to its complete membrane. Throughput: a charge a cycle, one phase
+    right behind the other. Nothing ever waits.
 
     Attributes:
-        write: constants to store where ``write_enable``; only while not ``busy``.
-        accept: take ``phase``, whose charges will come next; only while not ``busy``.
-        charges, reference: as the array has them.
-        hold: take no charge now.
-        busy: a phase is accepted and not yet in the membranes.
-        o_valid, o: a complete membrane with its threshold, in the order of the neurons.
+        write: zero points to store where ``write_enable``; only while nothing is on the way.
+        i_valid, i: charges, all of a phase's neurons in order.
+        o_valid, o: a complete membrane, in the order of the neurons.
+        done: the last membrane of a phase has been stored.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, *, distributed: bool = False) -> None:
         self._spec = spec
+        self._distributed = distributed
         super().__init__(
             {
                 "write": In(parameter_write_layout(spec)),
                 "write_enable": In(1),
-                "accept": In(1),
-                "phase": In(phase_layout(spec)),
-                "charges": In(stream.Signature(spec.charge_bits)),
-                "reference": In(data.ArrayLayout(spec.charge_bits, 2)),
-                "hold": In(1),
-                "busy": Out(1),
+                "i_valid": In(1),
+                "i": In(charged_layout(spec)),
                 "o_valid": Out(1),
-                "o": Out(ready_layout(spec)),
+                "o": Out(complete_layout(spec)),
+                "done": Out(1),
             }
         )
 
     @staticmethod
     def latency(spec: Spec) -> int:
-        """Cycles from a charge to its complete membrane; zero points of more digits take longer to add up."""
-        digits = spec.weight_bits // DIGIT_BITS
-        return 9 + (digits - 1).bit_length()
+        """Cycles from a charge to its complete membrane; zero points of more bits take longer to add up."""
+        return ZERO_STAGE + spec.weight_bits + _shift_stages(spec) + 2
 
     def elaborate(self, _platform: object) -> Module:
-        """A pipeline: centre, correct, shift, add, limit, bias."""
+        """A pipeline: centre, correct bit by bit of the zero point, shift, add, check."""
         m = Module()
         spec = self._spec
         neuron_bits = bits_for_index(spec.neurons)
-        m.submodules.zeros = zeros = BlockMemory(shape=spec.weight_bits, depth=spec.neurons)
-        m.submodules.thresholds = thresholds = BlockMemory(shape=threshold_layout(), depth=spec.neurons)
-        m.submodules.membranes = membranes = BlockMemory(
-            shape=membrane_layout(spec), depth=spec.membrane_slots * 2**neuron_bits
+        end = self.latency(spec)
+        # its particulars travel with each charge, and each stage takes what it needs of them
+        arriving = Signal(neuron_bits)
+        last = Signal()
+        valid: list[Value] = [self.i_valid]
+        at: list[data.View] = []
+        travelling = data.StructLayout({"neuron": neuron_bits, "last": 1, "phase": phase_layout(spec), "exceeded": 1})
+        entering = Signal(travelling)
+        m.d.comb += [
+            last.eq(arriving == spec.neurons - 1),
+            entering.neuron.eq(arriving),
+            entering.last.eq(last),
+            entering.phase.eq(self.i.phase),
+            entering.exceeded.eq(self.i.exceeded),
+        ]
+        at.append(entering)
+        for stage in range(1, end + 1):
+            on_the_way = Signal(name=f"valid_{stage}")
+            following = Signal(travelling, name=f"at_{stage}", reset_less=True)
+            m.d.sync += [on_the_way.eq(valid[-1]), following.eq(at[-1])]
+            valid.append(on_the_way)
+            at.append(following)
+        with m.If(self.i_valid):
+            m.d.sync += arriving.eq(Mux(last, 0, arriving + 1))
+
+        corrected = self._correct(m, at)
+        stage = ZERO_STAGE + spec.weight_bits
+        shifted, stage = self._shift(m, corrected, at, stage)
+        self._add(m, shifted, valid, at, stage)
+        m.d.sync += self.done.eq(valid[-1] & at[-1].last)
+        return m
+
+    def _after(self, m: Module, value: ValueLike, shape: ShapeLike, name: str) -> Signal:
+        """The value a cycle later."""
+        register = Signal(shape, name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register
+
+    def _correct(self, m: Module, at: list[data.View]) -> Value:
+        """The charge without the offset, and with the zero point times the sum of the levels taken off.
+
+        ``weight_offset - zero`` is a sum of powers of two by the zero point's bits, the uppermost one inverted.
+        """
+        spec = self._spec
+        m.submodules.zeros = zeros = BlockMemory(
+            shape=spec.weight_bits, depth=spec.neurons, distributed=self._distributed
         )
         m.d.comb += [
             zeros.write_address.eq(self.write.neuron),
             zeros.write_data.eq(self.write.parameters.zero),
             zeros.write_enable.eq(self.write_enable),
-            thresholds.write_address.eq(self.write.neuron),
-            thresholds.write_data.theta.eq(self.write.parameters.theta),
-            thresholds.write_data.bias.eq(self.write.parameters.bias),
-            thresholds.write_enable.eq(self.write_enable),
+            zeros.address.eq(at[0].neuron),
         ]
+        lower, higher = self.i.reference
+        population: Value = self._after(m, higher - lower, signed(spec.population_bits + 1), "population_1")
+        charge: Value = self._after(m, self.i.charge - lower, signed(spec.charge_bits), "charge_1")
+        for stage in range(2, ZERO_STAGE + 1):
+            charge = self._after(m, charge, signed(spec.charge_bits), f"charge_{stage}")
+            population = self._after(m, population, signed(spec.population_bits + 1), f"population_{stage}")
+        # low halves have no zero point
+        low = at[ZERO_STAGE - 1].phase.low
+        bits: Value = self._after(
+            m,
+            Cat(zeros.output[:-1] & ~low.replicate(spec.weight_bits - 1), ~zeros.output[-1] | low),
+            spec.weight_bits,
+            "bits",
+        )
+        for place in reversed(range(spec.weight_bits)):
+            subtract = place < spec.weight_bits - 1
+            m.submodules[f"correct_{place}"] = adder = GatedAdder(bits=spec.corrected_bits - place, subtract=subtract)
+            m.d.comb += [adder.a.eq(charge >> place), adder.b.eq(population), adder.gate.eq(bits[place])]
+            total = Cat(charge[:place], adder.total).as_signed()
+            charge = self._after(m, total, signed(spec.corrected_bits), f"corrected_{place}")
+            population = self._after(m, population, signed(spec.population_bits + 1), f"population_before_{place}")
+            bits = self._after(m, bits, spec.weight_bits, f"bits_before_{place}")
+        return charge
 
-        phase = Signal(phase_layout(spec))
-        arriving = Signal(neuron_bits)
-        m.d.comb += self.charges.ready.eq(~self.hold)
-        arrived = data.StructLayout({"valid": 1, "neuron": neuron_bits})
-        first_stage = Signal(arrived, name="at_0")
-        m.d.comb += [first_stage.valid.eq(self.charges.valid & ~self.hold), first_stage.neuron.eq(arriving)]
-        at = [first_stage]
-        for number in range(1, self.latency(spec) + 1):
-            following = Signal(arrived, name=f"at_{number}")
-            m.d.sync += following.eq(at[-1])
-            at.append(following)
-        before_last, last = at[-2:]
-        m.d.sync += arriving.eq(arriving + first_stage.valid)
-        with m.If(before_last.valid & (before_last.neuron == spec.neurons - 1)):
-            m.d.sync += self.busy.eq(0)
-        with m.If(self.accept):
-            m.d.sync += [phase.eq(self.phase), self.busy.eq(1), arriving.eq(0)]
+    def _shift(self, m: Module, value: Value, at: list[data.View], stage: int) -> tuple[Value, int]:
+        """The value shifted up by all but the lowest bit of the shift, and the stage at which it is."""
+        most = self._spec.max_shift
+        high = most.bit_length()
+        while high > 1:
+            low = max(1, high - SHIFTS_PER_STAGE)
+            by = at[stage].phase.shift[low:high] << low
+            bits = min(len(value) + (1 << high) - (1 << low), self._spec.corrected_bits + most)
+            value = self._after(m, value << by, signed(bits), f"shifted_{low}")
+            high, stage = low, stage + 1
+        return value, stage
 
-        # the sum of the levels, and three times it: from these, two bits of a zero point choose their multiple
-        population = Signal(signed(spec.population_bits), reset_less=True)
-        triple = Signal(signed(spec.population_bits + 2), reset_less=True)
-        m.d.sync += [population.eq(self.reference[1] - self.reference[0]), triple.eq(population + (population << 1))]
-
-        def after(value: ValueLike, shape: ShapeLike, name: str) -> Signal:
-            """The value a cycle later."""
-            register = Signal(shape, name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
-
-        m.d.comb += zeros.address.eq(arriving)
-        centred = after(self.charges.payload - self.reference[0], signed(spec.charge_bits), "centred_charge")
-        waiting = after(centred, signed(spec.charge_bits), "waiting_charge")
-        whole = after(waiting + (population << (spec.weight_bits - 1)), signed(spec.corrected_bits), "whole_charge")
-        zero = Mux(phase.low, 0, zeros.output)
-        parts: list[Value] = [
-            after(_multiple(population, triple, zero[place : place + DIGIT_BITS]), signed(len(triple)), f"part_{place}")
-            for place in range(0, spec.weight_bits, DIGIT_BITS)
+    def _add(self, m: Module, addend: Value, valid: list[Value], at: list[data.View], stage: int) -> None:
+        """The membrane with the addend, stored again, and checked where it is complete."""
+        spec = self._spec
+        depth = spec.membrane_slots * 2 ** bits_for_index(spec.neurons)
+        m.submodules.membranes = membranes = BlockMemory(shape=membrane_layout(spec), depth=depth)
+        m.d.comb += membranes.address.eq(Cat(at[stage - 3].neuron, at[stage - 3].phase.slot))
+        # cleared where the membrane starts, which takes no lookup table
+        old = Signal(membrane_layout(spec), reset_less=True)
+        m.d.sync += old.eq(membranes.output)
+        with m.If(at[stage - 1].phase.first):
+            m.d.sync += old.eq(0)
+        bits = max(spec.kept_bits, spec.corrected_bits + spec.max_shift) + 1
+        m.submodules.sum = adder = ChoosingAdder(bits=bits)
+        m.d.comb += [
+            adder.a.eq(old.value),
+            adder.x.eq(addend),
+            adder.y.eq(addend << 1),
+            adder.second.eq(at[stage].phase.shift[0]),
         ]
-        digit_bits = DIGIT_BITS
-        while len(parts) > 1:
-            sums = [low + (high << digit_bits) for low, high in zip(parts[::2], parts[1::2], strict=True)]
-            parts = [
-                after(total, signed(spec.corrected_bits), f"multiple_{digit_bits}_{place}")
-                for place, total in enumerate(sums)
-            ]
-            whole = after(whole, signed(spec.corrected_bits), f"whole_charge_{digit_bits}")
-            digit_bits *= 2
-        corrected = after(whole - parts[0], signed(spec.corrected_bits), "corrected_charge")
-        coarse = spec.max_shift >> FINE_SHIFT_BITS << FINE_SHIFT_BITS
-        coarsely = after(
-            corrected << (phase.shift[FINE_SHIFT_BITS:] << FINE_SHIFT_BITS),
-            signed(spec.corrected_bits + coarse),
-            "coarsely_shifted",
-        )
-        addend = after(
-            coarsely << phase.shift[:FINE_SHIFT_BITS],
-            signed(spec.corrected_bits + spec.max_shift),
-            "shifted_charge",
-        )
-
-        # the stages of the membrane are counted from the last one
-        m.d.comb += membranes.address.eq(Cat(at[-6].neuron, phase.slot))
-        m.submodules.sum = total_of = GatedAdder(bits=max(spec.kept_bits, len(addend)) + 1)
-        old = membranes.output
-        m.d.comb += [total_of.a.eq(addend), total_of.b.eq(old.value), total_of.gate.eq(~phase.first)]
-        total = after(total_of.total, signed(len(total_of.total)), "membrane")
-        was_saturated = after(old.saturated & ~phase.first, 1, "was_saturated")
+        total = self._after(m, adder.total, signed(bits), "membrane")
+        was_saturated = self._after(m, old.saturated | at[stage].exceeded, 1, "was_saturated")
         beyond = total[spec.kept_bits - 1 :]
         saturated = was_saturated | (beyond.any() & ~beyond.all())
+        now = at[stage + 1]
         m.d.comb += [
-            membranes.write_address.eq(Cat(at[-3].neuron, phase.slot)),
+            membranes.write_address.eq(Cat(now.neuron, now.phase.slot)),
             membranes.write_data.value.eq(total),
             membranes.write_data.saturated.eq(saturated),
-            membranes.write_enable.eq(at[-3].valid),
-            thresholds.address.eq(at[-4].neuron),
+            membranes.write_enable.eq(valid[stage + 1]),
         ]
-        complete, outside = limited(total, spec.membrane_bits)
-        limits = after(complete, signed(spec.membrane_bits), "complete_membrane")
-        left_range = after(saturated | outside, 1, "left_range")
-        constants = thresholds.output
+        high = total[spec.membrane_bits - 1 :]
         m.d.sync += [
-            self.o.membrane.eq(limits + constants.bias),
-            self.o.theta.eq(constants.theta),
-            self.o.saturated.eq(left_range),
-            self.o.slot.eq(phase.slot),
-            self.o.final.eq(before_last.neuron == spec.neurons - 1),
+            self.o.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
+            self.o.saturated.eq(saturated | (high.any() & ~high.all())),
+            self.o.brief.eq(now.phase.brief),
+            self.o_valid.eq(valid[stage + 1] & now.phase.last),
         ]
-        m.d.comb += self.o_valid.eq(last.valid & phase.last)
-        return m

@@ -22,6 +22,8 @@ from rtl.shapes import (
     ResultHeader,
     RunHeader,
     WeightsHeader,
+    brief_code_bits,
+    codes_per_word,
 )
 
 Words = NDArray[np.uint32]
@@ -75,6 +77,7 @@ class TokenTile:
         zero: zero point z of the normal codes.
         shift: power of two m of the salient codes.
         offset: smallest salient code c0.
+        merged: salient and normal levels fit the charge together.
     """
 
     value: NDArray[np.uint8]
@@ -82,6 +85,7 @@ class TokenTile:
     zero: int
     shift: int
     offset: int
+    merged: bool
 
 
 def codes_packet(tile: TokenTile, *, buffer: int, address: int = 0) -> Words:
@@ -91,6 +95,7 @@ def codes_packet(tile: TokenTile, *, buffer: int, address: int = 0) -> Words:
         Operation.CODES,
         buffer=buffer,
         address=address,
+        merged=int(tile.merged),
         shift=tile.shift,
         zero=tile.zero,
         offset=tile.offset,
@@ -111,8 +116,9 @@ def run_packet(
     first: bool,
     last: bool,
     half: Half,
+    brief: bool = False,
 ) -> Words:
-    """Run a score on the weights from ``first_input`` on."""
+    """Run a score on the weights from ``first_input`` on; ``brief`` asks for codes and flags alone."""
     return _header(
         RunHeader,
         Operation.RUN,
@@ -124,6 +130,7 @@ def run_packet(
         buffer=buffer,
         address=address,
         input=first_input,
+        brief=int(brief),
     )
 
 
@@ -133,7 +140,7 @@ class TileResult:
 
     Attributes:
         slot: the membranes' slot.
-        membrane: int64 [neurons], V' with the bias.
+        membrane: int64 [neurons], V' with the bias; None in brief.
         code: int32 [neurons], output codes.
         saturated: bool [neurons], membranes that left their range.
         beats: beats since reset, spikeless ones included.
@@ -141,16 +148,20 @@ class TileResult:
     """
 
     slot: int
-    membrane: NDArray[np.int64]
+    membrane: NDArray[np.int64] | None
     code: NDArray[np.int32]
     saturated: NDArray[np.bool_]
     beats: int
     spikes: int
 
 
-def result_words(spec: Spec) -> int:
+def result_words(spec: Spec, *, brief: bool = False) -> int:
     """Length of a RESULT packet in words."""
-    return HEADER_WORDS[Operation.RESULT] + spec.neurons * WORDS_PER_RESULT + WORDS_PER_TRAILER
+    if brief:
+        body = spec.neurons // codes_per_word(spec) - (-spec.neurons // WORD_BITS)
+    else:
+        body = spec.neurons * WORDS_PER_RESULT
+    return HEADER_WORDS[Operation.RESULT] + body + WORDS_PER_TRAILER
 
 
 def _field(words: NDArray[np.uint64], name: str) -> NDArray[np.int64]:
@@ -165,14 +176,33 @@ def _field(words: NDArray[np.uint64], name: str) -> NDArray[np.int64]:
     return value
 
 
+def _figures(body: Words) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
+    """Membranes, codes and flags from whole results."""
+    pairs = body.astype(np.uint64).reshape(-1, WORDS_PER_RESULT)
+    results = pairs[:, 0] | pairs[:, 1] << np.uint64(WORD_BITS)
+    code = _field(results, "code").astype(np.int32)
+    return _field(results, "membrane"), code, _field(results, "saturated").astype(np.bool_)
+
+
+def _brief_figures(spec: Spec, body: Words) -> tuple[None, NDArray[np.int32], NDArray[np.bool_]]:
+    """Codes and flags from a body in brief."""
+    codes, flags = np.split(body, [spec.neurons // codes_per_word(spec)])
+    kind = {8: np.int8, 16: np.int16}[brief_code_bits(spec)]
+    code = codes.astype("<u4").view(np.dtype(kind).newbyteorder("<")).astype(np.int32)
+    saturated = np.unpackbits(flags.astype("<u4").view(np.uint8), bitorder="little")[: spec.neurons]
+    return None, code, saturated.astype(np.bool_)
+
+
 def parse_result(spec: Spec, words: Words) -> TileResult:
     """Take a RESULT packet apart.
 
     Raises:
         PacketError: a wrong length or operation, or the accelerator refused a packet before this one.
     """
-    if len(words) != result_words(spec):
-        raise PacketError(f"result of {len(words)} words, expected {result_words(spec)}")
+    brief = bool(len(words)) and bool(ResultHeader.from_bits(int(words[0])).brief)
+    expected = result_words(spec, brief=brief)
+    if len(words) != expected:
+        raise PacketError(f"result of {len(words)} words, expected {expected}")
     header = ResultHeader.from_bits(int(words[0]))
     # by its bits, which need not be any operation's
     operation = header.as_bits() % 2 ** Operation.as_shape().width
@@ -180,14 +210,9 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
         raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:
         raise PacketError("the accelerator refused a packet")
-    body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER].astype(np.uint64).reshape(-1, WORDS_PER_RESULT)
-    results = body[:, 0] | body[:, 1] << np.uint64(WORD_BITS)
+    body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER]
     beats, spikes = (int(word) for word in words[-WORDS_PER_TRAILER:])
+    membrane, code, saturated = _brief_figures(spec, body) if brief else _figures(body)
     return TileResult(
-        slot=int(header.slot),
-        membrane=_field(results, "membrane"),
-        code=_field(results, "code").astype(np.int32),
-        saturated=_field(results, "saturated").astype(np.bool_),
-        beats=beats,
-        spikes=spikes,
+        slot=int(header.slot), membrane=membrane, code=code, saturated=saturated, beats=beats, spikes=spikes
     )

@@ -1,12 +1,15 @@
 """How a layer of any size becomes packets for an array of fixed size, and results a layer's output again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden.integer import LayerOutput
+from golden.mac import token_rows
 from golden.spec import Spec
 from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
@@ -78,12 +81,19 @@ def _padded(array: NDArray[np.generic], size: int, fill: int) -> NDArray[np.gene
     return np.pad(array, widths, constant_values=fill)
 
 
-def _token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.intp]) -> TokenTile:
+def _token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.integer[Any]], *, merged: bool) -> TokenTile:
     level = vectors.level[token, columns].astype(np.int64)
     salient = vectors.salient[token, columns]
     zero, shift, offset = (int(values[token]) for values in (vectors.zero, vectors.shift, vectors.offset))
     value = np.where(salient, (level >> shift) - offset, level + zero)
-    return TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset)
+    return TokenTile(
+        value=value.astype(np.uint8),
+        salient=salient,
+        zero=zero,
+        shift=shift,
+        offset=offset,
+        merged=merged,
+    )
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,19 @@ class Part:
     words: int
 
 
+def _dense_parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: int) -> list[Part]:
+    """A token's activations in the order in which they run, in parts of rows of levels."""
+    return [
+        Part(
+            tile=_token_tile(vectors, token, segment.columns, merged=False),
+            segment=index,
+            first_input=segment.first_input,
+            words=token_rows(spec, len(segment.columns)),
+        )
+        for index, segment in enumerate(segments)
+    ]
+
+
 def _parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: int) -> list[Part]:
     """A token's activations in the order in which they run, in parts whose scores fit a buffer."""
     parts = []
@@ -112,7 +135,7 @@ def _parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: in
         segment = place // spec.depth + (lows if tile.low else 0)
         parts.append(
             Part(
-                tile=_token_tile(vectors, token, tile.columns),
+                tile=_token_tile(vectors, token, tile.columns, merged=tile.cost.merged),
                 segment=segment,
                 first_input=segments[segment].first_input + place % spec.depth,
                 words=tile.cost.words,
@@ -129,18 +152,26 @@ class ScorePlace:
     address: int
 
 
-def _score_places(spec: Spec, parts: Iterable[Part]) -> list[ScorePlace] | None:
-    """Places side by side for all scores, in the two buffers by turns; none where they do not fit."""
+def _side_by_side(buffer: int, parts: Iterable[Part], start: int = 0) -> list[ScorePlace]:
+    """Places one behind the other."""
+    ends = list(accumulate((part.words for part in parts), initial=start))
+    return [ScorePlace(buffer, address) for address in ends[:-1]]
+
+
+def _score_places(spec: Spec, groups: Iterable[list[Part]]) -> list[list[ScorePlace]] | None:
+    """Places side by side for all scores, a group in each of the two buffers by turns; none where they do not fit."""
     used = [0, 0]
     places = []
-    for number, part in enumerate(parts):
-        buffer = number % 2
-        places.append(ScorePlace(buffer, used[buffer]))
-        used[buffer] += part.words
+    for turn, parts in enumerate(groups):
+        buffer = turn % 2
+        places.append(_side_by_side(buffer, parts, used[buffer]))
+        used[buffer] += sum(part.words for part in parts)
     return places if max(used) <= spec.score_words else None
 
 
-def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True) -> LayerProgram:
+def layer_program(
+    spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False, dense: bool = False
+) -> LayerProgram:
     """Tile a layer over outputs, tokens and inputs.
 
     For each tile of outputs and each block of as many tokens as there are membrane slots, every
@@ -153,22 +184,32 @@ def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True
         spec: the accelerator.
         vectors: the layer and its tokens.
         keep_scores: whether scores may be used again.
+        brief: whether results come without membranes.
+        dense: the program is for the multiply-accumulate array, whose buffers hold rows of levels in the place of
+            scores. Where all weights are loaded, a token's parts follow each other, since the array adds the low halves
+            to the high ones.
     """
     segments = _segments(spec, vectors)
     resident = len({segment.first_input for segment in segments}) == len(segments)
-    parts = [_parts(spec, vectors, segments, token) for token in range(vectors.tokens)]
-    # in the order in which they are first run
-    order = [
-        (token, number)
+    cut = _dense_parts if dense else _parts
+    parts = [cut(spec, vectors, segments, token) for token in range(vectors.tokens)]
+    # in the order in which they are first run: parts whose scores are made together, before the first of them runs
+    groups = [
+        [(token, number)]
         for first_token in range(0, vectors.tokens, spec.membrane_slots)
         for index in range(len(segments))
         for token in range(first_token, min(first_token + spec.membrane_slots, vectors.tokens))
         for number, part in enumerate(parts[token])
         if part.segment == index
     ]
-    found = _score_places(spec, (parts[token][number] for token, number in order)) if keep_scores else None
-    kept = dict(zip(order, found, strict=True)) if found else {}
-    sorted_already: set[tuple[int, int]] = set()
+    if dense and resident:
+        whole = [[(token, number) for number in range(len(parts[token]))] for token in range(vectors.tokens)]
+        if all(sum(part.words for part in one) <= spec.score_words for one in parts):
+            groups = whole
+    parts_of = [[parts[token][number] for token, number in group] for group in groups]
+    found = _score_places(spec, parts_of) if keep_scores else None
+    kept = found is not None
+    score_places = found or [_side_by_side(turn % 2, group) for turn, group in enumerate(parts_of)]
     packets: list[Words] = []
     places: list[ResultPlace] = []
     for first_output in range(0, vectors.outputs, spec.neurons):
@@ -191,44 +232,62 @@ def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True
         if resident:
             packets += loads
         loaded = None
-        for turn, (token, number) in enumerate(order):
-            part = parts[token][number]
-            slot = token % spec.membrane_slots
-            if not resident and loaded != (token // spec.membrane_slots, part.segment):
-                packets.append(loads[part.segment])
-                loaded = (token // spec.membrane_slots, part.segment)
-            place = kept.get((token, number), ScorePlace(turn % 2, 0))
-            if (token, number) not in sorted_already:
-                packets.append(codes_packet(part.tile, buffer=place.buffer, address=place.address))
-                if kept:
-                    sorted_already.add((token, number))
-            last = number == len(parts[token]) - 1
-            packets.append(
-                run_packet(
-                    buffer=place.buffer,
-                    address=place.address,
-                    shift=part.tile.shift,
-                    first_input=part.first_input,
-                    slot=slot,
-                    first=number == 0,
-                    last=last,
-                    half=segments[part.segment].half,
+        for group, group_places in zip(groups, score_places, strict=True):
+            for (token, number), place in zip(group, group_places, strict=True):
+                part = parts[token][number]
+                if not resident and loaded != (token // spec.membrane_slots, part.segment):
+                    packets.append(loads[part.segment])
+                    loaded = (token // spec.membrane_slots, part.segment)
+                if first_output == 0 or not kept:
+                    packets.append(codes_packet(part.tile, buffer=place.buffer, address=place.address))
+            for (token, number), place in zip(group, group_places, strict=True):
+                part = parts[token][number]
+                last = number == len(parts[token]) - 1
+                packets.append(
+                    run_packet(
+                        buffer=place.buffer,
+                        address=place.address,
+                        shift=part.tile.shift,
+                        first_input=part.first_input,
+                        slot=token % spec.membrane_slots,
+                        first=number == 0,
+                        last=last,
+                        half=segments[part.segment].half,
+                        brief=brief,
+                    )
                 )
-            )
-            if last:
-                places.append(ResultPlace(token=token, outputs=outputs))
+                if last:
+                    places.append(ResultPlace(token=token, outputs=outputs))
     return LayerProgram(packets=packets, places=places)
 
 
-def gather(vectors: LayerVectors, places: Iterable[ResultPlace], results: Iterable[TileResult]) -> LayerOutput:
-    """Put the results of a layer's program together, in the order of ``places``."""
-    shape = (vectors.tokens, vectors.outputs)
-    membrane = np.zeros(shape, np.int64)
-    code = np.zeros(shape, np.int32)
-    saturated = np.zeros(shape, np.bool_)
+def gather_codes(
+    vectors: LayerVectors, places: Iterable[ResultPlace], results: Iterable[TileResult]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Put codes and flags of a layer's program together, in the order of ``places``; results may be in brief.
+
+    Returns:
+        Codes, int32 [T, N], and flags of saturated membranes, bool [T, N].
+    """
+    code = np.zeros((vectors.tokens, vectors.outputs), np.int32)
+    saturated = np.zeros(code.shape, np.bool_)
     for place, result in zip(places, results, strict=True):
         count = place.outputs.stop - place.outputs.start
-        membrane[place.token, place.outputs] = result.membrane[:count]
         code[place.token, place.outputs] = result.code[:count]
         saturated[place.token, place.outputs] = result.saturated[:count]
+    return code, saturated
+
+
+def gather(vectors: LayerVectors, places: Sequence[ResultPlace], results: Sequence[TileResult]) -> LayerOutput:
+    """Put the results of a layer's program together, in the order of ``places``.
+
+    Raises:
+        ValueError: results in brief, which have no membranes.
+    """
+    code, saturated = gather_codes(vectors, places, results)
+    membrane = np.zeros(code.shape, np.int64)
+    for place, result in zip(places, results, strict=True):
+        if result.membrane is None:
+            raise ValueError("results in brief have no membranes")
+        membrane[place.token, place.outputs] = result.membrane[: place.outputs.stop - place.outputs.start]
     return LayerOutput(membrane=membrane, code=code, saturated=saturated)

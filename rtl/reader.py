@@ -1,7 +1,7 @@
 """Incoming packets: weights and constants to their memories, codes to the encoder."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import stream
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import WORD_BITS, Spec
@@ -21,6 +21,19 @@ from rtl.shapes import (
 from rtl.synapse import row_write_layout
 
 
+def _judged_layout() -> data.StructLayout:
+    """A word, what packet it opens if it is a header, and which headers would break the rules with it.
+
+    ``bad_run`` and ``bad_run_end`` are the two words of a RUN packet.
+    """
+    kinds = ("weights", "neurons", "codes", "run")
+    bad = ("bad_weights", "bad_neurons", "bad_codes", "bad_run", "bad_run_end")
+    return data.StructLayout({"data": WORD_BITS, "last": 1} | dict.fromkeys((*kinds, *bad), 1))
+
+
+_BEHIND_HEADER = {"weights": "weights waits", "neurons": "neurons waits", "codes": "sort", "run": "run waits"}
+
+
 class PacketReader(Component):
     """Takes packets apart.
 
@@ -29,7 +42,8 @@ class PacketReader(Component):
     rules is dropped from there to its end; CODES and RUN packets may break them by their headers alone, with an
     address, a shift, a slot, a half or a first input that do not exist.
 
-    Latency: none, and one cycle for runs and rows of weights; a row is written when its last word is taken.
+    Latency: a cycle to the codes, two to runs, three to constants, and four from a row's last word to its weights.
+    Throughput: a word a cycle.
 
     Attributes:
         i: stream words.
@@ -63,176 +77,219 @@ class PacketReader(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """One state for each kind of word."""
+        """A word is judged before it is used; then one state for each kind of word."""
         m = Module()
         spec = self._spec
-        word = self.i.payload.data
-        last = self.i.payload.last
-        taken = self.i.valid & self.i.ready
-        lane_bits = spec.lanes.bit_length() - 1
+        word, valid, taken = self._judge(m)
+        last = word.last
         word_bits = bits_for_index(spec.score_words)
-        weights_header = Signal(WeightsHeader)
-        neurons_header = Signal(NeuronsHeader)
-        # the first word of a header of two
-        opening = Signal(len(word))
+        # the first word of a header of two, and whether it breaks a rule
+        opening = Signal(WORD_BITS, reset_less=True)
+        opening_is_bad = Signal()
         codes_header = Signal(CodesHeader)
-        whole_codes = Signal(CodesHeader)
-        whole_run = Signal(RunHeader)
+        run = data.View(RunHeader, Cat(opening, word.data))
         m.d.comb += [
-            weights_header.eq(word),
-            neurons_header.eq(word),
-            whole_codes.eq(Cat(opening, word)),
-            whole_run.eq(Cat(opening, word)),
-        ]
-
-        def opens_a_row(index: Value) -> Value:
-            return ~exceeds(index, spec.depth - 1) & ~index[:lane_bits].any()
-
-        row = Signal(range(spec.lane_rows))
-        # a packet that begins or goes on beyond the rows, or the neurons
-        beyond_rows, beyond_neurons = Signal(), Signal()
-        lane = Signal(range(spec.lanes))
-        weights = Signal(spec.neurons * spec.weight_bits, reset_less=True)
-        complete = Signal()
-        column = Signal(range(spec.words_per_row))
-        neuron = Signal(range(spec.neurons))
-        theta = Signal(32)
-        bias = Signal(32)
-        field = Signal(range(3))
-        m.d.comb += [
-            self.weights.weights.eq(weights),
-            self.weights_enable.eq(complete),
-            self.neuron.neuron.eq(neuron),
-            self.neuron.parameters.theta.eq(theta),
-            self.neuron.parameters.bias.eq(bias),
-            self.neuron.parameters.zero.eq(word),
             self.codes.payload.header.eq(codes_header),
-            self.codes.payload.codes.eq(word),
+            self.codes.payload.codes.eq(word.data),
             self.codes.payload.final.eq(last),
         ]
-
-        m.d.sync += complete.eq(0)
+        malformed, begins, stores, loads = (
+            Signal(name=name) for name in ("malformed_now", "begins", "stores", "loads")
+        )
+        # rows and neurons are put together a cycle later
+        behind = Signal.like(word, name="word_behind", reset_less=True)
+        was_malformed, begun, storing, loading = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            behind.eq(word),
+            was_malformed.eq(malformed),
+            begun.eq(begins),
+            storing.eq(stores),
+            loading.eq(loads),
+        ]
+        row_is_bad, row_waits = self._rows(m, behind, begins=begun, stores=storing)
+        neuron_is_bad = self._neurons(m, behind, begins=begun, loads=loading)
+        m.d.sync += self.malformed.eq(was_malformed | (storing & row_is_bad) | (loading & neuron_is_bad))
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
-        with m.FSM():
+        # a state that takes every word, and the one that takes codes, are known by a register
+        takes, delivers = Signal(init=1), Signal()
+        m.d.comb += taken.eq(valid & (takes | (delivers & self.codes.ready)))
+
+        def go(state: str) -> None:
+            m.next = state
+            m.d.sync += [takes.eq(not state.endswith("waits") and state != "codes"), delivers.eq(state == "codes")]
+
+        with m.FSM() as states:
             with m.State("header"):
-                m.d.comb += self.waiting.eq(~complete & ~self.runs.valid)
-                m.d.sync += [
-                    opening.eq(word),
-                    lane.eq(0),
-                    column.eq(0),
-                    field.eq(0),
-                    row.eq(weights_header.input >> lane_bits),
-                    beyond_rows.eq(~opens_a_row(weights_header.input)),
-                    neuron.eq(neurons_header.neuron),
-                    beyond_neurons.eq(exceeds(neurons_header.neuron, spec.neurons - 1)),
+                m.d.comb += [
+                    begins.eq(1),
+                    malformed.eq(valid & (last | ~(word.weights | word.neurons | word.codes | word.run))),
                 ]
-                with m.Switch(weights_header.operation):
-                    with m.Case(Operation.WEIGHTS, Operation.NEURONS):
-                        m.d.comb += self.i.ready.eq(self.idle & ~self.runs.valid)
-                    with m.Default():
-                        m.d.comb += self.i.ready.eq(1)
-                with m.If(taken):
-                    with m.If(last):
-                        m.d.comb += self.malformed.eq(1)
-                    with m.Else(), m.Switch(weights_header.operation):
-                        with m.Case(Operation.WEIGHTS):
-                            m.next = "weights"
-                        with m.Case(Operation.NEURONS):
-                            m.next = "neurons"
-                        with m.Case(Operation.CODES):
-                            m.next = "sort"
-                        with m.Case(Operation.RUN):
-                            m.next = "run"
-                        with m.Default():
-                            m.d.comb += self.malformed.eq(1)
-                            m.next = "drop"
+                m.d.sync += [opening.eq(word.data), opening_is_bad.eq(Mux(word.codes, word.bad_codes, word.bad_run))]
+                with m.If(valid & ~last):
+                    go("drop")
+                    for kind, state in _BEHIND_HEADER.items():
+                        with m.If(word[kind]):
+                            go(state)
+            # what has to wait does so in a state of its own, so that little stands between a word and its successor
+            for state in ("weights", "neurons"):
+                with m.State(f"{state} waits"), m.If(self.idle & ~self.runs.valid):
+                    go(state)
+            with m.State("run waits"):
+                free = ~self.sorting | (self.sorting_buffer != run.buffer)
+                with m.If(free & ~self.runs.valid):
+                    go("run")
             with m.State("weights"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    self.malformed.eq(taken & (beyond_rows | (last & (column != spec.words_per_row - 1)))),
-                ]
-                with m.If(taken):
-                    m.d.sync += column.eq(column + 1)
-                    for place in range(spec.words_per_row):
-                        with m.If(column == place):
-                            m.d.sync += weights[place * WORD_BITS : (place + 1) * WORD_BITS].eq(word)
-                    with m.If(column == spec.words_per_row - 1):
-                        m.d.sync += [
-                            column.eq(0),
-                            lane.eq(lane + 1),
-                            complete.eq(~beyond_rows),
-                            self.weights.pair.eq(lane >> (spec.pair_lanes - 1)),
-                            # the row behind the one of zeros
-                            self.weights.row.eq(Cat(lane[: spec.pair_lanes - 1], row) + 1),
-                        ]
-                        with m.If(lane == spec.lanes - 1):
-                            m.d.sync += [lane.eq(0), row.eq(row + 1)]
-                            with m.If(row == spec.lane_rows - 1):
-                                m.d.sync += beyond_rows.eq(1)
-                    with m.If(last):
-                        m.next = "header"
+                m.d.comb += [stores.eq(valid)]
+                with m.If(taken & last):
+                    go("header")
             with m.State("neurons"):
-                m.d.comb += [
-                    self.i.ready.eq(1),
-                    self.neuron_enable.eq(taken & (field == 2) & ~beyond_neurons),
-                    self.malformed.eq(taken & (beyond_neurons | (last & (field != 2)))),
-                ]
-                with m.If(taken):
-                    m.d.sync += [theta.eq(bias), bias.eq(word), field.eq(field + 1)]
-                    with m.If(field == 2):
-                        m.d.sync += [field.eq(0), neuron.eq(neuron + 1)]
-                        with m.If(neuron == spec.neurons - 1):
-                            m.d.sync += beyond_neurons.eq(1)
-                    with m.If(last):
-                        m.next = "header"
+                m.d.comb += [loads.eq(valid)]
+                with m.If(taken & last):
+                    go("header")
             with m.State("sort"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += codes_header.eq(whole_codes)
+                m.d.comb += [malformed.eq(valid & (last | opening_is_bad))]
+                m.d.sync += codes_header.eq(Cat(opening, word.data))
                 with m.If(taken):
+                    go("codes")
+                    with m.If(opening_is_bad):
+                        go("drop")
                     with m.If(last):
-                        m.d.comb += self.malformed.eq(1)
-                        m.next = "header"
-                    with m.Elif(
-                        exceeds(whole_codes.shift, spec.max_salient_shift) | whole_codes.address[word_bits:].any()
-                    ):
-                        m.d.comb += self.malformed.eq(1)
-                        m.next = "drop"
-                    with m.Else():
-                        m.next = "codes"
+                        go("header")
             with m.State("run"):
-                buffer_free = ~self.sorting | (self.sorting_buffer != whole_run.buffer)
-                m.d.comb += self.i.ready.eq(~self.runs.valid & buffer_free)
-                with m.If(taken):
-                    m.next = "header"
-                    with m.If(
-                        exceeds(whole_run.slot, spec.membrane_slots - 1)
-                        | exceeds(whole_run.shift, spec.max_salient_shift)
-                        | whole_run.half.as_value().all()
-                        | whole_run.address[word_bits:].any()
-                        | ~opens_a_row(whole_run.input)
-                        | ~last
-                    ):
-                        m.d.comb += self.malformed.eq(1)
-                        with m.If(~last):
-                            m.next = "drop"
-                    with m.Else():
-                        m.d.sync += [
-                            self.runs.valid.eq(1),
-                            self.runs.payload.address.eq(Cat(whole_run.address[:word_bits], whole_run.buffer)),
-                            self.runs.payload.first_row.eq((whole_run.input >> (spec.pairs.bit_length() - 1)) + 1),
-                            self.runs.payload.first.eq(whole_run.first),
-                            self.runs.payload.last.eq(whole_run.last),
-                            self.runs.payload.half.eq(whole_run.half),
-                            self.runs.payload.shift.eq(whole_run.shift),
-                            self.runs.payload.slot.eq(whole_run.slot),
-                        ]
+                m.d.comb += [malformed.eq(valid & (opening_is_bad | word.bad_run_end | ~last))]
+                m.d.sync += [
+                    self.runs.payload.address.eq(Cat(run.address[:word_bits], run.buffer)),
+                    self.runs.payload.first_row.eq((run.input >> (spec.pairs.bit_length() - 1)) + 1),
+                    self.runs.payload.first.eq(run.first),
+                    self.runs.payload.last.eq(run.last),
+                    self.runs.payload.half.eq(run.half),
+                    self.runs.payload.shift.eq(run.shift),
+                    self.runs.payload.slot.eq(run.slot),
+                    self.runs.payload.brief.eq(run.brief),
+                    self.runs.valid.eq(valid & ~malformed),
+                ]
+                with m.If(valid):
+                    go("header")
+                    with m.If(~last):
+                        go("drop")
             with m.State("codes"):
-                m.d.comb += [self.codes.valid.eq(self.i.valid), self.i.ready.eq(self.codes.ready)]
+                m.d.comb += self.codes.valid.eq(valid)
                 with m.If(taken & last):
-                    m.next = "header"
-            with m.State("drop"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(taken & last):
-                    m.next = "header"
+                    go("header")
+            with m.State("drop"), m.If(taken & last):
+                go("header")
+        m.d.comb += self.waiting.eq(
+            states.ongoing("header") & ~valid & ~storing & ~row_waits & ~self.weights_enable & ~self.runs.valid
+        )
         return m
+
+    def _judge(self, m: Module) -> tuple[data.View, Signal, Signal]:
+        """The next word with all that can be known of it beforehand, whether there is one, and whether it is taken."""
+        spec = self._spec
+        word = Signal(_judged_layout(), reset_less=True)
+        valid, taken = Signal(name="word_valid"), Signal()
+        coming = self.i.payload
+        lane_bits = spec.lanes.bit_length() - 1
+        word_bits = bits_for_index(spec.score_words)
+        weights, neurons = data.View(WeightsHeader, coming.data), data.View(NeuronsHeader, coming.data)
+        # the fields of either word, in a header whose other word is none of it
+        codes, run = (
+            data.View(CodesHeader, Cat(coming.data, coming.data)),
+            data.View(RunHeader, coming.data.replicate(2)),
+        )
+
+        def opens_no_row(index: Value) -> Value:
+            return exceeds(index, spec.depth - 1) | index[:lane_bits].any()
+
+        m.d.comb += self.i.ready.eq(~valid | taken)
+        with m.If(self.i.ready):
+            m.d.sync += [
+                valid.eq(self.i.valid),
+                word.data.eq(coming.data),
+                word.last.eq(coming.last),
+                word.weights.eq(weights.operation == Operation.WEIGHTS),
+                word.neurons.eq(weights.operation == Operation.NEURONS),
+                word.codes.eq(weights.operation == Operation.CODES),
+                word.run.eq(weights.operation == Operation.RUN),
+                word.bad_weights.eq(opens_no_row(weights.input)),
+                word.bad_neurons.eq(exceeds(neurons.neuron, spec.neurons - 1)),
+                word.bad_codes.eq(exceeds(codes.shift, spec.max_salient_shift) | codes.address[word_bits:].any()),
+                word.bad_run.eq(
+                    exceeds(run.slot, spec.membrane_slots - 1)
+                    | exceeds(run.shift, spec.max_salient_shift)
+                    | run.half.as_value().all()
+                ),
+                word.bad_run_end.eq(run.address[word_bits:].any() | opens_no_row(run.input)),
+            ]
+        return word, valid, taken
+
+    def _rows(self, m: Module, word: data.View, *, begins: Signal, stores: Signal) -> tuple[Value, Signal]:
+        """Words become rows: whether this one is out of place, and whether one is on its way into its row."""
+        spec = self._spec
+        lane_bits = spec.lanes.bit_length() - 1
+        beyond = Signal(name="beyond_rows")
+        index = Signal(range(spec.depth))
+        place = Signal(spec.words_per_row, init=1)
+        ends = place[-1]
+        with m.If(begins):
+            m.d.sync += [place.eq(1), index.eq(data.View(WeightsHeader, word.data).input), beyond.eq(word.bad_weights)]
+        with m.Elif(stores):
+            m.d.sync += place.eq(place.rotate_left(1))
+            with m.If(ends):
+                m.d.sync += [index.eq(index + 1), beyond.eq(beyond | (index == spec.depth - 1))]
+
+        storing, completes = Signal(name="row_waits"), Signal()
+        stored = Signal(WORD_BITS, reset_less=True)
+        stored_place = Signal(spec.words_per_row, reset_less=True)
+        weights = Signal(spec.neurons * spec.weight_bits, reset_less=True)
+        m.d.sync += [
+            storing.eq(stores),
+            stored.eq(word.data),
+            stored_place.eq(place & stores.replicate(spec.words_per_row)),
+            completes.eq(stores & ends & ~beyond),
+            self.weights_enable.eq(completes),
+        ]
+        m.d.comb += self.weights.weights.eq(weights)
+        for number in range(spec.words_per_row):
+            with m.If(stored_place[number]):
+                m.d.sync += weights[number * WORD_BITS : (number + 1) * WORD_BITS].eq(stored)
+        pair, memory_row = Signal.like(self.weights.pair), Signal.like(self.weights.row)
+        m.d.sync += [
+            pair.eq(index[:lane_bits] >> (spec.pair_lanes - 1)),
+            # the row behind the one of zeros
+            memory_row.eq(Cat(index[: spec.pair_lanes - 1], index[lane_bits:]) + 1),
+            self.weights.pair.eq(pair),
+            self.weights.row.eq(memory_row),
+        ]
+        return beyond | (word.last & ~ends), storing
+
+    def _neurons(self, m: Module, word: data.View, *, begins: Signal, loads: Signal) -> Value:
+        """Triples of words become constants; whether this word is out of place."""
+        spec = self._spec
+        beyond = Signal(name="beyond_neurons")
+        neuron = Signal(range(spec.neurons))
+        field = Signal(3, init=1)
+        ends = field[-1]
+        constants = self.neuron.parameters
+        middle = Signal(WORD_BITS, reset_less=True)
+        with m.If(begins):
+            m.d.sync += [
+                field.eq(1),
+                neuron.eq(data.View(NeuronsHeader, word.data).neuron),
+                beyond.eq(word.bad_neurons),
+            ]
+        m.d.sync += self.neuron_enable.eq(loads & ends & ~beyond)
+        with m.If(loads):
+            m.d.sync += [
+                field.eq(field.rotate_left(1)),
+                # three words one behind the other
+                constants.zero.eq(word.data),
+                middle.eq(word.data),
+                constants.bias.eq(middle),
+                constants.theta.eq(constants.bias),
+                self.neuron.neuron.eq(neuron),
+            ]
+            with m.If(ends):
+                m.d.sync += [neuron.eq(neuron + 1), beyond.eq(beyond | (neuron == spec.neurons - 1))]
+        return beyond | (word.last & ~ends)

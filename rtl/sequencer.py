@@ -210,6 +210,7 @@ class Sequencer(Component):
             self.phase.first.eq(run.first & ~started),
             self.phase.last.eq(run.last & ~shifted),
             self.phase.low.eq(run.half == Half.LOW),
+            self.phase.brief.eq(run.brief),
         ]
         self._address(m, beat, step, run.first_row, take)
 

@@ -8,7 +8,9 @@ NEURONS    ``NeuronsHeader``, then theta, bias and zero point, a word each, for 
 CODES      ``CodesHeader`` (two words), then activation codes, four ``Code`` bytes a word
 RUN        ``RunHeader`` (two words)
 RESULT     from the accelerator: ``ResultHeader``, two words of ``Result`` a neuron, then the
-           totals of beats and of spikes since reset, a word each
+           totals of beats and of spikes since reset, a word each; or, in brief, the header,
+           ``codes_per_word`` output codes a word, 32 flags of saturated membranes a word, and
+           the totals
 =========  ====================================================================================
 
 Words fill up from the least significant bits: input k before k + 1, neuron n before n + 1.
@@ -29,7 +31,13 @@ WORDS_PER_NEURON = 3
 """Words of one neuron in a NEURONS packet: theta, bias, zero point."""
 
 WORDS_PER_RESULT = 2
-"""Words of one neuron in a RESULT packet."""
+"""Words of one neuron in a RESULT packet with all figures."""
+
+BRIEF_CODE_BITS = (8, 16)
+"""Widths of an output code in a RESULT packet in brief: the first that holds it."""
+
+MOST_CODES_PER_WORD = WORD_BITS // BRIEF_CODE_BITS[0]
+"""Output codes in one word of a RESULT packet in brief at most."""
 
 WORDS_PER_TRAILER = 2
 """Words behind the neurons of a RESULT packet: beats, spikes."""
@@ -83,11 +91,13 @@ class CodesHeader(data.Struct):
     waiting or under way.
     ``shift``: power of two m on the salient codes; ``offset``: smallest salient code c0.
     ``zero``: zero point z of the normal codes.
+    ``merged``: the charge holds the salient levels with their shift beside the normal ones, so it is doubled in place.
     """
 
     operation: Operation
     buffer: unsigned(1)
-    reserved: unsigned(3)
+    merged: unsigned(1)
+    reserved: unsigned(2)
     shift: unsigned(4)
     reserved_high: unsigned(4)
     address: unsigned(16)
@@ -104,6 +114,7 @@ class RunHeader(data.Struct):
     ``shift``: as in the score's CODES packet; ``slot``: which kept membrane it adds to.
     ``buffer``, ``address``: where the score begins.
     ``input``: index of the first input's weights, a multiple of the lanes.
+    ``brief``: where ``last``, the result is to have codes and flags alone.
     """
 
     operation: Operation
@@ -112,7 +123,8 @@ class RunHeader(data.Struct):
     half: Half
     shift: unsigned(4)
     buffer: unsigned(1)
-    reserved: unsigned(3)
+    brief: unsigned(1)
+    reserved: unsigned(2)
     slot: unsigned(8)
     reserved_high: unsigned(8)
     address: unsigned(16)
@@ -130,11 +142,13 @@ class ResultHeader(data.Struct):
     """Opens a RESULT packet.
 
     ``malformed``: some packet since reset broke these rules, and was dropped or cut.
+    ``brief``: codes and flags follow, else whole results.
     """
 
     operation: Operation
     malformed: unsigned(1)
-    reserved: unsigned(11)
+    brief: unsigned(1)
+    reserved: unsigned(10)
     slot: unsigned(8)
     reserved_high: unsigned(8)
 
@@ -242,6 +256,7 @@ def run_layout(spec: Spec) -> data.StructLayout:
             "half": Half,
             "shift": bits_for_index(spec.max_salient_shift + 1),
             "slot": bits_for_index(spec.membrane_slots),
+            "brief": 1,
         }
     )
 
@@ -249,7 +264,8 @@ def run_layout(spec: Spec) -> data.StructLayout:
 def phase_layout(spec: Spec) -> data.StructLayout:
     """What becomes of one phase's charges: added to the membrane in ``slot``, shifted up by ``shift``.
 
-    ``first`` starts the membrane from zero, ``last`` reads it out, ``low`` weights have no zero point.
+    ``first`` starts the membrane from zero, ``last`` reads it out, ``low`` weights have no zero point; ``brief``
+    results have codes and flags alone.
     """
     return data.StructLayout(
         {
@@ -258,6 +274,23 @@ def phase_layout(spec: Spec) -> data.StructLayout:
             "first": 1,
             "last": 1,
             "low": 1,
+            "brief": 1,
+        }
+    )
+
+
+def charged_layout(spec: Spec) -> data.StructLayout:
+    """A neuron's charge of a finished phase, with what its phase's neurons have in common.
+
+    ``reference``: charges of neurons with weights ``weight_offset`` and one more. ``exceeded``: the levels of the
+    phase sum up to more than ``max_population``, so its charges may be wrong.
+    """
+    return data.StructLayout(
+        {
+            "charge": spec.charge_bits,
+            "reference": data.ArrayLayout(spec.charge_bits, 2),
+            "exceeded": 1,
+            "phase": phase_layout(spec),
         }
     )
 
@@ -282,30 +315,41 @@ def membrane_layout(spec: Spec) -> data.StructLayout:
     return data.StructLayout({"value": signed(spec.kept_bits), "saturated": 1})
 
 
+def complete_layout(spec: Spec) -> data.StructLayout:
+    """A complete membrane without its bias. Where ``saturated``, only the value's sign means something."""
+    return data.StructLayout({"value": signed(spec.membrane_bits), "saturated": 1, "brief": 1})
+
+
 def ready_layout(spec: Spec) -> data.StructLayout:
-    """A complete membrane on its way to the read-out; ``final`` marks the last neuron."""
-    return data.StructLayout(
-        {
-            "membrane": signed(spec.biased_bits),
-            "theta": THETA_BITS,
-            "saturated": 1,
-            "slot": bits_for_index(spec.membrane_slots),
-            "final": 1,
-        }
-    )
+    """A complete membrane with its bias on its way to the read-out."""
+    return data.StructLayout({"membrane": signed(spec.biased_bits), "theta": THETA_BITS, "saturated": 1, "brief": 1})
 
 
 def code_layout(spec: Spec) -> data.StructLayout:
-    """A complete membrane with its output code; ``final`` marks the last neuron."""
+    """A complete membrane with its output code."""
     return data.StructLayout(
-        {
-            "membrane": signed(spec.biased_bits),
-            "code": signed(spec.output_bits),
-            "saturated": 1,
-            "slot": bits_for_index(spec.membrane_slots),
-            "final": 1,
-        }
+        {"membrane": signed(spec.biased_bits), "code": signed(spec.output_bits), "saturated": 1, "brief": 1}
     )
+
+
+def brief_code_bits(spec: Spec) -> int:
+    """Width of an output code in a RESULT packet in brief."""
+    return next(bits for bits in BRIEF_CODE_BITS if spec.output_bits <= bits)
+
+
+def codes_per_word(spec: Spec) -> int:
+    """Output codes in one word of a RESULT packet in brief."""
+    return WORD_BITS // brief_code_bits(spec)
+
+
+def packet_layout(spec: Spec) -> data.StructLayout:
+    """What the header of a RESULT packet says of its results."""
+    return data.StructLayout({"slot": bits_for_index(spec.membrane_slots), "brief": 1})
+
+
+def result_word_layout() -> data.StructLayout:
+    """A word of results; in brief, with the flags of the codes in it."""
+    return data.StructLayout({"data": WORD_BITS, "flags": MOST_CODES_PER_WORD})
 
 
 def word_layout() -> data.StructLayout:

@@ -1,81 +1,131 @@
-"""Outgoing packets: results with a header and the totals behind them."""
+"""Outgoing packets: a header, words of results, and the totals behind them."""
 
-from amaranth.hdl import Module, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import WORD_BITS, Spec
-from rtl.shapes import Operation, Result, ResultHeader, code_layout, word_layout
+from rtl.shapes import (
+    WORDS_PER_RESULT,
+    Operation,
+    ResultHeader,
+    codes_per_word,
+    packet_layout,
+    result_word_layout,
+    word_layout,
+)
 
 
 class PacketWriter(Component):
-    """Puts the results of one token and tile into a RESULT packet.
+    """Puts the results of one token and tile into a RESULT packet, the clusters' words one after the other.
 
-    Latency: a header word, two words a result, two words of totals; ``i`` waits while they go out.
+    Latency: a cycle. Throughput: a word a cycle, from one packet to the next as well.
 
     Attributes:
-        i: results in the order of the neurons.
-        beats, spikes: running totals, sent as they are when the last result is taken.
-        malformed: sent in the header, as it is before the packet begins.
+        packets: what the next packet's header says; taken with its last word.
+        words: of each cluster's results.
+        beats, spikes: running totals, sent as they are when their word is made.
+        malformed: sent in the header, as it is when its word is made.
         o: stream words.
-        idle: no packet is half way out.
     """
 
     def __init__(self, spec: Spec) -> None:
+        self._spec = spec
         super().__init__(
             {
-                "i": In(stream.Signature(code_layout(spec))),
+                "packets": In(stream.Signature(packet_layout(spec))),
+                "words": In(stream.Signature(result_word_layout())).array(spec.clusters),
                 "beats": In(WORD_BITS),
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
                 "o": Out(stream.Signature(word_layout())),
-                "idle": Out(1),
             }
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """One state for each kind of word."""
+        """One state for each kind of word; flags are collected while their codes go out."""
         m = Module()
+        spec = self._spec
+        brief = self.packets.payload.brief
         header = Signal(ResultHeader)
-        result = Signal(Result)
-        # copies, because a word on offer must not change
-        malformed = Signal()
-        beats = Signal(WORD_BITS)
-        spikes = Signal(WORD_BITS)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += malformed.eq(self.malformed)
         m.d.comb += [
             header.operation.eq(Operation.RESULT),
-            header.malformed.eq(malformed),
-            header.slot.eq(self.i.payload.slot),
-            result.membrane.eq(self.i.payload.membrane),
-            result.code.eq(self.i.payload.code),
-            result.saturated.eq(self.i.payload.saturated),
+            header.malformed.eq(self.malformed),
+            header.brief.eq(brief),
+            header.slot.eq(self.packets.payload.slot),
         ]
-        low, high = result.as_value()[:WORD_BITS], result.as_value()[WORD_BITS:]
+        free = Signal()
+        m.d.comb += free.eq(~self.o.valid | self.o.ready)
+
+        # a cluster's turn, and how many words of it are still to come
+        turn = Signal(spec.clusters, init=1)
+        most = WORDS_PER_RESULT * spec.cluster.neurons
+        left = Signal(range(most))
+        all_left = Mux(brief, spec.cluster.neurons // codes_per_word(spec) - 1, most - 1)
+        found = reduce(or_, (turn[number] & words.valid for number, words in enumerate(self.words)))
+        word = (
+            reduce(
+                or_,
+                (
+                    Value.cast(words.payload) & turn[number].replicate(len(Value.cast(words.payload)))
+                    for number, words in enumerate(self.words)
+                ),
+            )
+            if spec.clusters > 1
+            else Value.cast(self.words[0].payload)
+        )
+        body, tags = word[:WORD_BITS], word[WORD_BITS:]
+        take, at_end = Signal(), Signal()
+        flagging = Signal()
+        flags = self._flags(m, tags, take=take, advance=flagging)
+        flags_left = Signal(range(-(-spec.neurons // WORD_BITS)))
+
         output = self.o.payload
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(0), output.last.eq(0)]
         with m.FSM():
             with m.State("header"):
-                m.d.comb += [self.idle.eq(~self.i.valid), self.o.valid.eq(self.i.valid), output.data.eq(header)]
-                with m.If(self.i.valid & self.o.ready):
-                    m.next = "low"
-            with m.State("low"):
-                m.d.comb += [self.o.valid.eq(self.i.valid), output.data.eq(low)]
-                with m.If(self.i.valid & self.o.ready):
-                    m.next = "high"
-            with m.State("high"):
-                m.d.comb += [self.o.valid.eq(1), output.data.eq(high), self.i.ready.eq(self.o.ready)]
-                m.d.sync += [beats.eq(self.beats), spikes.eq(self.spikes)]
-                with m.If(self.o.ready):
-                    m.next = "low"
-                    with m.If(self.i.payload.final):
+                m.d.sync += [left.eq(all_left), turn.eq(1)]
+                with m.If(free & self.packets.valid):
+                    m.d.sync += [output.data.eq(header), self.o.valid.eq(1)]
+                    m.next = "body"
+            with m.State("body"):
+                m.d.comb += [take.eq(free & found), at_end.eq(take & ~left.any())]
+                m.d.comb += [words.ready.eq(free & turn[number]) for number, words in enumerate(self.words)]
+                m.d.sync += flags_left.eq(-(-spec.neurons // WORD_BITS) - 1)
+                with m.If(free):
+                    m.d.sync += [output.data.eq(body), self.o.valid.eq(found)]
+                with m.If(take):
+                    m.d.sync += left.eq(left - 1)
+                with m.If(at_end):
+                    m.d.sync += [left.eq(all_left), turn.eq(turn << 1)]
+                    with m.If(turn[-1]):
                         m.next = "beats"
-            with m.State("beats"):
-                m.d.comb += [self.o.valid.eq(1), output.data.eq(beats)]
-                with m.If(self.o.ready):
-                    m.next = "spikes"
-            with m.State("spikes"):
-                m.d.comb += [self.o.valid.eq(1), output.data.eq(spikes), output.last.eq(1)]
-                with m.If(self.o.ready):
-                    m.next = "header"
+                        with m.If(brief):
+                            m.next = "flags"
+            with m.State("flags"), m.If(free):
+                m.d.comb += flagging.eq(1)
+                m.d.sync += [output.data.eq(flags), self.o.valid.eq(1), flags_left.eq(flags_left - 1)]
+                with m.If(~flags_left.any()):
+                    m.next = "beats"
+            with m.State("beats"), m.If(free):
+                m.d.sync += [output.data.eq(self.beats), self.o.valid.eq(1)]
+                m.next = "spikes"
+            with m.State("spikes"), m.If(free):
+                m.d.comb += self.packets.ready.eq(1)
+                m.d.sync += [output.data.eq(self.spikes), self.o.valid.eq(1), output.last.eq(1)]
+                m.next = "header"
         return m
+
+    def _flags(self, m: Module, tags: Value, *, take: Value, advance: Value) -> Value:
+        """Collects the flags of the words taken; the word of them that is next, going on with ``advance``."""
+        per_word = codes_per_word(self._spec)
+        flags = Signal(self._spec.neurons, reset_less=True)
+        with m.If(take):
+            m.d.sync += flags.eq(Cat(flags[per_word:], tags[:per_word]))
+        with m.Elif(advance):
+            m.d.sync += flags.eq(flags >> WORD_BITS)
+        return flags[:WORD_BITS]

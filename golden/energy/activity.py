@@ -135,7 +135,8 @@ def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _
     apart = salient & (magnitude > 0) & (shift > 0)[:, None]
     tops = [torch.where(here, magnitude, 0).amax(1).clamp(max=spec.ramp) for here in (apart, ~apart)]
     alone = apart.any(1)
-    merged = alone & (apart.sum(1) <= spec.merged_inputs >> shift)
+    population = magnitude.sum(1) + (torch.where(apart, magnitude, 0).sum(1) * (2**shift - 1))
+    merged = alone & (population <= spec.max_population)
     # a beat that copies the charge, and one tick less than it is multiplied by
     doublings = shift // DOUBLINGS * 2**DOUBLINGS + shift % DOUBLINGS * 2
     return _Segment(
@@ -154,7 +155,7 @@ def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor,
 
     The inputs run in tiles as deep as the synapse memory, the low halves of the wide columns in tiles behind them. In
     each, salient levels with a shift walk from the token's highest level down to 1, then the normal ones. Tiles that
-    are cut because their spikes do not fit a score buffer count as one.
+    are cut because their spikes do not fit a score buffer, or their charge its width, count as one.
 
     Args:
         level: whole numbers [T, K], the levels n of T tokens.

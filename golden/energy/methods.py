@@ -224,7 +224,11 @@ def _site_work(layer: LayerActivity) -> list[Work]:
 
 def _population_work(layer: LayerActivity, spec: Spec, additions: float) -> list[Work]:
     """The sum of the levels, one more integrator for a whole tile of outputs."""
-    return [Work(Component.NEURON, Kind.INTEGER_ADD, additions * output_tiles(layer, spec), spec.population_bits)]
+    return [
+        Work(
+            Component.NEURON, Kind.INTEGER_ADD, additions * output_tiles(layer, spec), signed_bits(spec.max_population)
+        )
+    ]
 
 
 def _row_weights(layer: LayerActivity, spec: Spec, rows: float) -> list[Work]:
@@ -265,7 +269,7 @@ def first_spike_work(layer: LayerActivity, spec: Spec) -> list[Work]:
     score_bits = max(1, (spec.memory_rows - 1).bit_length()) + 1
     sorting_bits = 4 * link_bits + 2 * score_bits
     return [
-        Work(Component.ADD, Kind.INTEGER_ADD, spikes * layer.outputs, spec.current_bits),
+        Work(Component.ADD, Kind.INTEGER_ADD, spikes * layer.outputs, spec.charge_bits),
         Work(Component.TICK, Kind.INTEGER_ADD, ticks * layer.outputs, spec.charge_bits),
         *_population_work(layer, spec, spikes + ticks),
         *_neuron_work(layer, spec),

@@ -23,7 +23,7 @@ def test_same_words_in_as_many_cycles(device: SimulatedDevice, cache: Path, smal
     ours = device.play(program.packets, len(program.places))
     theirs = play_program(build_program(small, cache=cache), burst_bytes(program.packets), len(program.places))
     assert speeds.cycles == ours.cycles
-    # the bench sees the last word a cycle after it has come
-    assert abs(ours.cycles - theirs.cycles) <= 2
+    # the bench sees the last word a cycle after it has come, and offers the first one later behind the reset
+    assert abs(ours.cycles - theirs.cycles) <= 4
     with pytest.raises(SimulationError, match="failed with status 1"):
         play_program(build_program(small, cache=cache), burst_bytes(program.packets), len(program.places) + 1)

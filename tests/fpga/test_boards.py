@@ -36,10 +36,10 @@ def test_an_unknown_board_is_refused_with_the_known_ones() -> None:
 
 def test_a_design_fits_up_to_the_last_cell() -> None:
     board = find_board("ulx3s_85f")
-    check_fit(board.capacity, board)
+    check_fit(board.capacity, board.device, target=board.name)
     needed = Resources(luts=83640, ffs=83641, ebrs=240, dsps=0)
     with pytest.raises(InputError) as caught:
-        check_fit(needed, board)
+        check_fit(needed, board.device, target="board ulx3s_85f")
     assert str(caught.value) == (
         "board ulx3s_85f: the design does not fit the LFE5U-85F: "
         "needs 83641 flip-flops (there are 83640), 240 EBRs (there are 208)"

@@ -38,7 +38,9 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, l
     place = ["--host", "127.0.0.1"]
     commands = [["distributed.cli.dask_scheduler", *place, "--port", "0", "--no-dashboard"]]
     commands += 2 * [["distributed.cli.dask_worker", *place, "--no-nanny", "--nthreads", "1", "--no-dashboard"]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    # the workers need this file's own functions
+    paths = [str(Path(__file__).parents[2]), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     log = (folder / "log").open("wb")
     processes = [
         subprocess.Popen(

@@ -11,14 +11,21 @@ from golden.integer import run_layer
 from golden.mac import (
     MULTIPLIER_BITS,
     SHIFT_STEP,
+    charge_room,
+    dense_spec,
     dequantize,
     feed_cycles,
     first_shift,
+    joined_cycles,
+    joins,
     largest_step,
     level_bits,
+    level_sum,
     mac_vectors,
     make_scale,
     run_mac_layer,
+    token_grain,
+    token_rows,
 )
 from golden.samples import random_vectors
 from golden.spec import THETA_BITS, Spec
@@ -81,5 +88,57 @@ def test_cycles(levels: list[int], salient: list[int], shift: int, cycles: int) 
 def test_a_phase_of_its_own_needs_no_doublings() -> None:
     spec = Spec(lanes=4, depth=64)
     shift = spec.max_salient_shift
-    assert spec.merged_inputs >> shift == 0
+    assert charge_room(spec).whole <= 1 << shift
     assert feed_cycles(spec, np.array([1 << shift, 0, 0, 0]), np.array([True, False, False, False]), shift) == 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "salient", "shift", "total"),
+    [([1, -2, 3, -4, 5], [], 3, 15), ([8, -1, 0, 0, 5], [0], 3, 8 + 8 + 5), ([0, 1, 1, 1, -16], [0, 4], 3, 3 + 16)],
+)
+def test_a_slice_with_a_salient_level_counts_as_shifted(
+    levels: list[int], salient: list[int], shift: int, total: int
+) -> None:
+    chosen = np.isin(np.arange(len(levels)), salient)
+    assert level_sum(Spec(lanes=4), np.array(levels, np.int64), chosen, shift) == total
+
+
+@given(
+    depth=st.integers(1, 600).map(lambda rows: 16 * rows),
+    weight_bits=st.sampled_from([2, 4, 8]),
+    salient_bits=st.sampled_from([0, 5, 7]),
+)
+def test_charges_have_the_room_that_is_granted(depth: int, weight_bits: int, salient_bits: int) -> None:
+    spec = Spec(neurons=16, lanes=8, depth=max(depth, 16), weight_bits=weight_bits, salient_bits=salient_bits)
+    room, limit = charge_room(spec), 2 ** (dense_spec(spec).charge_bits - 1)
+    # as many levels as there may be, at the largest weight either way
+    assert spec.weight_offset * (room.whole - 1) < limit
+    assert spec.max_level * spec.depth < room.whole
+    high = (spec.weight_offset << weight_bits) * max(0, room.high - 1)
+    assert high + spec.max_weight_code * max(0, room.low - 1) < limit
+    # and those that zero points take
+    assert (max(0, room.high - 1) << weight_bits) < 2 ** dense_spec(spec).population_bits
+
+
+def test_joined_halves_are_doubled_as_often_as_a_weight_has_bits() -> None:
+    spec = Spec(lanes=4)
+    level, wide = np.zeros(12, np.int64), np.array([0, 5])
+    level[[0, 7]] = 6, 12
+    none, one, both = (np.isin(np.arange(12), chosen) for chosen in ([], [7], [0, 7]))
+    assert joined_cycles(spec, level, none, 0, wide) == 3 + 4 + 1
+    # the salient row by itself, and its doubling; three more are left, and one belongs to the low half's salient row
+    assert joined_cycles(spec, level, one, 1, wide) == (1 + 1 + 3) + 4 + 1
+    assert joined_cycles(spec, level, both, 1, wide) == (2 + 1 + 3) + 3 + (1 + 1 + 1)
+    assert joins(spec, level, both, 3, wide)
+    assert not joins(spec, level, both, 4, wide)
+    assert not joins(spec, level * 400, none, 0, wide)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "score_words", "inputs", "rows"),
+    [(4, 1024, 576, 144), (4, 1024, 37, 12), (8, 1024, 36, 8), (1, 64, 3, 4)],
+)
+def test_rows_of_a_token(lanes: int, score_words: int, inputs: int, rows: int) -> None:
+    spec = Spec(lanes=lanes, depth=lanes * 192, score_words=score_words)
+    assert token_rows(spec, inputs) == rows
+    assert rows % token_grain(spec) == 0

@@ -183,8 +183,9 @@ def test_high_halves_run_before_low_ones() -> None:
 
 
 def test_a_charge_without_room_for_the_shift_goes_to_the_membrane_by_itself() -> None:
-    free = TINY.merged_inputs >> 2
-    assert 0 < free < TINY.depth - 1
+    spec = TINY.model_copy(update={"population_bits": 6})
+    free = (spec.max_population - 1) // 4
+    assert 0 < free < spec.depth - 1
     for salients, merged in ((free, True), (free + 1, False)):
         level = [4] * salients + [1]
         vectors = one_token(
@@ -194,8 +195,8 @@ def test_a_charge_without_room_for_the_shift_goes_to_the_membrane_by_itself() ->
             salient=np.array([[True] * salients + [False]]),
             shift=[2],
         )
-        assert [phase.merged for phase in event_program(vectors, 0, TINY)] == [merged, False]
-        assert simulate(vectors, 0, TINY).membrane.tolist() == [salients * 4 + 1]
+        assert [phase.merged for phase in event_program(vectors, 0, spec)] == [merged, False]
+        assert simulate(vectors, 0, spec).membrane.tolist() == [salients * 4 + 1]
 
 
 def test_deep_layers_run_in_tiles() -> None:

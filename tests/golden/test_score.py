@@ -54,7 +54,7 @@ class Scores(Component):
             self.written.eq(encoder.write_enable),
             self.active.eq(sequencer.cycle.step.as_value().any()),
             self.fire.eq(sequencer.cycle.fire),
-            self.busy.eq(encoder.busy | ~sequencer.idle),
+            self.busy.eq(encoder.busy.any() | ~sequencer.idle),
         ]
         return m
 
@@ -80,7 +80,8 @@ def measured(spec: Spec, tokens: list[Token]) -> list[tuple[int, int, int]]:
         for level, salient, shift in tokens:
             zero = int(max(0, -level[~salient].min(initial=0)))
             offset = int(level[salient].min(initial=0))
-            header = {"shift": shift, "zero": zero, "offset": offset}
+            merged = int(cost_of(spec, (level, salient, shift)).merged)
+            header = {"shift": shift, "zero": zero, "offset": offset, "merged": merged}
             codes = [
                 {"value": int(own - offset if is_salient else own + zero), "salient": int(is_salient)}
                 for own, is_salient in zip(level, salient, strict=True)
@@ -161,7 +162,7 @@ def test_words_cycles_and_spikes_are_those_of_the_hardware(case: tuple[Spec, lis
 
 
 def test_both_ways_of_shifting_are_measured() -> None:
-    spec = Spec(neurons=8, lanes=2, depth=32, score_words=256)
+    spec = Spec(neurons=8, lanes=2, depth=32, score_words=256, population_bits=9)
     rng = np.random.default_rng(3)
     tokens = []
     for salients, shift in ((1, 1), (1, 2), (1, 3), (2, 4), (30, 3), (30, 11), (0, 3), (30, 0)):

@@ -31,6 +31,10 @@ def fits(value: int, bits: int) -> bool:
         ("lanes", 0),
         ("lanes", 3),
         ("lanes", 32),
+        ("clusters", 0),
+        ("clusters", 3),
+        ("clusters", 16),  # fewer than eight neurons each
+        ("clusters", 65),
         ("depth", 1),
         ("depth", 2),
         ("depth", 4),  # one row a lane
@@ -45,6 +49,8 @@ def fits(value: int, bits: int) -> bool:
         ("salient_bits", 8),
         ("max_salient_shift", -1),
         ("max_salient_shift", 16),
+        ("population_bits", 5),
+        ("population_bits", 25),
         ("membrane_bits", 7),
         ("membrane_bits", 40),
         ("membrane_slots", 0),
@@ -97,6 +103,18 @@ def test_more_weights_in_a_word_need_more_neurons() -> None:
         make_spec({"neurons": 24, "weight_bits": 2}, source="here")
 
 
+def test_clusters_are_equal_and_not_too_small() -> None:
+    spec = make_spec({"neurons": 96, "clusters": 4}, source="here")
+    assert (spec.cluster.neurons, spec.cluster.clusters, spec.drain_cycles) == (24, 1, 24)
+    assert spec.cluster == Spec(neurons=24)
+    assert spec.cluster.widths == spec.widths
+    assert Spec().cluster == Spec()
+    with pytest.raises(InputError, match=r"clusters: 2 do not cut 24 neurons into equal multiples of 8, .* at least 8"):
+        make_spec({"neurons": 24, "clusters": 2}, source="here")
+    with pytest.raises(InputError, match=r"clusters: 2 do not cut 12 neurons into .* at least 8 each"):
+        make_spec({"neurons": 12, "clusters": 2, "weight_bits": 8}, source="here")
+
+
 def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"^here: unknown key 'neuron', expected one of neurons, .*, preset$"):
         make_spec({"neuron": 64}, source="here")
@@ -111,6 +129,7 @@ def test_presets() -> None:
     sizes = {name: (spec.neurons, spec.lanes) for name, spec in PRESETS.items()}
     assert sizes["tiny"] == (8, 2)
     assert sizes["base"] == (64, 4)
+    assert sizes["max85"] == (768, 2)
     assert {"tiny", "base", "max85"} <= set(sizes)
     assert all(spec.membrane_bits >= 24 for spec in PRESETS.values())
     for name, spec in PRESETS.items():
@@ -200,26 +219,32 @@ def test_the_worst_layer_reaches_the_derived_widths_but_never_exceeds_them(
 ) -> None:
     values: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "depth": 2 * depth}
     salient_bits = min(activation_bits + extra_bits, 7) if extra_bits else 0
-    spec = Spec(**values, neurons=16, lanes=1, salient_bits=salient_bits, membrane_bits=39)
-    most = (0, 0, 0, 0)
-    widths = (spec.current_bits, spec.charge_bits, spec.population_bits, spec.corrected_bits)
+    roomy = Spec(**values, neurons=16, lanes=1, salient_bits=salient_bits, membrane_bits=39)
+    # the narrowest charge that takes all inputs in one tile
+    spec = roomy.model_copy(update={"population_bits": (roomy.depth * roomy.max_level).bit_length()})
+    most = (0, 0)
+    widths = (spec.charge_bits, spec.corrected_bits)
     for code in (0, spec.max_weight_code):
         for zero in (0, spec.max_weight_code):
             for level in (-spec.max_level, spec.max_level):
                 vectors = full_layer(spec, code=code, zero=zero, level=level, inputs=spec.depth)
                 run = simulate(vectors, 0, spec, neurons=[0])
                 phase_sum = run.membrane[0] >> (spec.max_salient_shift if vectors.salient.any() else 0)
-                reached = (
-                    int(run.trace.current[-1, 0]),
-                    int(run.trace.charge[-1, 0]),
-                    level * spec.depth,
-                    int(phase_sum),
-                )
+                reached = (int(run.trace.charge[-1, 0]), int(phase_sum))
+                assert fits(int(run.trace.current[-1, 0]), spec.charge_bits)
                 assert all(fits(value, bits) for value, bits in zip(reached, widths, strict=True))
                 most = tuple(max(old, value) for old, value in zip(most, reached, strict=True))
-    # the corrected charge is taken as twice the charge, which is a bit more than some specs need
-    assert not any(fits(value, bits - 1) for value, bits in zip(most[:3], widths[:3], strict=True))
-    assert not fits(most[3], widths[3] - 2)
+    # the population is less than a power of two, and the corrected charge is taken as twice the charge
+    assert not fits(most[0], widths[0] - 1)
+    assert not fits(most[1], widths[1] - 2)
+
+
+@settings(max_examples=60)
+@given(population_bits=st.integers(6, 24), weight_bits=st.sampled_from([2, 4, 8]))
+def test_the_charge_holds_the_largest_population_and_no_bit_more(population_bits: int, weight_bits: int) -> None:
+    spec = Spec(neurons=16, lanes=1, population_bits=population_bits, weight_bits=weight_bits)
+    assert fits(spec.weight_offset * spec.max_population, spec.charge_bits)
+    assert not fits(spec.weight_offset * (spec.max_population + 1), spec.charge_bits)
 
 
 @settings(max_examples=60)
@@ -251,13 +276,10 @@ def test_an_overflow_free_layer_of_each_preset() -> None:
 
 
 def test_derived_widths_of_the_base_preset() -> None:
-    # 8 * 4 * 2044, 8 * 31 * 2044, the same over 8, twice the charge, the membrane with its guard bits, and the
-    # membrane or the bias with one bit more
+    # 8 * 4095, twice that, the membrane with its guard bits, and the membrane or the bias with one bit more
     assert PRESETS["base"].widths == {
-        "current_bits": 17,
-        "charge_bits": 20,
-        "population_bits": 17,
-        "corrected_bits": 21,
+        "charge_bits": 16,
+        "corrected_bits": 17,
         "kept_bits": 37,
         "biased_bits": 33,
     }

@@ -17,7 +17,8 @@ from golden.samples import random_vectors
 from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
-from rtl.accelerator import RESULTS_WAITING, RUNS_WAITING, Accelerator
+from rtl.accelerator import RUNS_WAITING, Accelerator
+from rtl.backend import packets_waiting
 from rtl.packets import (
     PacketError,
     TileResult,
@@ -30,8 +31,7 @@ from rtl.packets import (
     run_packet,
     weights_packet,
 )
-from rtl.program import gather, layer_program
-from rtl.readout import RAMP_WAITING
+from rtl.program import gather, gather_codes, layer_program
 from rtl.shapes import Half, ResultHeader, word_layout
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
@@ -85,9 +85,9 @@ def packets_of(words: list[Any]) -> list[Words]:
 def rtl_play(run_streams: Callable[..., Any]) -> Callable[..., Any]:
     """Play packets; the run ends when all words are in, ``results`` packets are out, and nothing is busy."""
 
-    def play(spec: Spec, packets: list[Words], *, results: int, **others: Any) -> Any:
+    def play(spec: Spec, packets: list[Words], *, results: int, brief: bool = False, **others: Any) -> Any:
         words = words_of(packets)
-        expected = results * result_words(spec)
+        expected = results * result_words(spec, brief=brief)
 
         def over(run: Any) -> bool:
             complete = len(run.sent["i"]) == len(words) and len(run.received["o"]) >= expected
@@ -125,8 +125,10 @@ def specs(draw: st.DrawFn) -> Spec:
     lanes = draw(st.sampled_from([1, 2, 4, 8]))
     activation_bits = draw(st.integers(2, 7))
     readout = draw(st.sampled_from(["halving", "ramp"]))
+    neurons = 16 if weight_bits == 2 else draw(st.sampled_from([8, 16, 24]))
     form = Spec(
-        neurons=draw(st.sampled_from([8, 16, 24])) if weight_bits != 2 else 16,
+        neurons=neurons,
+        clusters=draw(st.sampled_from([1, neurons // 8])) if weight_bits != 2 else 1,
         lanes=lanes,
         depth=lanes * draw(st.integers(2, 8)),
         weight_bits=weight_bits,
@@ -168,6 +170,40 @@ def test_any_layer_on_any_spec(
     spec, vectors = case
     output, _ = rtl_layer(spec, vectors, stall=stall, seed=seed)
     assert_equal(spec, vectors, output)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(case=layers(), stall=st.sampled_from([0.0, 0.5]), seed=st.integers(0, 999))
+def test_any_layer_in_brief(
+    rtl_play: Callable[..., Any], case: tuple[Spec, LayerVectors], stall: float, seed: int
+) -> None:
+    spec, vectors = case
+    program = layer_program(spec, vectors, brief=True)
+    played = rtl_play(spec, program.packets, results=len(program.places), brief=True, stall=stall, seed=seed)
+    results = [parse_result(spec, packet) for packet in packets_of(played.payloads("o"))]
+    assert all(result.membrane is None for result in results)
+    code, saturated = gather_codes(vectors, program.places, results)
+    golden = run_layer(vectors, spec)
+    assert not (saturated & ~golden.saturated).any()
+    assert code[~saturated].tolist() == golden.code[~saturated].tolist()
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 4])
+def test_short_phases_end_as_often_as_the_charges_leave(rtl_play: Callable[..., Any], clusters: int) -> None:
+    spec = Spec(neurons=64, clusters=clusters, lanes=2, depth=16, membrane_slots=2, score_words=64)
+    level = np.random.default_rng(3).integers(-1, 2, 16)
+    packets = [*loading(np.full((16, 64), 9, np.uint8), spec), sorting(level.tolist(), buffer=0)]
+    runs, tokens = 12, 2
+    # all but the last of a token's runs add to its membranes, one right behind the other
+    for slot in range(tokens):
+        packets += [running(0, slot=slot, first=number == 0, last=number == runs - 1) for number in range(runs)]
+    play = rtl_play(spec, packets, results=tokens)
+    results = [parse_result(spec, packet) for packet in packets_of(play.payloads("o"))]
+    assert [result.membrane.tolist() for result in results] == [[runs * int(level.sum())] * 64] * tokens
+    last_in = play.sent["i"][-1].cycle
+    first_out = play.received["o"][0].cycle
+    # no run waits for more than the drain of the one before it, and the first one only for its score
+    assert first_out < last_in + (runs + 1) * spec.drain_cycles + 60
 
 
 @pytest.mark.parametrize("seed", [0, 2, 3])
@@ -252,20 +288,22 @@ def sorting(level: Sequence[int], *, buffer: int, address: int = 0) -> Words:
     """A packet with normal levels."""
     value = np.array(level, np.int64) + 8
     silent = np.zeros(len(level), np.bool_)
-    tile = TokenTile(value=value.astype(np.uint8), salient=silent, zero=8, shift=0, offset=0)
+    tile = TokenTile(value=value.astype(np.uint8), salient=silent, zero=8, shift=0, offset=0, merged=False)
     return codes_packet(tile, buffer=buffer, address=address)
 
 
-def running(buffer: int, *, address: int = 0, first_input: int = 0, slot: int = 0) -> Words:
-    """A packet that runs a score for a membrane of its own."""
+def running(
+    buffer: int, *, address: int = 0, first_input: int = 0, slot: int = 0, first: bool = True, last: bool = True
+) -> Words:
+    """A packet that runs a score, for a membrane of its own if not said otherwise."""
     return run_packet(
         buffer=buffer,
         address=address,
         shift=0,
         first_input=first_input,
         slot=slot,
-        first=True,
-        last=True,
+        first=first,
+        last=last,
         half=Half.WHOLE,
     )
 
@@ -325,8 +363,7 @@ def test_a_score_stays_until_its_last_run_and_serves_many(rtl_play: Callable[...
 def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], readout: str) -> None:
     spec = Spec(**{**SMALL.model_dump(), "readout": readout, "output_bits": 5})
     rng = np.random.default_rng(6)
-    waiting = RESULTS_WAITING + (RAMP_WAITING // 2 if readout == "ramp" else 0)
-    tokens = waiting // spec.neurons + 16
+    tokens = packets_waiting(spec) + 16
     levels = rng.integers(-8, 8, (tokens, 8))
     packets = loading(WEIGHTS, spec)
     for number, level in enumerate(levels.tolist()):

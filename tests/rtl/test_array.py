@@ -60,19 +60,40 @@ def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
     return [*frames, {"step": {"tick": 1, "finish": 1, "clear": 1}}]
 
 
+@dataclass(frozen=True)
+class Charged:
+    """What came out for one neuron, and when."""
+
+    cycle: int
+    charge: int
+    reference: tuple[int, int]
+    slot: int
+
+
 @pytest.fixture(scope="session")
-def rtl_charges(simulate: Callable[..., None]) -> Callable[..., list[Finished]]:
-    """Load weights [pairs, rows, neurons], and run phases, each when the charges of the one before are out."""
+def rtl_charges(simulate: Callable[..., None]) -> Callable[..., tuple[list[Charged], list[int]]]:
+    """Load weights [pairs, rows, neurons], and run phases one right behind the other, each in another slot.
+
+    Returns what came out, and the cycles in which phases finished.
+    """
 
     def run(
-        spec: Spec, weights: NDArray[np.int64], phases: list[Levels], *, stall: float = 0.0, seed: int = 0
-    ) -> list[Finished]:
-        array = SpikingArray(spec)
+        spec: Spec,
+        weights: NDArray[np.int64],
+        phases: list[Levels],
+        *,
+        gated: bool = True,
+        pauses: float = 0.0,
+        seed: int = 0,
+    ) -> tuple[list[Charged], list[int]]:
+        array = SpikingArray(spec, gated=gated)
         random = Random(seed)
-        results: list[Finished] = []
-        modulus = 2**spec.charge_bits
+        charged: list[Charged] = []
+        finishes: list[int] = []
+        now = 0
 
         async def testbench(ctx: Any) -> None:
+            nonlocal now
             ctx.set(array.write_enable, 1)
             for pair in range(spec.pairs):
                 for row in range(1, spec.memory_rows):
@@ -80,46 +101,34 @@ def rtl_charges(simulate: Callable[..., None]) -> Callable[..., list[Finished]]:
                     ctx.set(array.write, {"pair": pair, "row": row, "weights": packed})
                     await ctx.tick()
             ctx.set(array.write_enable, 0)
-            charges: list[int] = []
-            references: set[tuple[int, int]] = set()
-            refused: int | None = None
 
-            async def cycle(frame: dict[str, Any]) -> None:
-                nonlocal refused
-                ready = random.random() >= stall
+            async def cycle(frame: dict[str, Any], *, slot: int = 0) -> None:
+                nonlocal now
                 ctx.set(array.cycle, frame)
-                ctx.set(array.charges.ready, ready)
-                _, _, valid, charge, reference = await ctx.tick().sample(
-                    array.charges.valid, array.charges.payload, array.reference
-                )
-                assert refused is None or (valid, charge) == (1, refused)
-                refused = charge if valid and not ready else None
-                if valid and ready:
-                    charges.append(charge)
-                    references.add((reference[0], reference[1]))
+                # noise where no phase finishes
+                ctx.set(array.phase, {"slot": slot if "finish" in frame.get("step", {}) else random.randrange(8)})
+                _, _, valid, out = await ctx.tick().sample(array.o_valid, array.o)
+                if valid:
+                    reference = (out.reference[0], out.reference[1])
+                    charged.append(Charged(now, out.charge, reference, out.phase.slot))
+                now += 1
 
-            for levels in phases:
-                charges.clear()
-                references.clear()
-                for frame in cycles_of(spec, levels):
+            for number, levels in enumerate(phases):
+                *frames, last = cycles_of(spec, levels)
+                for frame in frames:
                     # a cycle without a step has no effect
-                    for _ in range(random.choice((0, 0, 0, 2))):
+                    for _ in range(random.randrange(3) if random.random() < pauses else 0):
                         await cycle({})
                     await cycle(frame)
-                    assert not charges
-                while len(charges) < spec.neurons:
+                while finishes and now < finishes[-1] + spec.drain_cycles:
                     await cycle({})
-                for _ in range(8):
-                    await cycle({})
-                assert len(charges) == spec.neurons
-                # they hold while charges come out
-                ((offset, one_more),) = references
-                population = (one_more - offset) % modulus
-                population -= modulus * (population >= modulus // 2)
-                results.append(Finished([(charge - offset) % modulus for charge in charges], population))
+                finishes.append(now)
+                await cycle(last, slot=number % spec.membrane_slots)
+            for _ in range(spec.neurons + 40):
+                await cycle({})
 
         simulate(array, testbench)
-        return results
+        return charged, finishes
 
     return run
 
@@ -138,9 +147,22 @@ def expected_of(spec: Spec, weights: NDArray[np.int64], levels: Levels) -> Finis
     return Finished((charge % 2**spec.charge_bits).tolist(), int(levels.sum()))
 
 
+def finished_of(spec: Spec, charged: list[Charged]) -> list[Finished]:
+    """The charges of each phase without their offset."""
+    modulus = 2**spec.charge_bits
+    results = []
+    for start in range(0, len(charged), spec.neurons):
+        own = charged[start : start + spec.neurons]
+        ((offset, one_more),) = {neuron.reference for neuron in own}
+        population = (one_more - offset) % modulus
+        population -= modulus * (population >= modulus // 2)
+        results.append(Finished([(neuron.charge - offset) % modulus for neuron in own], population))
+    return results
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}x{spec.lanes}x{spec.weight_bits}")
-@pytest.mark.parametrize("stall", [0.0, 0.7])
-def test_charges_of_whole_phases(rtl_charges: Callable[..., Any], spec: Spec, stall: float) -> None:
+@pytest.mark.parametrize(("pauses", "gated"), [(0.0, True), (0.5, True), (0.0, False)])
+def test_charges_of_whole_phases(rtl_charges: Callable[..., Any], spec: Spec, pauses: float, gated: bool) -> None:
     rng = np.random.default_rng(spec.lanes)
     top = spec.max_level
     shape = (spec.pairs, spec.memory_rows)
@@ -152,22 +174,46 @@ def test_charges_of_whole_phases(rtl_charges: Callable[..., Any], spec: Spec, st
         levels[:, 0] = 0
     for ends in (False, True):
         weights = random_weights(spec, rng, ends=ends)
-        expected = [expected_of(spec, weights, levels) for levels in phases]
-        assert rtl_charges(spec, weights, phases, stall=stall, seed=3) == expected
+        charged, finishes = rtl_charges(spec, weights, phases, pauses=pauses, gated=gated, seed=3)
+        assert finished_of(spec, charged) == [expected_of(spec, weights, levels) for levels in phases]
+        # a charge a cycle, at its time, with the phase's particulars
+        for number, finish in enumerate(finishes):
+            own = charged[number * spec.neurons : (number + 1) * spec.neurons]
+            first = finish + SpikingArray.latency(spec, gated=gated)
+            assert [neuron.cycle for neuron in own] == list(range(first, first + spec.neurons))
+            assert {neuron.slot for neuron in own} == {number % spec.membrane_slots}
 
 
-def test_a_charge_a_cycle(simulate: Callable[..., None]) -> None:
-    spec = SPECS[4]
-    array = SpikingArray(spec)
-    valids = []
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("gated", [False, True])
+def test_the_shortest_phases_of_the_fewest_neurons(rtl_charges: Callable[..., Any], lanes: int, gated: bool) -> None:
+    spec = Spec(neurons=8, lanes=lanes, depth=64)
+    rng = np.random.default_rng(4)
+    phases = []
+    for _ in range(12):
+        levels = np.zeros((spec.pairs, spec.memory_rows), np.int64)
+        levels[0, 1:3] = rng.integers(-1, 2, 2)
+        phases.append(levels)
+    weights = random_weights(spec, rng, ends=True)
+    charged, _ = rtl_charges(spec, weights, phases, gated=gated)
+    assert finished_of(spec, charged) == [expected_of(spec, weights, levels) for levels in phases]
 
-    async def testbench(ctx: Any) -> None:
-        ctx.set(array.charges.ready, 1)
-        for frame in cycles_of(spec, np.zeros((spec.pairs, spec.memory_rows), np.int64)) + [{}] * 100:
-            ctx.set(array.cycle, frame)
-            _, _, valid = await ctx.tick().sample(array.charges.valid)
-            valids.append(valid)
 
-    simulate(array, testbench)
-    first = valids.index(1)
-    assert valids[first:] == [1] * spec.neurons + [0] * (len(valids) - first - spec.neurons)
+def test_as_many_cycles_as_neurons_between_phases(simulate: Callable[..., None]) -> None:
+    for spec in SPECS:
+        array = SpikingArray(spec)
+        valids = []
+
+        async def testbench(
+            ctx: Any, spec: Spec = spec, array: SpikingArray = array, valids: list[int] = valids
+        ) -> None:
+            for cycle in range(4 * spec.neurons + 40):
+                finishes = cycle % spec.drain_cycles == 0 and cycle < 3 * spec.neurons
+                ctx.set(array.cycle, {"step": {"tick": 1, "finish": int(finishes), "clear": 1}})
+                _, _, valid = await ctx.tick().sample(array.o_valid)
+                valids.append(valid)
+
+        simulate(array, testbench)
+        assert valids.index(1) == SpikingArray.latency(spec)
+        assert valids[valids.index(1) :][: 3 * spec.neurons] == [1] * (3 * spec.neurons)
+        assert sum(valids) == 3 * spec.neurons

@@ -44,7 +44,7 @@ class Decoded:
     Attributes:
         level: int64 [depth], codes with their zero point or offset, without a shift; 0 where refused.
         salient: bool [depth].
-        refusals: slices with a refused code in them.
+        refusals: words with a refused code in them.
     """
 
     level: NDArray[np.int64]
@@ -53,7 +53,6 @@ class Decoded:
 
 
 def decode(spec: Spec, token: Token) -> Decoded:
-    together = min(spec.lanes, CODES_PER_WORD)
     level, salient = np.zeros(spec.depth, np.int64), np.zeros(spec.depth, np.bool_)
     refused = set()
     offset, zero = token.header["offset"], token.header["zero"]
@@ -66,10 +65,17 @@ def decode(spec: Spec, token: Token) -> Decoded:
             wide = value >= end or zero >= end
         own = value + offset if is_salient else value - zero
         if wide or abs(own) > spec.max_level or (own and index >= spec.depth):
-            refused.add(index // together)
+            refused.add(index // CODES_PER_WORD)
         elif own:
             level[index], salient[index] = own, is_salient
     return Decoded(level, salient, len(refused))
+
+
+def with_merged(spec: Spec, token: Token) -> Token:
+    """The token, whose header says whether its levels fit one phase together."""
+    found, shift = decode(spec, token), token.header["shift"]
+    cost = score_cost(spec, np.where(found.salient, found.level << shift, found.level), found.salient, shift)
+    return Token(token.header | {"merged": int(cost.merged)}, token.codes)
 
 
 def charge_of(spec: Spec, beats: list[Any], shift: int) -> NDArray[np.int64]:
@@ -105,16 +111,16 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
     """Tokens through the encoder, back to back; ``hold`` is set in a share of the cycles."""
 
     def run(spec: Spec, tokens: list[Token], *, hold: float = 0.0, seed: int = 0, **others: Any) -> Any:
-        words = [word for token in tokens for word in token.words()]
+        words = [word for token in tokens for word in with_merged(spec, token).words()]
         random = Random(seed)
-        held = [random.random() < hold for _ in range(997)]
+        held = [sum((random.random() < hold) << buffer for buffer in range(2)) for _ in range(997)]
         return run_streams(
             Encoder(spec),
             {"i": words},
             [],
             until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
             settings={"hold": lambda cycle: held[cycle % len(held)]},
-            watch=["write_enable", "write", "busy", "buffer", "refused", "hold"],
+            watch=["write_enable", "write", "busy", "refused", "hold"],
             seed=seed,
             **others,
         )
@@ -122,24 +128,33 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def scores_of(run: Any) -> list[list[tuple[int, Any]]]:
-    """Addresses and beats of each score, in time order; a score begins where ``busy`` does."""
+BUSY_CYCLES = 2
+"""From a token that begins to its buffer's busy mark."""
+
+
+def scores_of(spec: Spec, run: Any) -> list[list[tuple[int, Any]]]:
+    """Addresses and beats of each score, in time order; its buffer is busy from its first code to its last beat."""
     scores: list[list[tuple[int, Any]]] = []
-    busy = 0
+    watched = run.watched
+    following = None
     for cycle in range(run.cycles):
-        if run.watched["busy"][cycle] and not busy:
-            scores.append([])
-            assert not run.watched["hold"][cycle - 1]
-        busy = run.watched["busy"][cycle]
-        if run.watched["write_enable"][cycle]:
-            assert busy
-            write = run.watched["write"][cycle]
+        for buffer in range(2):
+            if cycle and watched["busy"][cycle] >> buffer & ~(watched["busy"][cycle - 1] >> buffer) & 1:
+                assert not watched["hold"][cycle - BUSY_CYCLES] >> buffer & 1
+        if watched["write_enable"][cycle]:
+            write = watched["write"][cycle]
+            buffer, place = divmod(write.address, spec.score_words)
+            assert watched["busy"][cycle] >> buffer & 1
+            if write.address != following:
+                scores.append([])
             scores[-1].append((write.address, write.beat))
+            ended = Behind(write.beat.behind) == Behind.END or place == spec.score_words - 1
+            following = None if ended else write.address + 1
     return scores
 
 
 def check(spec: Spec, tokens: list[Token], run: Any) -> None:
-    scores = scores_of(run)
+    scores = scores_of(spec, run)
     assert len(scores) == len(tokens)
     for token, score in zip(tokens, scores, strict=True):
         decoded = decode(spec, token)
@@ -243,13 +258,14 @@ def test_uniform_tokens(rtl_encode: Callable[..., Any], token: Token) -> None:
 
 @pytest.mark.parametrize("lanes", [2, 8])
 def test_salient_charges_are_doubled_in_place_as_long_as_they_fit(rtl_encode: Callable[..., Any], lanes: int) -> None:
-    spec = Spec(neurons=8, lanes=lanes, depth=16, score_words=128)
-    assert spec.merged_inputs == 8
+    spec = Spec(neurons=8, lanes=lanes, depth=16, score_words=128, population_bits=8)
     tokens = [
-        token_of([(31, True)] * salients + [(15, False)] * (16 - salients), shift=shift, offset=0)
+        token_of([(31, True)] * salients + [(9, False)] * (16 - salients), shift=shift, offset=0)
         for shift in range(1, 5)
-        for salients in (0, 8 >> shift, (8 >> shift) + 1, 16)
+        for salients in (0, 1, 3, 8, 16)
     ]
+    merged = [with_merged(spec, token).header["merged"] for token in tokens]
+    assert {*merged} == {0, 1}
     check(spec, tokens, rtl_encode(spec, tokens))
 
 
@@ -283,7 +299,7 @@ def test_a_zero_point_beyond_the_codes_is_refused(rtl_encode: Callable[..., Any]
     tokens = [token_of([(15, False)] * 16, zero=zero) for zero in (16, 127, 255, 15)]
     run = rtl_encode(SMALL, tokens)
     check(SMALL, tokens, run)
-    assert sum(run.watched["refused"]) == 3 * 8
+    assert sum(run.watched["refused"]) == 3 * 4
 
 
 def test_salient_codes_need_a_salient_phase(rtl_encode: Callable[..., Any]) -> None:
@@ -291,7 +307,7 @@ def test_salient_codes_need_a_salient_phase(rtl_encode: Callable[..., Any]) -> N
     token = token_of([(9, False), (9, True), (3, True), (10, False)], shift=1)
     run = rtl_encode(spec, [token])
     check(spec, [token], run)
-    assert sum(run.watched["refused"]) == 2
+    assert sum(run.watched["refused"]) == 1
 
 
 @pytest.mark.parametrize("address", [0, 63])
@@ -301,7 +317,7 @@ def test_a_score_beyond_its_buffer_is_cut_and_refused(rtl_encode: Callable[..., 
     short = token_of([(9, False)] * 4, buffer=1)
     words = score_cost(spec, decode(spec, long).level, np.zeros(256, np.bool_), 0).words
     run = rtl_encode(spec, [short, long, short])
-    first, score, last = scores_of(run)
+    first, score, last = scores_of(spec, run)
     assert [beat.as_bits() for _, beat in first] == [beat.as_bits() for _, beat in last]
     assert [place for place, _ in score] == list(range(address, 64))
     assert sum(run.watched["refused"]) == words - (64 - address)
@@ -309,7 +325,7 @@ def test_a_score_beyond_its_buffer_is_cut_and_refused(rtl_encode: Callable[..., 
     roomy = spec.model_copy(update={"score_words": 512})
     run = rtl_encode(roomy, [long])
     check(roomy, [long], run)
-    (whole,) = scores_of(run)
+    (whole,) = scores_of(roomy, run)
     assert [beat.as_bits() for _, beat in score] == [beat.as_bits() for _, beat in whole[: 64 - address]]
 
 
@@ -321,27 +337,42 @@ def test_a_held_token_waits_and_one_under_way_goes_on(run_streams: Callable[...,
         [],
         until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
         # the first token may begin in a single cycle
-        settings={"hold": lambda cycle: cycle < 100 or 101 <= cycle < 400},
+        settings={"hold": lambda cycle: 3 * (cycle < 100 or 101 <= cycle < 400)},
         watch=["write_enable", "write", "busy", "hold"],
     )
     taken = [word.cycle for word in run.sent["i"]]
-    assert run.watched["busy"].index(1) == 101
+    assert run.watched["busy"].index(1) == 100 + BUSY_CYCLES
     assert taken[3] < 200
     assert 400 <= taken[4] < 410
-    assert len(scores_of(run)) == 2
+    assert len(scores_of(SMALL, run)) == 2
 
 
-@pytest.mark.parametrize(("lanes", "value"), [(1, 9), (2, 0), (4, 9), (4, 0), (16, 0)])
+@pytest.mark.parametrize(("lanes", "value"), [(1, 9), (2, 0), (2, 9), (4, 9), (4, 0), (8, 9), (16, 0)])
 def test_throughput(rtl_encode: Callable[..., Any], lanes: int, value: int) -> None:
-    spec = Spec(neurons=8, lanes=lanes, depth=64)
-    tokens = [token_of([(value, False)] * 64)]
+    spec = Spec(neurons=8, lanes=lanes, depth=128)
+    tokens = [token_of([(value, False)] * 128)]
     run = rtl_encode(spec, tokens)
     check(spec, tokens, run)
     words = [word.cycle for word in run.sent["i"]]
-    # a word holds four codes, of which as many go in at once as there are lanes; twice if one is at the ramp's top
-    slices = max(1, CODES_PER_WORD // lanes)
-    assert words[15] - words[3] <= 12 * slices * (2 if value == 0 else 1)
-    # two cycles a beat of one level
+    # a word a cycle, and one more where one of its codes is at the ramp's top
+    assert words[-1] - words[3] == 28 * (2 if value == 0 else 1)
+    # a beat a cycle
     beats = [cycle for cycle, enable in enumerate(run.watched["write_enable"]) if enable]
-    assert len(beats) == 64 // lanes
-    assert {later - earlier for earlier, later in pairwise(beats[:-1])} <= {2}
+    assert len(beats) == 128 // lanes
+    assert {later - earlier for earlier, later in pairwise(beats[:-1])} <= {1}
+
+
+def test_codes_come_in_while_the_token_before_is_walked(rtl_encode: Callable[..., Any]) -> None:
+    spec = Spec(neurons=8, lanes=2, depth=256)
+    levels = [8 + (-1) ** index * (1 + index % 7) for index in range(256)]
+    tokens = [token_of([(level, False) for level in levels], buffer=number % 2) for number in range(4)]
+    run = rtl_encode(spec, tokens)
+    check(spec, tokens, run)
+    ends = [
+        cycle
+        for cycle in range(run.cycles)
+        if run.watched["write_enable"][cycle] and Behind(run.watched["write"][cycle].beat.behind) == Behind.END
+    ]
+    # no more than the walk, a cycle a beat and a level, and the way from one token to the next
+    assert {later - earlier for earlier, later in pairwise(ends)} <= set(range(128, 128 + spec.ramp + 12))
+    assert 3 in run.watched["busy"]

@@ -25,14 +25,14 @@ def test_codes(play: Callable[..., Any], membrane_bits: int, output_bits: int, f
     membranes = np.array([membrane for membrane, _ in cases], np.int64)
     scales = make_scale(np.array([theta for _, theta in cases], np.uint32), spec)
     frames = [
-        {"i_valid": 1, "i": {"membrane": int(membrane), "theta": int(scale), "slot": index % 8}}
+        {"i_valid": 1, "i": {"membrane": int(membrane), "theta": int(scale), "brief": index % 3 == 0}}
         for index, (membrane, scale) in enumerate(zip(membranes, scales, strict=True))
     ]
     latency = Dequantizer.latency(spec)
-    sampled = play(Dequantizer(spec), frames + [{}] * latency, ["o_valid", "o", "busy"])
-    assert [valid for valid, _, _ in sampled] == [0] * latency + [1] * len(cases)
-    results = [result for _, result, _ in sampled[latency:]]
+    sampled = play(Dequantizer(spec), frames + [{}] * latency, ["o_valid", "o"])
+    assert [valid for valid, _ in sampled] == [0] * latency + [1] * len(cases)
+    results = [result for _, result in sampled[latency:]]
     assert [result.membrane for result in results] == membranes.tolist()
-    assert [result.slot for result in results] == [index % 8 for index in range(len(cases))]
+    assert [result.brief for result in results] == [index % 3 == 0 for index in range(len(cases))]
     expected = [int(dequantize(membranes[i : i + 1, None], scales[i : i + 1], spec)[0, 0]) for i in range(len(cases))]
     assert [result.code for result in results] == expected

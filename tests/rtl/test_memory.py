@@ -141,7 +141,7 @@ endmodule
 
 def write_bench(cases: Sequence[Case], folder: Path, *, old: str = "", new: str = "") -> None:
     """The Verilog of models, memories and driver; the models or the memories changed by a replacement."""
-    models = (Path(__file__).parent / "block_ram.v").read_text()
+    models = (Path(__file__).parents[2] / "fpga" / "models" / "block_ram.v").read_text()
     design = verilog.convert(Bench(cases), name="bench", platform=ULX3S_85F_Platform(), strip_internal_attrs=True)
     text = models + design
     if old:
@@ -219,7 +219,10 @@ def random_rows(rng: np.random.Generator, depth: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("depth", "bits"), [(2, 5), (13, 70), (513, 18)])
-def test_a_memory_is_a_list_whose_rows_come_two_cycles_later(play: Callable[..., Any], depth: int, bits: int) -> None:
+@pytest.mark.parametrize("distributed", [False, True])
+def test_a_memory_is_a_list_whose_rows_come_two_cycles_later(
+    play: Callable[..., Any], depth: int, bits: int, distributed: bool
+) -> None:
     rng = np.random.default_rng(depth)
     rows, latch, output = [0] * depth, 0, 0
     frames, expected = [], []
@@ -236,7 +239,8 @@ def test_a_memory_is_a_list_whose_rows_come_two_cycles_later(play: Callable[...,
         output, latch = latch if advance else output, rows[here] if read else latch
         if write:
             rows[there] = written
-    assert [output for (output,) in play(BlockMemory(shape=bits, depth=depth), frames, ["output"])] == expected
+    memory = BlockMemory(shape=bits, depth=depth, distributed=distributed)
+    assert [output for (output,) in play(memory, frames, ["output"])] == expected
     assert len(set(expected)) > 10
 
 
@@ -271,3 +275,11 @@ def test_block_rams_of_a_memory(bits: int, depth: int, dual: bool, expected: int
     if depth <= 16384:
         text = verilog.convert(Bench([Case(dual, depth, bits)]), name="bench", platform=ULX3S_85F_Platform())
         assert text.count("DP16KD #(") + text.count("PDPW16KD #(") == expected
+
+
+def test_a_small_memory_of_lookup_tables_takes_no_block_ram() -> None:
+    memory = BlockMemory(shape=36, depth=64, distributed=True)
+    text = verilog.convert(memory, name="memory", platform=ULX3S_85F_Platform())
+    assert "DP16KD" not in text
+    assert "PDPW16KD" not in text
+    assert 'ram_style = "distributed"' in text

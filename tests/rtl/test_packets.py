@@ -61,7 +61,7 @@ def test_codes_behind_their_header_padded_with_silence(
     values: list[tuple[int, bool]], zero: int, shift: int, offset: int, buffer: int, address: int
 ) -> None:
     value, salient = (np.array(column) for column in zip(*values, strict=True))
-    tile = TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset)
+    tile = TokenTile(value=value.astype(np.uint8), salient=salient, zero=zero, shift=shift, offset=offset, merged=True)
     packet = codes_packet(tile, buffer=buffer, address=address)
     header = CodesHeader.from_bits(bits_of(packet[:2]))
     assert (header.operation, header.buffer, header.address) == (Operation.CODES, buffer, address)
@@ -80,9 +80,10 @@ def test_codes_behind_their_header_padded_with_silence(
     first=st.booleans(),
     last=st.booleans(),
     half=st.sampled_from(list(Half)),
+    brief=st.booleans(),
 )
 def test_a_run_is_its_header(
-    buffer: int, address: int, shift: int, slot: int, first_input: int, first: bool, last: bool, half: Half
+    buffer: int, address: int, shift: int, slot: int, first_input: int, first: bool, last: bool, half: Half, brief: bool
 ) -> None:
     packet = run_packet(
         buffer=buffer,
@@ -93,12 +94,13 @@ def test_a_run_is_its_header(
         first=first,
         last=last,
         half=half,
+        brief=brief,
     )
     assert (len(packet), packet.dtype) == (2, np.uint32)
     header = RunHeader.from_bits(bits_of(packet))
     assert (header.operation, header.half, header.shift) == (Operation.RUN, half, shift)
     assert (header.first, header.last, header.slot, header.input) == (first, last, slot, first_input)
-    assert (header.buffer, header.address) == (buffer, address)
+    assert (header.buffer, header.address, header.brief) == (buffer, address, brief)
 
 
 def result_packet(spec: Spec, rows: list[tuple[int, int, bool]], **header: object) -> Words:
@@ -126,9 +128,37 @@ def test_a_result_comes_apart_as_it_was_put_together(rows: list[tuple[int, int, 
     packet = result_packet(SMALL, rows)
     assert len(packet) == result_words(SMALL)
     result = parse_result(SMALL, packet)
+    assert result.membrane is not None
     assert list(zip(result.membrane.tolist(), result.code.tolist(), result.saturated.tolist(), strict=True)) == rows
     assert (result.slot, result.beats, result.spikes) == (5, 2**32 - 1, 7)
     assert (result.membrane.dtype, result.code.dtype, result.saturated.dtype) == (np.int64, np.int32, np.bool_)
+
+
+@st.composite
+def briefs(draw: st.DrawFn) -> tuple[Spec, list[int], list[bool]]:
+    spec = Spec(neurons=draw(st.sampled_from([8, 24, 32, 72])), output_bits=draw(st.integers(2, 16)))
+    end = 2 ** (spec.output_bits - 1)
+    codes = draw(st.lists(st.integers(-end, end - 1), min_size=spec.neurons, max_size=spec.neurons))
+    return spec, codes, draw(st.lists(st.booleans(), min_size=spec.neurons, max_size=spec.neurons))
+
+
+@given(case=briefs())
+def test_a_result_in_brief_comes_apart_as_it_was_put_together(case: tuple[Spec, list[int], list[bool]]) -> None:
+    spec, codes, flags = case
+    width = 8 if spec.output_bits <= 8 else 16
+    body = sum((code & (2**width - 1)) << (width * place) for place, code in enumerate(codes))
+    words = [body >> (32 * place) & 0xFFFFFFFF for place in range(spec.neurons * width // 32)]
+    together = sum(flag << place for place, flag in enumerate(flags))
+    words += [together >> (32 * place) & 0xFFFFFFFF for place in range(-(-spec.neurons // 32))]
+    header = ResultHeader.const({"operation": Operation.RESULT, "slot": 6, "brief": 1}).as_bits()
+    packet = np.array([header, *words, 3, 2**32 - 1], np.uint32)
+    assert len(packet) == result_words(spec, brief=True)
+    result = parse_result(spec, packet)
+    assert (result.slot, result.membrane, result.beats, result.spikes) == (6, None, 3, 2**32 - 1)
+    assert (result.code.tolist(), result.saturated.tolist()) == (codes, flags)
+    assert (result.code.dtype, result.saturated.dtype) == (np.int32, np.bool_)
+    with pytest.raises(PacketError, match=f"result of {len(packet) - 1} words, expected {len(packet)}"):
+        parse_result(spec, packet[:-1])
 
 
 GOOD = result_packet(SMALL, [(0, 0, False)] * 8)

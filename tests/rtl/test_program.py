@@ -1,6 +1,6 @@
 """Layers as packets: a plain reading of the packets, by their documentation alone, gives the layer's output."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.packets import TileResult, Words
-from rtl.program import gather, layer_program
+from rtl.program import gather, gather_codes, layer_program
 from rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 
@@ -242,3 +242,24 @@ def test_too_few_or_too_many_results_are_refused() -> None:
     for results in (machine.results[:-1], machine.results * 2):
         with pytest.raises(ValueError, match=r"shorter|longer"):
             gather(vectors, program.places, results)
+
+
+def test_results_in_brief_have_codes_and_flags_alone() -> None:
+    vectors = random_vectors(SMALL, outputs=11, inputs=20, tokens=3, wide=2, seed=1)
+    program = layer_program(SMALL, vectors, brief=True)
+    whole = layer_program(SMALL, vectors)
+    machine = PacketMachine(SMALL)
+    for packet, other in zip(program.packets, whole.packets, strict=True):
+        machine.take(packet)
+        if int(packet[0]) & 15 == Operation.RUN.value:
+            assert RunHeader.from_bits(int(packet[0]) | int(packet[1]) << 32).brief
+            assert not RunHeader.from_bits(int(other[0]) | int(other[1]) << 32).brief
+        else:
+            assert packet.tolist() == other.tolist()
+    golden = run_layer(vectors, SMALL)
+    results = [replace(result, membrane=None) for result in machine.results]
+    code, saturated = gather_codes(vectors, program.places, results)
+    assert code.tolist() == golden.code.tolist()
+    assert saturated.tolist() == (golden.code > 0).tolist()
+    with pytest.raises(ValueError, match="have no membranes"):
+        gather(vectors, program.places, results)

@@ -119,7 +119,7 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
             PacketReader(spec),
             {"i": words},
             ["codes", "runs"],
-            until=lambda run: len(run.sent["i"]) == len(words) and run.watched["waiting"][-1],
+            until=lambda run: len(run.sent["i"]) == len(words) and all(run.watched["waiting"][-2:]),
             settings={
                 name: lambda cycle, values=values: values[cycle % len(values)] for name, values in patterns.items()
             },
@@ -153,30 +153,37 @@ def observed(run: Any) -> Expected:
     return out
 
 
+def bounds(run: Any) -> list[tuple[int, int]]:
+    """Cycles in which each packet's words are looked at, which is from a cycle behind the first one's transfer on."""
+    ends = [index for index, word in enumerate(run.sent["i"]) if word.payload["last"]]
+    starts = [run.sent["i"][index].cycle + 1 for index in (0, *(end + 1 for end in ends[:-1]))]
+    return list(zip(starts, [*starts[1:], run.cycles], strict=True))
+
+
 def flagged_packets(run: Any) -> int:
-    """Packets during which ``malformed`` pulsed."""
-    flags = [cycle for cycle, flag in enumerate(run.watched["malformed"]) if flag]
-    ends = [word.cycle for word in run.sent["i"] if word.payload["last"]]
-    starts = [-1, *ends[:-1]]
-    assert not flags or flags[-1] <= ends[-1]
-    return sum(any(start < flag <= end for flag in flags) for start, end in zip(starts, ends, strict=True))
+    """Packets during which ``malformed`` was found, which shows two cycles later."""
+    flags = run.watched["malformed"]
+    return sum(any(flags[start + 2 : end + 2]) for start, end in bounds(run))
 
 
 def check(spec: Spec, packets: list[Packet], run: Any) -> None:
     assert observed(run) == expected_of(spec, packets)
     watched = run.watched
     words = iter(run.sent["i"])
-    for packet in packets:
-        taken = [next(words).cycle for _ in packet]
+    for packet, (start, end) in zip(packets, bounds(run), strict=True):
+        # each word is taken when the next one comes, or before
+        sent = [*(next(words).cycle for _ in packet), end, end]
         operation = packet[0] & 15
-        if operation in (Operation.WEIGHTS.value, Operation.NEURONS.value):
-            assert watched["idle"][taken[0]]
+        if operation in (Operation.WEIGHTS.value, Operation.NEURONS.value) and len(packet) > 1:
+            assert any(watched["idle"][start : sent[2] + 1])
             # nor may a run still wait to go
-            assert all(run.cycle < taken[0] for run in run.received["runs"] if run.cycle <= taken[-1])
+            assert all(transfer.cycle < sent[2] for transfer in run.received["runs"] if transfer.cycle <= sent[-3])
         if operation == Operation.RUN.value and len(packet) > 1:
             buffer = packet[0] >> 12 & 1
-            assert not watched["sorting"][taken[1]] or watched["sorting_buffer"][taken[1]] != buffer
-        assert not any(watched["waiting"][taken[0] + 1 : taken[-1] + 1])
+            seen = slice(sent[1] + 1, sent[2] + 1)
+            sorting = zip(watched["sorting"][seen], watched["sorting_buffer"][seen], strict=True)
+            assert any(not going_on or which != buffer for going_on, which in sorting)
+        assert not any(watched["waiting"][start : sent[-3] + 1])
     assert watched["waiting"][-1]
 
 
@@ -336,6 +343,6 @@ def test_a_run_waits_for_the_score_in_its_buffer(run_streams: Callable[..., Any]
         # first the one buffer, then the other one, and then the first one again
         settings={"sorting": lambda cycle: cycle < 90, "sorting_buffer": lambda cycle: cycle < 30 or cycle >= 60},
     )
-    assert [30 <= word.cycle < 60 for word in run.sent["i"]] == [False, True, True, False]
-    assert run.sent["i"][3].cycle >= 60
+    first, second = (transfer.cycle for transfer in run.received["runs"])
+    assert 30 <= first < 60 <= second
     assert [run_packet.payload.address >> 10 for run_packet in run.received["runs"]] == [1, 0]

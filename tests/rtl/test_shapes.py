@@ -48,7 +48,8 @@ def test_packets_on_the_wire() -> None:
     assert places(CodesHeader) == {
         "operation": (0, 4),
         "buffer": (4, 1),
-        "reserved": (5, 3),
+        "merged": (5, 1),
+        "reserved": (6, 2),
         "shift": (8, 4),
         "reserved_high": (12, 4),
         "address": (16, 16),
@@ -63,7 +64,8 @@ def test_packets_on_the_wire() -> None:
         "half": (6, 2),
         "shift": (8, 4),
         "buffer": (12, 1),
-        "reserved": (13, 3),
+        "brief": (13, 1),
+        "reserved": (14, 2),
         "slot": (16, 8),
         "reserved_high": (24, 8),
         "address": (32, 16),
@@ -72,7 +74,8 @@ def test_packets_on_the_wire() -> None:
     assert places(ResultHeader) == {
         "operation": (0, 4),
         "malformed": (4, 1),
-        "reserved": (5, 11),
+        "brief": (5, 1),
+        "reserved": (6, 10),
         "slot": (16, 8),
         "reserved_high": (24, 8),
     }

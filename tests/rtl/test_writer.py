@@ -1,50 +1,97 @@
 """Outgoing packets: every word in its place, and none that changes while it waits."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from golden.spec import Spec
-from rtl.shapes import Operation, Result, ResultHeader
+from golden.spec import WORD_BITS, Spec
+from rtl.shapes import Operation, ResultHeader, codes_per_word, packet_layout, result_word_layout, word_layout
 from rtl.writer import PacketWriter
-
-SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_bits=39, output_bits=16, membrane_slots=256)
 
 BEATS, SPIKES = 1000, 5000
 """Totals in the first cycle; each goes up by one in every cycle, so that a late look at them shows."""
 
-
-def random_packet(random: Random, slot: int) -> list[dict[str, int]]:
-    return [
-        {
-            "membrane": random.choice((-(2**39), 2**39 - 1, -1, 0, random.randrange(2**39))),
-            "code": random.randrange(-(2**15), 2**15),
-            "saturated": random.randrange(2),
-            "slot": slot,
-            "final": index == SMALL.neurons - 1,
-        }
-        for index in range(SMALL.neurons)
-    ]
+SPECS = [
+    Spec(neurons=8, membrane_slots=256),
+    Spec(neurons=24, membrane_slots=256, output_bits=16),
+    Spec(neurons=64, clusters=4, membrane_slots=256),
+    Spec(neurons=72, clusters=3, membrane_slots=256, output_bits=9),
+]
 
 
-def body_words(packet: list[dict[str, int]]) -> list[int]:
-    words = []
-    for result in packet:
-        bits = Result.const({name: result[name] for name in ("membrane", "code", "saturated")}).as_bits()
-        words += [bits & 0xFFFFFFFF, bits >> 32]
-    return words
+class Streams(Component):
+    """The writer with its clusters' streams by name."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(
+            {
+                "packets": In(stream.Signature(packet_layout(spec))),
+                **{f"words_{number}": In(stream.Signature(result_word_layout())) for number in range(spec.clusters)},
+                "beats": In(WORD_BITS),
+                "spikes": In(WORD_BITS),
+                "malformed": In(1),
+                "o": Out(stream.Signature(word_layout())),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.submodules.writer = writer = PacketWriter(self._spec)
+        for number in range(self._spec.clusters):
+            connect(m, flipped(getattr(self, f"words_{number}")), writer.words[number])
+        connect(m, flipped(self.packets), writer.packets)
+        connect(m, writer.o, flipped(self.o))
+        m.d.comb += [writer.beats.eq(self.beats), writer.spikes.eq(self.spikes)]
+        m.d.comb += writer.malformed.eq(self.malformed)
+        return m
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet's header, and for each cluster words and the flags beside them."""
+
+    slot: int
+    brief: bool
+    words: list[list[tuple[int, int]]]
+
+    def body(self, spec: Spec) -> list[int]:
+        words = [data for cluster in self.words for data, _ in cluster]
+        if not self.brief:
+            return words
+        per_word = codes_per_word(spec)
+        together = 0
+        for number, (_, flags) in enumerate(pair for cluster in self.words for pair in cluster):
+            together |= (flags & (2**per_word - 1)) << (per_word * number)
+        count = -(-spec.neurons // WORD_BITS)
+        return words + [together >> (WORD_BITS * place) & 0xFFFFFFFF for place in range(count)]
+
+
+def random_packet(random: Random, spec: Spec, slot: int, *, brief: bool) -> Packet:
+    count = spec.cluster.neurons // codes_per_word(spec) if brief else 2 * spec.cluster.neurons
+    words = [[(random.randrange(2**32), random.randrange(16)) for _ in range(count)] for _ in range(spec.clusters)]
+    return Packet(slot, brief, words)
 
 
 @pytest.fixture(scope="session")
 def rtl_write(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Results become words, while the totals count cycles and ``malformed`` rises in a given one."""
+    """Packets go out, while the totals count cycles and ``malformed`` rises in a given one."""
 
-    def run(packets: list[list[dict[str, int]]], *, malformed_from: int = 10**9, **others: Any) -> Any:
+    def run(spec: Spec, packets: list[Packet], *, malformed_from: int = 10**9, **others: Any) -> Any:
+        feeds = {"packets": [{"slot": packet.slot, "brief": packet.brief} for packet in packets]}
+        for number in range(spec.clusters):
+            feeds[f"words_{number}"] = [
+                {"data": data, "flags": flags} for packet in packets for data, flags in packet.words[number]
+            ]
         return run_streams(
-            PacketWriter(SMALL),
-            {"i": [result for packet in packets for result in packet]},
+            Streams(spec),
+            feeds,
             ["o"],
             until=lambda run: sum(word.payload.last for word in run.received["o"]) >= len(packets),
             settings={
@@ -52,50 +99,52 @@ def rtl_write(run_streams: Callable[..., Any]) -> Callable[..., Any]:
                 "spikes": lambda cycle: SPIKES + cycle,
                 "malformed": lambda cycle: cycle >= malformed_from,
             },
-            watch=["idle"],
             **others,
         )
 
     return run
 
 
-@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1), (0.8, 2), (0.8, 3)])
-def test_words_of_packets(rtl_write: Callable[..., Any], stall: float, seed: int) -> None:
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}-{spec.clusters}-{spec.output_bits}")
+@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1)])
+def test_words_of_packets(rtl_write: Callable[..., Any], spec: Spec, stall: float, seed: int) -> None:
     random = Random(seed)
-    packets = [random_packet(random, slot) for slot in (0, 255, 3, 4)]
-    run = rtl_write(packets, stall=stall, seed=seed)
-    words = run.received["o"]
-    length = 1 + 2 * SMALL.neurons + 2
-    assert len(words) == length * len(packets)
-    for index, packet in enumerate(packets):
-        own = words[index * length : (index + 1) * length]
-        slot = packet[0]["slot"]
-        assert own[0].payload.data == ResultHeader.const({"operation": Operation.RESULT, "slot": slot}).as_bits()
-        assert [word.payload.data for word in own[1:-2]] == body_words(packet)
-        # the totals as they were when the last result was taken
-        taken = run.sent["i"][(index + 1) * SMALL.neurons - 1].cycle
-        assert [word.payload.data for word in own[-2:]] == [BEATS + taken, SPIKES + taken]
-        assert [word.payload.last for word in own] == [0] * (length - 1) + [1]
+    modes = enumerate((False, True, True, False, True))
+    packets = [random_packet(random, spec, slot, brief=brief) for slot, brief in modes]
+    words = rtl_write(spec, packets, stall=stall, seed=seed).received["o"]
+    place = 0
+    for packet in packets:
+        body = packet.body(spec)
+        own = words[place : place + 1 + len(body) + 2]
+        place += len(own)
+        fields = {"operation": Operation.RESULT, "slot": packet.slot, "brief": packet.brief}
+        assert own[0].payload.data == ResultHeader.const(fields).as_bits()
+        assert [word.payload.data for word in own[1:-2]] == body
+        assert [word.payload.last for word in own] == [0] * (len(own) - 1) + [1]
+        # the totals as they were when their words were made
+        for word, base, before in zip(own[-2:], (BEATS, SPIKES), own[-3:-1], strict=True):
+            assert before.cycle <= word.payload.data - base + 1 <= word.cycle
+    assert place == len(words)
 
 
-def test_idle_but_for_the_time_between_the_first_result_and_the_last_word(rtl_write: Callable[..., Any]) -> None:
-    run = rtl_write([random_packet(Random(1), 0)], stall=0.5, seed=2)
-    offered = run.watched["idle"].index(0)
-    end = run.received["o"][-1].cycle
-    assert offered <= run.received["o"][0].cycle
-    assert [cycle for cycle, idle in enumerate(run.watched["idle"]) if not idle] == list(range(offered, end + 1))
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.neurons}-{spec.clusters}-{spec.output_bits}")
+def test_a_word_a_cycle_from_packet_to_packet(rtl_write: Callable[..., Any], spec: Spec) -> None:
+    packets = [random_packet(Random(1), spec, 0, brief=brief) for brief in (True, True, False, False, True)]
+    cycles = [word.cycle for word in rtl_write(spec, packets).received["o"]]
+    assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.8])
 def test_a_flag_goes_with_the_next_header_and_changes_no_waiting_word(
     rtl_write: Callable[..., Any], stall: float
 ) -> None:
-    packets = [random_packet(Random(1), 7)] * 2
-    length = 1 + 2 * SMALL.neurons + 2
+    spec = SPECS[0]
+    packets = [random_packet(Random(1), spec, 7, brief=False)] * 2
+    length = 1 + 2 * spec.neurons + 2
     flags = []
     for malformed_from in range(0, 240, 15):
-        words = rtl_write(packets, malformed_from=malformed_from, stall={"o": stall}, seed=4).received["o"]
+        words = rtl_write(spec, packets, malformed_from=malformed_from, stall={"o": stall}, seed=4).received["o"]
         flags.append([ResultHeader.from_bits(words[index].payload.data).malformed for index in (0, length)])
-        # results always wait, so each packet begins right behind the one before it
-        assert flags[-1] == [0, malformed_from < words[length - 1].cycle + 1]
-    assert {tuple(pair) for pair in flags} == {(0, 0), (0, 1)}
+        # the second header is made when the word before it is taken
+        assert flags[-1] == [malformed_from == 0, malformed_from <= words[length - 1].cycle]
+    assert {tuple(pair) for pair in flags} == {(0, 0), (0, 1), (1, 1)}

@@ -123,7 +123,7 @@ def test_spikellm(work: list[Work], spikes: int, active: int, corrections: bool)
 
 def test_time_to_first_spike() -> None:
     work = first_spike_work(LAYER, SPEC)
-    assert total(work, Component.ADD, Kind.INTEGER_ADD, SPEC.current_bits) == 10 * (150 + 11)
+    assert total(work, Component.ADD, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * (150 + 11)
     assert total(work, Component.TICK, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * (70 + 8)
     # nine phases with five terms of the zero point, a shift and a membrane each, and one bias
     neurons = 10 * (9 * 7 + 1)

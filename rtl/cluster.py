@@ -1,0 +1,118 @@
+"""A part of the neurons with everything of their own: weights, accumulators, membranes, read-out."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from golden.spec import Spec
+from rtl.array import SpikingArray
+from rtl.backend import Backend
+from rtl.fabric import Replica
+from rtl.neuron import Neurons, parameter_write_layout
+from rtl.queue import RegisterStage
+from rtl.readout import HalvingReadout, make_readout
+from rtl.shapes import cycle_layout, phase_layout, result_word_layout
+from rtl.synapse import row_write_layout
+
+MOST_GATED = 512
+"""Neurons up to which lookup tables are scarcer than registers on the largest ECP5."""
+
+FEW_CLUSTERS = 2
+"""Clusters up to which block RAMs for small memories are no scarcer than lookup tables."""
+
+
+def is_gated(spec: Spec) -> bool:
+    """Whether charges are gathered through registers of their own, which saves lookup tables."""
+    return spec.neurons <= MOST_GATED
+
+
+class Cluster(Component):
+    """Neurons ``number * cluster.neurons`` and on: an array and what is behind it.
+
+    All that comes in is registered here, since every cluster gets the same.
+
+    Latency: ``latency(spec)`` cycles from the end of a phase until its last membrane is stored.
+
+    Attributes:
+        write, write_enable: a row of all neurons' synapse memory; only while no spikes fire.
+        constants, constants_enable: constants of any neuron, not in two cycles that follow each other; only while
+            nothing is on its way.
+        cycle, phase: what the array does, and what becomes of a phase that it finishes.
+        words: of the results, in order.
+    """
+
+    def __init__(self, spec: Spec, number: int) -> None:
+        self._spec = spec
+        self._number = number
+        super().__init__(
+            {
+                "write": In(row_write_layout(spec)),
+                "write_enable": In(1),
+                "constants": In(parameter_write_layout(spec)),
+                "constants_enable": In(1),
+                "cycle": In(cycle_layout(spec)),
+                "phase": In(phase_layout(spec)),
+                "words": Out(stream.Signature(result_word_layout())),
+            }
+        )
+
+    @staticmethod
+    def latency(spec: Spec) -> int:
+        """Cycles from ``cycle`` with the end of a phase until its last membrane is stored, at most."""
+        return (
+            1
+            + SpikingArray.latency(spec.cluster, gated=is_gated(spec))
+            + spec.drain_cycles
+            + Neurons.latency(spec.cluster)
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Registers in front, and its own part of the weights and constants."""
+        m = Module()
+        part = self._spec.cluster
+        alone = self._spec.clusters == 1
+        m.submodules.array = array = SpikingArray(part, gated=is_gated(self._spec))
+        cycles = HalvingReadout.latency(part) if part.readout == "halving" else 0
+        m.submodules.backend = backend = Backend(
+            part, make_readout(part), readout_cycles=cycles, distributed=self._spec.clusters > FEW_CLUSTERS
+        )
+        first = self._number * part.neurons
+        write = Signal(row_write_layout(part))
+        weights = Signal(part.neurons * part.weight_bits, reset_less=True)
+        constants = self._copy(m, "constants", self.constants)
+        own = constants.neuron - first
+        bits = slice(first * part.weight_bits, (first + part.neurons) * part.weight_bits)
+        m.d.sync += [
+            weights.eq(self.write.weights[bits]),
+            backend.write.neuron.eq(own),
+            backend.write.parameters.eq(constants.parameters),
+            backend.write_enable.eq(
+                self._copy(m, "constants_enable", self.constants_enable, init=0) & (own >= 0) & (own < part.neurons)
+            ),
+        ]
+        m.d.comb += [
+            write.weights.eq(weights),
+            write.pair.eq(self._copy(m, "pair", self.write.pair)),
+            write.row.eq(self._copy(m, "row", self.write.row)),
+            array.cycle.eq(self._copy(m, "cycle", self.cycle, init=0)),
+            array.phase.eq(self._copy(m, "phase", self.phase)),
+            array.write.eq(write),
+            array.write_enable.eq(self._copy(m, "write_enable", self.write_enable, init=0)),
+            backend.i_valid.eq(array.o_valid),
+            backend.i.eq(array.o),
+        ]
+        if alone:
+            connect(m, backend.words, flipped(self.words))
+        else:
+            m.submodules.stage = stage = RegisterStage(result_word_layout())
+            connect(m, backend.words, stage.i)
+            connect(m, stage.o, flipped(self.words))
+        return m
+
+    def _copy(self, m: Module, name: str, value: Any, *, init: int | None = None) -> Any:
+        """What comes in a cycle later, in a register that no other cluster shares."""
+        m.submodules[f"{name}_copy"] = copy = Replica(value.shape(), init=init)
+        m.d.comb += copy.i.eq(value)
+        return copy.o

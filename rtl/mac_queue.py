@@ -1,0 +1,45 @@
+"""A queue whose reader knows early whether there is anything."""
+
+from amaranth.hdl import Module, Shape, ShapeLike, Signal, unsigned
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+
+class RowQueue(Component):
+    """Holds payloads in distributed RAM, in order; what comes in is never refused.
+
+    Latency: a cycle. Its offer comes from a register, so that a long way may follow.
+
+    Attributes:
+        i_valid, i: a payload in; only while fewer than ``depth`` are inside.
+        o: payloads out.
+    """
+
+    def __init__(self, shape: ShapeLike, *, depth: int) -> None:
+        if depth & (depth - 1):
+            raise ValueError(f"depth: {depth} is no power of two")
+        self._depth = depth
+        super().__init__({"i_valid": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Two pointers, and a count that is compared a cycle ahead."""
+        m = Module()
+        bits = Shape.cast(self.o.payload.shape()).width
+        m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[])
+        write, read = rows.write_port(), rows.read_port(domain="comb")
+        inside = Signal(range(self._depth + 1))
+        leaves = Signal()
+        m.d.comb += [
+            write.data.eq(self.i),
+            write.en.eq(self.i_valid),
+            self.o.payload.eq(read.data),
+            leaves.eq(self.o.valid & self.o.ready),
+        ]
+        m.d.sync += [write.addr.eq(write.addr + self.i_valid), read.addr.eq(read.addr + leaves)]
+        with m.If(self.i_valid & ~leaves):
+            m.d.sync += inside.eq(inside + 1)
+        with m.If(~self.i_valid & leaves):
+            m.d.sync += inside.eq(inside - 1)
+        m.d.sync += self.o.valid.eq(self.i_valid | (inside[1:].any()) | (inside[0] & ~leaves))
+        return m
