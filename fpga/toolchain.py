@@ -28,11 +28,13 @@ class ToolError(Exception):
 
     Attributes:
         console: all that the tool printed.
+        killed: it did not end by itself, so another run may end otherwise.
     """
 
-    def __init__(self, message: str, *, console: str) -> None:
+    def __init__(self, message: str, *, console: str, killed: bool = False) -> None:
         super().__init__(message)
         self.console = console
+        self.killed = killed
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,9 @@ class ToolRun:
         return digest_of([*names, *files])
 
 
+SIGNALLED = 128
+"""Exit status above which a shell tells that a signal ended a program."""
+
 CONSOLE = "console.log"
 """What a tool printed, kept beside its outputs."""
 
@@ -130,6 +135,7 @@ def _execute(run: ToolRun, folder: Path, *, cache: Path) -> None:
         raise ToolError(
             f"{run.tool.name} failed (status {process.returncode}): {message}; its output is in {log}",
             console=process.stdout,
+            killed=process.returncode < 0 or process.returncode > SIGNALLED,
         )
     # netlists are large, and whoever has the digest has them
     for name in run.inputs:

@@ -22,6 +22,11 @@ def digest_of(parts: Iterable[str | bytes]) -> str:
     return total.hexdigest()
 
 
+def cached_folder(cache: Path, kind: str, digest: str) -> Path:
+    """Where a build is, if it is finished; arguments as ``cached_build``."""
+    return cache / f"{kind}-{digest[:32]}"
+
+
 def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], None], *, fresh: bool = False) -> Path:
     """The folder of a finished build: the cached one, or one that ``build`` fills now.
 
@@ -35,7 +40,7 @@ def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], No
         build: fills an empty folder, which is later moved; it must not contain its own path.
         fresh: build even where a finished build is, in whose place the new one goes.
     """
-    folder = cache / f"{kind}-{digest[:32]}"
+    folder = cached_folder(cache, kind, digest)
     if folder.is_dir() and not fresh:
         return folder
     cache.mkdir(parents=True, exist_ok=True)

@@ -32,9 +32,9 @@ TOKENS_KEPT = 512
 def dense_spec(spec: Spec) -> Spec:
     """The spec that the array is built for: its charges have room for every level that the memory's inputs may have.
 
-    It feeds whole tiles, so it does not cut them by the sum of their levels.
+    It feeds whole tiles, so it does not cut them by the sum of their levels. All of its neurons are one cluster.
     """
-    return spec.model_copy(update={"population_bits": (spec.depth * spec.max_level).bit_length()})
+    return spec.model_copy(update={"population_bits": (spec.depth * spec.max_level).bit_length(), "clusters": 1})
 
 
 def level_bits(spec: Spec) -> int:

@@ -25,6 +25,13 @@ def signed_bits(magnitude: int) -> int:
     return magnitude.bit_length() + 1
 
 
+GATHERED = 2
+"""Charges of finished phases that leave an array, or each cluster of one, in a cycle."""
+
+LEAST_DRAIN_CYCLES = 8
+"""Cycles between two phases at least: as long as a phase's particulars are held on their way."""
+
+
 class Spec(BaseModel):
     """One accelerator. Frozen; what is derived from it is a read-only property.
 
@@ -108,8 +115,8 @@ class Spec(BaseModel):
 
     @property
     def drain_cycles(self) -> int:
-        """Cycles from the end of one phase to that of the next one at least: a charge leaves each cluster in each."""
-        return self.neurons // self.clusters
+        """Cycles from the end of one phase to that of the next one at least: ``GATHERED`` charges leave in each."""
+        return max(LEAST_DRAIN_CYCLES, self.neurons // self.clusters // GATHERED)
 
     @property
     def lane_rows(self) -> int:

@@ -25,6 +25,21 @@ class Tile:
     cost: ScoreCost
 
 
+def keeps_all_weights(spec: Spec, *, inputs: int, wide: int) -> bool:
+    """Whether a layer's weights for one tile of outputs fit the synapse memory, ``wide`` low halves among them."""
+    return sum(-(-rows // spec.lanes) * spec.lanes for rows in (inputs, wide)) <= spec.depth
+
+
+def goes_token_by_token(spec: Spec, *, inputs: int, wide: int) -> bool:
+    """Whether a token's tiles run right behind each other, and not the first tiles of all tokens, then the second ones.
+
+    The charges of short tiles that follow each other wait for one another's way through the neurons, so they are
+    better between long ones. Clusters have fewer neurons, and few tiles of outputs, so that each score is soon done
+    with; then it is better not to sort long and short tiles by turns.
+    """
+    return spec.clusters == 1 and keeps_all_weights(spec, inputs=inputs, wide=wide)
+
+
 def token_tiles(vectors: LayerVectors, token: int, spec: Spec) -> list[Tile]:
     """The tiles of one token in the order in which they run.
 

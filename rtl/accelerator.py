@@ -6,12 +6,14 @@ from amaranth.lib.wiring import Component, In, Out, connect
 
 from golden.spec import WORD_BITS, Spec
 from rtl.backend import packets_waiting
+from rtl.charge_buffer import PHASES
 from rtl.cluster import Cluster
 from rtl.encoder import Encoder
 from rtl.queue import RegisterStage, StreamQueue
 from rtl.reader import PacketReader
 from rtl.sequencer import ADDRESS_CYCLES, Sequencer
 from rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
+from rtl.turns import NUMBER_BITS, BufferTurns
 from rtl.writer import PacketWriter
 
 RUNS_WAITING = 4
@@ -23,8 +25,9 @@ class Accelerator(Component):
 
     While one token's spikes run, the next one's codes are sorted, the previous phase's charges reach the membranes,
     and results leave. What waits: the end of a phase until the charges of the one before have left the array and
-    until there is room for its results, a score for the runs of its buffer and a run for the score that is being made
-    in its buffer, and a change of weights or constants for all runs before it and their results.
+    until there is room for its results, the writing of a score for the runs of its buffer that came before it and a
+    run for the scores of its buffer that did, and a change of weights or constants for all runs before it and their
+    results.
 
     Attributes:
         s_axis_*: packets in.
@@ -51,51 +54,53 @@ class Accelerator(Component):
     def elaborate(self, _platform: object) -> Module:
         """Reader, encoder, sequencer, clusters of neurons, writer; and what waits for what between them."""
         m = Module()
-        m.submodules.incoming = incoming = RegisterStage(word_layout())
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.encoder = encoder = Encoder(self.spec)
-        m.submodules.runs = runs = StreamQueue(run_layout(self.spec), depth=RUNS_WAITING)
+        waiting_run = data.StructLayout({"run": run_layout(self.spec), "behind": NUMBER_BITS})
+        m.submodules.runs = runs = StreamQueue(waiting_run, depth=RUNS_WAITING)
+        m.submodules.turns = turns = BufferTurns(most_runs=RUNS_WAITING + 2)
         m.submodules.sequencer = sequencer = Sequencer(self.spec)
         clusters = [Cluster(self.spec, number) for number in range(self.spec.clusters)]
         # RESULT packets on their way, from the end of their last phase to their last word
         m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
+        m.submodules.outgoing = outgoing = RegisterStage(word_layout())
 
         m.d.comb += [
-            incoming.i.payload.data.eq(self.s_axis_tdata),
-            incoming.i.payload.last.eq(self.s_axis_tlast),
-            incoming.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(incoming.i.ready),
+            reader.i.payload.data.eq(self.s_axis_tdata),
+            reader.i.payload.last.eq(self.s_axis_tlast),
+            reader.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(reader.i.ready),
         ]
-        settling = self._end_phases(m, sequencer, packets)
+        settling = self._end_phases(m, sequencer, packets, clusters[0].read)
         # weights and constants take a few cycles to their memories, and so does a token to where it needs them
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~settling & ~packets.o.valid)
-        connect(m, incoming.o, reader.i)
+        connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, encoder.i)
-        connect(m, reader.runs, runs.i)
-        # a run waits for the scores that are being made in its buffer, while the next codes come in behind it
-        made, starts = Signal(), Signal()
-        m.d.sync += made.eq(runs.o.valid & ~encoder.busy.bit_select(runs.o.payload.address[-1], 1) & ~starts)
         m.d.comb += [
-            starts.eq(made & sequencer.runs.ready),
-            sequencer.runs.payload.eq(runs.o.payload),
-            sequencer.runs.valid.eq(made),
-            runs.o.ready.eq(starts),
+            runs.i.payload.run.eq(reader.runs.payload),
+            runs.i.payload.behind.eq(turns.behind),
+            runs.i.valid.eq(reader.runs.valid),
+            reader.runs.ready.eq(runs.i.ready),
+            turns.begins.eq(encoder.begins),
+            turns.begins_buffer.eq(encoder.begins_buffer),
+            turns.made.eq(encoder.made),
+            turns.made_buffer.eq(encoder.made_buffer),
+            turns.sent.eq(reader.runs.valid & reader.runs.ready),
+            turns.sent_buffer.eq(reader.runs.payload.address[-1]),
+            turns.read.eq(sequencer.done),
+            turns.read_buffer.eq(sequencer.done_buffer),
+            turns.waiting_buffer.eq(runs.o.payload.run.address[-1]),
+            turns.waiting_behind.eq(runs.o.payload.behind),
+            encoder.held.eq(turns.held),
         ]
-
-        # runs of each buffer that have not read all of their scores
-        sent = reader.runs.valid & reader.runs.ready
-        pending = []
-        for buffer in range(2):
-            count = Signal(range(RUNS_WAITING + 3), name=f"pending_{buffer}")
-            arrives = sent & (reader.runs.payload.address[-1] == buffer)
-            leaves = sequencer.done & (sequencer.done_buffer == buffer)
-            m.d.sync += count.eq(count + arrives - leaves)
-            held = Signal(name=f"held_{buffer}")
-            m.d.sync += held.eq(count.any() | (reader.runs.valid & (reader.runs.payload.address[-1] == buffer)))
-            pending.append(held)
+        may_start, starts = Signal(), Signal()
+        m.d.sync += may_start.eq(runs.o.valid & turns.ready & ~starts)
         m.d.comb += [
-            encoder.hold.eq(Cat(pending)),
+            starts.eq(may_start & sequencer.runs.ready),
+            sequencer.runs.payload.eq(runs.o.payload.run),
+            sequencer.runs.valid.eq(may_start),
+            runs.o.ready.eq(starts),
             sequencer.write.eq(encoder.write),
             sequencer.write_enable.eq(encoder.write_enable),
         ]
@@ -115,14 +120,12 @@ class Accelerator(Component):
                 cluster.phase.eq(phase),
             ]
             connect(m, cluster.words, writer.words[number])
-        # known from a register, a cycle late
-        known = Signal()
-        m.d.sync += known.eq(packets.o.valid & ~packets.o.ready)
-        m.d.comb += [
-            writer.packets.valid.eq(known),
+        # known from registers, a cycle late
+        m.d.sync += [
+            writer.packets.valid.eq(packets.o.valid & ~packets.o.ready),
             writer.packets.payload.eq(packets.o.payload),
-            packets.o.ready.eq(writer.packets.ready),
         ]
+        m.d.comb += packets.o.ready.eq(writer.packets.ready)
 
         beats = Signal(WORD_BITS)
         spikes = Signal(WORD_BITS)
@@ -144,49 +147,56 @@ class Accelerator(Component):
             writer.beats.eq(beats),
             writer.spikes.eq(spikes),
             writer.malformed.eq(malformed),
-            self.m_axis_tdata.eq(writer.o.payload.data),
-            self.m_axis_tlast.eq(writer.o.payload.last),
-            self.m_axis_tvalid.eq(writer.o.valid),
-            writer.o.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(outgoing.o.payload.data),
+            self.m_axis_tlast.eq(outgoing.o.payload.last),
+            self.m_axis_tvalid.eq(outgoing.o.valid),
+            outgoing.o.ready.eq(self.m_axis_tready),
             self.busy.eq(
-                incoming.o.valid
-                | ~reader.waiting
-                | encoder.busy.any()
+                ~reader.waiting
+                | encoder.busy
                 | runs.o.valid
                 | ~sequencer.idle
                 | settling
                 | packets.o.valid
                 | writer.o.valid
+                | outgoing.o.valid
             ),
         ]
         return m
 
-    def _end_phases(self, m: Module, sequencer: Sequencer, packets: StreamQueue) -> Value:
-        """Lets a phase end when the charges of the one before have left, and there is room for its results.
+    def _end_phases(self, m: Module, sequencer: Sequencer, packets: StreamQueue, read: Value) -> Value:
+        """Lets a phase end when there is room for its charges and for its results.
 
         Returns:
             Whether charges of a phase are on their way to the membranes.
         """
         spec = self.spec
-        # cycles since the end of a phase, counted down
-        settled = ADDRESS_CYCLES + Cluster.latency(spec)
-        left = Signal(range(settled + 1))
-        settling, draining, blocked = Signal(), Signal(), Signal()
+        # cycles in which the charges of the last phase still leave the array
+        draining, left = Signal(), Signal(range(spec.drain_cycles))
+        # phases whose charges are on their way or in the buffers, and cycles until the membranes are stored behind them
+        unread, unsettled = Signal(range(PHASES + 1)), Signal(range(Cluster.settling_cycles(spec) + 1))
+        blocked = Signal()
         # all but the next end itself may know of an end a cycle later
         ended = Signal()
         phase = Signal(phase_layout(spec), reset_less=True)
-        m.d.sync += [ended.eq(sequencer.ended), phase.eq(sequencer.phase)]
-        with m.If(settling):
-            m.d.sync += [left.eq(left - 1), settling.eq(left != 1)]
-        with m.If(left == settled - spec.drain_cycles + 4):
-            m.d.sync += draining.eq(0)
+        m.d.sync += [
+            ended.eq(sequencer.ended),
+            phase.eq(sequencer.phase),
+            unread.eq(unread + sequencer.ended - read),
+            blocked.eq(sequencer.ended | ended | draining | (unread == PHASES) | ~packets.i.ready),
+        ]
+        with m.If(draining):
+            m.d.sync += [left.eq(left - 1), draining.eq(left != 1)]
         with m.If(ended):
-            m.d.sync += [left.eq(settled), settling.eq(1), draining.eq(1)]
-        m.d.sync += blocked.eq(sequencer.ended | ended | draining | ~packets.i.ready)
+            m.d.sync += [left.eq(spec.drain_cycles - 3), draining.eq(1)]
+        with m.If(read):
+            m.d.sync += unsettled.eq(Cluster.settling_cycles(spec))
+        with m.Elif(unsettled.any()):
+            m.d.sync += unsettled.eq(unsettled - 1)
         m.d.comb += [
             packets.i.valid.eq(ended & phase.last),
             packets.i.payload.slot.eq(phase.slot),
             packets.i.payload.brief.eq(phase.brief),
             sequencer.neurons_busy.eq(blocked),
         ]
-        return ended | settling
+        return unread.any() | unsettled.any()

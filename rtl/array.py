@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import Spec
+from golden.spec import GATHERED, Spec
+from rtl.charge_buffer import ChargeBuffer
 from rtl.fabric import Replica
 from rtl.integrator import IntegratorGroup
 from rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
@@ -16,8 +17,8 @@ from rtl.synapse import SynapseMemory, row_write_layout
 GROUP = 4
 """Neurons that share a carry chain."""
 
-CONTROLLED = 8
-"""Neurons that share a copy of the control signals: one register cannot drive the whole array in time."""
+CONTROLLED = 2
+"""Groups that share a copy of the control signals: one register cannot drive the whole array in time."""
 
 FAN_IN = 4
 """Charges that one lookup table a bit brings together."""
@@ -29,25 +30,36 @@ class SpikingArray(Component):
     The reference neurons see fixed weights in place of stored ones: their charges are what the spikes alone make
     of the offsets, which is all that has to be put right behind the array.
 
-    Latency: ``latency(spec)`` cycles from a cycle that finishes a phase to the charge of neuron 0; then a charge a
-    cycle, and nothing ever waits. No other phase may finish for ``spec.drain_cycles``.
+    Latency: ``latency(spec)`` cycles from a cycle that finishes a phase to the charge of neuron 0, or none behind the
+    phase before; then a charge a cycle, and nothing ever waits. No other phase may finish for ``spec.drain_cycles``,
+    and only one more until ``read``.
 
     Attributes:
         write, write_enable: a row of the synapse memory; only while no spikes fire.
         cycle: what fires and what the accumulators do in this cycle.
         phase: what becomes of the charges that this cycle finishes.
+        read: pulses when the charges of a phase have been read out of the buffer.
         o_valid, o: the charges of a finished phase, neuron 0 first.
     """
 
-    def __init__(self, spec: Spec, *, gated: bool = True) -> None:
+    def __init__(self, spec: Spec, *, gated: bool = True, distributed: bool = False) -> None:
+        """What to build.
+
+        Args:
+            spec: of the neurons, in one cluster.
+            gated: charges are gathered through registers of their own, which saves lookup tables.
+            distributed: the charges' buffer is made of lookup tables.
+        """
         self._spec = spec
         self._gated = gated
+        self._distributed = distributed
         super().__init__(
             {
                 "write": In(row_write_layout(spec)),
                 "write_enable": In(1),
                 "cycle": In(cycle_layout(spec)),
                 "phase": In(phase_layout(spec)),
+                "read": Out(1),
                 "o_valid": Out(1),
                 "o": Out(charged_layout(spec)),
             }
@@ -55,14 +67,19 @@ class SpikingArray(Component):
 
     @staticmethod
     def latency(spec: Spec, *, gated: bool = True) -> int:
-        """Cycles from the end of a phase to its first charge: memory, integrators, gate, and the gathering tree."""
+        """Cycles from the end of a phase to its first charge."""
+        return SpikingArray._gathering(spec, gated=gated) + ChargeBuffer.latency
+
+    @staticmethod
+    def _gathering(spec: Spec, *, gated: bool) -> int:
+        """Cycles from there to the buffer: memory, integrators, gate, and the gathering tree."""
         stages = 0
-        while GROUP * FAN_IN**stages < spec.neurons:
+        while GROUP * FAN_IN**stages < spec.neurons // GATHERED:
             stages += 1
         return SynapseMemory.latency + IntegratorGroup.latency(spec) + 1 + (2 if gated else 1) + stages
 
     def elaborate(self, _platform: object) -> Module:
-        """Memory, groups with registered copies of the control signals, and a tree that gathers the charges."""
+        """Memory, groups with registered copies of the control signals, and trees that gather the charges."""
         m = Module()
         spec = self._spec
         m.submodules.synapses = synapses = SynapseMemory(spec)
@@ -74,29 +91,38 @@ class SpikingArray(Component):
         control = data.StructLayout({"fire": spec.lanes, "sign": spec.lanes, "step": step_layout()})
         now = Signal(control)
         m.d.comb += [now.fire.eq(self.cycle.fire), now.sign.eq(self.cycle.sign), now.step.eq(self.cycle.step)]
-        # the last of these registers is the groups' own
-        for stage in range(synapses.latency - 1):
+        # the first of these registers is the array's own, and the last one the groups'
+        m.submodules.control_copy = first_control = Replica(control, init=0)
+        m.submodules.phase_copy = first_phase = Replica(phase_layout(spec))
+        m.d.comb += [first_control.i.eq(now), first_phase.i.eq(self.phase)]
+        now = first_control.o
+        for stage in range(1, synapses.latency - 1):
             delayed = Signal(control, name=f"control_{stage + 1}")
             m.d.sync += delayed.eq(now)
             now = delayed
 
-        deselect = Signal(spec.neurons, init=-1)
-        shown: list[Value] = []
-        for first in range(0, spec.neurons, GROUP):
-            count = min(GROUP, spec.neurons - first)
-            name = f"group_{first // GROUP}"
-            m.submodules[name] = group = IntegratorGroup(spec, count, gated=self._gated)
-            if first % CONTROLLED == 0:
-                m.submodules[f"control_{first // CONTROLLED}"] = copy = Replica(control, init=0)
+        # the same neuron of each part is shown at once
+        together = spec.neurons // GATHERED
+        deselect = Signal(together, init=-1)
+        shown: list[list[Value]] = [[] for _ in range(GATHERED)]
+        groups = [
+            (part, first, min(GROUP, (part + 1) * together - first))
+            for part in range(GATHERED)
+            for first in range(part * together, (part + 1) * together, GROUP)
+        ]
+        for number, (part, first, count) in enumerate(groups):
+            m.submodules[f"group_{number}"] = group = IntegratorGroup(spec, count, gated=self._gated)
+            if number % CONTROLLED == 0:
+                m.submodules[f"control_{number // CONTROLLED}"] = copy = Replica(control, init=0)
                 m.d.comb += copy.i.eq(now)
             m.d.comb += [group.sign.eq(copy.o.sign), group.step.eq(copy.o.step)]
-            m.d.comb += group.deselect.eq(deselect[first : first + count])
+            m.d.comb += group.deselect.eq(deselect[first - part * together :][:count])
             for lane in range(spec.lanes):
                 for neuron in range(count):
                     m.d.comb += group.weights[lane][neuron].eq(
                         synapses.weights[lane].word_select(first + neuron, spec.weight_bits)
                     )
-            shown.append(group.gathered)
+            shown[part].append(group.gathered)
 
         m.submodules.reference = reference = IntegratorGroup(spec, 2)
         own = Signal(control, name="control_reference")
@@ -115,48 +141,58 @@ class SpikingArray(Component):
         exceeded = population.finished[0][spec.population_bits :].any()
         common = Signal(charged_layout(spec))
         m.d.comb += [common.reference.eq(reference.finished), common.exceeded.eq(exceeded)]
+        # held, in place of a register a stage
+        phase = Signal(phase_layout(spec), reset_less=True)
+        with m.If(first_control.o.step.finish):
+            m.d.sync += phase.eq(first_phase.o)
+        m.d.comb += common.phase.eq(phase)
         self._gather(m, shown, common, own.step.finish, deselect)
         return m
 
-    def _gather(self, m: Module, shown: list[Value], common: data.View, begin: Value, deselect: Signal) -> None:
-        """One charge after the other from the end of a phase on, with the particulars of the phase."""
+    def _gather(self, m: Module, shown: list[list[Value]], common: data.View, begin: Value, deselect: Signal) -> None:
+        """The charges of each part one by one from the end of a phase on, with the particulars of the phase."""
         spec = self._spec
+        m.submodules.buffer = buffer = ChargeBuffer(spec, distributed=self._distributed)
+        m.d.comb += [self.read.eq(buffer.read), self.o_valid.eq(buffer.o_valid), self.o.eq(buffer.o)]
         # to the cycle before the first neuron is selected: a gate looks at its charge at once, and a multiplexer later
         before = SynapseMemory.latency + IntegratorGroup.latency(spec) - (0 if self._gated else 1)
-        # held, in place of a register a stage
-        phases = [Signal(phase_layout(spec), name=f"phase_{number}", reset_less=True) for number in range(2)]
-        with m.If(self.cycle.step.finish):
-            m.d.sync += phases[0].eq(self.phase)
         for stage in range(before - SynapseMemory.latency):
             delayed = Signal(name=f"finish_{stage + 1}")
             m.d.sync += delayed.eq(begin)
             begin = delayed
+        phase = Signal(phase_layout(spec), name="phase_shown", reset_less=True)
         with m.If(begin):
-            m.d.sync += phases[1].eq(phases[0])
+            m.d.sync += phase.eq(common.phase)
 
-        while len(shown) > 1:
-            results: list[Value] = []
-            for place in range(0, len(shown), FAN_IN):
-                together = Signal.like(shown[0], name=f"gathered_{len(shown)}_{place // FAN_IN}", reset_less=True)
-                m.d.sync += together.eq(reduce(or_, shown[place : place + FAN_IN]))
-                results.append(together)
-            shown = results
-
-        # one selected neuron after the other
+        # one selected neuron of each part after the other
         selecting = Signal()
         m.d.sync += [deselect.eq(Cat(~begin, deselect[:-1])), selecting.eq(begin | (selecting & deselect[-1]))]
         valid, first = selecting, ~deselect[0]
-        behind = self.latency(spec, gated=self._gated) - before - 1
+        behind = self._gathering(spec, gated=self._gated) - before - 1
         for stage in range(behind):
             # what belongs to the whole phase holds until the next one comes
             if stage == behind - 1:
                 with m.If(first):
                     m.d.sync += [
-                        self.o.phase.eq(phases[-1]),
-                        self.o.reference.eq(common.reference),
-                        self.o.exceeded.eq(common.exceeded),
+                        buffer.i.phase.eq(phase),
+                        buffer.i.reference.eq(common.reference),
+                        buffer.i.exceeded.eq(common.exceeded),
                     ]
             valid_after, first_after = Signal(name=f"valid_{stage + 1}"), Signal(name=f"first_{stage + 1}")
             m.d.sync += [valid_after.eq(valid), first_after.eq(first)]
             valid, first = valid_after, first_after
-        m.d.comb += [self.o_valid.eq(valid), self.o.charge.eq(shown[0])]
+        m.d.comb += buffer.i_valid.eq(valid)
+        m.d.comb += [buffer.i.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
+
+
+def _tree(m: Module, part: int, shown: list[Value]) -> Value:
+    """The one of them that is not zero, registered at each level."""
+    while len(shown) > 1:
+        results: list[Value] = []
+        for place in range(0, len(shown), FAN_IN):
+            name = f"gathered_{part}_{len(shown)}_{place // FAN_IN}"
+            together = Signal.like(shown[0], name=name, reset_less=True)
+            m.d.sync += together.eq(reduce(or_, shown[place : place + FAN_IN]))
+            results.append(together)
+        shown = results
+    return shown[0]

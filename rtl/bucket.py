@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from rtl.fabric import unreset
 from rtl.memory import BlockMemory
 from rtl.shapes import CODES_PER_WORD, bits_for_index
 
@@ -67,7 +68,7 @@ class Bucket(Component):
     its end, and one more where it has less than two. The next ``start`` may come as soon as ``going`` is over, while
     the last list is still walked.
 
-    Latency: five cycles from ``start`` to the first input or end. The list with which the walk begins is copied in
+    Latency: six cycles from ``start`` to the first input or end. The list with which the walk begins is copied in
     the cycle of ``start`` at the latest, and the others one in each cycle behind it. After a reset, every list must be
     copied once. Tokens take turns in the two banks, the first one in bank 0.
 
@@ -79,7 +80,7 @@ class Bucket(Component):
         start, start_normal: walk, from the top of the salient phase or of the normal one.
         going: the heads of some lists are still needed.
         valid, row, sign: an input of the list that is walked.
-        ended: the list that is walked has no more of them.
+        ended: the list that is walked has no more of them; ``lowest`` if it is the last one of its phase.
         take: use the input once.
         descend: go on behind the end; only where it is.
     """
@@ -100,6 +101,7 @@ class Bucket(Component):
                 "row": Out(bits_for_index(bucket_rows(spec))),
                 "sign": Out(1),
                 "ended": Out(1),
+                "lowest": Out(1),
                 "take": In(1),
                 "descend": In(1),
             }
@@ -140,22 +142,25 @@ class Bucket(Component):
             handed.en.eq(self.copy),
             handed.data.eq(old.data),
         ]
+        written = unreset(m, links.write_data, "written")
         m.d.sync += [
-            links.write_address.eq(self._link_address(self.insert.row, self.list.level == TOP, self.bank)),
-            links.write_data.sign.eq(self.insert.sign),
-            links.write_data.repeats.eq(self.insert.repeats),
-            links.write_data.behind.eq(old.data.second),
+            unreset(m, links.write_address, "written_address").eq(
+                self._link_address(self.insert.row, self.list.level == TOP, self.bank)
+            ),
+            written.sign.eq(self.insert.sign),
+            written.repeats.eq(self.insert.repeats),
+            written.behind.eq(old.data.second),
             links.write_enable.eq(self.insert_enable),
         ]
 
     def _walk(self, m: Module, walked: Memory, links: BlockMemory) -> None:
-        """Two stages from a link to what it links to, and the input on offer."""
+        """Two stages from a link to what it links to, one to the input on offer, and a place for the one behind it."""
         spec = self._spec
         heads = walked.read_port(domain="comb")
         # the list that comes next, and where its links are
         count = Signal(list_layout(spec))
         bank = Signal(init=1)
-        place = data.StructLayout({"at_top": 1, "bank": 1})
+        place = data.StructLayout({"at_top": 1, "bank": 1, "lowest": 1})
         # its heads, the newest first
         head, second = (Signal(pointer_layout(spec), name=name, reset_less=True) for name in ("head", "second_head"))
         some_heads = Signal()
@@ -166,6 +171,7 @@ class Bucket(Component):
             m.d.sync += [
                 head_place.at_top.eq(count.level == TOP),
                 head_place.bank.eq(bank),
+                head_place.lowest.eq(count.level.all()),
                 second.eq(heads.data.second),
                 count.eq(count.as_value() + 1),
                 self.going.eq(~count.as_value().all()),
@@ -202,43 +208,55 @@ class Bucket(Component):
             with m.If(from_heads & (~pointer.some | is_second)):
                 m.d.sync += some_heads.eq(0)
 
+        offer = data.StructLayout(
+            {
+                "row": self.row.shape(),
+                "sign": 1,
+                "repeats": self.insert.repeats.shape(),
+                "more": 1,
+                "valid": 1,
+                "ended": 1,
+                "lowest": 1,
+            }
+        )
+        coming, waiting, chosen = (Signal(offer, name=name) for name in ("coming", "waiting", "chosen"))
         rows = [Signal.like(self.row, name=f"row_{stage}", reset_less=True) for stage in range(2)]
-        valid, ended = (Signal(2, name=f"{name}_stages") for name in ("valid", "ended"))
+        valid, ended, lowest = (Signal(2, name=f"{name}_stages") for name in ("valid", "ended", "lowest"))
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(issue & pointer.some, valid[0])),
                 ended.eq(Cat(issue & ~pointer.some, ended[0])),
+                lowest.eq(Cat(pointer_place.lowest, lowest[0])),
                 rows[0].eq(pointer.row),
                 rows[1].eq(rows[0]),
+                coming.row.eq(rows[1]),
+                coming.sign.eq(links.output.sign),
+                coming.repeats.eq(links.output.repeats),
+                coming.more.eq(links.output.repeats.any()),
+                coming.valid.eq(valid[1]),
+                coming.ended.eq(ended[1]),
+                coming.lowest.eq(lowest[1]),
             ]
-        offer = data.StructLayout(
-            {"row": self.row.shape(), "sign": 1, "repeats": self.insert.repeats.shape(), "valid": 1, "ended": 1}
-        )
-        coming, waiting, chosen = (Signal(offer, name=name) for name in ("coming", "waiting", "chosen"))
         present, more = Signal(), Signal()
         repeats = Signal.like(self.insert.repeats)
         moves = Signal()
         m.d.comb += [
-            coming.row.eq(rows[1]),
-            coming.sign.eq(links.output.sign),
-            coming.repeats.eq(links.output.repeats),
-            coming.valid.eq(valid[1]),
-            coming.ended.eq(ended[1]),
             chosen.eq(Mux(advance, coming.as_value(), waiting.as_value())),
             moves.eq(~present | (self.take & ~more) | self.descend),
         ]
-        m.d.sync += advance.eq(moves | (advance & ~valid[1] & ~ended[1]))
+        m.d.sync += advance.eq(moves | (advance & ~coming.valid & ~coming.ended))
         with m.If(advance):
             m.d.sync += waiting.eq(coming)
         with m.If(moves):
             m.d.sync += [
                 self.valid.eq(chosen.valid),
                 self.ended.eq(chosen.ended),
+                self.lowest.eq(chosen.lowest),
                 present.eq(chosen.valid | chosen.ended),
                 self.row.eq(chosen.row),
                 self.sign.eq(chosen.sign),
                 repeats.eq(chosen.repeats),
-                more.eq(chosen.repeats.any()),
+                more.eq(chosen.more),
             ]
         with m.Elif(self.take):
             m.d.sync += [repeats.eq(repeats - 1), more.eq(repeats > 1)]

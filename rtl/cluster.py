@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.spec import Spec
 from rtl.array import SpikingArray
 from rtl.backend import Backend
-from rtl.fabric import Replica
+from rtl.charge_buffer import ChargeBuffer
+from rtl.fabric import Replica, unreset
 from rtl.neuron import Neurons, parameter_write_layout
 from rtl.queue import RegisterStage
 from rtl.readout import HalvingReadout, make_readout
@@ -31,15 +32,16 @@ def is_gated(spec: Spec) -> bool:
 class Cluster(Component):
     """Neurons ``number * cluster.neurons`` and on: an array and what is behind it.
 
-    All that comes in is registered here, since every cluster gets the same.
+    All that comes in is registered in it, since every cluster gets the same.
 
-    Latency: ``latency(spec)`` cycles from the end of a phase until its last membrane is stored.
+    Latency: ``settling_cycles(spec)`` from ``read`` until the last membrane of the phase is stored.
 
     Attributes:
         write, write_enable: a row of all neurons' synapse memory; only while no spikes fire.
         constants, constants_enable: constants of any neuron, not in two cycles that follow each other; only while
             nothing is on its way.
         cycle, phase: what the array does, and what becomes of a phase that it finishes.
+        read: pulses when a phase's charges have left the array's buffer.
         words: of the results, in order.
     """
 
@@ -54,52 +56,47 @@ class Cluster(Component):
                 "constants_enable": In(1),
                 "cycle": In(cycle_layout(spec)),
                 "phase": In(phase_layout(spec)),
+                "read": Out(1),
                 "words": Out(stream.Signature(result_word_layout())),
             }
         )
 
     @staticmethod
-    def latency(spec: Spec) -> int:
-        """Cycles from ``cycle`` with the end of a phase until its last membrane is stored, at most."""
-        return (
-            1
-            + SpikingArray.latency(spec.cluster, gated=is_gated(spec))
-            + spec.drain_cycles
-            + Neurons.latency(spec.cluster)
-        )
+    def settling_cycles(spec: Spec) -> int:
+        """Cycles from ``read`` until the last membrane of that phase is stored."""
+        return ChargeBuffer.latency + Neurons.latency(spec.cluster)
 
     def elaborate(self, _platform: object) -> Module:
-        """Registers in front, and its own part of the weights and constants."""
+        """Its own part of the weights and constants."""
         m = Module()
         part = self._spec.cluster
         alone = self._spec.clusters == 1
-        m.submodules.array = array = SpikingArray(part, gated=is_gated(self._spec))
+        distributed = self._spec.clusters > FEW_CLUSTERS
+        m.submodules.array = array = SpikingArray(part, gated=is_gated(self._spec), distributed=distributed)
         cycles = HalvingReadout.latency(part) if part.readout == "halving" else 0
         m.submodules.backend = backend = Backend(
-            part, make_readout(part), readout_cycles=cycles, distributed=self._spec.clusters > FEW_CLUSTERS
+            part, make_readout(part), readout_cycles=cycles, distributed=distributed
         )
         first = self._number * part.neurons
-        write = Signal(row_write_layout(part))
-        weights = Signal(part.neurons * part.weight_bits, reset_less=True)
         constants = self._copy(m, "constants", self.constants)
         own = constants.neuron - first
+        write = unreset(m, backend.write, "write_constants")
         bits = slice(first * part.weight_bits, (first + part.neurons) * part.weight_bits)
         m.d.sync += [
-            weights.eq(self.write.weights[bits]),
-            backend.write.neuron.eq(own),
-            backend.write.parameters.eq(constants.parameters),
+            write.neuron.eq(own),
+            write.parameters.eq(constants.parameters),
             backend.write_enable.eq(
                 self._copy(m, "constants_enable", self.constants_enable, init=0) & (own >= 0) & (own < part.neurons)
             ),
         ]
         m.d.comb += [
-            write.weights.eq(weights),
-            write.pair.eq(self._copy(m, "pair", self.write.pair)),
-            write.row.eq(self._copy(m, "row", self.write.row)),
-            array.cycle.eq(self._copy(m, "cycle", self.cycle, init=0)),
-            array.phase.eq(self._copy(m, "phase", self.phase)),
-            array.write.eq(write),
-            array.write_enable.eq(self._copy(m, "write_enable", self.write_enable, init=0)),
+            array.cycle.eq(self.cycle),
+            array.phase.eq(self.phase),
+            array.write.pair.eq(self.write.pair),
+            array.write.row.eq(self.write.row),
+            array.write.weights.eq(self.write.weights[bits]),
+            array.write_enable.eq(self.write_enable),
+            self.read.eq(array.read),
             backend.i_valid.eq(array.o_valid),
             backend.i.eq(array.o),
         ]

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import THETA_BITS, Spec
-from rtl.fabric import ChoosingAdder
+from rtl.fabric import ChoosingAdder, unreset
 from rtl.memory import BlockMemory
 from rtl.neuron import parameter_write_layout
 from rtl.queue import BlockQueue
@@ -105,12 +105,13 @@ class Completion(Component):
             adder.y.eq(Cat((~sign).replicate(spec.membrane_bits - 1), sign).as_signed()),
             adder.second.eq(held.saturated),
         ]
+        ready = unreset(m, self.o, "ready")
         m.d.sync += self.o_valid.eq(valid & turn)
         with m.If(turn):
             m.d.sync += [
-                self.o.membrane.eq(adder.total),
-                self.o.theta.eq(theta),
-                self.o.saturated.eq(held.saturated),
-                self.o.brief.eq(held.brief),
+                ready.membrane.eq(adder.total),
+                ready.theta.eq(theta),
+                ready.saturated.eq(held.saturated),
+                ready.brief.eq(held.brief),
             ]
         return m

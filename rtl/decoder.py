@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
 from rtl.bucket import TOP, bucket_count, bucket_rows, insert_layout, list_layout
-from rtl.fabric import Accumulator
+from rtl.fabric import Accumulator, unreset
 from rtl.shapes import CODES_PER_WORD, CodesHeader, bits_for_index, codes_layout
 
 STAGES = 4
@@ -64,7 +64,7 @@ class Decoder(Component):
 
     Attributes:
         i: codes, a word at a time; ``ready`` comes from a register.
-        vacant, hold: a token may begin, unless its score goes to a buffer that is held.
+        vacant: a token may begin.
         begins: pulses when one does; from then on, ``header`` is its.
         list, insert_enable, insert: for each bucket.
         copying, copied_list: a list for all buckets, in the place of the inputs' own; only while there are none.
@@ -81,7 +81,6 @@ class Decoder(Component):
             {
                 "i": In(stream.Signature(codes_layout())),
                 "vacant": In(1),
-                "hold": In(2),
                 "begins": Out(1),
                 "header": Out(CodesHeader),
                 "list": Out(data.ArrayLayout(list_layout(spec), buckets)),
@@ -114,13 +113,14 @@ class Decoder(Component):
         opened = Signal()
         m.d.comb += [
             accept.eq(self.i.valid & self.i.ready),
-            self.begins.eq(self.i.valid & self.vacant & ~self.hold.bit_select(self.i.payload.header.buffer, 1)),
+            self.begins.eq(self.i.valid & self.vacant),
         ]
         opens = self.begins | (opened & ~(accept & self.i.payload.final))
         m.d.sync += [opened.eq(opens), self.i.ready.eq(opens & ~(move & some_tops))]
         m.d.sync += [stay.eq(move & some_tops), second.eq(stay)]
+        header = unreset(m, self.header, "held_header")
         with m.If(self.begins):
-            m.d.sync += self.header.eq(self.i.payload.header)
+            m.d.sync += header.eq(self.i.payload.header)
         self._count(m, at[0], accept, groups=groups)
         with m.If(move):
             for before, after in pairwise(at):

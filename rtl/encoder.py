@@ -32,10 +32,12 @@ class Encoder(Component):
     next, if that is in its lists.
 
     Attributes:
-        i: codes, a word at a time; the first is taken when the buckets are free, and its buffer is not held.
-        hold: a bit for each buffer to which no new score may go.
+        i: codes, a word at a time; the first is taken when the buckets are free.
+        begins, begins_buffer: a token's codes begin to come in, whose score goes to that buffer.
+        held: that token may not be walked yet; looked at from the third cycle behind ``begins`` on.
         write, write_enable: beats of the scores.
-        busy: a bit for each buffer, in which a score is being made.
+        made, made_buffer: a score is written, and may be read from three cycles later on.
+        busy: a score is being made.
         refused: pulses when a code is dropped, because it lies beyond the lanes' inputs, it, its zero point or its
             offset is wider than the spec's codes, its level is beyond the spec's largest, or it is salient and the
             spec has no such codes; and where a score does not fit its buffer.
@@ -46,10 +48,14 @@ class Encoder(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(codes_layout())),
-                "hold": In(2),
+                "begins": Out(1),
+                "begins_buffer": Out(1),
+                "held": In(1),
                 "write": Out(score_write_layout(spec)),
                 "write_enable": Out(1),
-                "busy": Out(2),
+                "made": Out(1),
+                "made_buffer": Out(1),
+                "busy": Out(1),
                 "refused": Out(1),
             }
         )
@@ -80,7 +86,7 @@ class Encoder(Component):
         for number, pair in enumerate(pairs):
             m.submodules[f"pair_{number}"] = pair
         m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
-        m.d.comb += [self.i.ready.eq(decoder.i.ready), decoder.hold.eq(self.hold)]
+        m.d.comb += self.i.ready.eq(decoder.i.ready)
 
         walk = _Walk(spec)
         self._hand_over(m, decoder, buckets, walk)
@@ -112,7 +118,7 @@ class Encoder(Component):
         start, starts, start_buckets = Signal(), Signal(), Signal()
         going = Cat(bucket.going for bucket in buckets).any()
         m.d.sync += [
-            start.eq(filled & ~following.waits & ~going & ~copying & ~start),
+            start.eq(filled & ~self.held & ~following.waits & ~going & ~copying & ~start),
             starts.eq(start),
             start_buckets.eq(starts),
         ]
@@ -154,27 +160,22 @@ class Encoder(Component):
                 bucket.start.eq(start_buckets),
                 bucket.start_normal.eq(~following.token.salient),
             ]
-        for buffer in range(2):
-            fills = filling & (decoder.header.buffer == buffer)
-            follows = following.waits & (following.token.buffer == buffer)
-            walks = ~walk.idle & (walk.token.buffer == buffer)
-            # beats are written some cycles later
-            walked = Signal(FETCH_CYCLES, name=f"walked_{buffer}")
-            m.d.sync += [
-                walked.eq(Cat(walks, walked)),
-                self.busy[buffer].eq(fills | follows | walks | walked.any()),
-            ]
+        # beats are written some cycles later
+        walked = Signal(FETCH_CYCLES)
+        m.d.comb += self.begins_buffer.eq(decoder.header.buffer)
+        m.d.sync += [
+            self.begins.eq(decoder.begins),
+            walked.eq(Cat(~walk.idle, walked)),
+            self.busy.eq(filling | following.waits | ~walk.idle | walked.any()),
+        ]
 
     def _walk(self, m: Module, buckets: list[Bucket], pairs: list[PairCollector], walk: "_Walk") -> None:
         """Level by level, from the top of each phase down."""
-        spec = self._spec
         token, steps = walk.token, walk.steps
         merged = token.salient & token.merged
-        level = Signal(range(spec.ramp))
-        lowest = Signal()
-        # levels are walked; the ends of their lists go on to the next one
-        levels, goes = Signal(), Signal()
-        ended = Cat(bucket.ended for bucket in buckets).all()
+        # levels are walked; the ends of a phase's last lists go
+        levels, leaves = Signal(), Signal()
+        ended, lowest = Cat(bucket.ended for bucket in buckets).all(), buckets[0].lowest
         over = Signal()
         begin, pause, double, end = (Signal(name=f"walk_{name}") for name in ("begin", "pause", "double", "end"))
         doublings = Signal.like(steps.doublings)
@@ -192,7 +193,7 @@ class Encoder(Component):
             steps.end.eq(end),
         ]
         for bucket in buckets:
-            m.d.comb += bucket.descend.eq(ended & goes)
+            m.d.comb += bucket.descend.eq(ended & ((levels & ~lowest) | leaves))
         for number, pair in enumerate(pairs):
             others = pairs[:number] + pairs[number + 1 :]
             m.d.comb += [
@@ -200,21 +201,27 @@ class Encoder(Component):
                 pair.others_ready.eq(Cat(other.ready for other in others).all() if others else 1),
             ]
 
-        m.d.sync += [begin.eq(0), pause.eq(0), double.eq(0), end.eq(0)]
+        last = over & lowest
+        # the ends of a token's last lists go at once, those of its salient phase when the next one begins
+        m.d.sync += [
+            pause.eq(last & token.salient),
+            end.eq(last & ~token.salient),
+            leaves.eq(last & ~token.salient),
+            begin.eq(0),
+            double.eq(0),
+        ]
         with m.If(begin):
-            m.d.sync += [level.eq(spec.ramp - 1), lowest.eq(0), levels.eq(1), goes.eq(1)]
-        with m.If(over):
-            m.d.sync += [level.eq(level - 1), lowest.eq(level == 1), goes.eq(level != 1)]
-            with m.If(lowest):
-                # the ends of a token's last lists go at once, those of its salient phase when the next one begins
-                m.d.sync += [levels.eq(0), pause.eq(token.salient), end.eq(~token.salient), goes.eq(~token.salient)]
+            m.d.sync += levels.eq(1)
+        with m.If(last):
+            m.d.sync += levels.eq(0)
         with m.If(pause):
-            m.d.sync += [token.salient.eq(0), double.eq(merged), begin.eq(~merged), goes.eq(~merged)]
+            m.d.sync += [token.salient.eq(0), double.eq(merged), begin.eq(~merged), leaves.eq(~merged)]
         with m.If(double):
             more = doublings > DOUBLINGS
-            m.d.sync += [doublings.eq(doublings - DOUBLINGS), double.eq(more), begin.eq(~more), goes.eq(~more)]
+            m.d.sync += [doublings.eq(doublings - DOUBLINGS), double.eq(more), begin.eq(~more), leaves.eq(~more)]
+        m.d.sync += [self.made.eq(end), self.made_buffer.eq(token.buffer)]
         with m.If(end):
-            m.d.sync += [walk.idle.eq(1), goes.eq(0)]
+            m.d.sync += walk.idle.eq(1)
         with m.If(walk.fetch):
             following = walk.following.token
             m.d.sync += [token.eq(following), doublings.eq(following.shift), begin.eq(1), walk.idle.eq(0)]

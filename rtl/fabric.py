@@ -352,6 +352,16 @@ class ProductSums(Component):
         return Cat(sums)
 
 
+def unreset(m: Module, port: Any, name: str) -> Any:
+    """The register behind a port that carries data, which a reset leaves alone.
+
+    What is not valid need not be reset; and thousands of registers on the reset's net take the router's wires.
+    """
+    register = Signal.like(port, name=name, reset_less=True)
+    m.d.comb += port.eq(register)
+    return register
+
+
 class Replica(Component):
     """A register beside others that hold the same: the synthesis tool merges equal ones, but not these.
 

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
-from rtl.fabric import Accumulator, SignedSums
+from rtl.fabric import Accumulator, SignedSums, unreset
 from rtl.shapes import step_layout
 
 
@@ -102,7 +102,7 @@ class IntegratorGroup(Component):
             with m.If(self.deselect[neuron]):
                 m.d.sync += gate.eq(0)
             gates.append(gate)
-        m.d.sync += self.gathered.eq(reduce(or_, gates))
+        m.d.sync += unreset(m, self.gathered, "gathered").eq(reduce(or_, gates))
 
     def _choose(self, m: Module, finished: list[Signal]) -> None:
         """A multiplexer, whose choice is registered in the place of the charges."""
@@ -112,9 +112,10 @@ class IntegratorGroup(Component):
             reduce(or_, (~self.deselect[n] for n in range(self._count) if n >> bit & 1), Const(0))
             for bit in range(len(place))
         ]
-        m.d.sync += [nobody.eq(self.deselect.all()), place.eq(Cat(bits)), self.gathered.eq(Array(finished)[place])]
+        gathered = unreset(m, self.gathered, "gathered")
+        m.d.sync += [nobody.eq(self.deselect.all()), place.eq(Cat(bits)), gathered.eq(Array(finished)[place])]
         with m.If(nobody):
-            m.d.sync += self.gathered.eq(0)
+            m.d.sync += gathered.eq(0)
 
     def _lane_sums(self, m: Module) -> list[Signal]:
         """The sum of the lanes' weights for each neuron, registered at each level of the tree."""

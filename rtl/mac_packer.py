@@ -56,8 +56,7 @@ class LevelPacker(Component):
         write, write_enable: levels to store.
         listed, listed_enable: a row to list.
         token, token_enable: a token's particulars to store.
-        taking, buffer: a token is coming into that buffer; falls ``ahead`` cycles before all of it is stored.
-        busy: something is not yet stored.
+        taking, buffer: a token is coming into that buffer, and not yet stored.
         refused: pulses when a code is dropped, because it lies beyond the lanes' inputs or the buffer, its level
             beyond the spec's largest, or it is salient and the spec has no such codes; and for an address at which no
             token may begin.
@@ -65,9 +64,6 @@ class LevelPacker(Component):
 
     latency = 10
     """Cycles from a token's last codes to its particulars."""
-
-    ahead = 2
-    """Cycles by which a run may be let in before all is stored, because it looks at its token so much later."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -83,7 +79,6 @@ class LevelPacker(Component):
                 "token_enable": Out(1),
                 "taking": Out(1),
                 "buffer": Out(1),
-                "busy": Out(1),
                 "refused": Out(1),
             }
         )
@@ -202,11 +197,7 @@ class LevelPacker(Component):
 
         listed, last_listed = self._list(m, now, loud)
         under_way = self._count(m, now, stored=stored, loud=loud, listed=listed, last_listed=last_listed)
-        coming = [taking, valid & ends, now.ends, *under_way]
-        m.d.comb += [
-            self.taking.eq(Cat(coming[: len(coming) - self.ahead]).any()),
-            self.busy.eq(Cat(coming).any() | self.token_enable),
-        ]
+        m.d.sync += self.taking.eq(accept | taking | (valid & ends) | now.ends | Cat(under_way).any())
         return m
 
     @staticmethod

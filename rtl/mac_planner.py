@@ -121,6 +121,7 @@ class MacPlanner(Component):
                 Mux(run.half == Half.HIGH, spec.weight_bits, 0) + Mux(listing & ~token.merged, run.shift, 0)
             ),
             segment.phase.first.eq(first),
+            segment.phase.brief.eq(run.brief),
             segment.phase.last.eq(run.last & ~listing),
             segment.phase.low.eq((run.half == Half.LOW) & ~adds),
         ]

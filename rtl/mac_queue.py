@@ -11,14 +11,16 @@ class RowQueue(Component):
 
     Latency: a cycle. Its offer comes from a register, so that a long way may follow.
 
+    Args:
+        shape: of the payloads.
+        depth: how many it holds, a power of two.
+
     Attributes:
         i_valid, i: a payload in; only while fewer than ``depth`` are inside.
         o: payloads out.
     """
 
     def __init__(self, shape: ShapeLike, *, depth: int) -> None:
-        if depth & (depth - 1):
-            raise ValueError(f"depth: {depth} is no power of two")
         self._depth = depth
         super().__init__({"i_valid": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
 

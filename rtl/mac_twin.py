@@ -51,7 +51,6 @@ class MacTwin(Component):
     def elaborate(self, _platform: object) -> Module:
         """Reader, packer, sequencer, array, neurons, read-out, writer; and what waits for what between them."""
         m = Module()
-        m.submodules.incoming = incoming = RegisterStage(word_layout())
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.packer = packer = LevelPacker(self.spec)
         m.submodules.runs = runs = StreamQueue(run_layout(self.spec), depth=RUNS_WAITING)
@@ -62,15 +61,16 @@ class MacTwin(Component):
         )
         m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
+        m.submodules.outgoing = outgoing = RegisterStage(word_layout())
 
         # charges of a phase are on their way to the membranes, and what becomes of them
         draining, full = Signal(), Signal()
         phase = Signal(phase_layout(self.spec))
         m.d.comb += [
-            incoming.i.payload.data.eq(self.s_axis_tdata),
-            incoming.i.payload.last.eq(self.s_axis_tlast),
-            incoming.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(incoming.i.ready),
+            reader.i.payload.data.eq(self.s_axis_tdata),
+            reader.i.payload.last.eq(self.s_axis_tlast),
+            reader.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(reader.i.ready),
             reader.sorting.eq(packer.taking),
             reader.sorting_buffer.eq(packer.buffer),
             array.write.eq(reader.weights),
@@ -79,7 +79,7 @@ class MacTwin(Component):
             backend.write_enable.eq(reader.neuron_enable),
         ]
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
-        connect(m, incoming.o, reader.i)
+        connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, packer.i)
         connect(m, reader.runs, runs.i)
         connect(m, runs.o, sequencer.runs)
@@ -120,7 +120,12 @@ class MacTwin(Component):
         with m.If(sequencer.ended):
             m.d.sync += [draining.eq(1), phase.eq(sequencer.phase)]
         connect(m, backend.words, writer.words[0])
-        connect(m, packets.o, writer.packets)
+        # known from registers, a cycle late
+        m.d.sync += [
+            writer.packets.valid.eq(packets.o.valid & ~packets.o.ready),
+            writer.packets.payload.eq(packets.o.payload),
+        ]
+        m.d.comb += packets.o.ready.eq(writer.packets.ready)
 
         beats = Signal(WORD_BITS)
         spikes = Signal(WORD_BITS)
@@ -142,19 +147,19 @@ class MacTwin(Component):
             writer.beats.eq(beats),
             writer.spikes.eq(spikes),
             writer.malformed.eq(malformed),
-            self.m_axis_tdata.eq(writer.o.payload.data),
-            self.m_axis_tlast.eq(writer.o.payload.last),
-            self.m_axis_tvalid.eq(writer.o.valid),
-            writer.o.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(outgoing.o.payload.data),
+            self.m_axis_tlast.eq(outgoing.o.payload.last),
+            self.m_axis_tvalid.eq(outgoing.o.valid),
+            outgoing.o.ready.eq(self.m_axis_tready),
             self.busy.eq(
-                incoming.o.valid
-                | ~reader.waiting
-                | packer.busy
+                ~reader.waiting
+                | packer.taking
                 | runs.o.valid
                 | ~sequencer.idle
                 | draining
                 | packets.o.valid
                 | writer.o.valid
+                | outgoing.o.valid
             ),
         ]
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
-from rtl.fabric import ChoosingAdder, GatedAdder
+from rtl.fabric import ChoosingAdder, GatedAdder, unreset
 from rtl.memory import BlockMemory
 from rtl.shapes import (
     bits_for_index,
@@ -199,9 +199,10 @@ class Neurons(Component):
             membranes.write_enable.eq(valid[stage + 1]),
         ]
         high = total[spec.membrane_bits - 1 :]
+        complete = unreset(m, self.o, "complete")
         m.d.sync += [
-            self.o.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
-            self.o.saturated.eq(saturated | (high.any() & ~high.all())),
-            self.o.brief.eq(now.phase.brief),
+            complete.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
+            complete.saturated.eq(saturated | (high.any() & ~high.all())),
+            complete.brief.eq(now.phase.brief),
             self.o_valid.eq(valid[stage + 1] & now.phase.last),
         ]

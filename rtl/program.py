@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from golden.integer import LayerOutput
 from golden.mac import token_rows
 from golden.spec import Spec
-from golden.tiling import token_tiles
+from golden.tiling import goes_token_by_token, keeps_all_weights, token_tiles
 from golden.vectors import LayerVectors
 from rtl.packets import TileResult, TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
 from rtl.shapes import Half
@@ -186,11 +186,11 @@ def layer_program(
         keep_scores: whether scores may be used again.
         brief: whether results come without membranes.
         dense: the program is for the multiply-accumulate array, whose buffers hold rows of levels in the place of
-            scores. Where all weights are loaded, a token's parts follow each other, since the array adds the low halves
-            to the high ones.
+            scores. Where all weights are loaded, a token's parts always follow each other, since that array adds the
+            low halves to the high ones.
     """
     segments = _segments(spec, vectors)
-    resident = len({segment.first_input for segment in segments}) == len(segments)
+    resident = keeps_all_weights(spec, inputs=vectors.inputs, wide=vectors.wide.size)
     cut = _dense_parts if dense else _parts
     parts = [cut(spec, vectors, segments, token) for token in range(vectors.tokens)]
     # in the order in which they are first run: parts whose scores are made together, before the first of them runs
@@ -202,7 +202,7 @@ def layer_program(
         for number, part in enumerate(parts[token])
         if part.segment == index
     ]
-    if dense and resident:
+    if (dense and resident) or goes_token_by_token(spec, inputs=vectors.inputs, wide=vectors.wide.size):
         whole = [[(token, number) for number in range(len(parts[token]))] for token in range(vectors.tokens)]
         if all(sum(part.words for part in one) <= spec.score_words for one in parts):
             groups = whole

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
+from rtl.fabric import unreset
 from rtl.memory import BlockMemory
 
 
@@ -115,12 +116,13 @@ class RegisterStage(Component):
     def elaborate(self, _platform: object) -> Module:
         """The register on offer, and one for what comes in while it is not taken."""
         m = Module()
+        payload = unreset(m, self.o.payload, "payload")
         spare = Signal.like(self.i.payload, name="spare", reset_less=True)
         waiting = Signal()
         m.d.comb += self.i.ready.eq(~waiting)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid | waiting), waiting.eq(0)]
-            m.d.sync += self.o.payload.eq(Mux(waiting, Value.cast(spare), Value.cast(self.i.payload)))
+            m.d.sync += payload.eq(Mux(waiting, Value.cast(spare), Value.cast(self.i.payload)))
         with m.Elif(self.i.valid):
             m.d.sync += waiting.eq(1)
         with m.If(~waiting):

@@ -1,12 +1,15 @@
 """Incoming packets: weights and constants to their memories, codes to the encoder."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import WORD_BITS, Spec
-from rtl.fabric import exceeds
+from rtl.fabric import exceeds, unreset
 from rtl.neuron import parameter_write_layout
+from rtl.queue import RegisterStage
 from rtl.shapes import (
     CodesHeader,
     NeuronsHeader,
@@ -38,9 +41,9 @@ class PacketReader(Component):
     """Takes packets apart.
 
     WEIGHTS and NEURONS packets wait until the accelerator is ``idle``, so that nothing changes under a
-    token on its way. A RUN packet waits for the score that is being made in its buffer. A packet that breaks the
-    rules is dropped from there to its end; CODES and RUN packets may break them by their headers alone, with an
-    address, a shift, a slot, a half or a first input that do not exist.
+    token on its way. A RUN packet waits for the score that is being made in its buffer, and for room behind the
+    reader. A packet that breaks the rules is dropped from there to its end; CODES and RUN packets may break them by
+    their headers alone, with an address, a shift, a slot, a half or a first input that do not exist.
 
     Latency: a cycle to the codes, two to runs, three to constants, and four from a row's last word to its weights.
     Throughput: a word a cycle.
@@ -52,7 +55,8 @@ class PacketReader(Component):
         weights, weights_enable: a write to the synapse memory.
         neuron, neuron_enable: a write to the neurons' constants.
         codes: activation codes with their packet's header.
-        runs: checked runs.
+        runs: checked runs, offered only when there is room for them; only a run may take that room.
+        taken: pulses with each word that goes on its way.
         malformed: pulses when a packet is dropped or cut.
         waiting: no packet is half way in.
     """
@@ -71,6 +75,7 @@ class PacketReader(Component):
                 "neuron_enable": Out(1),
                 "codes": Out(stream.Signature(codes_layout())),
                 "runs": Out(stream.Signature(run_layout(spec))),
+                "taken": Out(1),
                 "malformed": Out(1),
                 "waiting": Out(1),
             }
@@ -80,13 +85,14 @@ class PacketReader(Component):
         """A word is judged before it is used; then one state for each kind of word."""
         m = Module()
         spec = self._spec
-        word, valid, taken = self._judge(m)
-        last = word.last
+        judged = self._judge(m)
+        word, valid, last = judged.payload, judged.valid, judged.payload.last
         word_bits = bits_for_index(spec.score_words)
         # the first word of a header of two, and whether it breaks a rule
         opening = Signal(WORD_BITS, reset_less=True)
         opening_is_bad = Signal()
-        codes_header = Signal(CodesHeader)
+        codes_header = Signal(CodesHeader, reset_less=True)
+        checked = unreset(m, self.runs.payload, "checked")
         run = data.View(RunHeader, Cat(opening, word.data))
         m.d.comb += [
             self.codes.payload.header.eq(codes_header),
@@ -112,8 +118,11 @@ class PacketReader(Component):
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
         # a state that takes every word, and the one that takes codes, are known by a register
-        takes, delivers = Signal(init=1), Signal()
-        m.d.comb += taken.eq(valid & (takes | (delivers & self.codes.ready)))
+        takes, delivers = Signal(init=1, name="takes"), Signal(name="delivers")
+        m.d.comb += [
+            judged.ready.eq(takes | (delivers & self.codes.ready)),
+            self.taken.eq(valid & judged.ready),
+        ]
 
         def go(state: str) -> None:
             m.next = state
@@ -137,20 +146,20 @@ class PacketReader(Component):
                     go(state)
             with m.State("run waits"):
                 free = ~self.sorting | (self.sorting_buffer != run.buffer)
-                with m.If(free & ~self.runs.valid):
+                with m.If(free & self.runs.ready & ~self.runs.valid):
                     go("run")
             with m.State("weights"):
                 m.d.comb += [stores.eq(valid)]
-                with m.If(taken & last):
+                with m.If(self.taken & last):
                     go("header")
             with m.State("neurons"):
                 m.d.comb += [loads.eq(valid)]
-                with m.If(taken & last):
+                with m.If(self.taken & last):
                     go("header")
             with m.State("sort"):
                 m.d.comb += [malformed.eq(valid & (last | opening_is_bad))]
                 m.d.sync += codes_header.eq(Cat(opening, word.data))
-                with m.If(taken):
+                with m.If(self.taken):
                     go("codes")
                     with m.If(opening_is_bad):
                         go("drop")
@@ -159,14 +168,14 @@ class PacketReader(Component):
             with m.State("run"):
                 m.d.comb += [malformed.eq(valid & (opening_is_bad | word.bad_run_end | ~last))]
                 m.d.sync += [
-                    self.runs.payload.address.eq(Cat(run.address[:word_bits], run.buffer)),
-                    self.runs.payload.first_row.eq((run.input >> (spec.pairs.bit_length() - 1)) + 1),
-                    self.runs.payload.first.eq(run.first),
-                    self.runs.payload.last.eq(run.last),
-                    self.runs.payload.half.eq(run.half),
-                    self.runs.payload.shift.eq(run.shift),
-                    self.runs.payload.slot.eq(run.slot),
-                    self.runs.payload.brief.eq(run.brief),
+                    checked.address.eq(Cat(run.address[:word_bits], run.buffer)),
+                    checked.first_row.eq((run.input >> (spec.pairs.bit_length() - 1)) + 1),
+                    checked.first.eq(run.first),
+                    checked.last.eq(run.last),
+                    checked.half.eq(run.half),
+                    checked.shift.eq(run.shift),
+                    checked.slot.eq(run.slot),
+                    checked.brief.eq(run.brief),
                     self.runs.valid.eq(valid & ~malformed),
                 ]
                 with m.If(valid):
@@ -175,20 +184,20 @@ class PacketReader(Component):
                         go("drop")
             with m.State("codes"):
                 m.d.comb += self.codes.valid.eq(valid)
-                with m.If(taken & last):
+                with m.If(self.taken & last):
                     go("header")
-            with m.State("drop"), m.If(taken & last):
+            with m.State("drop"), m.If(self.taken & last):
                 go("header")
         m.d.comb += self.waiting.eq(
             states.ongoing("header") & ~valid & ~storing & ~row_waits & ~self.weights_enable & ~self.runs.valid
         )
         return m
 
-    def _judge(self, m: Module) -> tuple[data.View, Signal, Signal]:
-        """The next word with all that can be known of it beforehand, whether there is one, and whether it is taken."""
+    def _judge(self, m: Module) -> Any:
+        """The stream of words with all that can be known of them beforehand, in registers."""
         spec = self._spec
-        word = Signal(_judged_layout(), reset_less=True)
-        valid, taken = Signal(name="word_valid"), Signal()
+        m.submodules.judged = judged = RegisterStage(_judged_layout())
+        word = judged.i.payload
         coming = self.i.payload
         lane_bits = spec.lanes.bit_length() - 1
         word_bits = bits_for_index(spec.score_words)
@@ -202,27 +211,26 @@ class PacketReader(Component):
         def opens_no_row(index: Value) -> Value:
             return exceeds(index, spec.depth - 1) | index[:lane_bits].any()
 
-        m.d.comb += self.i.ready.eq(~valid | taken)
-        with m.If(self.i.ready):
-            m.d.sync += [
-                valid.eq(self.i.valid),
-                word.data.eq(coming.data),
-                word.last.eq(coming.last),
-                word.weights.eq(weights.operation == Operation.WEIGHTS),
-                word.neurons.eq(weights.operation == Operation.NEURONS),
-                word.codes.eq(weights.operation == Operation.CODES),
-                word.run.eq(weights.operation == Operation.RUN),
-                word.bad_weights.eq(opens_no_row(weights.input)),
-                word.bad_neurons.eq(exceeds(neurons.neuron, spec.neurons - 1)),
-                word.bad_codes.eq(exceeds(codes.shift, spec.max_salient_shift) | codes.address[word_bits:].any()),
-                word.bad_run.eq(
-                    exceeds(run.slot, spec.membrane_slots - 1)
-                    | exceeds(run.shift, spec.max_salient_shift)
-                    | run.half.as_value().all()
-                ),
-                word.bad_run_end.eq(run.address[word_bits:].any() | opens_no_row(run.input)),
-            ]
-        return word, valid, taken
+        m.d.comb += [
+            judged.i.valid.eq(self.i.valid),
+            self.i.ready.eq(judged.i.ready),
+            word.data.eq(coming.data),
+            word.last.eq(coming.last),
+            word.weights.eq(weights.operation == Operation.WEIGHTS),
+            word.neurons.eq(weights.operation == Operation.NEURONS),
+            word.codes.eq(weights.operation == Operation.CODES),
+            word.run.eq(weights.operation == Operation.RUN),
+            word.bad_weights.eq(opens_no_row(weights.input)),
+            word.bad_neurons.eq(exceeds(neurons.neuron, spec.neurons - 1)),
+            word.bad_codes.eq(exceeds(codes.shift, spec.max_salient_shift) | codes.address[word_bits:].any()),
+            word.bad_run.eq(
+                exceeds(run.slot, spec.membrane_slots - 1)
+                | exceeds(run.shift, spec.max_salient_shift)
+                | run.half.as_value().all()
+            ),
+            word.bad_run_end.eq(run.address[word_bits:].any() | opens_no_row(run.input)),
+        ]
+        return judged.o
 
     def _rows(self, m: Module, word: data.View, *, begins: Signal, stores: Signal) -> tuple[Value, Signal]:
         """Words become rows: whether this one is out of place, and whether one is on its way into its row."""
@@ -271,7 +279,8 @@ class PacketReader(Component):
         neuron = Signal(range(spec.neurons))
         field = Signal(3, init=1)
         ends = field[-1]
-        constants = self.neuron.parameters
+        writing = unreset(m, self.neuron, "writing")
+        constants = writing.parameters
         middle = Signal(WORD_BITS, reset_less=True)
         with m.If(begins):
             m.d.sync += [
@@ -288,7 +297,7 @@ class PacketReader(Component):
                 middle.eq(word.data),
                 constants.bias.eq(middle),
                 constants.theta.eq(constants.bias),
-                self.neuron.neuron.eq(neuron),
+                writing.neuron.eq(neuron),
             ]
             with m.If(ends):
                 m.d.sync += [neuron.eq(neuron + 1), beyond.eq(beyond | (neuron == spec.neurons - 1))]

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Member, Out
 
 from golden.spec import THETA_BITS, Spec
-from rtl.fabric import AddSubtract, JoinedAddSubtract
+from rtl.fabric import AddSubtract, JoinedAddSubtract, unreset
 from rtl.shapes import code_layout, ready_layout
 
 REST_BITS = THETA_BITS + 2
@@ -136,7 +136,7 @@ class HalvingReadout(Component):
             m.d.sync += magnitude.eq(-1)
         coded = Signal()
         total = _signed(m, spec, magnitude, membrane.membrane[-1])
-        m.d.sync += [coded.eq(valid), self.o_valid.eq(coded), *result_of(self.o, membrane, total)]
+        m.d.sync += [coded.eq(valid), self.o_valid.eq(coded), *result_of(unreset(m, self.o, "result"), membrane, total)]
         return m
 
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from golden.score import DOUBLINGS
 from golden.spec import Spec
+from rtl.fabric import unreset
 from rtl.sequencer import score_write_layout
 from rtl.shapes import Behind, beat_layout, bits_for_index, idle_place, score_address_bits
 
@@ -89,7 +90,7 @@ class ScoreWriter(Component):
             m.d.sync += pending.spikes.eq(pending.shape().const(idle).spikes)
 
         emits = Signal()
-        beat = Signal(beat_layout(spec))
+        beat = Signal(beat_layout(spec), reset_less=True)
         m.d.sync += [
             emits.eq((steps.complete & some) | over | steps.double),
             beat.eq(pending),
@@ -101,10 +102,11 @@ class ScoreWriter(Component):
         # a cycle later, where it goes
         buffer, place, full = Signal(), Signal(range(spec.score_words)), Signal()
         fetched = Signal(FETCH_CYCLES)
+        write = unreset(m, self.write, "written")
         m.d.sync += [
             fetched.eq(Cat(self.fetch, fetched)),
-            self.write.address.eq(Cat(place, buffer)),
-            self.write.beat.eq(beat),
+            write.address.eq(Cat(place, buffer)),
+            write.beat.eq(beat),
             self.write_enable.eq(emits & ~full),
             self.overflows.eq(emits & full),
         ]

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
 from rtl.fabric import exceeds
 from rtl.memory import BlockMemory
+from rtl.queue import BlockQueue
 from rtl.shapes import (
     Behind,
     Half,
@@ -18,7 +18,6 @@ from rtl.shapes import (
     phase_layout,
     run_layout,
     score_address_bits,
-    size_of,
     step_layout,
 )
 
@@ -27,6 +26,12 @@ AHEAD = 16
 
 FETCH_CYCLES = 3
 """From a score's address to its beat."""
+
+STALE_CYCLES = 2
+"""By which the count of the beats that wait is behind."""
+
+MOST_STORED = AHEAD - 2 - FETCH_CYCLES - STALE_CYCLES
+"""Beats that wait when another one may be read: with those on their way, they fit."""
 
 ADDRESS_CYCLES = 3
 """From a beat that is taken to the rows of its spikes."""
@@ -44,7 +49,7 @@ class Sequencer(Component):
     with its beat, and the last is one with the charge's way out. The end of a phase waits until the neurons have
     taken the phase before it.
 
-    Latency: eight cycles from a run to its first spikes, none behind another run that was still going on.
+    Latency: eleven cycles from a run to its first spikes, none behind another run that was still going on.
 
     Attributes:
         write, write_enable: store a beat.
@@ -80,8 +85,7 @@ class Sequencer(Component):
     def elaborate(self, _platform: object) -> Module:
         """A fetcher that reads ahead, a queue, the executor, and the way from places to rows."""
         m = Module()
-        queue = SyncFIFO(width=size_of(beat_layout(self._spec)), depth=AHEAD)
-        m.submodules.queue = queue
+        m.submodules.queue = queue = BlockQueue(beat_layout(self._spec), depth=AHEAD, distributed=True)
         fetched = Signal(run_layout(self._spec))
         fetching = Signal()
         waiting = Signal()
@@ -91,7 +95,7 @@ class Sequencer(Component):
         m.d.comb += self.idle.eq(~self.runs.valid & ~fetching & ~waiting & ~running)
         return m
 
-    def _fetch(self, m: Module, queue: SyncFIFO, fetched: data.View, *, fetching: Signal, waiting: Signal) -> None:
+    def _fetch(self, m: Module, queue: BlockQueue, fetched: data.View, *, fetching: Signal, waiting: Signal) -> None:
         """Read a score up to its end; ``waiting`` until the executor has taken the run's particulars."""
         spec = self._spec
         m.submodules.scores = scores = BlockMemory(shape=beat_layout(spec), depth=2 * spec.score_words)
@@ -102,7 +106,8 @@ class Sequencer(Component):
         ]
         address = Signal(score_address_bits(spec))
         valid = Signal(FETCH_CYCLES)
-        room = queue.w_level < AHEAD - FETCH_CYCLES - 1
+        room = Signal()
+        m.d.sync += room.eq(queue.stored <= MOST_STORED)
         found = valid[-1]
         # whatever is in a buffer's last word, no run goes on behind it
         at_last = Signal(FETCH_CYCLES)
@@ -117,8 +122,8 @@ class Sequencer(Component):
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
-            queue.w_data.eq(word),
-            queue.w_en.eq(found),
+            queue.i.eq(word),
+            queue.i_valid.eq(found),
             self.done.eq(ends),
             self.done_buffer.eq(fetched.address[-1]),
         ]
@@ -138,7 +143,7 @@ class Sequencer(Component):
                 waiting.eq(1),
             ]
 
-    def _execute(self, m: Module, queue: SyncFIFO, fetched: data.View, *, waiting: Signal, running: Signal) -> None:
+    def _execute(self, m: Module, queue: BlockQueue, fetched: data.View, *, waiting: Signal, running: Signal) -> None:
         """One beat after the other: spikes, ticks, and the end of a phase."""
         spec = self._spec
         run = Signal(run_layout(spec))
@@ -149,16 +154,16 @@ class Sequencer(Component):
             m.d.sync += running.eq(0)
 
         # the next beat, with all that can be known of it beforehand
-        coming = Signal(beat_layout(spec))
+        coming = queue.o.payload
         beat = Signal(beat_layout(spec), reset_less=True)
         ready = Signal()
         some_ticks, more_ticks, finishes = Signal(), Signal(), Signal()
         ticks_less_one = Signal.like(beat.ticks)
         take = Signal()
-        m.d.comb += [coming.eq(queue.r_data), queue.r_en.eq(~ready | take)]
-        with m.If(queue.r_en):
+        m.d.comb += queue.o.ready.eq(~ready | take)
+        with m.If(queue.o.ready):
             m.d.sync += [
-                ready.eq(queue.r_rdy),
+                ready.eq(queue.o.valid),
                 beat.eq(coming),
                 some_ticks.eq(coming.ticks.any()),
                 more_ticks.eq(coming.ticks > 1),

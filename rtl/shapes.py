@@ -19,7 +19,7 @@ Words fill up from the least significant bits: input k before k + 1, neuron n be
 from amaranth.hdl import ShapeCastable, signed, unsigned
 from amaranth.lib import data, enum
 
-from golden.spec import BIAS_BITS, THETA_BITS, WORD_BITS, Spec
+from golden.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_BITS, Spec
 
 CODE_BITS = 8
 """Width of an activation code on the stream."""
@@ -293,6 +293,13 @@ def charged_layout(spec: Spec) -> data.StructLayout:
             "phase": phase_layout(spec),
         }
     )
+
+
+def gathered_layout(spec: Spec) -> data.StructLayout:
+    """Charges that leave the array in one cycle, each from its own part of the neurons; else as ``charged_layout``."""
+    charged = charged_layout(spec)
+    common = {name: charged[name].shape for name in ("reference", "exceeded", "phase")}
+    return data.StructLayout({"charges": data.ArrayLayout(spec.charge_bits, GATHERED)} | common)
 
 
 def codes_layout() -> data.StructLayout:

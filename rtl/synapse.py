@@ -1,10 +1,11 @@
 """The weights: one memory for every pair of lanes, which reads the rows of both lanes' spikes."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from rtl.fabric import Replica
 from rtl.memory import BlockMemory, PairMemory
 from rtl.shapes import bits_for_index
 
@@ -29,7 +30,7 @@ class SynapseMemory(Component):
     Latency: ``latency`` cycles from ``row`` to ``weights``.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -43,31 +44,39 @@ class SynapseMemory(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A memory a pair; a single lane has one to itself."""
+        """A memory a pair, a single lane has one to itself; registers in front of all that many block RAMs share."""
         m = Module()
         spec = self._spec
         bits = spec.neurons * spec.weight_bits
+        weights = Signal(bits, reset_less=True)
+        m.d.sync += weights.eq(self.write.weights)
         for pair in range(spec.pairs):
-            write = Signal(name=f"write_{pair}")
-            m.d.comb += write.eq(self.write_enable & (self.write.pair == pair))
+            writes = Signal(name=f"writes_{pair}")
+            m.d.comb += writes.eq(self.write_enable & (self.write.pair == pair))
+            write = self._registered(m, f"write_{pair}", writes)
+            lanes = range(pair * spec.pair_lanes, (pair + 1) * spec.pair_lanes)
+            rows = [
+                Mux(writes, self.write.row, self.row[lane]) if lane == lanes[0] else self.row[lane] for lane in lanes
+            ]
+            address = [self._registered(m, f"address_{lane}", row) for lane, row in zip(lanes, rows, strict=True)]
             if spec.lanes == 1:
                 m.submodules.memory = single = BlockMemory(shape=bits, depth=spec.memory_rows)
                 m.d.comb += [
-                    single.write_address.eq(self.write.row),
-                    single.write_data.eq(self.write.weights),
+                    single.write_address.eq(address[0]),
+                    single.write_data.eq(weights),
                     single.write_enable.eq(write),
-                    single.address.eq(self.row[0]),
+                    single.address.eq(address[0]),
                     self.weights[0].eq(single.output),
                 ]
                 continue
             m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
-            m.d.comb += [memory.write_data.eq(self.write.weights), memory.write_enable.eq(write)]
-            for port in range(2):
-                lane = 2 * pair + port
-                m.d.comb += [
-                    memory.address[port].eq(self.row[lane]),
-                    self.weights[lane].eq(memory.output[port]),
-                ]
-            with m.If(write):
-                m.d.comb += memory.address[0].eq(self.write.row)
+            m.d.comb += [memory.write_data.eq(weights), memory.write_enable.eq(write)]
+            for port, lane in enumerate(lanes):
+                m.d.comb += [memory.address[port].eq(address[port]), self.weights[lane].eq(memory.output[port])]
         return m
+
+    def _registered(self, m: Module, name: str, value: Value) -> Value:
+        """The value a cycle later, in a register of this memory's own."""
+        m.submodules[name] = copy = Replica(value.shape())
+        m.d.comb += copy.i.eq(value)
+        return copy.o

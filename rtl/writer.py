@@ -25,7 +25,8 @@ class PacketWriter(Component):
     Latency: a cycle. Throughput: a word a cycle, from one packet to the next as well.
 
     Attributes:
-        packets: what the next packet's header says; taken with its last word.
+        packets: what the next packet's header says; taken in the cycle behind the last of its results' words or flags,
+            and looked at again two cycles later.
         words: of each cluster's results.
         beats, spikes: running totals, sent as they are when their word is made.
         malformed: sent in the header, as it is when its word is made.
@@ -83,6 +84,15 @@ class PacketWriter(Component):
         flags = self._flags(m, tags, take=take, advance=flagging)
         flags_left = Signal(range(-(-spec.neurons // WORD_BITS)))
 
+        # known by a register when the results are through
+        through = Signal()
+        m.d.sync += through.eq(0)
+        m.d.comb += self.packets.ready.eq(through)
+
+        def go_behind_results() -> None:
+            m.next = "beats"
+            m.d.sync += through.eq(1)
+
         output = self.o.payload
         with m.If(free):
             m.d.sync += [self.o.valid.eq(0), output.last.eq(0)]
@@ -102,20 +112,19 @@ class PacketWriter(Component):
                     m.d.sync += left.eq(left - 1)
                 with m.If(at_end):
                     m.d.sync += [left.eq(all_left), turn.eq(turn << 1)]
-                    with m.If(turn[-1]):
-                        m.next = "beats"
-                        with m.If(brief):
-                            m.next = "flags"
+                    with m.If(turn[-1] & brief):
+                        m.next = "flags"
+                    with m.If(turn[-1] & ~brief):
+                        go_behind_results()
             with m.State("flags"), m.If(free):
                 m.d.comb += flagging.eq(1)
                 m.d.sync += [output.data.eq(flags), self.o.valid.eq(1), flags_left.eq(flags_left - 1)]
                 with m.If(~flags_left.any()):
-                    m.next = "beats"
+                    go_behind_results()
             with m.State("beats"), m.If(free):
                 m.d.sync += [output.data.eq(self.beats), self.o.valid.eq(1)]
                 m.next = "spikes"
             with m.State("spikes"), m.If(free):
-                m.d.comb += self.packets.ready.eq(1)
                 m.d.sync += [output.data.eq(self.spikes), self.o.valid.eq(1), output.last.eq(1)]
                 m.next = "header"
         return m

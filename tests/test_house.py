@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-ROOMS = ("golden", "rtl", "gen", "cosim", "fpga")
+ROOMS = ("golden", "rtl", "gen", "cosim", "fpga", "benchmarks")
 
 ALLOWED = {
     "golden": {"golden"},
@@ -28,6 +28,7 @@ ALLOWED = {
     "gen": {"golden", "rtl", "gen"},
     "cosim": {"golden", "rtl", "gen", "cosim"},
     "fpga": {"golden", "rtl", "gen", "fpga"},
+    "benchmarks": {"golden", "rtl", "gen", "cosim", "fpga", "benchmarks"},
 }
 """What of this project each folder may import; a name stands for everything below it."""
 
@@ -37,6 +38,7 @@ FORBIDDEN = {
     "gen": {"torch", "transformers", "cocotb", "cocotbext"},
     "cosim": set[str](),
     "fpga": set[str](),
+    "benchmarks": set[str](),
 }
 """Other packages that a folder may import nowhere, not even inside a function or through another module."""
 

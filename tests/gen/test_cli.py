@@ -15,7 +15,7 @@ from golden.spec import PRESETS
 from golden.vectors import LayerVectors
 
 COMMANDS = (
-    *("demo", "quantize", "eval", "energy", "generate", "cosim", "synth", "program", "run"),
+    *("demo", "quantize", "eval", "energy", "estimate", "generate", "cosim", "synth", "program", "run"),
     *("generate-text", "sweep", "report"),
 )
 

@@ -105,7 +105,7 @@ def test_more_weights_in_a_word_need_more_neurons() -> None:
 
 def test_clusters_are_equal_and_not_too_small() -> None:
     spec = make_spec({"neurons": 96, "clusters": 4}, source="here")
-    assert (spec.cluster.neurons, spec.cluster.clusters, spec.drain_cycles) == (24, 1, 24)
+    assert (spec.cluster.neurons, spec.cluster.clusters, spec.drain_cycles) == (24, 1, 12)
     assert spec.cluster == Spec(neurons=24)
     assert spec.cluster.widths == spec.widths
     assert Spec().cluster == Spec()

@@ -118,6 +118,7 @@ def rtl_walk(simulate: Callable[..., None]) -> Callable[..., Any]:
                 if ended and goes:
                     cycles.append((cycle, 0))
                     normal, number = here
+                    assert ctx.get(bucket.lowest) == (number == spec.ramp - 1)
                     here = (normal, number + 1) if number + 1 < spec.ramp else None if normal else (1, 0)
                     filling.walked += here is None
                 await ctx.tick()

@@ -108,19 +108,19 @@ def charge_of(spec: Spec, beats: list[Any], shift: int) -> NDArray[np.int64]:
 
 @pytest.fixture(scope="session")
 def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Tokens through the encoder, back to back; ``hold`` is set in a share of the cycles."""
+    """Tokens through the encoder, back to back; ``held`` is set in a share of the cycles."""
 
     def run(spec: Spec, tokens: list[Token], *, hold: float = 0.0, seed: int = 0, **others: Any) -> Any:
         words = [word for token in tokens for word in with_merged(spec, token).words()]
         random = Random(seed)
-        held = [sum((random.random() < hold) << buffer for buffer in range(2)) for _ in range(997)]
+        held = [random.random() < hold for _ in range(997)]
         return run_streams(
             Encoder(spec),
             {"i": words},
             [],
             until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
-            settings={"hold": lambda cycle: held[cycle % len(held)]},
-            watch=["write_enable", "write", "busy", "refused", "hold"],
+            settings={"held": lambda cycle: held[cycle % len(held)]},
+            watch=["write_enable", "write", "busy", "refused", "begins", "begins_buffer", "made", "made_buffer"],
             seed=seed,
             **others,
         )
@@ -128,28 +128,29 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-BUSY_CYCLES = 2
-"""From a token that begins to its buffer's busy mark."""
-
-
 def scores_of(spec: Spec, run: Any) -> list[list[tuple[int, Any]]]:
-    """Addresses and beats of each score, in time order; its buffer is busy from its first code to its last beat."""
+    """Addresses and beats of each score, in time order; each is told of when it begins, and when it is made."""
     scores: list[list[tuple[int, Any]]] = []
     watched = run.watched
     following = None
+    lasts = []
     for cycle in range(run.cycles):
-        for buffer in range(2):
-            if cycle and watched["busy"][cycle] >> buffer & ~(watched["busy"][cycle - 1] >> buffer) & 1:
-                assert not watched["hold"][cycle - BUSY_CYCLES] >> buffer & 1
         if watched["write_enable"][cycle]:
             write = watched["write"][cycle]
             buffer, place = divmod(write.address, spec.score_words)
-            assert watched["busy"][cycle] >> buffer & 1
+            assert watched["busy"][cycle]
             if write.address != following:
                 scores.append([])
             scores[-1].append((write.address, write.beat))
             ended = Behind(write.beat.behind) == Behind.END or place == spec.score_words - 1
             following = None if ended else write.address + 1
+            if ended:
+                lasts.append((cycle, buffer))
+    made = [(cycle, watched["made_buffer"][cycle]) for cycle, one in enumerate(watched["made"]) if one]
+    begun = [watched["begins_buffer"][cycle] for cycle, one in enumerate(watched["begins"]) if one]
+    assert begun == [buffer for _, buffer in made] == [buffer for _, buffer in lasts]
+    # three cycles from there it may be read, when the last beat is in the memory
+    assert all(cycle + 3 > last for (cycle, _), (last, _) in zip(made, lasts, strict=True))
     return scores
 
 
@@ -329,21 +330,25 @@ def test_a_score_beyond_its_buffer_is_cut_and_refused(rtl_encode: Callable[..., 
     assert [beat.as_bits() for _, beat in score] == [beat.as_bits() for _, beat in whole[: 64 - address]]
 
 
-def test_a_held_token_waits_and_one_under_way_goes_on(run_streams: Callable[..., Any]) -> None:
+def test_a_held_token_waits_in_its_lists(run_streams: Callable[..., Any]) -> None:
     words = [word for code in (9, 10) for word in token_of([(code, False)] * 16).words()]
     run = run_streams(
         Encoder(SMALL),
         {"i": words},
         [],
         until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
-        # the first token may begin in a single cycle
-        settings={"hold": lambda cycle: 3 * (cycle < 100 or 101 <= cycle < 400)},
-        watch=["write_enable", "write", "busy", "hold"],
+        # the first token may go on in a single cycle
+        settings={"held": lambda cycle: cycle < 100 or 101 <= cycle < 400},
+        watch=["write_enable", "write", "busy", "begins", "begins_buffer", "made", "made_buffer"],
     )
     taken = [word.cycle for word in run.sent["i"]]
-    assert run.watched["busy"].index(1) == 100 + BUSY_CYCLES
-    assert taken[3] < 200
-    assert 400 <= taken[4] < 410
+    made = [cycle for cycle, one in enumerate(run.watched["made"]) if one]
+    # the next one comes in when the lists are free
+    assert taken[3] < 50
+    assert 100 < taken[4] < 150
+    assert 100 < made[0] < 150
+    assert made[1] > 400
+    assert next(cycle for cycle, one in enumerate(run.watched["write_enable"]) if one and cycle > made[0] + 2) > 400
     assert len(scores_of(SMALL, run)) == 2
 
 
@@ -375,4 +380,6 @@ def test_codes_come_in_while_the_token_before_is_walked(rtl_encode: Callable[...
     ]
     # no more than the walk, a cycle a beat and a level, and the way from one token to the next
     assert {later - earlier for earlier, later in pairwise(ends)} <= set(range(128, 128 + spec.ramp + 12))
-    assert 3 in run.watched["busy"]
+    made = [cycle for cycle, one in enumerate(run.watched["made"]) if one]
+    begun = [cycle for cycle, one in enumerate(run.watched["begins"]) if one]
+    assert all(begins < over for begins, over in zip(begun[1:], made, strict=False))

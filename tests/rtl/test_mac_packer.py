@@ -40,12 +40,12 @@ def test_tokens(run_streams: Callable[..., Any], lanes: int, stall: float, fract
         for token, (buffer, address) in enumerate(starts)
         for word in words_of(vectors, token, buffer=buffer, address=address)
     ]
-    watch = ["write", "write_enable", "listed", "listed_enable", "token", "token_enable", "busy", "refused"]
+    watch = ["write", "write_enable", "listed", "listed_enable", "token", "token_enable", "taking", "refused"]
     run = run_streams(
         LevelPacker(spec),
         {"i": words},
         [],
-        until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
+        until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["taking"][-1],
         stall=stall,
         watch=watch,
     )

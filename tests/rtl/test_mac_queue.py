@@ -37,8 +37,3 @@ def test_payloads_come_out_in_order_a_cycle_later(simulate: Callable[..., None],
 
     simulate(dut, testbench)
     assert fullest == DEPTH or comes < taken
-
-
-def test_a_depth_is_a_power_of_two() -> None:
-    with pytest.raises(ValueError, match="6 is no power of two"):
-        RowQueue(8, depth=6)

@@ -125,7 +125,7 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
             },
             watch=[
                 *("idle", "sorting", "sorting_buffer", "weights_enable", "weights", "neuron_enable", "neuron"),
-                *("malformed", "waiting"),
+                *("malformed", "taken", "waiting"),
             ],
             seed=seed,
             **others,
@@ -134,7 +134,7 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def observed(run: Any) -> Expected:
+def observed(run: Any, packets: list[Packet]) -> Expected:
     out = Expected()
     watched = run.watched
     for enable, write in zip(watched["weights_enable"], watched["weights"], strict=True):
@@ -149,41 +149,43 @@ def observed(run: Any) -> Expected:
     for payload in run.payloads("runs"):
         names = ("address", "first_row", "first", "last", "shift", "slot")
         out.runs.append({"half": payload.half.value} | {name: getattr(payload, name) for name in names})
-    out.malformed = flagged_packets(run)
+    out.malformed = flagged_packets(run, packets)
     return out
 
 
-def bounds(run: Any) -> list[tuple[int, int]]:
-    """Cycles in which each packet's words are looked at, which is from a cycle behind the first one's transfer on."""
-    ends = [index for index, word in enumerate(run.sent["i"]) if word.payload["last"]]
-    starts = [run.sent["i"][index].cycle + 1 for index in (0, *(end + 1 for end in ends[:-1]))]
-    return list(zip(starts, [*starts[1:], run.cycles], strict=True))
+def words_taken(run: Any, packets: list[Packet]) -> list[list[int]]:
+    """Cycles in which each packet's words are taken."""
+    cycles = iter([cycle for cycle, taken in enumerate(run.watched["taken"]) if taken])
+    return [[next(cycles) for _ in packet] for packet in packets]
 
 
-def flagged_packets(run: Any) -> int:
-    """Packets during which ``malformed`` was found, which shows two cycles later."""
+def words_sent(run: Any, packets: list[Packet]) -> list[list[int]]:
+    """Cycles in which each packet's words come in."""
+    cycles = iter([word.cycle for word in run.sent["i"]])
+    return [[next(cycles) for _ in packet] for packet in packets]
+
+
+def flagged_packets(run: Any, packets: list[Packet]) -> int:
+    """Packets of which ``malformed`` was found, which shows two cycles behind a word."""
     flags = run.watched["malformed"]
-    return sum(any(flags[start + 2 : end + 2]) for start, end in bounds(run))
+    return sum(any(flags[taken[0] + 2 : taken[-1] + 3]) for taken in words_taken(run, packets))
 
 
 def check(spec: Spec, packets: list[Packet], run: Any) -> None:
-    assert observed(run) == expected_of(spec, packets)
+    assert observed(run, packets) == expected_of(spec, packets)
     watched = run.watched
-    words = iter(run.sent["i"])
-    for packet, (start, end) in zip(packets, bounds(run), strict=True):
-        # each word is taken when the next one comes, or before
-        sent = [*(next(words).cycle for _ in packet), end, end]
+    for packet, taken, sent in zip(packets, words_taken(run, packets), words_sent(run, packets), strict=True):
         operation = packet[0] & 15
         if operation in (Operation.WEIGHTS.value, Operation.NEURONS.value) and len(packet) > 1:
-            assert any(watched["idle"][start : sent[2] + 1])
+            assert any(watched["idle"][taken[0] : taken[1]])
             # nor may a run still wait to go
-            assert all(transfer.cycle < sent[2] for transfer in run.received["runs"] if transfer.cycle <= sent[-3])
+            assert all(transfer.cycle < taken[1] for transfer in run.received["runs"] if transfer.cycle <= taken[-1])
         if operation == Operation.RUN.value and len(packet) > 1:
             buffer = packet[0] >> 12 & 1
-            seen = slice(sent[1] + 1, sent[2] + 1)
+            seen = slice(taken[0] + 1, taken[1] + 1)
             sorting = zip(watched["sorting"][seen], watched["sorting_buffer"][seen], strict=True)
             assert any(not going_on or which != buffer for going_on, which in sorting)
-        assert not any(watched["waiting"][start : sent[-3] + 1])
+        assert not any(watched["waiting"][sent[0] + 1 : taken[-1] + 1])
     assert watched["waiting"][-1]
 
 
@@ -258,7 +260,7 @@ def test_a_bad_packet_is_flagged_and_the_next_ones_work(rtl_read: Callable[..., 
     packets = [*GOOD[2:], bad, *GOOD, bad, bad, GOOD[0]]
     run = rtl_read(SMALL, packets)
     check(SMALL, packets, run)
-    assert flagged_packets(run) == 3
+    assert flagged_packets(run, packets) == 3
 
 
 def test_good_packets_are_not_flagged(rtl_read: Callable[..., Any]) -> None:

@@ -1,0 +1,1 @@
+"""What both arrays cost on a device and achieve on real traces, from one command."""

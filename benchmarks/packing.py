@@ -1,0 +1,66 @@
+"""What an array takes of a device by synthesis and packing alone, component by component, without a placement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.shapes import Candidate
+from fpga.boards import Resources
+from fpga.build import NAME, Tools, synthesize
+from fpga.carry_ends import trim_carry_ends
+from fpga.core import BELOW, DEVICE_OPTIONS, make_design
+from fpga.prices import PACKING
+from fpga.report import FFS, LUTS, read_component_cells, read_packed_resources
+from fpga.toolchain import CONSOLE, ToolRun, run_tool
+
+DEVICE = "LFE5U-85F"
+"""The largest one; what a design takes is the same on all of them."""
+
+TARGET_HZ = 250e6
+"""Clock that placement and routing aim at: above what any of the arrays reaches, so that none is let off early."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed array.
+
+    Attributes:
+        used: all of it, the registers at the ports included.
+        luts, ffs: by component; what the packer adds counts under ``packing``.
+    """
+
+    used: Resources
+    luts: Mapping[str, int]
+    ffs: Mapping[str, int]
+
+
+def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[str, int]]:
+    """Lookup tables and registers of a netlist's components, and what packing adds to them.
+
+    Args:
+        netlist: the folder that ``fpga.build.synthesize`` gave.
+        used: of the packed design.
+    """
+    found = []
+    for sizes, total in ((LUTS, used.luts), (FFS, used.ffs)):
+        taken = read_component_cells(netlist / f"{NAME}.json", sizes, below=BELOW)
+        found.append(taken | {PACKING: total - sum(taken.values())})
+    luts, ffs = found
+    return luts, ffs
+
+
+def pack_alone(candidate: Candidate, tools: Tools, *, cache: Path) -> Packed:
+    """Synthesize an array, and let the packer count it.
+
+    Raises:
+        InputError: the largest device does not hold it.
+        ToolError: a tool failed.
+    """
+    design = make_design(candidate.component, device=DEVICE, frequency_hz=TARGET_HZ)
+    netlist = synthesize(design, tools, cache=cache)
+    trimmed = trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist
+    command = [DEVICE_OPTIONS[DEVICE], "--json", f"{NAME}.json", "--lpf-allow-unconstrained", "--pack-only"]
+    folder = run_tool(ToolRun(tools.nextpnr, command, {f"{NAME}.json": trimmed}, ()), cache=cache)
+    used = read_packed_resources((folder / CONSOLE).read_text(encoding="utf-8"))
+    luts, ffs = by_component(netlist, used)
+    return Packed(used=used, luts=luts, ffs=ffs)

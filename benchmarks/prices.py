@@ -1,0 +1,92 @@
+"""The command ``python -m benchmarks.prices``: measures anew what ``spikequant estimate`` goes by."""
+
+# Commands import what they need when they run, so that --help answers at once.
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.command import run_command, shape_names
+from fpga.measurement import MEASURED, hardware_digest
+
+DEFAULT_SHAPES = "8x2,16x4,16x2x2,32x2x4,64x2,64x2x4,64x4,64x4x2,64x8,128x4"
+"""Small and middle ones, with clusters and without: minutes each."""
+
+FEWEST = 5
+"""The prices of fewer designs would follow each of them too closely to tell an error."""
+
+
+def prices(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="where to write them")] = MEASURED,
+    shapes: Annotated[
+        str, typer.Option(metavar="NAMES", help="NEURONSxLANES[xCLUSTERS], with commas")
+    ] = DEFAULT_SHAPES,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
+    ] = None,
+    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to trace")] = 16,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
+    ] = None,
+) -> None:
+    """Synthesize and pack accelerators, one at a time, and fit what estimates go by to them.
+
+    What was built before comes from the cache. Exit status 0 if the file is written, 1 if a tool failed, 2 for bad
+    input.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from benchmarks.estimates import make_measured
+    from benchmarks.packing import pack_alone
+    from benchmarks.results import ALL
+    from benchmarks.run import kept_work
+    from benchmarks.shapes import Candidate, parse_shape
+    from benchmarks.sites import average_sites
+    from benchmarks.tables import price_table
+    from benchmarks.traces import load_traces
+    from fpga.build import find_tools
+    from gen.cache import default_cache_folder
+    from golden.errors import InputError
+    from golden.files import check_writable, write_json
+    from golden.spec import Spec
+
+    specs = {name: parse_shape(name) for name in shape_names(shapes)}
+    if len(specs) < FEWEST:
+        raise InputError(f"shapes {shapes!r}: {len(specs)} of them, expected {FEWEST} at least to tell errors")
+    folder = cache or default_cache_folder()
+    tools = find_tools()
+    check_writable(out)
+    console = Console(stderr=True)
+    with console.status("tracing real layers"):
+        traces = load_traces(checkpoint, tokens=tokens, cache=folder)
+    designs, cycles = {}, {}
+    hardware = hardware_digest()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=2 * len(specs))
+        for name, spec in specs.items():
+            bar.update(task, description=f"{name}: counting cycles")
+            cycles[name] = kept_work(spec, traces, cache=folder)[ALL].cycles_per_token("spiking")
+            bar.update(task, advance=1, description=f"{name}: synthesis and packing")
+            designs[name] = spec, pack_alone(Candidate("spiking", name, spec), tools, cache=folder)
+            bar.update(task, advance=1)
+    if hardware_digest() != hardware:
+        raise InputError("rtl: changed while it was measured, expected the same hardware for all shapes")
+    measured = make_measured(
+        designs,
+        cycles=cycles,
+        sites=average_sites(traces.layers, Spec()),
+        model=f"{len(traces.layers)} layers of {checkpoint.name if checkpoint else 'SmolLM2-135M'}, {tokens} tokens",
+        tools={name: version for name, version in tools.versions().items() if name in {"yosys", "nextpnr-ecp5"}},
+    )
+    write_json(out, measured.figures())
+    Console().print(price_table(designs, cycles, measured))
+    typer.echo(f"{out}")
+
+
+if __name__ == "__main__":
+    run_command(prices, name="benchmarks.prices")

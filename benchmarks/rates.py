@@ -1,0 +1,122 @@
+"""Tokens a second of a whole model on one accelerator or its twin, with weights on chip or from a memory beside it.
+
+Weights on chip are taken to be there when they are wanted. From a memory they come through the stream, while nothing
+runs: a tile of outputs waits for its weights, and the next tile's weights for it. So a layer takes, for each of its
+tiles, the time of its weights, ``max(words / clock, bytes / bandwidth)``, and that of its tokens. Tokens of a batch
+share the weights. A row of weights is left out, if asked for, where none of the batch's tokens has a level other than
+0 at its input; that saves both arrays the same.
+
+Counted are the linear layers of the decoder alone, a layer after the other: the next one begins when all tokens of the
+batch are done with the one before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.shapes import ARRAYS, Array
+from golden.spec import WORD_BITS, Spec
+from golden.throughput import SPIKING, TWIN, Counted, Latencies, layer_runs, run_cycles
+from golden.tiling import token_tiles
+from golden.token_cost import TokenCost, spiking_costs, twin_costs
+from golden.vectors import LayerVectors
+
+BANDWIDTH = 230e6
+"""Bytes a second of a 16-bit SDRAM at 133 MHz, 86 % of its peak."""
+
+NEURON_WORDS = 3
+"""Words of a neuron's constants at most: threshold, bias and zero point."""
+
+LATENCIES: Mapping[Array, Latencies] = {"spiking": SPIKING, "mac": TWIN}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a batch of tokens takes in all layers of a model.
+
+    Attributes:
+        tokens: in the batch.
+        cycles: of the tokens, by array.
+        words: of the stream, in which weights and constants come.
+        words_used: the same without rows at which all tokens are silent.
+    """
+
+    tokens: int
+    cycles: Mapping[Array, int]
+    words: int
+    words_used: int
+
+    def rate(self, array: Array, clock_hz: float) -> float:
+        """Tokens a second with weights on chip."""
+        return self.tokens * clock_hz / self.cycles[array]
+
+    def streamed_rate(
+        self, array: Array, clock_hz: float, *, bandwidth: float = BANDWIDTH, skip_silent: bool = False
+    ) -> float:
+        """Tokens a second with weights from a memory.
+
+        Args:
+            array: which of the two.
+            clock_hz: of the array.
+            bandwidth: of the memory, in bytes a second.
+            skip_silent: rows at which all tokens are silent are left out.
+        """
+        words = self.words_used if skip_silent else self.words
+        loading = max(words / clock_hz, words * WORD_BITS / 8 / bandwidth)
+        return self.tokens / (self.cycles[array] / clock_hz + loading)
+
+
+def _words(spec: Spec, vectors: LayerVectors, *, rows: int) -> int:
+    """Words of a layer's weights and constants, if so many rows of each tile of outputs come."""
+    tiles = -(-vectors.outputs // spec.neurons)
+    return tiles * (rows * spec.words_per_row + NEURON_WORDS * spec.neurons)
+
+
+def _tokens(vectors: LayerVectors, first: int, count: int) -> LayerVectors:
+    names = ("level", "salient", "zero", "shift", "offset")
+    return replace(vectors, **{name: getattr(vectors, name)[first : first + count] for name in names})
+
+
+def _cycles(spec: Spec, array: Array, vectors: LayerVectors) -> int:
+    """Of all tokens and tiles of outputs, from the first code to the last result."""
+    costs: list[list[TokenCost]]
+    if array == "spiking":
+        costs = spiking_costs(spec, vectors, [token_tiles(vectors, token, spec) for token in range(vectors.tokens)])
+    else:
+        costs = twin_costs(spec, vectors)
+    runs = layer_runs(spec, costs, output_tiles=-(-vectors.outputs // spec.neurons))
+    return run_cycles(spec, runs, counted=Counted(), latencies=LATENCIES[array])[-1]
+
+
+def average_batch(spec: Spec, layers: Mapping[str, LayerVectors], tokens: int) -> Batch:
+    """The average of a model's batches of so many tokens.
+
+    Args:
+        spec: of both arrays.
+        layers: of the model, traced with as many tokens or more; those that fill no batch are left out.
+        tokens: in a batch.
+
+    Raises:
+        ValueError: there are fewer tokens.
+    """
+    batches = min(vectors.tokens for vectors in layers.values()) // tokens
+    if not batches:
+        raise ValueError(f"a batch of {tokens} tokens, but fewer are traced")
+    cycles: dict[Array, int] = dict.fromkeys(ARRAYS, 0)
+    words = used = 0
+    for vectors in layers.values():
+        for first in range(0, batches * tokens, tokens):
+            batch = _tokens(vectors, first, tokens)
+            for array in ARRAYS:
+                cycles[array] += _cycles(spec, array, batch)
+            loud = (batch.level != 0).any(axis=0)
+            rows = np.concatenate([loud, loud[batch.wide]])
+            words += _words(spec, batch, rows=rows.size)
+            used += _words(spec, batch, rows=int(rows.sum()))
+    return Batch(
+        tokens=tokens,
+        cycles={array: round(total / batches) for array, total in cycles.items()},
+        words=round(words / batches),
+        words_used=round(used / batches),
+    )

@@ -1,0 +1,214 @@
+"""All figures of a benchmark, and what is best among them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.routing import Routing
+from benchmarks.shapes import ARRAYS, Array
+from benchmarks.toggles import CAVEAT, Toggles, toggle_figures
+from benchmarks.work import COUNTED, STAGES, Work
+from golden.errors import InputError
+from golden.spec import Spec
+
+RESOURCES = ("luts", "ffs", "ebrs", "dsps")
+
+COSTS = ("luts_per_op", "ebrs", "dsps")
+"""Figures of a comparison of which less is better."""
+
+ALL = "all"
+"""The name of all layers together, beside those of one width."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A finished benchmark.
+
+    Attributes:
+        routings: every array on every device, some skipped with a reason.
+        work: by shape, then by name: ``all`` layers, and those of one width, such as ``K=576``.
+        model: whose layers were traced.
+        tools: versions by name.
+        toggles: what both arrays of some shapes switch, the accelerator first.
+        interrupted: it was broken off.
+    """
+
+    routings: Sequence[Routing]
+    work: Mapping[str, Mapping[str, Work]]
+    model: str
+    tools: Mapping[str, str]
+    toggles: Sequence[tuple[Toggles, Toggles]] = ()
+    interrupted: bool = False
+
+    def routed(self) -> list[Routing]:
+        """Those that are on their device."""
+        return [routing for routing in self.routings if routing.used is not None]
+
+    def missing(self) -> list[str]:
+        """The placements that are not there, a line for each array on a part."""
+        return [
+            f"{one.candidate.array} {one.candidate.shape} on {one.device}: seed {', '.join(map(str, one.missing))}"
+            for one in self.routings
+            if one.missing
+        ]
+
+    def effective_gops(self, routing: Routing, layers: str = ALL) -> float:
+        """Useful weight-ops a second at the median clock, in units of 1e9."""
+        candidate = routing.candidate
+        work = self.work[candidate.shape][layers]
+        return work.operations_per_cycle(candidate.array) * routing.median_mhz / 1e3
+
+    def pairs(self) -> list[tuple[Routing, Routing]]:
+        """The accelerator and its twin, where both of a shape are on a device."""
+        found = {(one.candidate.array, one.candidate.shape, one.device): one for one in self.routed()}
+        return [
+            (one, twin)
+            for one in self.routed()
+            if one.candidate.array == "spiking" and (twin := found.get(("mac", one.candidate.shape, one.device)))
+        ]
+
+    def pareto(self, device: str) -> list[Routing]:
+        """Accelerators on a device that no other one equals in LUT, EBR and throughput, and beats in one of them."""
+        points = {
+            id(routing): (routing.used.luts, routing.used.ebrs, -self.effective_gops(routing))
+            for routing in self.routed()
+            if routing.used and routing.device == device and routing.candidate.array == "spiking"
+        }
+        best = {key for key, point in points.items() if not any(_dominates(other, point) for other in points.values())}
+        return [routing for routing in self.routings if id(routing) in best]
+
+    def figures(self) -> dict[str, Any]:
+        """What the JSON file holds."""
+        return {
+            "model": self.model,
+            "counted": COUNTED,
+            "arrays": [self._routing(routing) for routing in self.routings],
+            "work": {
+                shape: {name: work_figures(work) for name, work in layers.items()}
+                for shape, layers in self.work.items()
+            },
+            "comparison": [self._pair(one, twin) for one, twin in self.pairs()],
+            "pareto": {
+                device: [routing.candidate.shape for routing in self.pareto(device)]
+                for device in dict.fromkeys(routing.device for routing in self.routings)
+            },
+            "toggles": [
+                {"shape": one.shape, "ratio": twin.per_operation / one.per_operation}
+                | {toggles.array: toggle_figures(toggles) for toggles in (one, twin)}
+                for one, twin in self.toggles
+            ],
+            "toggles_note": CAVEAT,
+            "tools": dict(self.tools),
+            "missing": self.missing(),
+        }
+
+    def _routing(self, routing: Routing) -> dict[str, Any]:
+        candidate = routing.candidate
+        figures: dict[str, Any] = {
+            "array": candidate.array,
+            "shape": candidate.shape,
+            "spec": candidate.spec.model_dump(),
+            "device": routing.device,
+            "operations_per_cycle": candidate.operations,
+            "seeds": list(routing.seeds),
+            "missing_seeds": list(routing.missing),
+            "skipped": routing.skipped or None,
+        }
+        if routing.used is None:
+            return figures
+        used = asdict(routing.used)
+        return figures | {
+            **used,
+            "luts_by_component": dict(routing.components),
+            **{f"{name}_per_op": used[name] / candidate.operations for name in RESOURCES},
+            "fmax_mhz": list(routing.fmax_mhz),
+            "fmax_min_mhz": min(routing.fmax_mhz),
+            "fmax_median_mhz": routing.median_mhz,
+            "fmax_max_mhz": max(routing.fmax_mhz),
+            "effective_gops": {name: self.effective_gops(routing, name) for name in self.work[candidate.shape]},
+        }
+
+    def _pair(self, one: Routing, twin: Routing) -> dict[str, Any]:
+        assert one.used is not None
+        assert twin.used is not None
+        return {
+            "shape": one.candidate.shape,
+            "device": one.device,
+            **{routing.candidate.array: self._side(routing) for routing in (one, twin)},
+            "lut_ratio": twin.used.luts / one.used.luts,
+            "fmax_ratio": one.median_mhz / twin.median_mhz,
+            "ebr_difference": one.used.ebrs - twin.used.ebrs,
+            "dsp_difference": one.used.dsps - twin.used.dsps,
+            "throughput_ratio_same_clock": self.work[one.candidate.shape][ALL].ratio(COUNTED),
+            "throughput_ratio": self.effective_gops(one) / self.effective_gops(twin),
+            "worse": self._worse(one, twin),
+            "throughput_per_lut_ratio": (self.effective_gops(one) / one.used.luts)
+            / (self.effective_gops(twin) / twin.used.luts),
+        }
+
+    def _side(self, routing: Routing) -> dict[str, float]:
+        """One array's figures in a comparison."""
+        assert routing.used is not None
+        return {
+            "luts_per_op": routing.used.luts / routing.candidate.operations,
+            "fmax_median_mhz": routing.median_mhz,
+            "ebrs": routing.used.ebrs,
+            "dsps": routing.used.dsps,
+            "effective_ops_per_cycle": self.work[routing.candidate.shape][ALL].operations_per_cycle(
+                routing.candidate.array
+            ),
+            "effective_gops": self.effective_gops(routing),
+        }
+
+    def _worse(self, one: Routing, twin: Routing) -> list[str]:
+        """The figures in which the accelerator is behind its twin."""
+        mine, its = self._side(one), self._side(twin)
+        return [name for name in mine if (mine[name] > its[name] if name in COSTS else mine[name] < its[name])]
+
+
+def work_figures(work: Work) -> dict[str, Any]:
+    """Some layers' figures as JSON has them."""
+
+    def by_array(array: Array) -> dict[str, Any]:
+        return {
+            "cycles_per_token": {stage: work.cycles_per_token(array, stage) for stage in STAGES},
+            "operations_per_cycle": work.operations_per_cycle(array),
+            "waits": work.waits(array),
+        }
+
+    return {
+        "layers": work.layers,
+        "tokens": work.tokens,
+        "lane_utilisation": work.utilisation,
+        "lane_utilisation_all_phases": work.utilisation_all,
+        "ratio_same_clock": {stage: work.ratio(stage) for stage in STAGES},
+        **{array: by_array(array) for array in ARRAYS},
+    }
+
+
+def _dominates(one: Iterable[float], other: Iterable[float]) -> bool:
+    first, second = tuple(one), tuple(other)
+    return first != second and all(mine <= its for mine, its in zip(first, second, strict=True))
+
+
+def median_clock(figures: Path, spec: Spec, array: Array, device: str) -> float | None:
+    """The median clock of an array on a part in MHz, from a benchmark's JSON file; none where it has none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not figures.is_file():
+        return None
+    try:
+        arrays = json.loads(figures.read_text(encoding="utf-8"))["arrays"]
+        found = [
+            float(one["fmax_median_mhz"])
+            for one in arrays
+            if (one["array"], one["device"], one["spec"]) == (array, device, spec.model_dump())
+            and "fmax_median_mhz" in one
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{figures}: cannot be read ({error}), expected what `make bench` writes") from None
+    return found[0] if found else None

@@ -1,0 +1,220 @@
+"""What an array takes of a part, and how fast it is there, from one seed after the other; results are kept."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from threading import Lock
+
+from benchmarks.packing import TARGET_HZ, by_component
+from benchmarks.shapes import Candidate
+from fpga import carry_ends, core
+from fpga.boards import DEVICES, Resources
+from fpga.build import NAME, Design, Tools, place_and_route, synthesize
+from fpga.carry_ends import trim_carry_ends
+from fpga.core import device_commands, loaded_design, make_design
+from fpga.estimate import synapse_blocks
+from fpga.measurement import hardware_digest
+from fpga.toolchain import ToolError
+from gen.cache import cached_build, cached_folder, digest_of
+from golden.errors import InputError
+from golden.files import write_json
+
+KIND = "routing"
+"""Of folders in the cache."""
+
+RECORD = "routing.json"
+
+DIGEST = "digest"
+
+CORE = Path(core.__file__)
+"""What puts registers around an array."""
+
+TRIMMED = "trimmed.json"
+
+TRIMMER = Path(carry_ends.__file__)
+"""What trims netlists: they are trimmed again when it changes."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One placement of an array on a part.
+
+    Attributes:
+        used: what it takes, the registers at the ports included; None where there is no routed design.
+        luts, ffs: by component; what the packer adds counts under ``packing``.
+        fmax_mhz: that the slowest path allows.
+        skipped: why there is no routed design; else empty.
+    """
+
+    used: Resources | None
+    luts: Mapping[str, int]
+    ffs: Mapping[str, int]
+    fmax_mhz: float
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Routing:
+    """An array on a part.
+
+    Attributes:
+        candidate: which array.
+        device: which part.
+        seeds: of the placements that are there.
+        missing: of those that are not, yet.
+        used: what the first seed takes, the registers at the ports included; None where there is no routed design.
+        components: lookup tables by component, those that the packer adds under ``packing``.
+        fmax_mhz: of each seed, in MHz.
+        skipped: why there is no routed design, if the part does not hold the array or a tool gives up; else empty.
+    """
+
+    candidate: Candidate
+    device: str
+    seeds: tuple[int, ...]
+    used: Resources | None
+    components: Mapping[str, int]
+    fmax_mhz: tuple[float, ...]
+    skipped: str = ""
+    missing: tuple[int, ...] = ()
+
+    @property
+    def median_mhz(self) -> float:
+        """The middle of the seeds, not the best."""
+        return median(self.fmax_mhz)
+
+
+def smallest_need(candidate: Candidate) -> Resources:
+    """What the weights alone take: block RAMs for ``lanes`` rows of weights a cycle, two of them from a memory."""
+    return Resources(luts=0, ffs=0, ebrs=synapse_blocks(candidate.spec), dsps=0)
+
+
+def gather(candidate: Candidate, device: str, found: Mapping[int, Seed | None]) -> Routing:
+    """An array on a part, from what there is of each seed."""
+    done = {seed: one for seed, one in found.items() if one is not None}
+    routed = {seed: one for seed, one in done.items() if one.used is not None}
+    first = next(iter(routed.values()), None)
+    return Routing(
+        candidate,
+        device,
+        seeds=tuple(routed),
+        used=first.used if first else None,
+        components=first.luts if first else {},
+        fmax_mhz=tuple(one.fmax_mhz for one in routed.values()),
+        skipped="" if first else next((one.skipped for one in done.values()), ""),
+        missing=tuple(seed for seed in found if seed not in done),
+    )
+
+
+class Router:
+    """Builds arrays, and keeps what came of it; several threads may ask at once.
+
+    Each array is elaborated once as long as the sources of the hardware are the same, and synthesized once as long as
+    its design is, whatever the parts and seeds. Where an edit of the
+    sources leaves the design alone, nothing is built anew.
+    """
+
+    def __init__(self, tools: Tools, cache: Path) -> None:
+        """Where to build.
+
+        Args:
+            tools: with what.
+            cache: where results of earlier runs are.
+        """
+        self._tools = tools
+        self._cache = cache
+        self._locks: dict[Candidate, Lock] = {}
+        self._all = Lock()
+
+    def kept(self, candidate: Candidate, device: str, seed: int) -> Seed | None:
+        """The result of an earlier run; none where there is none."""
+        short = smallest_need(candidate).ebrs
+        if short > DEVICES[device].ebrs:
+            return _skipped(f"its weights alone take {short} EBRs, the {device} has {DEVICES[device].ebrs}")
+        elaborated = self._elaborated(candidate)
+        if not elaborated.is_dir():
+            return None
+        folder = cached_folder(self._cache, KIND, self._digest(elaborated, device, seed))
+        return _read(folder / RECORD) if folder.is_dir() else None
+
+    def build(self, candidate: Candidate, device: str, seed: int) -> Seed:
+        """Place and route, unless an earlier run did. What a tool fails with is why an array is skipped."""
+        with self._lock(candidate):
+            design = self._design(candidate, device)
+        digest = self._digest(self._elaborated(candidate), device, seed)
+        folder = cached_folder(self._cache, KIND, digest)
+        if folder.is_dir():
+            return _read(folder / RECORD)
+        try:
+            found = self._route(candidate, design, seed)
+        except (InputError, ToolError) as error:
+            found = _skipped(str(error).removeprefix(f"{device}: "))
+            if isinstance(error, ToolError) and error.killed:
+                # another run may have the memory, or the time
+                return found
+        cached_build(self._cache, KIND, digest, lambda fresh: write_json(fresh / RECORD, asdict(found)))
+        return found
+
+    def _lock(self, candidate: Candidate) -> Lock:
+        with self._all:
+            return self._locks.setdefault(candidate, Lock())
+
+    def _elaborated(self, candidate: Candidate) -> Path:
+        """Where the design of an array is, if it was elaborated from these sources."""
+        spec = candidate.spec.model_dump_json()
+        parts = (hardware_digest(), CORE.read_bytes(), version("amaranth"), candidate.array, spec)
+        return cached_folder(self._cache, "design", digest_of(parts))
+
+    def _design(self, candidate: Candidate, device: str) -> Design:
+        """For a part; only the commands depend on which."""
+        folder = self._elaborated(candidate)
+
+        def write(fresh: Path) -> None:
+            design = make_design(candidate.component, device=device, frequency_hz=TARGET_HZ)
+            for name, content in design.files.items():
+                (fresh / name).write_bytes(content)
+            (fresh / DIGEST).write_text(digest_of(design.files[name] for name in sorted(design.files)))
+
+        cached_build(self._cache, "design", folder.name.partition("-")[2], write)
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != DIGEST}
+        return loaded_design(files, device=device)
+
+    def _digest(self, elaborated: Path, device: str, seed: int) -> str:
+        """Of a routing: its design, its tools, its part and seed."""
+        versions = sorted(self._tools.versions().items())
+        parts = ((elaborated / DIGEST).read_text(), repr(device_commands(device)), repr(versions), str(seed))
+        return digest_of([*parts, TRIMMER.read_bytes()])
+
+    def _route(self, candidate: Candidate, design: Design, seed: int) -> Seed:
+        with self._lock(candidate):
+            netlist = synthesize(design, self._tools, cache=self._cache)
+            trimmed = _trimmed(netlist, cache=self._cache)
+        routed = place_and_route(design, self._tools, trimmed, seed=seed, cache=self._cache)
+        used = routed.report.used
+        luts, ffs = by_component(netlist, used)
+        # the record has all that is wanted of it, and there are many of them
+        shutil.rmtree(routed.folder)
+        return Seed(used=used, luts=luts, ffs=ffs, fmax_mhz=routed.report.critical.achieved_mhz)
+
+
+def _skipped(reason: str) -> Seed:
+    return Seed(used=None, luts={}, ffs={}, fmax_mhz=0.0, skipped=reason)
+
+
+def _trimmed(netlist: Path, *, cache: Path) -> bytes:
+    """The netlist with its carry chains trimmed, for all seeds and parts."""
+
+    def write(folder: Path) -> None:
+        (folder / TRIMMED).write_bytes(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist)
+
+    return (
+        cached_build(cache, "trimmed", digest_of([netlist.name, TRIMMER.read_bytes()]), write) / TRIMMED
+    ).read_bytes()
+
+
+def _read(path: Path) -> Seed:
+    read = json.loads(path.read_text(encoding="utf-8"))
+    return Seed(**(read | {"used": read["used"] and Resources(**read["used"])}))

@@ -1,0 +1,92 @@
+"""Which arrays are built, in which shapes, on which devices."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from golden.errors import InputError
+from golden.spec import PRESETS, Spec, make_spec
+from rtl.accelerator import Accelerator
+from rtl.mac_twin import MacTwin
+from rtl.memory import WIDE_ROWS
+from rtl.shapes import bits_for_index
+
+Array = Literal["spiking", "mac"]
+
+ARRAYS: tuple[Array, ...] = ("spiking", "mac")
+"""The accelerator, and the multiply-accumulate twin that it is compared with."""
+
+DEVICES = ("LFE5U-25F", "LFE5U-45F", "LFE5U-85F")
+
+FAMILY = "LFE5U-"
+"""What the name of a part may be given without."""
+
+SIZES = ("neurons", "lanes", "clusters")
+"""Fields of a spec that the numbers in a shape's name stand for, in order; the first two are always there."""
+
+EXPECTED = "NEURONSxLANES[xCLUSTERS]"
+"""How a shape's name is told."""
+
+NAMED = ("base", "max85")
+"""Presets that stand for the shape of their sizes. The memories of the others are cut short for tests."""
+
+PAIR_ROWS = 1022
+"""Inputs of a pair of lanes: with the row of zeros, what the widest block RAM that both lanes read holds."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One array in one shape.
+
+    Attributes:
+        array: which.
+        shape: its name.
+        spec: the same for both arrays.
+    """
+
+    array: Array
+    shape: str
+    spec: Spec
+
+    @property
+    def operations(self) -> int:
+        """Weight-ops of a cycle: neurons times lanes."""
+        return self.spec.neurons * self.spec.lanes
+
+    def component(self) -> Any:
+        """The array with its streams."""
+        return Accelerator(self.spec) if self.array == "spiking" else MacTwin(self.spec)
+
+
+def parse_shape(name: str) -> Spec:
+    """The shape of a name such as ``64x4`` or ``384x2x4``: neurons, lanes of each, and clusters of them, else one.
+
+    It is the preset of these sizes, if there is one. Else all that the name does not say fills the memories that such
+    an array has anyway: weights, and membranes of up to eight tokens.
+
+    Raises:
+        InputError: it is no shape.
+    """
+    numbers = name.split("x")
+    if not (2 <= len(numbers) <= len(SIZES) and all(number.isdecimal() for number in numbers)):
+        raise InputError(f"shape {name!r}: unknown, expected {EXPECTED}, such as 64x4 or 384x2x4")
+    sizes = dict(zip(SIZES, map(int, numbers), strict=False))
+    sizes.setdefault("clusters", 1)
+    for preset in NAMED:
+        if all(getattr(PRESETS[preset], size) == number for size, number in sizes.items()):
+            return PRESETS[preset]
+    together = sizes["neurons"] // max(1, sizes["clusters"])
+    slots = WIDE_ROWS >> bits_for_index(max(2, together))
+    memories = {"depth": max(1, sizes["lanes"] // 2) * PAIR_ROWS, "membrane_slots": min(max(1, slots), 8)}
+    return make_spec(sizes | memories, source=f"shape {name!r}")
+
+
+def parse_part(name: str) -> str:
+    """The part of a name such as ``25F`` or ``LFE5U-25F``.
+
+    Raises:
+        InputError: it is no part.
+    """
+    device = FAMILY + name.removeprefix(FAMILY)
+    if device not in DEVICES:
+        raise InputError(f"part {name!r}: unknown, expected some of {', '.join(DEVICES)}")
+    return device

@@ -1,0 +1,153 @@
+"""Levels of all linear layers of a real model on real text, kept in a file, and one of them with its weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.cache import cached_build
+from golden.digest import digest_text, digest_versions
+from golden.errors import InputError
+from golden.spec import Spec
+from golden.vectors import LayerVectors, load_vectors, save_arrays, save_vectors
+
+RECIPE = "fast"
+"""Quantizes the bundled model where no checkpoint is given."""
+
+CALIBRATION_TOKENS = 2048
+
+KIND = "traces"
+"""Of folders in the cache."""
+
+FILE = "traces.npz"
+
+TILE_FILE = "tile.npz"
+
+TILE_TOKENS = 8
+"""Of the layer that is kept with its weights."""
+
+FIELDS = ("level", "salient", "shift", "wide")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """A traced model.
+
+    Attributes:
+        layers: by name with activations of real text, and with weights of zeros, in the model's order.
+        tile: a layer from the model's middle, with its weights and no more than ``TILE_TOKENS`` tokens.
+        digest: of what they were made from.
+    """
+
+    layers: dict[str, LayerVectors]
+    tile: LayerVectors
+    digest: str
+
+
+def load_traces(checkpoint: Path | None, *, tokens: int, cache: Path) -> Traces:
+    """All of a model's layers.
+
+    Args:
+        checkpoint: folder of a quantized model; None quantizes the bundled one.
+        tokens: activation vectors a layer.
+        cache: where traces of earlier runs are.
+
+    Raises:
+        InputError: the checkpoint, the model or the text is missing or damaged.
+    """
+    folder = trace_folder(checkpoint, tokens=tokens, cache=cache)
+    if not folder.is_dir():
+        cached_build(cache, KIND, folder.name.partition("-")[2], lambda fresh: _trace(fresh, checkpoint, tokens))
+    return Traces(layers=read_traces(folder / FILE), tile=load_vectors(folder / TILE_FILE, Spec()), digest=folder.name)
+
+
+def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
+    """Where the traces of a model are kept; arguments as ``load_traces``.
+
+    Raises:
+        InputError: the checkpoint is missing.
+    """
+    if checkpoint is not None and not (checkpoint / "spikequant.json").is_file():
+        raise InputError(f"checkpoint {checkpoint}: no such checkpoint, expected a folder with spikequant.json")
+    source = f"{RECIPE} {CALIBRATION_TOKENS}" if checkpoint is None else _digest(checkpoint)
+    digest = digest_text(source, str(tokens), FILE, TILE_FILE, digest_versions())[:32]
+    return cache / f"{KIND}-{digest}"
+
+
+def read_traces(path: Path) -> dict[str, LayerVectors]:
+    """The layers in a file that ``write_traces`` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        names: Sequence[str] = arrays["names"].tolist()
+        return {
+            name: _layer(int(outputs), {field: arrays[f"{number}.{field}"] for field in FIELDS})
+            for number, (name, outputs) in enumerate(zip(names, arrays["outputs"], strict=True))
+        }
+
+
+def write_traces(path: Path, layers: Mapping[str, LayerVectors]) -> None:
+    """Write what is needed to count cycles."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        f"{number}.{field}": getattr(vectors, field)
+        for number, vectors in enumerate(layers.values())
+        for field in FIELDS
+    }
+    arrays["names"] = np.array(list(layers))
+    arrays["outputs"] = np.array([vectors.outputs for vectors in layers.values()])
+    save_arrays(path, arrays)
+
+
+def first_tokens(vectors: LayerVectors, count: int) -> LayerVectors:
+    """The layer with no more than so many tokens."""
+    names = ("level", "salient", "zero", "shift", "offset")
+    return replace(vectors, **{name: getattr(vectors, name)[:count] for name in names})
+
+
+def _layer(outputs: int, arrays: dict[str, NDArray[np.generic]]) -> LayerVectors:
+    tokens, inputs = arrays["level"].shape
+    wide = arrays["wide"].astype(np.int32)
+    return LayerVectors(
+        w_code=np.broadcast_to(np.uint8(0), (outputs, inputs)),
+        w_zero=np.zeros(outputs, np.uint8),
+        level=arrays["level"].astype(np.int32),
+        salient=arrays["salient"].astype(np.bool_),
+        zero=np.zeros(tokens, np.uint8),
+        shift=arrays["shift"].astype(np.uint8),
+        offset=np.zeros(tokens, np.int8),
+        theta=np.ones(outputs, np.uint32),
+        bias=np.zeros(outputs, np.int32),
+        wide=wide,
+        w_low=np.broadcast_to(np.uint8(0), (outputs, wide.size)),
+    )
+
+
+def _digest(checkpoint: Path) -> str:
+    from golden.description import DESCRIPTION, sha256  # noqa: PLC0415 - loads PyTorch
+
+    return " ".join(
+        sha256(path)
+        for path in sorted(checkpoint.iterdir())
+        if path.name == DESCRIPTION or path.suffix == ".safetensors"
+    )
+
+
+def _trace(folder: Path, checkpoint: Path | None, tokens: int) -> None:
+    # these load PyTorch, which takes longer than reading a trace
+    from golden.checkpoint import load_checkpoint  # noqa: PLC0415
+    from golden.evaluate import quantized_layers  # noqa: PLC0415
+    from golden.methods import Calibration, apply_method  # noqa: PLC0415
+    from golden.model import load_model  # noqa: PLC0415
+    from golden.recipe import RECIPES  # noqa: PLC0415
+    from golden.spikequant import spikequant  # noqa: PLC0415
+    from golden.trace import trace_layers  # noqa: PLC0415
+
+    if checkpoint is None:
+        model = load_model()
+        apply_method(model, spikequant(RECIPES[RECIPE]), Calibration(tokens=CALIBRATION_TOKENS))
+    else:
+        model = load_checkpoint(checkpoint).language_model
+    names = list(quantized_layers(model.model))
+    layers = {name: vectors for name, vectors, _ in trace_layers(model, names, tokens, Spec())}
+    write_traces(folder / FILE, layers)
+    save_vectors(folder / TILE_FILE, first_tokens(layers[names[len(names) // 2]], TILE_TOKENS))

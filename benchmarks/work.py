@@ -1,0 +1,190 @@
+"""How many cycles both arrays take for the layers of a real model, and how well the lanes are used."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+
+from benchmarks.shapes import ARRAYS, Array
+from golden.score import PhaseCost
+from golden.spec import Spec
+from golden.throughput import (
+    ARRAY_ONLY,
+    SPIKING,
+    TWIN,
+    Counted,
+    Latencies,
+    layer_cycles,
+)
+from golden.tiling import token_tiles
+from golden.token_cost import TokenCost, spiking_costs, twin_costs
+from golden.vectors import LayerVectors
+
+STAGES: Mapping[str, Counted] = {
+    "array": ARRAY_ONLY,
+    "drain": Counted(encoder=False, readout=False),
+    "encoder": Counted(readout=False),
+    "codes out": Counted(),
+    "membranes out": Counted(membranes=True),
+}
+"""What is counted, each stage with all before it.
+
+``array``: phases, doublings, and what is fed twice. ``drain``: the way of charges to the membranes. ``encoder``: each
+token sorted, or packed, once for all tiles of outputs, as far as the buffers hold it. ``codes out``: the read-out, and
+results in brief. ``membranes out``: whole results in their place.
+"""
+
+COUNTED = "codes out"
+"""The stage whose cycles the comparison goes by: all that a layer needs to be done."""
+
+LATENCIES: Mapping[Array, Latencies] = {"spiking": SPIKING, "mac": TWIN}
+
+
+@dataclass(frozen=True)
+class LaneUse:
+    """How full the lanes are.
+
+    Attributes:
+        spikes: that fire.
+        slots: lanes times beats with spikes.
+    """
+
+    spikes: int
+    slots: int
+
+    @property
+    def share(self) -> float:
+        """Spikes for each slot; 0 where there are no beats."""
+        return self.spikes / self.slots if self.slots else 0.0
+
+    def plus(self, other: "LaneUse") -> "LaneUse":
+        """Both together."""
+        return LaneUse(self.spikes + other.spikes, self.slots + other.slots)
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """One layer's tokens on both arrays of one shape.
+
+    Attributes:
+        name: of the layer.
+        inputs: K.
+        outputs: N.
+        tokens: T.
+        cycles: of all its tokens and tiles of outputs, by array and stage.
+        normal: lanes in the phase of normal levels, on all columns.
+        all_phases: lanes in all phases, those on the low halves of wide columns included.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    tokens: int
+    cycles: Mapping[Array, Mapping[str, int]]
+    normal: LaneUse
+    all_phases: LaneUse
+
+    @property
+    def operations(self) -> int:
+        """Weight-ops that a dense product takes: all of them useful, silent inputs and rows in parts included."""
+        return self.inputs * self.outputs * self.tokens
+
+
+def _lane_use(spec: Spec, phases: Iterable[PhaseCost]) -> LaneUse:
+    found = list(phases)
+    return LaneUse(spikes=sum(phase.spikes for phase in found), slots=spec.lanes * sum(phase.beats for phase in found))
+
+
+def layer_work(spec: Spec, name: str, vectors: LayerVectors) -> LayerWork:
+    """Count a layer, without loading weights and constants, which takes both arrays the same time."""
+    tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
+    output_tiles = -(-vectors.outputs // spec.neurons)
+    costs: Mapping[Array, list[list[TokenCost]]] = {
+        "spiking": spiking_costs(spec, vectors, tiles),
+        "mac": twin_costs(spec, vectors),
+    }
+    cycles = {
+        array: {
+            stage: layer_cycles(
+                spec, costs[array], output_tiles=output_tiles, counted=counted, latencies=LATENCIES[array]
+            )
+            for stage, counted in STAGES.items()
+        }
+        for array in ARRAYS
+    }
+    normal = _lane_use(spec, (tile.cost.normal for parts in tiles for tile in parts if not tile.low))
+    rest = _lane_use(
+        spec,
+        (
+            phase
+            for parts in tiles
+            for tile in parts
+            for phase in ((tile.cost.normal, tile.cost.salient) if tile.low else (tile.cost.salient,))
+        ),
+    )
+    return LayerWork(
+        name=name,
+        inputs=vectors.inputs,
+        outputs=vectors.outputs,
+        tokens=vectors.tokens,
+        cycles=cycles,
+        normal=normal,
+        all_phases=normal.plus(rest),
+    )
+
+
+@dataclass(frozen=True)
+class Work:
+    """Some layers together.
+
+    Attributes:
+        layers: how many.
+        tokens: of each.
+        operations: useful weight-ops.
+        cycles: by array and stage.
+        utilisation: of the lanes in the phase of normal levels, on all columns.
+        utilisation_all: of the lanes in all phases.
+    """
+
+    layers: int
+    tokens: int
+    operations: int
+    cycles: Mapping[Array, Mapping[str, int]]
+    utilisation: float
+    utilisation_all: float
+
+    def ratio(self, stage: str) -> float:
+        """The twin's cycles over the accelerator's: its effective throughput at the same clock."""
+        return self.cycles["mac"][stage] / self.cycles["spiking"][stage]
+
+    def operations_per_cycle(self, array: Array, stage: str = COUNTED) -> float:
+        """Useful weight-ops a cycle."""
+        return self.operations / self.cycles[array][stage]
+
+    def cycles_per_token(self, array: Array, stage: str = COUNTED) -> float:
+        """Cycles that one token takes in all of the layers."""
+        return self.cycles[array][stage] / self.tokens
+
+    def waits(self, array: Array) -> dict[str, float]:
+        """How much longer each stage makes it take, as a share of the array's own cycles."""
+        stages = list(STAGES)
+        own = self.cycles[array]["array"]
+        return {
+            stage: (self.cycles[array][stage] - self.cycles[array][before]) / own for before, stage in pairwise(stages)
+        }
+
+
+def together(layers: Iterable[LayerWork]) -> Work:
+    """Sum some layers of the same tokens up, one or more."""
+    found = list(layers)
+    cycles = {
+        array: {stage: sum(layer.cycles[array][stage] for layer in found) for stage in STAGES} for array in ARRAYS
+    }
+    return Work(
+        layers=len(found),
+        tokens=found[0].tokens,
+        operations=sum(layer.operations for layer in found),
+        cycles=cycles,
+        utilisation=reduce(LaneUse.plus, (layer.normal for layer in found)).share,
+        utilisation_all=reduce(LaneUse.plus, (layer.all_phases for layer in found)).share,
+    )

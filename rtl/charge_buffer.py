@@ -1,0 +1,97 @@
+"""Between array and neurons: charges come in several a cycle, and leave one by one."""
+
+from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from golden.spec import GATHERED, Spec
+from rtl.fabric import unreset
+from rtl.memory import BlockMemory
+from rtl.shapes import bits_for_index, charged_layout, gathered_layout
+
+PHASES = 2
+"""Phases that it holds."""
+
+
+class ChargeBuffer(Component):
+    """Holds the charges of two phases: one comes in while the other one leaves.
+
+    Latency: ``latency`` cycles from the first charges of a phase to neuron 0's, or none behind the phase before.
+    Throughput: ``GATHERED`` charges a cycle in, one out. Nothing ever waits.
+
+    Attributes:
+        i_valid, i: charges of the neurons ``place``, ``place + neurons / GATHERED`` and so on, in order; what the
+            phase has in common is looked at up to ``latency`` cycles behind the first ones or behind ``read``.
+        read: pulses with the last charge of a phase that is read. Until ``latency`` cycles behind it, only one more
+            phase may come in.
+        o_valid, o: charges, neuron 0 first.
+    """
+
+    latency = 4
+
+    def __init__(self, spec: Spec, *, distributed: bool = False) -> None:
+        self._spec = spec
+        self._distributed = distributed
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i": In(gathered_layout(spec)),
+                "read": Out(1),
+                "o_valid": Out(1),
+                "o": Out(charged_layout(spec)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """A memory of two banks, in each row of which are charges that come in together."""
+        m = Module()
+        spec = self._spec
+        rows = spec.neurons // GATHERED
+        row_bits = bits_for_index(rows)
+        m.submodules.memory = memory = BlockMemory(
+            shape=self.i.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
+        )
+        written, written_bank = Signal(row_bits), Signal()
+        row, part, bank = Signal(row_bits), Signal(range(GATHERED)), Signal()
+        waiting = Signal(range(PHASES + 1))
+        comes, reads, at_end = Signal(), Signal(), Signal()
+        m.d.comb += [
+            memory.write_address.eq(Cat(written, written_bank)),
+            memory.write_data.eq(self.i.charges),
+            memory.write_enable.eq(self.i_valid),
+            memory.address.eq(Cat(row, bank)),
+            comes.eq(self.i_valid & (written == 0)),
+            reads.eq(waiting.any()),
+            at_end.eq(row == rows - 1),
+            self.read.eq(reads & at_end & (part == GATHERED - 1)),
+        ]
+        m.d.sync += waiting.eq(waiting + comes - self.read)
+        with m.If(self.i_valid):
+            m.d.sync += written.eq(written + 1)
+            with m.If(written == rows - 1):
+                m.d.sync += [written.eq(0), written_bank.eq(~written_bank)]
+        with m.If(reads):
+            m.d.sync += row.eq(row + 1)
+            with m.If(at_end):
+                m.d.sync += [row.eq(0), part.eq(part + 1)]
+        with m.If(self.read):
+            m.d.sync += bank.eq(~bank)
+
+        # the memory's two cycles, and the choice
+        valid, first, chosen = reads, reads & (row == 0) & (part == 0), part
+        for stage in range(self.latency - 2):
+            later = [
+                Signal.like(value, name=f"{name}_{stage + 1}")
+                for name, value in (("valid", valid), ("first", first), ("chosen", chosen))
+            ]
+            m.d.sync += [after.eq(value) for after, value in zip(later, (valid, first, chosen), strict=True)]
+            valid, first, chosen = later
+        leaving = unreset(m, self.o, "leaving")
+        charges = Array(memory.output[part] for part in range(GATHERED))
+        m.d.sync += [self.o_valid.eq(valid), leaving.charge.eq(charges[chosen])]
+        with m.If(first):
+            m.d.sync += [
+                leaving.phase.eq(self.i.phase),
+                leaving.reference.eq(self.i.reference),
+                leaving.exceeded.eq(self.i.exceeded),
+            ]
+        return m

@@ -1,0 +1,102 @@
+"""Tokens a second, with weights on chip and from a memory."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.command import run_command
+from benchmarks.rates import Batch, average_batch
+from benchmarks.results import median_clock
+from benchmarks.tokens import tokens
+from benchmarks.traces import FILE, TILE_FILE, trace_folder, write_traces
+from golden.errors import InputError
+from golden.spec import PRESETS, Spec
+from golden.vectors import LayerVectors, save_vectors
+
+BATCH = Batch(tokens=2, cycles={"spiking": 1000, "mac": 2000}, words=4000, words_used=3000)
+
+
+def test_a_stream_takes_a_word_a_cycle_or_what_the_memory_gives() -> None:
+    assert BATCH.rate("spiking", 1e6) == 2000
+    assert BATCH.rate("mac", 1e6) == 1000
+    # 1000 cycles for the tokens, 4000 for the words
+    assert BATCH.streamed_rate("spiking", 1e6, bandwidth=1e9) == pytest.approx(2 / 0.005)
+    # 16 kB at 1 MB/s
+    assert BATCH.streamed_rate("spiking", 1e6, bandwidth=1e6) == pytest.approx(2 / 0.017)
+    assert BATCH.streamed_rate("spiking", 1e6, bandwidth=1e6, skip_silent=True) == pytest.approx(2 / 0.013)
+
+
+def test_a_batch_shares_its_weights(layers: dict[str, LayerVectors]) -> None:
+    spec = Spec(neurons=32)
+    one, three = (average_batch(spec, layers, size) for size in (1, 3))
+    assert (
+        one.words
+        == three.words
+        == 2 * sum(tiles * (rows * 4 + 96) for rows, tiles in ((128, 2), (256, 2))) + 2 * 2 * 16 * 4
+    )
+    assert one.words_used < three.words_used < one.words
+    for array in ("spiking", "mac"):
+        assert one.cycles[array] < three.cycles[array] < 3 * one.cycles[array]
+    with pytest.raises(ValueError, match="a batch of 7 tokens"):
+        average_batch(spec, layers, 7)
+
+
+def test_silent_rows_are_those_of_all_tokens_of_a_batch(layers: dict[str, LayerVectors]) -> None:
+    vectors = next(iter(layers.values()))
+    level = np.zeros_like(vectors.level)
+    level[:, 3] = 1
+    level[0, 5] = -1
+    quiet = {"q": replace(vectors, level=level, salient=np.zeros_like(vectors.salient))}
+    batch = average_batch(Spec(neurons=64), quiet, vectors.tokens)
+    assert batch.words_used == 2 * 8 + 3 * 64
+
+
+def test_clocks_come_from_a_benchmark(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks.json"
+    spec = PRESETS["tiny"]
+    assert median_clock(path, spec, "mac", "LFE5U-25F") is None
+    one = {"array": "mac", "device": "LFE5U-25F", "spec": spec.model_dump(), "fmax_median_mhz": 123.5}
+    path.write_text(json.dumps({"arrays": [{**one, "array": "spiking", "fmax_median_mhz": 1}, one]}))
+    assert median_clock(path, spec, "mac", "LFE5U-25F") == 123.5
+    assert median_clock(path, spec, "mac", "LFE5U-85F") is None
+    assert median_clock(path, Spec(), "mac", "LFE5U-25F") is None
+    path.write_text("{}")
+    with pytest.raises(InputError, match="cannot be read"):
+        median_clock(path, spec, "mac", "LFE5U-25F")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
+    monkeypatch.setattr("sys.argv", ["benchmarks.tokens", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        run_command(tokens, name="benchmarks.tokens")
+    return caught.value.code
+
+
+def test_the_command_tells_both_arrays(
+    layers: dict[str, LayerVectors], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trace_folder(None, tokens=6, cache=tmp_path)
+    folder.mkdir(parents=True)
+    write_traces(folder / FILE, layers)
+    save_vectors(folder / TILE_FILE, next(iter(layers.values())))
+    file = tmp_path / "rates.json"
+    options = ["--shape", "64x2", "--tokens", 6, "--cache", tmp_path, "--json", file]
+    assert command(monkeypatch, *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6") == 0
+    figures = json.loads(file.read_text())
+    assert figures["clock_mhz"] == {"spiking": 100, "mac": 150}
+    rates = figures["rates"]
+    assert [one["batch"] for one in rates] == 3 * [1] + 3 * [6]
+    for on_chip, streamed, skipped in (rates[:3], rates[3:]):
+        assert on_chip["ours"] > skipped["ours"] >= streamed["ours"] > 0
+        assert on_chip["MAC twin"] > streamed["MAC twin"]
+    assert rates[1]["megabytes_per_token"] == pytest.approx(6 * rates[4]["megabytes_per_token"])
+    capsys.readouterr()
+    assert command(monkeypatch, *options, "--mhz", 100, "--batches", "7") == 2
+    assert command(monkeypatch, *options, "--figures", tmp_path / "absent.json") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in errors] == ["benchmarks.tokens"] * 2
+    assert "expected numbers from 1 to the 6 traced tokens" in errors[0]
+    assert "no clock of 64x2 on the LFE5U-85F" in errors[1]
