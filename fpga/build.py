@@ -13,9 +13,11 @@ from fpga.boards import Board, check_fit
 from fpga.carry_ends import trim_carry_ends
 from fpga.pll import PllSettings, pll_settings
 from fpga.report import RouteReport, read_packed_resources, read_route_report, read_synthesis_report
+from fpga.sdram.timing import SdramChip, SdramTiming
 from fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
 from fpga.top import BoardTop
 from fpga.uart import baud_divisor
+from golden.errors import InputError
 
 NAME = "top"
 """Name of the top module, and of the files that the tools exchange."""
@@ -55,11 +57,21 @@ class Plan(Design):
         board: where the bitstream is for.
         pll: makes the clock.
         baud: bits a second on the serial line, as the clock's divider makes them.
+        memory: the board's SDRAM at its clock, if the design uses it.
     """
 
     board: Board
     pll: PllSettings
     baud: float
+    memory: SdramTiming | None = None
+
+
+@dataclass(frozen=True)
+class MemoryWish:
+    """That weights come from the board's SDRAM: from which chip, at which clock at most."""
+
+    chip: SdramChip
+    frequency_hz: float
 
 
 @dataclass(frozen=True)
@@ -117,19 +129,29 @@ def find_tools() -> Tools:
     )
 
 
-def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float, baud: int) -> Plan:
+def make_plan(
+    make_core: Callable[[], Any],
+    *,
+    board: Board,
+    frequency_hz: float,
+    baud: int,
+    memory: MemoryWish | None = None,
+) -> Plan:
     """The component that ``make_core`` makes on a board, with a clock as near as the PLL comes to ``frequency_hz``.
 
     Equal components give equal plans: no path and no time is in them.
 
     Raises:
-        InputError: a frequency or baud rate that the board cannot make.
+        InputError: a frequency or baud rate that the board cannot make, or a memory that it does not have.
     """
+    if memory is not None and not board.sdram:
+        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
     platform = getattr(import_module(board.module), board.platform)()
-    pll = pll_settings(platform.default_clk_frequency, frequency_hz)
+    pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
+    timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
     divisor = baud_divisor(pll.output_hz, baud)
     generated = platform.prepare(
-        BoardTop(make_core(), pll=pll, divisor=divisor),
+        BoardTop(make_core(), pll=pll, divisor=divisor, memory=timing),
         name=NAME,
         emit_src=False,
         verbose=True,
@@ -143,6 +165,7 @@ def make_plan(make_core: Callable[[], Any], *, board: Board, frequency_hz: float
         board=board,
         pll=pll,
         baud=pll.output_hz / divisor,
+        memory=timing,
         files={name: text.encode() if isinstance(text, str) else text for name, text in generated.files.items()},
         commands={tool: arguments for tool, *arguments in script["commands"]},
     )

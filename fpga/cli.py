@@ -12,6 +12,11 @@ def synth(
     board: Annotated[str, typer.Option(metavar="NAME", help="board to build for")] = "ulx3s_85f",
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 60.0,
     baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = 1_000_000,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="CHIP", help="weights from the board's SDRAM, such as AS4C16M16SA-7", show_default=False),
+    ] = None,
+    memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the SDRAM at most")] = 120.0,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route from seeds 1..N, keep the best")] = 1,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="seeds at a time; as many as there are cores", show_default=False)
@@ -32,7 +37,8 @@ def synth(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from fpga.boards import find_board
-    from fpga.build import find_tools
+    from fpga.build import MemoryWish, find_tools
+    from fpga.sdram.timing import find_chip
     from fpga.synth import STEPS_BESIDE_SEEDS, run_synth
     from fpga.toolchain import ToolError, usable_cores
     from gen.cache import default_cache_folder
@@ -42,6 +48,7 @@ def synth(
 
     spec = load_spec(config)
     target = find_board(board)
+    wish = MemoryWish(find_chip(memory), memory_frequency * 1e6) if memory else None
     tools = find_tools()
     writable_folder(out)
     if json_file is not None:
@@ -57,6 +64,7 @@ def synth(
                 tools=tools,
                 frequency_hz=frequency * 1e6,
                 baud=baud,
+                memory=wish,
                 seeds=range(1, seeds + 1),
                 jobs=jobs or usable_cores(),
                 allow_timing_failure=allow_timing_failure,

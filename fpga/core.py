@@ -80,8 +80,20 @@ def make_design(make_core: Callable[[], Any], *, device: str, frequency_hz: floa
             ``rst``, for simulation of its netlist.
     """
     component, clock = (RegisteredCore(make_core()), "clock") if registered else (make_core(), "clk")
+    return design_of(component, device=device, clocks={clock: frequency_hz})
+
+
+def design_of(component: Component, *, device: str, clocks: Mapping[str, float]) -> Design:
+    """A component as it is on a device.
+
+    Args:
+        component: its ports are plain signals.
+        device: a key of ``fpga.boards.DEVICES``.
+        clocks: frequency in Hz that placement and routing aim at, by the port that each clock comes in at.
+    """
     text = rtlil.convert(component, name=NAME, platform=_Device(), emit_src=False)
-    constraints = f'BLOCK ASYNCPATHS;\nBLOCK RESETPATHS;\nFREQUENCY PORT "{clock}" {frequency_hz / 1e6:.3f} MHZ;\n'
+    wanted = [f'FREQUENCY PORT "{port}" {hz / 1e6:.3f} MHZ;' for port, hz in clocks.items()]
+    constraints = "\n".join(["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;", *wanted]) + "\n"
     files = {
         f"{NAME}.il": text.encode(),
         f"{NAME}.ys": SCRIPT.encode(),

@@ -7,13 +7,17 @@ from types import TracebackType
 
 from fpga.line import SerialLine
 from fpga.protocol import identify
+from fpga.sdram.layout import StoredLayer, store_layer
+from fpga.sdram.program import streamed_program
+from fpga.sdram.timing import SdramChip
 from fpga.session import Health, Patience, Session
+from golden.errors import InputError
 from golden.integer import LayerOutput
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.accelerator import Accelerator as Design
 from rtl.packets import parse_result
-from rtl.program import gather, layer_program
+from rtl.program import LayerProgram, gather, layer_program
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,29 @@ class Accelerator:
             output = accelerator.run_layer(vectors).output
     """
 
-    def __init__(self, spec: Spec, *, port: str, baud: int, patience: Patience | None = None) -> None:
+    def __init__(
+        self, spec: Spec, *, port: str, baud: int, chip: SdramChip | None = None, patience: Patience | None = None
+    ) -> None:
         """Open the port and a session with the board.
+
+        Args:
+            spec: of the accelerator.
+            port: where the board is.
+            baud: bits a second.
+            chip: the memory in front of the accelerator, if the bitstream has one.
+            patience: how long to wait.
 
         Raises:
             InputError: the port cannot be opened, or the board does not hold this spec's accelerator.
             LinkError: nobody answers.
         """
         self.spec = spec
+        self._chip = chip
+        self._stored_words = 0
         self._spikes = self._beats = 0
         self._line = SerialLine(port, baud)
         try:
-            self._session = Session(self._line, identify(Design.__name__, spec), patience=patience)
+            self._session = Session(self._line, identify(Design.__name__, spec, chip=chip), patience=patience)
         except BaseException:
             self._line.close()
             raise
@@ -96,7 +111,46 @@ class Accelerator:
             LinkError: the board cannot be reached, or does not do its part.
             PacketError: the accelerator refused a packet or sent a broken one.
         """
-        program = layer_program(self.spec, vectors)
+        return self._run(layer_program(self.spec, vectors), vectors, progress)
+
+    def store_layer(self, vectors: LayerVectors) -> StoredLayer:
+        """Upload a layer's weights and constants into the board's memory, behind those that are there.
+
+        They stay until the board is switched off, or its bitstream is loaded again; sessions come and go.
+
+        Raises:
+            InputError: the bitstream has no memory, or the layer does not fit any more.
+            LinkError: the board cannot be reached, or does not do its part.
+        """
+        if self._chip is None:
+            raise InputError("memory: the bitstream has none, expected one that was made with a memory")
+        stored = store_layer(self.spec, vectors, chip=self._chip, address=self._stored_words)
+        self._session.exchange(stored.packets(), results=0)
+        self._stored_words = stored.place.end
+        return stored
+
+    def run_stored(
+        self,
+        stored: StoredLayer,
+        vectors: LayerVectors,
+        *,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> LayerRun:
+        """Run tokens on a layer that the board's memory holds, without the rows of inputs that none of them uses.
+
+        Args:
+            stored: as ``store_layer`` gave it.
+            vectors: the same layer and its tokens.
+            progress: told the results that are in, and how many there will be.
+
+        Raises:
+            LinkError: the board cannot be reached, or does not do its part.
+            PacketError: the accelerator refused a packet or sent a broken one.
+            ValueError: the memory holds another layer.
+        """
+        return self._run(streamed_program(stored, vectors), vectors, progress)
+
+    def _run(self, program: LayerProgram, vectors: LayerVectors, progress: Callable[[int, int], None]) -> LayerRun:
         total = len(program.places)
         progress(0, total)
         before = self.health().cycles

@@ -12,6 +12,8 @@ from typing import Any
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
+from fpga.sdram.packets import LAYOUTS
+from fpga.sdram.timing import SdramChip
 from gen.cache import digest_of
 from golden.spec import WORD_BITS, Spec
 from rtl.shapes import (
@@ -139,15 +141,34 @@ class Identity:
         return int.from_bytes(self.name.encode("ascii"), "little")
 
 
-def identify(design: str, spec: Spec) -> Identity:
-    """The identity of a component of that class name, made from a spec."""
-    layouts = (WeightsHeader, NeuronsHeader, CodesHeader, RunHeader, Code, ResultHeader, Result)
+WITH_MEMORY = "+DRAM"
+"""Behind the name of a design with a memory."""
+
+
+def identify(design: str, spec: Spec, *, chip: SdramChip | None = None) -> Identity:
+    """The identity of a component of that class name, made from a spec, with a memory of that chip if there is one."""
+    layouts: tuple[type[data.Struct], ...] = (
+        WeightsHeader,
+        NeuronsHeader,
+        CodesHeader,
+        RunHeader,
+        Code,
+        ResultHeader,
+        Result,
+    )
+    if chip is not None:
+        layouts += LAYOUTS
     packets = {
         layout.__name__: [(name, field.offset, field.width) for name, field in data.Layout.cast(layout)]
         for layout in layouts
     }
-    digest = digest_of([json.dumps(spec.model_dump(), sort_keys=True), json.dumps(packets, sort_keys=True)])
-    return Identity(name=design[:NAME_BYTES], digest=int(digest[: DIGEST_BITS // 4], 16))
+    parts = [json.dumps(spec.model_dump(), sort_keys=True), json.dumps(packets, sort_keys=True)]
+    name = design[:NAME_BYTES]
+    if chip is not None:
+        # rows and columns alone: chips of one size hold the same
+        parts.append(json.dumps([chip.row_bits, chip.column_bits]))
+        name = design[: NAME_BYTES - len(WITH_MEMORY)] + WITH_MEMORY
+    return Identity(name=name, digest=int(digest_of(parts)[: DIGEST_BITS // 4], 16))
 
 
 def pack(layout: type[data.Struct], **fields: int) -> list[int]:

@@ -13,6 +13,7 @@ from fpga.build import (
     NAME,
     REPORT,
     Bitstream,
+    MemoryWish,
     Plan,
     Progress,
     Routed,
@@ -69,6 +70,8 @@ class SynthResult:
             "device": self.plan.board.device,
             "frequency_mhz": self.plan.pll.output_hz / 1e6,
             "baud": self.plan.baud,
+            "memory": self.plan.memory.chip.name if self.plan.memory else None,
+            "memory_frequency_mhz": self.plan.memory.clock_hz / 1e6 if self.plan.memory else None,
             "luts": used.luts,
             "ffs": used.ffs,
             "ebrs": used.ebrs,
@@ -116,6 +119,7 @@ def run_synth(
     out: Path,
     cache: Path,
     progress: Progress,
+    memory: MemoryWish | None = None,
 ) -> SynthResult:
     """Build the component that ``make_core`` makes, and write the best seed's bitstream and all logs to ``out``.
 
@@ -126,7 +130,7 @@ def run_synth(
         ToolError: a tool failed.
     """
     (out / BITSTREAM).unlink(missing_ok=True)
-    plan = make_plan(make_core, board=board, frequency_hz=frequency_hz, baud=baud)
+    plan = make_plan(make_core, board=board, frequency_hz=frequency_hz, baud=baud, memory=memory)
     progress("synthesizing")
     netlist = synthesize(plan, tools, cache=cache)
     progress(f"placing and routing, seeds {seeds[0]}..{seeds[-1]}")

@@ -12,6 +12,9 @@ from amaranth.lib.io import SimulationPort
 
 from fpga.native import build_program
 from fpga.pll import pll_settings
+from fpga.sdram.model import MODEL, wrap_with_chip
+from fpga.sdram.pins import SimulatedSdramPort
+from fpga.sdram.timing import SdramTiming
 from fpga.toolchain import ToolError
 from fpga.top import BoardTop
 from gen.cache import default_cache_folder
@@ -25,6 +28,9 @@ BAUD = 1_000_000
 """Bits a second that the host sets; a pseudo-terminal has no use for it."""
 
 CLOCK_HZ = 25e6
+
+MEMORY_RATIO = 2
+"""Clock of the memory by that of the accelerator; the program's clock is then the memory's."""
 
 LEDS = 3
 
@@ -49,41 +55,61 @@ class VirtualPlatform:
     Attributes:
         default_clk: as in Amaranth's platforms.
         clock, line, leds: the pins.
+        sdram: pins of a memory, or None.
     """
 
     default_clk = "clk"
 
-    def __init__(self) -> None:
+    def __init__(self, memory: SdramTiming | None = None) -> None:
+        self.sdram = None if memory is None else SimulatedSdramPort(memory.chip)
         self.clock = SimulationPort("i", 1, name="clk")
         self.line = _Line()
         self.leds = [SimulationPort("o", 1, name=f"led_{index}") for index in range(LEDS)]
 
     def request(self, name: str, number: int = 0, *, dir: str) -> Any:  # noqa: A002, ARG002
         """Pins by the name of their resource."""
-        return {"clk": self.clock, "uart": self.line}[name] if name != "led" else self.leds[number]
+        return {"clk": self.clock, "uart": self.line, "sdram": self.sdram, "led": self.leds[number]}[name]
 
     def ports(self) -> dict[str, Signal]:
         """The top module's ports by name."""
         leds = {f"led_{index}": led.o for index, led in enumerate(self.leds)}
         return {"clk": self.clock.i, "rx": self.line.rx.i, "tx": self.line.tx.o, **leds}
 
-
-def virtual_top(spec: Spec) -> str:
-    """The complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``."""
-    platform = VirtualPlatform()
-    top = BoardTop(Accelerator(spec), pll=pll_settings(CLOCK_HZ, CLOCK_HZ), divisor=CYCLES_PER_BIT)
-    ports = {name: (signal, None) for name, signal in platform.ports().items()}
-    return verilog.convert(top, name=NAME, platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True)
+    def sdram_ports(self) -> dict[str, Signal]:
+        """The top module's ports for the memory, if there is one."""
+        return {} if self.sdram is None else self.sdram.ports()
 
 
-def build_virtual_board(spec: Spec, *, cache: Path | None = None) -> Path:
+def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
+    """The complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``.
+
+    With a memory the model of its chip is at its pins, which ends the simulation when a rule of the chip is broken.
+    """
+    platform = VirtualPlatform(memory)
+    if memory is None:
+        pll = pll_settings(CLOCK_HZ, CLOCK_HZ)
+    else:
+        pll = pll_settings(CLOCK_HZ, memory.clock_hz / MEMORY_RATIO, second_hz=memory.clock_hz)
+    top = BoardTop(Accelerator(spec), pll=pll, divisor=CYCLES_PER_BIT, memory=memory)
+    pins = platform.ports()
+    ports = {name: (signal, None) for name, signal in (pins | platform.sdram_ports()).items()}
+    name = NAME if memory is None else "top"
+    text = verilog.convert(top, name=name, platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True)
+    if memory is None or platform.sdram is None:
+        return text
+    plain = {name: ("input" if name in {"clk", "rx"} else "output", len(signal)) for name, signal in pins.items()}
+    return text + wrap_with_chip(NAME, "top", plain, platform.sdram, memory, fatal=True)
+
+
+def build_virtual_board(spec: Spec, *, memory: SdramTiming | None = None, cache: Path | None = None) -> Path:
     """The program of a spec's virtual board, from the cache where inputs and versions are the same.
 
     Raises:
         InputError: a tool is missing.
         ToolError: Verilator or the compiler failed.
     """
-    sources = {**{path.name: path.read_text() for path in (HARNESS, PLL_MODEL)}, f"{NAME}.v": virtual_top(spec)}
+    files = [HARNESS, PLL_MODEL, *([MODEL] if memory else [])]
+    sources = {**{path.name: path.read_text() for path in files}, f"{NAME}.v": virtual_top(spec, memory)}
     return build_program(NAME, sources, cache=cache or default_cache_folder())
 
 
@@ -96,12 +122,20 @@ class VirtualBoard:
     """
 
     def __init__(
-        self, program: Path, *, seconds: float = 3600, corrupt: float = 0.0, drop: float = 0.0, seed: int = 1
+        self,
+        program: Path,
+        *,
+        memory: bool = False,
+        seconds: float = 3600,
+        corrupt: float = 0.0,
+        drop: float = 0.0,
+        seed: int = 1,
     ) -> None:
         """Switch it on.
 
         Args:
             program: as ``build_virtual_board`` makes it.
+            memory: it has one.
             seconds: after which it ends by itself.
             corrupt: share of the bytes that the line changes.
             drop: share of the bytes that the line swallows.
@@ -112,7 +146,8 @@ class VirtualBoard:
         """
         self._folder = tempfile.TemporaryDirectory(prefix="spikequant-")
         self.port = str(Path(self._folder.name) / "port")
-        arguments = [self.port, CYCLES_PER_BIT, seconds, corrupt, drop, seed]
+        cycles_per_bit = CYCLES_PER_BIT * (MEMORY_RATIO if memory else 1)
+        arguments = [self.port, cycles_per_bit, seconds, corrupt, drop, seed]
         self.process = subprocess.Popen(
             [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -3,6 +3,7 @@
 # Commands import what they need when they run, so that --help answers at once; their options have names anyway.
 # ruff: noqa: PLC0415, PLR0917
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +15,16 @@ from golden.errors import InputError
 
 if TYPE_CHECKING:
     from cosim.layer import LayerReport
+    from fpga.host import Accelerator, LayerRun
     from fpga.session import Health
     from golden.spec import Spec
     from golden.vectors import LayerVectors
 
 VIRTUAL = "sim"
 """The port of the virtual board."""
+
+MEMORY_HZ = 120e6
+"""Clock of the virtual board's SDRAM."""
 
 
 def run(
@@ -39,6 +44,12 @@ def run(
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 8,
     out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the board's results here")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHIP", help="store the weights in the board's SDRAM of that name first", show_default=False
+        ),
+    ] = None,
     baud: Annotated[int, typer.Option(min=1, help="bits a second on the serial line")] = 1_000_000,
     allow_saturation: Annotated[
         bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
@@ -64,14 +75,12 @@ def run(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from cosim.layer import LayerReport, expected_activity
-    from cosim.scoreboard import compare
     from fpga.host import Accelerator
     from fpga.line import LinkError
+    from fpga.sdram.timing import SdramTiming, find_chip
     from fpga.toolchain import ToolError
     from fpga.virtual import VirtualBoard, build_virtual_board
     from golden.files import check_writable, write_json
-    from golden.integer import run_layer
     from golden.spec import load_spec
     from golden.vectors import save_arrays
     from rtl.packets import PacketError
@@ -81,6 +90,7 @@ def run(
     if port != VIRTUAL and (corrupt or drop):
         raise InputError(f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {port}")
     spec = load_spec(config)
+    chip = find_chip(memory) if memory else None
     for path in (out, json_file):
         if path is not None:
             check_writable(path)
@@ -92,22 +102,76 @@ def run(
         task = bar.add_task("building the virtual board" if port == VIRTUAL else "greeting the board", total=None)
         try:
             if port == VIRTUAL:
-                program = build_virtual_board(spec, cache=cache)
-                board = VirtualBoard(program, seconds=time_limit, corrupt=corrupt, drop=drop, seed=seed)
+                timing = SdramTiming(chip, MEMORY_HZ) if chip else None
+                program = build_virtual_board(spec, memory=timing, cache=cache)
+                noise = {"corrupt": corrupt, "drop": drop}
+                board = VirtualBoard(program, memory=chip is not None, seconds=time_limit, seed=seed, **noise)
                 port = stack.enter_context(board).port
-            accelerator = stack.enter_context(Accelerator(spec, port=port, baud=baud))
-            bar.update(task, description="running")
-            result = accelerator.run_layer(
-                integers, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            accelerator = stack.enter_context(Accelerator(spec, port=port, baud=baud, chip=chip))
+            result = _play(
+                accelerator,
+                integers,
+                stored=chip is not None,
+                stage=lambda stage: bar.update(task, description=stage),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         except (LinkError, PacketError, ToolError) as error:
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    expected_spikes, expected_beats = expected_activity(spec, integers)
-    report = LayerReport(
+    report = _report(spec, integers, result, stored=chip is not None)
+    ok = report.verdict.ok(allow_saturation=allow_saturation)
+    if out is not None:
+        output = report.output
+        save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                **report.figures(allow_saturation=allow_saturation),
+                "line": asdict(result.health),
+                "baud": baud,
+                "memory": memory,
+            },
+        )
+    typer.echo(f"{source}: {_summary(report, integers, result.health, ok=ok)}")
+    if report.verdict.first:
+        typer.echo(f"first mismatch: {report.verdict.first}", err=True)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _play(
+    accelerator: "Accelerator",
+    vectors: "LayerVectors",
+    *,
+    stored: bool,
+    stage: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> "LayerRun":
+    """Run the layer, out of the board's memory where it is to be ``stored`` there."""
+    if not stored:
+        stage("running")
+        return accelerator.run_layer(vectors, progress=progress)
+    stage("storing")
+    place = accelerator.store_layer(vectors)
+    stage("running")
+    return accelerator.run_stored(place, vectors, progress=progress)
+
+
+def _report(spec: "Spec", vectors: "LayerVectors", result: "LayerRun", *, stored: bool) -> "LayerReport":
+    """What ran, beside what the golden model expects."""
+    from cosim.layer import LayerReport, expected_activity
+    from cosim.scoreboard import compare
+    from fpga.sdram.program import active_inputs, without_silent
+    from golden.integer import run_layer
+
+    # from the memory, silent inputs are left out, and the others are closer together
+    run_on = without_silent(vectors, active_inputs(vectors)) if stored else vectors
+    expected_spikes, expected_beats = expected_activity(spec, run_on)
+    return LayerReport(
         output=result.output,
-        verdict=compare(run_layer(integers, spec), result.output),
+        verdict=compare(run_layer(vectors, spec), result.output),
         spec=spec,
         cycles=result.cycles,
         spikes=result.spikes,
@@ -117,20 +181,6 @@ def run(
         sim_cycles_per_second=result.cycles / result.seconds,
         seconds=result.seconds,
     )
-    ok = report.verdict.ok(allow_saturation=allow_saturation)
-    if out is not None:
-        output = report.output
-        save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
-    if json_file is not None:
-        write_json(
-            json_file,
-            {**report.figures(allow_saturation=allow_saturation), "line": asdict(result.health), "baud": baud},
-        )
-    typer.echo(f"{source}: {_summary(report, integers, result.health, ok=ok)}")
-    if report.verdict.first:
-        typer.echo(f"first mismatch: {report.verdict.first}", err=True)
-    if not ok:
-        raise typer.Exit(1)
 
 
 def _layer(

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fpga.boards import BOARDS, Resources, check_fit, find_board
-from fpga.build import make_plan
+from fpga.build import MemoryWish, make_plan
+from fpga.sdram.timing import CHIPS, DEFAULT_CHIP
 from golden.errors import InputError
 
 
@@ -44,3 +45,23 @@ def test_a_design_fits_up_to_the_last_cell() -> None:
         "board ulx3s_85f: the design does not fit the LFE5U-85F: "
         "needs 83641 flip-flops (there are 83640), 240 EBRs (there are 208)"
     )
+
+
+WISH = MemoryWish(CHIPS[DEFAULT_CHIP], 120e6)
+
+
+@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.sdram])
+def test_a_board_with_an_sdram_has_its_pins_and_a_second_clock(name: str, echo_class: Any) -> None:
+    plan = make_plan(echo_class, board=find_board(name), frequency_hz=75e6, baud=1_000_000, memory=WISH)
+    constraints = plan.files["top.lpf"].decode()
+    sites = dict(re.findall(r'LOCATE COMP "sdram_0__(\w+)__io(?:\[\d+\])?" SITE "(\w+)"', constraints))
+    assert {"clk", "clk_en", "cs", "ras", "cas", "we", "ba", "a", "dq", "dqm"} <= set(sites)
+    assert len(re.findall(r'LOCATE COMP "sdram', constraints)) == 39
+    assert plan.memory is not None
+    assert (plan.pll.output_hz, plan.memory.clock_hz) == (75e6, 120e6)
+    assert b"CLKOS_DIV" in plan.files["top.il"]
+
+
+def test_a_board_without_an_sdram_is_told(echo_class: Any) -> None:
+    with pytest.raises(InputError, match=r"^board: ecpix5_45f has no SDR SDRAM, expected a ulx3s with a memory$"):
+        make_plan(echo_class, board=find_board("ecpix5_45f"), frequency_hz=75e6, baud=1_000_000, memory=WISH)

@@ -41,3 +41,21 @@ def test_settings_are_those_of_ecppll(megahertz: int, tmp_path: Path) -> None:
 def test_a_clock_that_the_pll_cannot_make_is_refused(megahertz: float) -> None:
     with pytest.raises(InputError, match=r"^frequency: .* MHz .*expected 10\.\.400 MHz$"):
         pll_settings(25e6, megahertz * 1e6)
+
+
+@given(st.floats(10e6, 150e6), st.floats(20e6, 143e6))
+def test_a_second_output_is_never_too_fast(wanted_hz: float, second_hz: float) -> None:
+    pll = pll_settings(25e6, wanted_hz, second_hz=second_hz)
+    assert pll.output_hz == pll_settings(25e6, wanted_hz).output_hz
+    assert pll.second_hz is not None
+    assert pll.second_divider is not None
+    assert 1 <= pll.second_divider <= 128
+    assert pll.second_hz <= second_hz * (1 + 1e-6)
+    # a divider less would be too fast
+    assert pll.vco_hz / max(pll.second_divider - 1, 0.5) > second_hz
+
+
+def test_usual_pairs_of_clocks_are_exact() -> None:
+    for wanted, second in ((60, 120), (75, 120), (80, 120), (100, 120)):
+        pll = pll_settings(25e6, wanted * 1e6, second_hz=second * 1e6)
+        assert (pll.output_hz, pll.second_hz) == pytest.approx((wanted * 1e6, second * 1e6))

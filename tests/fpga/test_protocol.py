@@ -16,6 +16,7 @@ from fpga.protocol import (
     pack,
     unpack,
 )
+from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, find_chip
 from golden.spec import PRESETS
 
 
@@ -46,6 +47,14 @@ def test_every_spec_and_design_has_an_identity_of_its_own() -> None:
     assert identify("Accelerator", tiny) == identify("Accelerator", tiny.model_copy())
     assert all(identity.digest < 2**64 for identity in identities)
     assert identify("A" * 40, tiny).name_bits < 2**128
+
+
+def test_a_memory_makes_another_identity() -> None:
+    tiny = PRESETS["tiny"]
+    identities = [identify("Accelerator", tiny, chip=chip) for chip in (None, *CHIPS.values())]
+    assert len({identity.digest for identity in identities}) == 3
+    assert [identity.name for identity in identities] == ["Accelerator", "Accelerator+DRAM", "Accelerator+DRAM"]
+    assert identify("A" * 40, tiny, chip=find_chip(DEFAULT_CHIP)).name_bits < 2**128
 
 
 def test_the_document_has_the_layouts_of_the_code() -> None:

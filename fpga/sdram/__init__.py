@@ -1,0 +1,1 @@
+"""Weights in an SDRAM beside the FPGA, uploaded once and streamed to the accelerator."""

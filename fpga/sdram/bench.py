@@ -1,0 +1,230 @@
+"""A memory with the model of its chip at its pins, alone or with an accelerator behind it, in Verilator."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter
+from amaranth.lib.wiring import Component, Flow, In, Out, connect
+from numpy.typing import NDArray
+
+from fpga.native import build_program
+from fpga.sdram.memory import DOMAIN, WeightMemory
+from fpga.sdram.model import MODEL, wrap_with_chip
+from fpga.sdram.pins import SdramPins, SimulatedSdramPort
+from fpga.sdram.timing import NANOSECONDS, SdramTiming
+from fpga.toolchain import ToolError
+from golden.spec import WORD_BITS, Spec
+from rtl.accelerator import Accelerator
+from rtl.packets import Words
+
+HARNESS = Path(__file__).with_name("bench.cpp")
+
+LAST, WAIT, RESTART = 1 << 32, 1 << 33, 1 << 34
+"""Marks beside a word's data."""
+
+QUIET_CYCLES = 200_000
+"""Cycles without a word after which a run hangs; the chip's start is much shorter."""
+
+
+class MemoryUnit(Component):
+    """A memory with its pins, and the accelerator of a spec behind it if there is one.
+
+    Attributes:
+        clk, memory_clk: the clocks.
+        i_*, o_*: words in and out.
+        restart, busy: as ``WeightMemory`` has them.
+    """
+
+    def __init__(self, timing: SdramTiming, spec: Spec | None, port: SimulatedSdramPort) -> None:
+        self._timing = timing
+        self._spec = spec
+        self._port = port
+        super().__init__(
+            {
+                **{name: In(1) for name in ("clk", "memory_clk", "i_last", "i_valid", "o_ready", "restart")},
+                **{name: Out(1) for name in ("i_ready", "o_last", "o_valid", "busy")},
+                "i_data": In(WORD_BITS),
+                "o_data": Out(WORD_BITS),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Both clock domains, the memory, its pins and the accelerator."""
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.domains.memory = ClockDomain(DOMAIN)
+        m.submodules.memory = memory = WeightMemory(self._timing)
+        m.submodules.pins = pins = DomainRenamer(DOMAIN)(SdramPins(self._port, self._timing.chip))
+        connect(m, memory.pins, pins.inner)
+        m.d.comb += [
+            ClockSignal("sync").eq(self.clk),
+            ClockSignal(DOMAIN).eq(self.memory_clk),
+            memory.restart.eq(self.restart),
+            memory.i.payload.data.eq(self.i_data),
+            memory.i.payload.last.eq(self.i_last),
+            memory.i.valid.eq(self.i_valid),
+            self.i_ready.eq(memory.i.ready),
+        ]
+        if self._spec is None:
+            m.d.comb += [
+                self.o_data.eq(memory.o.payload.data),
+                self.o_last.eq(memory.o.payload.last),
+                self.o_valid.eq(memory.o.valid),
+                memory.o.ready.eq(self.o_ready),
+                self.busy.eq(memory.busy),
+            ]
+        else:
+            core = Accelerator(self._spec)
+            m.submodules.core = ResetInserter(self.restart)(core)
+            m.d.comb += [
+                core.s_axis_tdata.eq(memory.o.payload.data),
+                core.s_axis_tlast.eq(memory.o.payload.last),
+                core.s_axis_tvalid.eq(memory.o.valid),
+                memory.o.ready.eq(core.s_axis_tready),
+                self.o_data.eq(core.m_axis_tdata),
+                self.o_last.eq(core.m_axis_tlast),
+                self.o_valid.eq(core.m_axis_tvalid),
+                core.m_axis_tready.eq(self.o_ready),
+                self.busy.eq(memory.busy | core.busy),
+            ]
+        return m
+
+
+def build_bench(timing: SdramTiming, spec: Spec | None = None, *, cache: Path) -> Path:
+    """The program, with the accelerator of a spec where one is given.
+
+    Raises:
+        InputError: a tool is missing.
+        ToolError: Verilator or the compiler failed.
+    """
+    port = SimulatedSdramPort(timing.chip)
+    unit = MemoryUnit(timing, spec, port)
+    members = unit.signature.members
+    signals = {name: getattr(unit, name) for name in members} | port.ports()
+    ports = {name: (signal, None) for name, signal in signals.items()}
+    text = verilog.convert(unit, name="unit", ports=ports, emit_src=False, strip_internal_attrs=True)
+    plain = {
+        name: ("input" if member.flow is Flow.In else "output", len(signals[name])) for name, member in members.items()
+    }
+    wrapper = wrap_with_chip("bench", "unit", plain, port, timing, counts=True)
+    sources = {HARNESS.name: HARNESS.read_text(), MODEL.name: MODEL.read_text(), "unit.v": text, "bench.v": wrapper}
+    return build_program("bench", sources, cache=cache)
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """Shares of the cycles in which a stream pauses, and the seed that they are drawn with."""
+
+    sending: float = 0.0
+    taking: float = 0.0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A packet of which so many words are sent; then a new session begins."""
+
+    packet: Words
+    words: int
+
+
+@dataclass(frozen=True)
+class BenchRun:
+    """What came of a run.
+
+    Attributes:
+        packets: words of each packet that came out, in the last session alone.
+        messages: what the model of the chip had to say.
+        cycles, memory_cycles: of the two clocks, from the last wait to the last word out.
+        columns: data that the chip gave meanwhile, in units of 16 bits.
+        words: that came out meanwhile.
+        all_memory_cycles: from the beginning.
+        activates, reads, writes, refreshes: commands from the beginning.
+        violations: rules of the chip that were broken.
+    """
+
+    packets: list[Words]
+    messages: list[str]
+    cycles: int
+    memory_cycles: int
+    columns: int
+    words: int
+    all_memory_cycles: int
+    activates: int
+    reads: int
+    writes: int
+    refreshes: int
+    violations: int
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the memory's cycles in which the chip gave data."""
+        return self.columns / self.memory_cycles
+
+
+def run_bench(
+    program: Path,
+    before: Sequence[Words],
+    packets: Sequence[Words | Cut],
+    *,
+    results: int,
+    clock_hz: float,
+    timing: SdramTiming,
+    stalls: Stalls | None = None,
+    quiet_cycles: int = QUIET_CYCLES,
+) -> BenchRun:
+    """Send packets, wait until all is still, send more of them, and wait for results.
+
+    Args:
+        program: as ``build_bench`` makes it.
+        before: words of the packets before the wait; figures are those behind it.
+        packets: words of those behind it; a new session begins behind a ``Cut`` one.
+        results: packets to wait for.
+        clock_hz: of the accelerator and the streamer.
+        timing: what the program was built for.
+        stalls: what disturbs it.
+        quiet_cycles: without a word, after which it hangs.
+
+    Raises:
+        ToolError: it hangs, or the simulation failed.
+    """
+    disturbed = stalls or Stalls()
+    words = [_marked(before), np.array([WAIT], np.uint64), _marked(packets)]
+    periods = [2 * round(NANOSECONDS * 1000 / hz / 2) for hz in (clock_hz, timing.clock_hz)]
+    with tempfile.TemporaryDirectory(prefix="spikequant-") as folder:
+        sent, came = Path(folder) / "in", Path(folder) / "out"
+        sent.write_bytes(np.concatenate(words).astype("<u8").tobytes())
+        arguments = [sent, came, results, *periods, disturbed.sending, disturbed.taking, disturbed.seed, quiet_cycles]
+        process = subprocess.run(
+            [program, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        messages = process.stderr.strip().splitlines()
+        if process.returncode:
+            raise ToolError(f"memory bench: {messages[-1] if messages else process.returncode}", console=process.stderr)
+        received = np.fromfile(came, "<u8")
+    sessions = np.flatnonzero(received & np.uint64(RESTART))
+    received = received[sessions[-1] + 1 :] if sessions.size else received
+    ends = np.flatnonzero(received & np.uint64(LAST)) + 1
+    data = (received & np.uint64(LAST - 1)).astype(np.uint32)
+    return BenchRun(packets=np.split(data, ends)[: len(ends)], messages=messages, **json.loads(process.stdout))
+
+
+def _marked(packets: Sequence[Words | Cut]) -> NDArray[np.uint64]:
+    """Packets as words with marks on their last ones."""
+    parts = [np.zeros(0, np.uint64)]
+    for packet in packets:
+        whole = packet.packet if isinstance(packet, Cut) else packet
+        words = whole.astype(np.uint64)
+        words[-1] |= np.uint64(LAST)
+        parts.append(np.append(words[: packet.words], np.uint64(RESTART)) if isinstance(packet, Cut) else words)
+    return np.concatenate(parts)

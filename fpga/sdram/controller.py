@@ -1,0 +1,157 @@
+"""The controller of an SDR SDRAM: keeps its data pins busy with what is asked for."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from fpga.sdram.rows import Command, RowKeeper
+from fpga.sdram.shapes import DATA_BITS, PinsSignature, RequestLayout, WordLayout, burst_layout
+from fpga.sdram.splitter import RequestSplitter
+from fpga.sdram.timing import SdramTiming
+
+SEQUENTIAL_BURST_OF_2 = 0b001
+"""Mode register: READ and WRITE take two columns, one behind the other."""
+
+PIN_CYCLES = 2
+"""From the cycle in which a command is chosen to the one in which it is on the pins: two registers."""
+
+RETURN_CYCLES = 1
+"""Cycles by which data is taken later than the latency of the chip says.
+
+The chip's clock is half a cycle behind, its data is on the way for most of a cycle at clocks near 120 MHz, and a
+register at the pins takes it.
+"""
+
+MOST_UNDER_WAY = 8
+"""Words that may still come once ``room`` is low."""
+
+
+class SdramController(Component):
+    """Words to and from the chip, in the order of the requests.
+
+    Time goes in slots of two cycles. The first cycle of a slot is for a column command, whose burst of two columns, one
+    word, fills the data pins for a slot; the second one is for a row command. So rows of other banks are opened and
+    closed while data streams without a gap: that of the next burst while the present one runs, if it is in another
+    bank. A bank stays open until another row of it is needed or a refresh is due.
+
+    Latency: about 20 cycles from a request to the first word of a row that was closed. Throughput: a word in two
+    cycles, less about 20 cycles for each refresh.
+
+    Attributes:
+        i: requests.
+        o, o_valid: words read; they do not wait.
+        room: there is room for ``MOST_UNDER_WAY`` more words.
+        ready: the chip has been started.
+        pins: the chip's, with a register still to come at each; its clock is half a cycle behind that of ``sync``.
+    """
+
+    def __init__(self, timing: SdramTiming) -> None:
+        self._timing = timing
+        super().__init__(
+            {
+                "i": In(stream.Signature(RequestLayout)),
+                "o": Out(WordLayout),
+                "o_valid": Out(1),
+                "room": In(1),
+                "ready": Out(1),
+                "pins": Out(PinsSignature(timing.chip)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Two bursts, the present one and the following one; commands for them; and the words back."""
+        m = Module()
+        timing, chip = self._timing, self._timing.chip
+        m.submodules.splitter = splitter = RequestSplitter(chip)
+        m.submodules.rows = rows = RowKeeper(timing, mode=chip.cas_latency << 4 | SEQUENTIAL_BURST_OF_2)
+        burst = data.StructLayout({"burst": burst_layout(chip), "end": 1, "last": 1, "valid": 1})
+        present, following = (Signal(burst, name=name) for name in ("present", "following"))
+        # the second cycle of a slot; the present burst's last word; slots until a WRITE may follow a READ
+        row_cycle, final, turning = Signal(), Signal(), Signal(range(timing.read_to_write + 1))
+        issue, advance, read = Signal(), Signal(), Signal()
+        writes = present.burst.write
+        m.d.sync += row_cycle.eq(~row_cycle)
+        m.d.comb += [
+            splitter.i.payload.eq(self.i.payload),
+            splitter.i.valid.eq(self.i.valid),
+            self.i.ready.eq(splitter.i.ready),
+            issue.eq(
+                ~row_cycle
+                & present.valid
+                & rows.present_open
+                & ~rows.refresh_due
+                & Mux(writes, turning == 0, self.room)
+            ),
+            read.eq(issue & ~writes),
+            advance.eq(~row_cycle & (~present.valid | (issue & final))),
+            splitter.o.ready.eq(~row_cycle & (~following.valid | advance)),
+            rows.row_cycle.eq(row_cycle),
+            rows.used.eq(issue),
+            rows.wrote.eq(writes),
+            self.ready.eq(rows.ready),
+        ]
+        for place, one in ((rows.present, present), (rows.following, following)):
+            m.d.comb += [place.valid.eq(one.valid), place.bank.eq(one.burst.bank), place.row.eq(one.burst.row)]
+        with m.If(issue):
+            m.d.sync += [
+                present.burst.count.eq(present.burst.count - 1),
+                present.burst.place.eq(present.burst.place + 1),
+                final.eq(present.burst.count == 2),
+            ]
+        with m.If(advance):
+            m.d.sync += [present.eq(following), final.eq(following.burst.count == 1), following.valid.eq(0)]
+        with m.If(splitter.o.ready):
+            m.d.sync += [
+                following.burst.eq(splitter.o.payload),
+                following.end.eq(splitter.end),
+                following.last.eq(splitter.last),
+                following.valid.eq(splitter.o.valid),
+            ]
+        with m.If(read):
+            m.d.sync += turning.eq(timing.read_to_write)
+        with m.Elif(row_cycle & (turning != 0)):
+            m.d.sync += turning.eq(turning - 1)
+
+        self._drive(m, rows, row_cycle, issue, present.burst)
+        self._take(m, read, end=present.end & final, last=present.last & final)
+        return m
+
+    def _drive(self, m: Module, rows: RowKeeper, row_cycle: Signal, issue: Signal, burst: data.View) -> None:
+        """Commands, and the halves of a word to write: the first one with its command, the second one behind it."""
+        pins = self.pins
+        command = Signal(Command)
+        upper, wrote = Signal(DATA_BITS, reset_less=True), Signal()
+        writes = issue & burst.write
+        m.d.comb += command.eq(Mux(issue, Mux(burst.write, Command.WRITE, Command.READ), Command.NOTHING))
+        m.d.sync += [
+            pins.clk_en.eq(1),
+            pins.dqm.eq(~rows.ready.replicate(len(pins.dqm))),
+            upper.eq(burst.payload[DATA_BITS:]),
+            wrote.eq(writes),
+            pins.dq_oe.eq(writes | wrote),
+            pins.dq_o.eq(Mux(wrote, upper, burst.payload[:DATA_BITS])),
+        ]
+        with m.If(row_cycle):
+            m.d.comb += command.eq(rows.command)
+            m.d.sync += [pins.a.eq(rows.address), pins.ba.eq(rows.bank)]
+        with m.Else():
+            m.d.sync += [pins.a.eq(burst.place << 1), pins.ba.eq(burst.bank)]
+        m.d.sync += Cat(pins.ras, pins.cas, pins.we).eq(command)
+
+    def _take(self, m: Module, read: Signal, *, end: Value, last: Value) -> None:
+        """Words from their halves, as many cycles behind a READ as it takes to the chip and back."""
+        cycles = PIN_CYCLES + self._timing.chip.cas_latency + RETURN_CYCLES
+        marks = data.StructLayout({"read": 1, "end": 1, "last": 1})
+        stages = [Signal(marks, name=f"behind_{cycle}") for cycle in range(cycles + 1)]
+        m.d.sync += [stages[0].read.eq(read), stages[0].end.eq(end), stages[0].last.eq(last)]
+        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
+        lower = Signal(DATA_BITS, reset_less=True)
+        m.d.sync += lower.eq(self.pins.dq_i)
+        m.d.comb += [
+            self.o.data.eq(Cat(lower, self.pins.dq_i)),
+            self.o.last.eq(stages[-1].last),
+            self.o.end.eq(stages[-1].end),
+            self.o_valid.eq(stages[-1].read),
+        ]

@@ -1,0 +1,132 @@
+"""Where a layer lies in the memory: for each tile of outputs its constants, its weights and their low halves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpga.sdram.packets import store_packet
+from fpga.sdram.timing import SdramChip
+from golden.errors import InputError
+from golden.spec import Spec
+from golden.vectors import LayerVectors
+from rtl.packets import Words, neurons_packet, weights_packet
+from rtl.shapes import HEADER_WORDS, WORDS_PER_NEURON, Operation
+
+
+@dataclass(frozen=True)
+class LayerPlace:
+    """A layer in the memory of a spec's accelerator. Addresses and sizes are in 32-bit words.
+
+    Attributes:
+        spec: of the accelerator.
+        address: of the first word.
+        outputs, inputs, wide: N, K and M of the layer.
+    """
+
+    spec: Spec
+    address: int
+    outputs: int
+    inputs: int
+    wide: int
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of outputs."""
+        return -(-self.outputs // self.spec.neurons)
+
+    @property
+    def constants_words(self) -> int:
+        """Constants of a tile's neurons."""
+        return WORDS_PER_NEURON * self.spec.neurons
+
+    @property
+    def tile_words(self) -> int:
+        """A tile."""
+        return self.constants_words + (self.inputs + self.wide) * self.spec.words_per_row
+
+    @property
+    def words(self) -> int:
+        """All of the layer."""
+        return self.tiles * self.tile_words
+
+    @property
+    def end(self) -> int:
+        """Address behind the last word."""
+        return self.address + self.words
+
+    def constants(self, tile: int) -> int:
+        """Address of a tile's constants."""
+        return self.address + tile * self.tile_words
+
+    def rows(self, tile: int, *, low: bool) -> int:
+        """Address of a tile's weights, or of the low halves of those that are wide."""
+        return self.constants(tile) + self.constants_words + (self.inputs * self.spec.words_per_row if low else 0)
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer with what the memory holds of it.
+
+    Attributes:
+        place: where.
+        image: uint32 [tiles, words of a tile].
+    """
+
+    place: LayerPlace
+    image: NDArray[np.uint32]
+
+    def packets(self) -> list[Words]:
+        """What stores it, a packet a tile."""
+        return [store_packet(tile, address=self.place.constants(index)) for index, tile in enumerate(self.image)]
+
+    def rows(self, tile: int, *, low: bool) -> NDArray[np.uint32]:
+        """Rows of a tile, uint32 [inputs or wide ones, words of a row]."""
+        place = self.place
+        start = place.rows(tile, low=low) - place.constants(tile)
+        count = place.wide if low else place.inputs
+        words = place.spec.words_per_row
+        return self.image[tile, start : start + count * words].reshape(count, words)
+
+
+def place_layer(spec: Spec, vectors: LayerVectors, *, address: int = 0) -> LayerPlace:
+    """Where a layer would lie."""
+    return LayerPlace(
+        spec=spec,
+        address=address,
+        outputs=vectors.outputs,
+        inputs=vectors.inputs,
+        wide=int(vectors.wide.size),
+    )
+
+
+def store_layer(spec: Spec, vectors: LayerVectors, *, chip: SdramChip, address: int = 0) -> StoredLayer:
+    """A layer's weights and constants as the accelerator takes them; neurons beyond its outputs get zero weights.
+
+    Raises:
+        InputError: it does not fit the chip from that address on.
+    """
+    place = place_layer(spec, vectors, address=address)
+    if place.end > chip.words:
+        raise InputError(
+            f"memory: the layer ends at word {place.end}, expected {chip.words} at most in the {chip.name}"
+        )
+    return StoredLayer(place=place, image=np.stack([_tile(spec, vectors, tile) for tile in range(place.tiles)]))
+
+
+def _tile(spec: Spec, vectors: LayerVectors, tile: int) -> Words:
+    first = tile * spec.neurons
+    outputs = slice(first, min(first + spec.neurons, vectors.outputs))
+    missing = spec.neurons - (outputs.stop - outputs.start)
+    constants = neurons_packet(
+        theta=np.pad(vectors.theta[outputs], (0, missing), constant_values=1).astype(np.uint32),
+        bias=np.pad(vectors.bias[outputs], (0, missing)).astype(np.int32),
+        zero=np.pad(vectors.w_zero[outputs], (0, missing)).astype(np.uint8),
+    )
+    rows = [
+        weights_packet(spec, first_input=0, codes=np.pad(codes[outputs], ((0, missing), (0, 0))).T)
+        for codes in (vectors.w_code, vectors.w_low)
+        if codes.size
+    ]
+    bodies = [constants[HEADER_WORDS[Operation.NEURONS] :], *(row[HEADER_WORDS[Operation.WEIGHTS] :] for row in rows)]
+    return np.concatenate(bodies)

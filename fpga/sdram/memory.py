@@ -1,0 +1,106 @@
+"""The memory in front of the accelerator: the streamer, the controller, and what lies between their clocks."""
+
+from amaranth.hdl import DomainRenamer, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream
+from amaranth.lib.fifo import AsyncFIFOBuffered
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from fpga.protocol import PacketWord
+from fpga.sdram.controller import MOST_UNDER_WAY, SdramController
+from fpga.sdram.shapes import PinsSignature, RequestLayout, WordLayout
+from fpga.sdram.streamer import WeightStreamer
+from fpga.sdram.timing import SdramTiming
+
+REQUESTS = 16
+"""Requests on their way between the clocks."""
+
+WORDS = 512
+"""Words that may wait for the accelerator: one block RAM."""
+
+ROOM_CYCLES = 4
+"""Words that may come until ``room`` knows of them."""
+
+MOST_ASKED = 1024
+"""More than the requests that may be on their way: each has a word or more where it waits."""
+
+DOMAIN = "memory"
+"""The clock domain of the controller and of the pins."""
+
+
+class WeightMemory(Component):
+    """Packets of the host in, packets for the accelerator out, and an SDRAM at the pins.
+
+    The controller has a domain of its own, ``memory``, and is not reset between sessions: so what is stored stays.
+    A new session drops what was asked for in the old one; a word that is being written is written.
+
+    Attributes:
+        i: packets of the host.
+        o: packets for the accelerator.
+        restart: a new session begins; a cycle long.
+        busy: a packet is on its way.
+        pins: in domain ``memory``, as ``SdramController`` has them.
+    """
+
+    def __init__(self, timing: SdramTiming) -> None:
+        self.timing = timing
+        super().__init__(
+            {
+                "i": In(stream.Signature(PacketWord)),
+                "o": Out(stream.Signature(PacketWord)),
+                "restart": In(1),
+                "busy": Out(1),
+                "pins": Out(PinsSignature(timing.chip)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Two queues between the clocks; and a count of the requests to read whose words nobody waits for."""
+        m = Module()
+        streamer = WeightStreamer()
+        m.submodules.streamer = ResetInserter(self.restart)(streamer)
+        m.submodules.controller = controller = DomainRenamer(DOMAIN)(SdramController(self.timing))
+        m.submodules.requests = requests = AsyncFIFOBuffered(
+            width=RequestLayout.size, depth=REQUESTS + 1, w_domain="sync", r_domain=DOMAIN
+        )
+        m.submodules.words = words = AsyncFIFOBuffered(
+            width=WordLayout.size, depth=WORDS + 1, w_domain=DOMAIN, r_domain="sync"
+        )
+        connect(m, controller.pins, flipped(self.pins))
+
+        m.d.comb += [
+            streamer.i.payload.eq(self.i.payload),
+            streamer.i.valid.eq(self.i.valid & ~self.restart),
+            self.i.ready.eq(streamer.i.ready & ~self.restart),
+            self.o.payload.eq(streamer.o.payload),
+            self.o.valid.eq(streamer.o.valid & ~self.restart),
+            streamer.o.ready.eq(self.o.ready & ~self.restart),
+            self.busy.eq(streamer.busy),
+            requests.w_data.eq(streamer.requests.payload),
+            requests.w_en.eq(streamer.requests.valid),
+            streamer.requests.ready.eq(requests.w_rdy),
+            controller.i.payload.eq(requests.r_data),
+            controller.i.valid.eq(requests.r_rdy),
+            requests.r_en.eq(controller.i.ready),
+            words.w_data.eq(controller.o),
+            words.w_en.eq(controller.o_valid),
+        ]
+        m.d[DOMAIN] += controller.room.eq(words.w_level < WORDS - MOST_UNDER_WAY - ROOM_CYCLES)
+
+        word = data.View(WordLayout, words.r_data)
+        # requests to read that are not answered whole, and those of them that an old session made
+        asked, old = Signal(range(MOST_ASKED)), Signal(range(MOST_ASKED))
+        asks, ends, remaining = Signal(), Signal(), Signal(range(MOST_ASKED))
+        m.d.comb += [
+            streamer.words.payload.eq(word),
+            streamer.words.valid.eq(words.r_rdy & (old == 0)),
+            words.r_en.eq(Mux(old == 0, streamer.words.ready, 1)),
+            asks.eq(requests.w_en & requests.w_rdy & ~streamer.requests.payload.write),
+            ends.eq(words.r_rdy & words.r_en & word.end),
+            remaining.eq(asked + asks - ends),
+        ]
+        m.d.sync += asked.eq(remaining)
+        with m.If(self.restart):
+            m.d.sync += old.eq(remaining)
+        with m.Elif(ends & (old != 0)):
+            m.d.sync += old.eq(old - 1)
+        return m

@@ -1,0 +1,116 @@
+"""The packets for the memory, which the host sends among those of ``rtl.shapes`` for the accelerator.
+
+=========  ====================================================================================
+STORE      ``StoreHeader``, then words that are written one behind the other
+SELECT     ``SelectHeader``, then words of the mask, a bit a row from the lowest up
+STREAM     ``StreamHeader`` (four words): a packet for the accelerator is put together of a word that is given and of
+           rows that the memory holds
+=========  ====================================================================================
+"""
+
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum
+
+from fpga.sdram.shapes import ADDRESS_BITS
+from golden.spec import WORD_BITS
+from rtl.packets import Words
+from rtl.shapes import Operation
+
+MASK_WORDS = 512
+"""Words of the mask: one block RAM, 16,384 rows."""
+
+
+class MemoryOperation(enum.IntEnum, shape=4):
+    """What a packet for the memory is; none of ``rtl.shapes.Operation``."""
+
+    STORE = 8
+    SELECT = 9
+    STREAM = 10
+
+
+class StoreHeader(data.Struct):
+    """Opens a STORE packet. ``address``: of the first 32-bit word."""
+
+    operation: MemoryOperation
+    reserved: unsigned(4)
+    address: unsigned(ADDRESS_BITS)
+
+
+class SelectHeader(data.Struct):
+    """Opens a SELECT packet. ``place``: of the first word in the mask."""
+
+    operation: MemoryOperation
+    reserved: unsigned(12)
+    place: unsigned(16)
+
+
+class StreamHeader(data.Struct):
+    """Is a STREAM packet.
+
+    ``selected``: only the rows whose bits in the mask are set, at least one; else all.
+    ``address``: of the first row.
+    ``rows``, ``row_words``: how many rows, and words in each, which lie one behind the other.
+    ``place``: word of the mask whose lowest bit is that of the first row.
+    ``opening``: the first word of the packet that is put together.
+    """
+
+    operation: MemoryOperation
+    selected: unsigned(1)
+    reserved: unsigned(3)
+    address: unsigned(ADDRESS_BITS)
+    rows: unsigned(16)
+    row_words: unsigned(16)
+    place: unsigned(16)
+    reserved_high: unsigned(16)
+    opening: unsigned(WORD_BITS)
+
+
+STREAM_WORDS = StreamHeader.as_shape().size // WORD_BITS
+
+LAYOUTS = (StoreHeader, SelectHeader, StreamHeader)
+
+
+def opens(packet: Words, operation: Any) -> bool:
+    """Whether a packet for the accelerator is of that kind."""
+    return bool(int(packet[0]) % 2 ** Operation.as_shape().width == operation.value)
+
+
+def _words(layout: type[data.Struct], operation: MemoryOperation, **fields: int) -> Words:
+    shape = layout.as_shape()
+    bits = 0
+    for name, value in {"operation": int(operation), **fields}.items():
+        field = shape[name]
+        if not 0 <= value < 1 << field.width:
+            raise ValueError(f"{layout.__name__}.{name}: {value} does not fit {field.width} bits")
+        bits |= value << field.offset
+    count = shape.size // WORD_BITS
+    return np.array([bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(count)], np.uint32)
+
+
+def store_packet(words: Words, *, address: int) -> Words:
+    """Write words one behind the other, the first one to that address of words."""
+    return np.concatenate([_words(StoreHeader, MemoryOperation.STORE, address=address), words.astype(np.uint32)])
+
+
+def select_packet(rows: np.ndarray, *, place: int = 0) -> Words:
+    """Set the mask from that word on; ``rows`` is bool [rows]."""
+    padded = np.pad(rows.astype(bool), (0, -len(rows) % WORD_BITS))
+    mask = np.packbits(padded, bitorder="little").view("<u4").astype(np.uint32)
+    return np.concatenate([_words(SelectHeader, MemoryOperation.SELECT, place=place), mask])
+
+
+def stream_packet(opening: int, *, address: int, rows: int, row_words: int, place: int | None = None) -> Words:
+    """Put a packet together of ``opening`` and of stored rows: of those selected from that word of the mask on."""
+    return _words(
+        StreamHeader,
+        MemoryOperation.STREAM,
+        selected=int(place is not None),
+        address=address,
+        rows=rows,
+        row_words=row_words,
+        place=place or 0,
+        opening=opening,
+    )

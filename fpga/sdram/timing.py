@@ -1,0 +1,215 @@
+"""SDR SDRAM chips as their data sheets have them, and how many clock cycles that comes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from golden.errors import InputError
+
+NANOSECONDS = 1e9
+"""In a second."""
+
+SLOT_CYCLES = 2
+"""Clock cycles of the controller's unit of time: one column command and one row command."""
+
+
+@dataclass(frozen=True)
+class SdramChip:
+    """A chip of four banks, 16 bits wide, at CAS latency 3. All times in ns, by their names in data sheets.
+
+    Attributes:
+        name: the part with its speed grade.
+        row_bits, column_bits: of an address.
+        cas_latency: clock cycles from READ to its first data.
+        t_ck: shortest clock cycle.
+        t_rc: ACTIVATE to ACTIVATE of the same bank.
+        t_rfc: REFRESH to any ACTIVATE, REFRESH or mode.
+        t_ras, t_ras_max: ACTIVATE to PRECHARGE of the same bank.
+        t_rcd: ACTIVATE to READ or WRITE.
+        t_rp: PRECHARGE to ACTIVATE, REFRESH or mode.
+        t_rrd: ACTIVATE to ACTIVATE of another bank.
+        t_wr: last data written to PRECHARGE.
+        t_mrd: mode to any command.
+        t_ref: time in which ``refreshes`` REFRESH commands are due.
+        t_start: from stable power and clock to the first command.
+        start_refreshes: REFRESH commands before use.
+    """
+
+    name: str
+    row_bits: int
+    column_bits: int
+    cas_latency: int
+    t_ck: int
+    t_rc: int
+    t_rfc: int
+    t_ras: int
+    t_ras_max: int
+    t_rcd: int
+    t_rp: int
+    t_rrd: int
+    t_wr: int
+    t_mrd: int
+    t_ref: int
+    refreshes: int
+    t_start: int
+    start_refreshes: int
+
+    @property
+    def bytes(self) -> int:
+        """What it holds."""
+        return 2 * 4 << (self.row_bits + self.column_bits)
+
+    @property
+    def words(self) -> int:
+        """32-bit words that it holds."""
+        return self.bytes // 4
+
+    @property
+    def page_words(self) -> int:
+        """32-bit words of an open row of one bank."""
+        return 1 << (self.column_bits - 1)
+
+
+def _alliance(name: str, *, column_bits: int) -> SdramChip:
+    return SdramChip(
+        name=name,
+        row_bits=13,
+        column_bits=column_bits,
+        cas_latency=3,
+        t_ck=7,
+        t_rc=63,
+        t_rfc=63,
+        t_ras=42,
+        t_ras_max=120_000,
+        t_rcd=21,
+        t_rp=21,
+        t_rrd=14,
+        t_wr=14,
+        t_mrd=14,
+        t_ref=64_000_000,
+        refreshes=8192,
+        t_start=200_000,
+        start_refreshes=2,
+    )
+
+
+CHIPS: Mapping[str, SdramChip] = {
+    chip.name: chip for chip in (_alliance("AS4C16M16SA-7", column_bits=9), _alliance("AS4C32M16SB-7", column_bits=10))
+}
+"""The chips by name: 32 MB and 64 MB by Alliance Memory.
+
+Speed grade -7, from table 16, "Electrical Characteristics and Recommended A.C. Operating Conditions", of the data
+sheets AS4C16M16SA-C&I, Rev. 3.0, March 2015, and AS4C32M16SB, Rev. 1.0, June 2016; both tables are the same.
+"""
+
+DEFAULT_CHIP = "AS4C16M16SA-7"
+"""What a design is made for unless it is told: 32 MB, which every ULX3S has at least."""
+
+
+def find_chip(name: str) -> SdramChip:
+    """The chip of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in CHIPS:
+        raise InputError(f"memory: unknown chip {name!r}, expected one of {', '.join(CHIPS)}")
+    return CHIPS[name]
+
+
+@dataclass(frozen=True)
+class SdramTiming:
+    """A chip at a clock: how long the controller waits, in slots of two cycles.
+
+    A column command (READ, WRITE) is in a slot's first cycle, a row command (all others) in its second one.
+
+    Attributes:
+        chip: which.
+        clock_hz: of the chip and the controller.
+    """
+
+    chip: SdramChip
+    clock_hz: float
+
+    def __post_init__(self) -> None:
+        """Check the clock.
+
+        Raises:
+            InputError: it is too fast for the chip.
+        """
+        if self.clock_hz * self.chip.t_ck > NANOSECONDS * (1 + 1e-9):
+            fastest = NANOSECONDS / self.chip.t_ck / 1e6
+            raise InputError(
+                f"memory clock: {self.clock_hz / 1e6:g} MHz, expected {fastest:.1f} at most for the {self.chip.name}"
+            )
+
+    def cycles(self, nanoseconds: float) -> int:
+        """Clock cycles that take at least that long."""
+        return ceil(nanoseconds * self.clock_hz / NANOSECONDS - 1e-9)
+
+    def _row_to_row(self, nanoseconds: float) -> int:
+        return -(-self.cycles(nanoseconds) // SLOT_CYCLES)
+
+    @property
+    def precharge(self) -> int:
+        """PRECHARGE to ACTIVATE or REFRESH."""
+        return self._row_to_row(self.chip.t_rp)
+
+    @property
+    def refresh(self) -> int:
+        """REFRESH to the next row command."""
+        return self._row_to_row(self.chip.t_rfc)
+
+    @property
+    def mode(self) -> int:
+        """Mode to the next row command."""
+        return self._row_to_row(self.chip.t_mrd)
+
+    @property
+    def activate(self) -> int:
+        """ACTIVATE to the next row command, on another bank."""
+        return self._row_to_row(self.chip.t_rrd)
+
+    @property
+    def open(self) -> int:
+        """ACTIVATE to PRECHARGE of the same bank; with the precharge behind it, the bank's cycle is long enough too."""
+        return max(self._row_to_row(self.chip.t_ras), self._row_to_row(self.chip.t_rc) - self.precharge)
+
+    @property
+    def column(self) -> int:
+        """ACTIVATE to READ or WRITE: a row command's slot, and that of the column command before it in its own."""
+        return -(-(self.cycles(self.chip.t_rcd) + 1) // SLOT_CYCLES)
+
+    @property
+    def after_read(self) -> int:
+        """READ to PRECHARGE of the same bank, with its two words out: two cycles."""
+        return 1
+
+    @property
+    def after_write(self) -> int:
+        """WRITE to PRECHARGE of the same bank: the second of two words is a cycle behind the command."""
+        return max(1, -(-self.cycles(self.chip.t_wr) // SLOT_CYCLES))
+
+    @property
+    def read_to_write(self) -> int:
+        """READ to WRITE: the last data is out, and a cycle is left in which nobody drives the pins."""
+        return -(-(self.chip.cas_latency + 3) // SLOT_CYCLES)
+
+    @property
+    def start(self) -> int:
+        """From the clock's start to the first command."""
+        return self._row_to_row(self.chip.t_start)
+
+    @property
+    def refresh_interval(self) -> int:
+        """From REFRESH to REFRESH, with room for what may stand before one."""
+        return int(self.chip.t_ref / self.chip.refreshes * self.clock_hz / NANOSECONDS) // SLOT_CYCLES - LATE_SLOTS
+
+    @property
+    def peak_bytes(self) -> float:
+        """Bytes a second if every cycle had data."""
+        return 2 * self.clock_hz
+
+
+LATE_SLOTS = 24
+"""Slots by which a REFRESH may be late: a bank is being opened, and all are to be closed."""

@@ -1,0 +1,133 @@
+"""Layers streamed from the memory: the same packets as without it, and the right results from the accelerator."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fpga.sdram.bench import run_bench
+from fpga.sdram.layout import place_layer, store_layer
+from fpga.sdram.packets import MemoryOperation
+from fpga.sdram.program import active_inputs, streamed_program, without_silent
+from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
+from golden.errors import InputError
+from golden.integer import run_layer
+from golden.samples import random_vectors
+from golden.spec import Spec
+from golden.vectors import LayerVectors
+from rtl.program import layer_program
+
+CHIP = CHIPS[DEFAULT_CHIP]
+CLOCK_HZ = 60e6
+
+
+def layer(spec: Spec, *, tokens: int = 1, inputs: int = 40, wide: int = 5, seed: int = 1) -> LayerVectors:
+    return random_vectors(spec, outputs=18, inputs=inputs, tokens=tokens, wide=wide, max_shift=3, seed=seed)
+
+
+@given(seed=st.integers(0, 2**32 - 1), tokens=st.integers(1, 3), inputs=st.integers(1, 50), wide=st.integers(0, 9))
+def test_silent_inputs_change_no_result(seed: int, tokens: int, inputs: int, wide: int) -> None:
+    spec = Spec(neurons=8, lanes=2, depth=16, membrane_slots=3)
+    vectors = layer(spec, tokens=tokens, inputs=inputs, wide=min(wide, inputs), seed=seed)
+    active = active_inputs(vectors)
+    fewer = without_silent(vectors, active)
+    used = np.count_nonzero((vectors.level != 0).any(axis=0))
+    # one that is silent stays where there is no other, and no other wide one
+    assert used <= fewer.inputs <= used + 1
+    expected, found = run_layer(vectors, spec), run_layer(fewer, spec)
+    np.testing.assert_array_equal(found.membrane, expected.membrane)
+    np.testing.assert_array_equal(found.code, expected.code)
+
+
+def test_an_input_that_is_used_cannot_be_left_out(small: Spec) -> None:
+    vectors = layer(small)
+    active = active_inputs(vectors)
+    active[np.flatnonzero(active)[3]] = False
+    with pytest.raises(ValueError, match="not silent"):
+        without_silent(vectors, active)
+
+
+def test_a_wide_input_stays_although_it_is_silent(small: Spec) -> None:
+    vectors = layer(small, wide=2)
+    vectors.level[:, vectors.wide] = 0
+    active = active_inputs(vectors)
+    assert active[vectors.wide].tolist() == [True, False]
+    active[vectors.wide[0]] = False
+    with pytest.raises(ValueError, match="all wide inputs are left out"):
+        without_silent(vectors, active)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tokens=st.integers(1, 5),
+    inputs=st.integers(1, 60),
+    wide=st.integers(0, 20),
+    address=st.integers(0, 5000),
+    skip=st.booleans(),
+)
+def test_what_reaches_the_accelerator_is_the_ordinary_program(
+    memory_program: Path,
+    timing: SdramTiming,
+    small: Spec,
+    seed: int,
+    tokens: int,
+    inputs: int,
+    wide: int,
+    address: int,
+    skip: bool,
+) -> None:
+    vectors = layer(small, tokens=tokens, inputs=inputs, wide=min(wide, inputs), seed=seed)
+    stored = store_layer(small, vectors, chip=CHIP, address=address)
+    program = streamed_program(stored, vectors, skip_silent=skip)
+    fed = without_silent(vectors, active_inputs(vectors)) if skip else vectors
+    expected = layer_program(small, fed)
+    run = run_bench(
+        memory_program,
+        stored.packets(),
+        program.packets,
+        results=len(expected.packets),
+        clock_hz=CLOCK_HZ,
+        timing=timing,
+    )
+    assert run.violations == 0
+    assert program.places == expected.places
+    assert [packet.tolist() for packet in run.packets] == [packet.tolist() for packet in expected.packets]
+
+
+def test_a_layer_is_stored_once_for_all_tokens(small: Spec) -> None:
+    """Programs of other tokens have no weights in them."""
+    stored = store_layer(small, layer(small), chip=CHIP)
+    for seed in (2, 3):
+        other = layer(small, seed=seed)
+        tokens = {name: getattr(other, name) for name in ("level", "salient", "zero", "shift", "offset")}
+        program = streamed_program(stored, replace(layer(small), **tokens))
+        operations = {int(packet[0]) % 16 for packet in program.packets}
+        assert operations == {MemoryOperation.SELECT, MemoryOperation.STREAM, 3, 4}
+
+
+def test_another_layer_is_not_taken_for_the_stored_one(small: Spec) -> None:
+    vectors = layer(small)
+    stored = store_layer(small, vectors, chip=CHIP)
+    changes: list[dict[str, Any]] = [{"bias": vectors.bias + 1}, {"w_code": vectors.w_code ^ 1}]
+    for change, what in zip(changes, ("constants", "weights"), strict=True):
+        with pytest.raises(ValueError, match=f"tile 0: the memory holds other {what}"):
+            streamed_program(stored, replace(vectors, **change))
+
+
+def test_places_follow_each_other(small: Spec) -> None:
+    vectors = layer(small, inputs=40, wide=5)
+    place = place_layer(small, vectors, address=100)
+    assert (place.tiles, place.tile_words) == (3, 3 * 8 + 45)
+    assert place.end == 100 + 3 * 69
+    assert [place.constants(1), place.rows(1, low=False), place.rows(1, low=True)] == [169, 193, 233]
+
+
+def test_what_does_not_fit_is_told(small: Spec) -> None:
+    vectors = layer(small)
+    with pytest.raises(InputError, match=r"^memory: the layer ends at word 8388615, expected 8388608 at most in the"):
+        store_layer(small, vectors, chip=CHIP, address=CHIP.words - 200)
