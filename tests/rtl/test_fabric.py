@@ -6,85 +6,13 @@ from pathlib import Path
 
 import pytest
 from amaranth.back import verilog
-from amaranth.hdl import Const, Fragment, Module, Value
-from amaranth.lib.wiring import Component, Flow, In, Out
+from amaranth.hdl import Module
+from amaranth.lib.wiring import Component, In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from cosim.formal.fabric import CIRCUITS, MODELS, PRODUCTS, SideBySide
 from fpga.toolchain import find_tool
-from rtl.fabric import (
-    INVERTED_PRODUCT,
-    NOTHING,
-    PRODUCT,
-    Accumulator,
-    AddSubtract,
-    ChoosingAdder,
-    GatedAdder,
-    JoinedAddSubtract,
-    Multiplier,
-    ProductSums,
-    Replica,
-    SignedSums,
-    SumShape,
-    chain_bits,
-    on_ecp5,
-)
-
-MODELS = "+/ecp5/cells_sim.v"
-"""The models of the ECP5's cells that come with Yosys."""
-
-BOTH = (PRODUCT, PRODUCT)
-PRODUCTS = {
-    "of one column": (SumShape((BOTH,)),),
-    "with a carry": (SumShape((BOTH, BOTH), carry_in=PRODUCT),),
-    "with a carry between": (
-        SumShape((BOTH, (PRODUCT, NOTHING), BOTH)),
-        SumShape((BOTH, (INVERTED_PRODUCT, PRODUCT)), carry_in=INVERTED_PRODUCT),
-        SumShape(((NOTHING, PRODUCT), (PRODUCT, INVERTED_PRODUCT)), carry_in=PRODUCT),
-    ),
-    "all inverted": (
-        SumShape(((INVERTED_PRODUCT, INVERTED_PRODUCT),) * 3, carry_in=INVERTED_PRODUCT),
-        SumShape(((INVERTED_PRODUCT, NOTHING),) * 2),
-    ),
-    "without a carry out": (SumShape((BOTH, BOTH)), SumShape((BOTH, (NOTHING, NOTHING), BOTH), carry_out=False)),
-}
-
-CIRCUITS: dict[str, Callable[[], Component]] = {
-    **{
-        f"{count} sums of {bits}": lambda bits=bits, count=count: SignedSums(bits=bits, count=count)
-        for bits, count in ((1, 1), (4, 4), (5, 3), (8, 4))
-    },
-    **{f"accumulator of {bits}": lambda bits=bits: Accumulator(bits=bits) for bits in (1, 2, 7, 20)},
-    **{f"add or subtract {bits}": lambda bits=bits: AddSubtract(bits=bits) for bits in (1, 6, 33)},
-    **{f"gated adder of {bits}": lambda bits=bits: GatedAdder(bits=bits) for bits in (1, 5, 40)},
-    **{f"gated difference of {bits}": lambda bits=bits: GatedAdder(bits=bits, subtract=True) for bits in (1, 6, 21)},
-    **{f"choosing adder of {bits}": lambda bits=bits: ChoosingAdder(bits=bits) for bits in (1, 7, 40)},
-    **{f"joined add or subtract {bits}": lambda bits=bits: JoinedAddSubtract(bits=bits) for bits in (1, 6, 34)},
-    **{f"products {name}": lambda shapes=shapes: ProductSums(shapes) for name, shapes in PRODUCTS.items()},
-}
-
-
-class SideBySide(Component):
-    """Both forms of a circuit on the same inputs; ``differs`` where any of their outputs do."""
-
-    def __init__(self, circuit: Callable[[], Component]) -> None:
-        self._portable, self._primitive = circuit(), circuit()
-        members = self._portable.signature.members.items()
-        inputs = {name: member for name, member in members if member.flow == Flow.In}
-        super().__init__(inputs | {"differs": Out(1)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        portable, primitive = self._portable, self._primitive
-        m.submodules.portable = Fragment.get(portable, None)
-        m.submodules.primitive = Fragment.get(primitive, platform)
-        differs: Value = Const(0)
-        for name, member in portable.signature.members.items():
-            if member.flow == Flow.In:
-                m.d.comb += [getattr(form, name).eq(getattr(self, name)) for form in (portable, primitive)]
-            else:
-                differs |= Value.cast(getattr(portable, name)) != Value.cast(getattr(primitive, name))
-        m.d.comb += self.differs.eq(differs)
-        return m
+from rtl.fabric import Multiplier, Replica, chain_bits, on_ecp5
 
 
 def text_of(circuit: Callable[[], Component]) -> str:

@@ -1,0 +1,1 @@
+"""Proofs of the hardware's properties, for all inputs."""

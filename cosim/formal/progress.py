@@ -1,0 +1,177 @@
+"""Control never deadlocks: what is asked for comes within a stated number of cycles, under fair streams."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from amaranth.hdl import Fragment, Module, Signal, Value
+
+from cosim.formal.harness import Harness, anything, check, suppose
+from cosim.formal.property import Bounded, Induction, Method, Property
+from cosim.formal.streams import TINY, reader_states
+from golden.spec import WORD_BITS, Spec
+from rtl.accelerator import Accelerator
+from rtl.packets import result_words
+from rtl.reader import PacketReader
+from rtl.sequencer import Sequencer
+from rtl.writer import PacketWriter
+
+PAUSE = 1
+"""Cycles that a fair stream pauses at most."""
+
+
+def fair(m: Module, name: str) -> Signal:
+    """Free in every cycle, but never low for more than ``PAUSE`` cycles."""
+    free = anything(m, 1, name)
+    paused = Signal(range(PAUSE + 2), name=f"{name}_paused")
+    m.d.sync += paused.eq(0)
+    with m.If(~free):
+        m.d.sync += paused.eq(paused + (paused <= PAUSE))
+    suppose(m, free | (paused < PAUSE))
+    return free
+
+
+def comes(m: Module, wanted: Value, happens: Value, within: int, message: str) -> None:
+    """Prove that what is wanted happens before it has been wanted for so many cycles."""
+    waited = Signal(range(within + 1))
+    m.d.sync += waited.eq(0)
+    with m.If(wanted & ~happens):
+        m.d.sync += waited.eq(waited + (waited != within))
+    check(m, waited != within, message)
+
+
+class ReaderGoesOn(Harness):
+    """A reader whose surroundings are ready now and then."""
+
+    def __init__(self, within: int) -> None:
+        self._within = within
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Any words at any time."""
+        reader = PacketReader(TINY)
+        m.submodules.component = fragment = Fragment.get(reader, None)
+        m.d.comb += [
+            reader.i.valid.eq(anything(m, 1, "valid")),
+            reader.i.payload.as_value().eq(anything(m, reader.i.payload.shape().size, "payload")),
+            reader.idle.eq(fair(m, "idle")),
+            reader.sorting.eq(~fair(m, "sorted")),
+            reader.sorting_buffer.eq(anything(m, 1, "sorting_buffer")),
+            reader.codes.ready.eq(fair(m, "codes")),
+            reader.runs.ready.eq(fair(m, "runs")),
+        ]
+        reader_states(m, reader, fragment)
+        comes(m, reader.i.valid, reader.i.ready, self._within, "a word that is offered is taken")
+
+
+class WriterGoesOn(Harness):
+    """A writer whose results come, and whose words are taken, now and then."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+
+    @property
+    def within(self) -> int:
+        """Cycles from a packet that is asked for to its last word, each word with a pause before and behind it."""
+        return 2 * (1 + PAUSE) * result_words(self._spec) + 2
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """A packet waits at the most times."""
+        m.submodules.component = writer = PacketWriter(self._spec)
+        m.d.comb += [
+            writer.packets.valid.eq(anything(m, 1, "packet")),
+            writer.packets.payload.as_value().eq(anything(m, writer.packets.payload.shape().size, "payload")),
+            writer.o.ready.eq(fair(m, "ready")),
+        ]
+        for number, words in enumerate(writer.words):
+            m.d.comb += words.valid.eq(fair(m, f"words_{number}"))
+        waits = writer.packets.valid & ~writer.packets.ready
+        was_waiting = Signal()
+        m.d.sync += was_waiting.eq(waits)
+        suppose(m, writer.packets.valid | ~was_waiting)
+        comes(m, writer.packets.valid, writer.packets.ready, self.within, "a packet that is asked for is written")
+
+
+class SequencerEnds(Harness):
+    """A sequencer with anything in its scores, and neurons that are busy now and then."""
+
+    def __init__(self, spec: Spec, *, beats: int, within: int) -> None:
+        self._spec = spec
+        self._beats = beats
+        self._within = within
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Runs that begin so near to the end of a buffer that they have few beats."""
+        spec = self._spec
+        m.submodules.component = sequencer = Sequencer(spec)
+        run = sequencer.runs.payload
+        m.d.comb += [
+            sequencer.runs.valid.eq(anything(m, 1, "run")),
+            run.as_value().eq(anything(m, run.shape().size, "particulars")),
+            sequencer.neurons_busy.eq(~fair(m, "neurons")),
+        ]
+        suppose(m, run.address[: len(run.address) - 1] >= spec.score_words - self._beats)
+        comes(m, ~sequencer.idle, sequencer.done, self._within, "a run is read to its end")
+
+
+class WholeGoesOn(Harness):
+    """The accelerator, whatever comes in, and with results taken now and then."""
+
+    def __init__(self, spec: Spec, within: int) -> None:
+        self._spec = spec
+        self._within = within
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Any words at any time."""
+        m.submodules.component = device = Accelerator(self._spec)
+        m.d.comb += [
+            device.s_axis_tvalid.eq(anything(m, 1, "tvalid")),
+            device.s_axis_tdata.eq(anything(m, WORD_BITS, "tdata")),
+            device.s_axis_tlast.eq(anything(m, 1, "tlast")),
+            device.m_axis_tready.eq(fair(m, "tready")),
+        ]
+        comes(m, device.s_axis_tvalid, device.s_axis_tready, self._within, "a word that is offered is taken")
+
+
+def properties() -> Iterator[Property]:
+    """Reader, writer, sequencer, and all together."""
+
+    def progress(name: str, component: str, what: str, method: Method, harness: partial[Harness]) -> Property:
+        return Property(
+            name=f"progress.{name}", component=component, specification=what, method=method, harness=harness
+        )
+
+    small = Spec(
+        neurons=8, lanes=1, depth=4, activation_bits=2, salient_bits=0, max_salient_shift=0, population_bits=6,
+        ramp=4, membrane_slots=1, membrane_bits=8, output_bits=2, score_words=16,
+    )  # fmt: skip
+    word = 10
+    yield progress(
+        "reader",
+        "PacketReader, tiny",
+        f"a word is taken within {word} cycles under fair streams",
+        Induction(word + 4),
+        partial(ReaderGoesOn, word),
+    )
+    written = WriterGoesOn(small).within
+    yield progress(
+        "writer",
+        "PacketWriter, 8 neurons",
+        f"a packet is written within {written} cycles under fair streams",
+        Bounded(written + 20),
+        partial(WriterGoesOn, small),
+    )
+    beats, run = 3, 40
+    yield progress(
+        "sequencer",
+        f"Sequencer, runs of at most {beats} beats, of any content",
+        f"a run is read to its end within {run} cycles under fair neurons",
+        Bounded(run + 10),
+        partial(SequencerEnds, small, beats=beats, within=run),
+    )
+    whole = 16
+    yield progress(
+        "accelerator",
+        "Accelerator, 8 neurons x 1 lane, 4 inputs",
+        f"a word is taken within {whole} cycles under a fair receiver",
+        Bounded(30),
+        partial(WholeGoesOn, small, whole),
+    )

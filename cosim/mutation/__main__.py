@@ -1,0 +1,84 @@
+"""``make mutate``: how many small changes of the design the short regression notices."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.errors import InputError
+
+GOAL = 0.97
+"""Share of the mutants that are not proved equivalent, which must be killed."""
+
+
+def mutate(
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="mutants, or a few more")] = 520,
+    seed: Annotated[int, typer.Option(help="of the choice of mutants")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="keep everything here; a later run goes on")] = Path(
+        "build/mutation"
+    ),
+    seconds: Annotated[int, typer.Option(min=1, help="for the proof that a survivor changes nothing")] = 60,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Change the design in small ways, and count how many changes the short regression notices.
+
+    Survivors are compared with the design by proof, and those that change nothing are set aside. Exit status 0 if at
+    least 97 % of all others are noticed, 1 if not, 2 for bad input.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+
+    from cosim.build import SimulationError
+    from cosim.mutation.campaign import figures, is_equivalent, prepare, simulate
+    from cosim.mutation.mutants import MutationError, design_of
+    from cosim.mutation.regression import SPEC
+    from golden.files import check_writable, writable_folder, write_json
+
+    writable_folder(out)
+    if json_file is not None:
+        check_writable(json_file)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with console.status("choosing mutants and building their simulator"):
+            campaign = prepare(count=count, seed=seed, folder=out)
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("simulating", total=len(campaign.mutants))
+            verdicts = simulate(campaign, progress=lambda done: bar.update(task, completed=done))
+            survivors = [mutant for mutant in campaign.mutants if verdicts[mutant.number] == "survived"]
+            task = bar.add_task("comparing survivors", total=len(survivors))
+            design = design_of(SPEC)
+            for mutant in survivors:
+                if is_equivalent(mutant, design=design, seconds=seconds):
+                    verdicts[mutant.number] = "equivalent"
+                bar.update(task, advance=1)
+    except (SimulationError, MutationError) as error:
+        typer.echo(f"mutate: {error}", err=True)
+        raise typer.Exit(1) from None
+
+    found = figures(campaign.mutants, verdicts)
+    table = Table(box=None, pad_edge=False)
+    for name in ("component", "mutants", "killed", "by timing alone", "equivalent", "survived", "score"):
+        table.add_column(name, justify="left" if name == "component" else "right")
+    components: dict[str, dict[str, float]] = found["components"]
+    for name, row in [*components.items(), ("all", found)]:
+        numbers = [str(row[key]) for key in ("mutants", "killed", "killed_by_timing", "equivalent", "survived")]
+        table.add_row(name, *numbers, f"{row['score']:.1%}")
+    Console().print(table)
+    for mutant in campaign.mutants:
+        if verdicts[mutant.number] == "survived":
+            typer.echo(f"survived: {mutant.number} {mutant.module} {mutant.change} {mutant.source}")
+    if json_file is not None:
+        write_json(json_file, {"ok": float(found["score"]) >= GOAL, "seed": seed, **found})
+    if float(found["score"]) < GOAL:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(mutate)
+    except InputError as error:
+        sys.stderr.write(f"mutate: {error}\n")
+        sys.exit(2)

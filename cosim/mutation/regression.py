@@ -1,0 +1,245 @@
+"""A short program for the accelerator that uses all it can do, and breaks all of its rules."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.samples import random_vectors
+from golden.spec import Spec
+from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from rtl.program import layer_program
+from rtl.shapes import Half, Operation
+
+SPEC = Spec(
+    neurons=16,
+    clusters=2,
+    lanes=2,
+    depth=14,
+    max_salient_shift=3,
+    population_bits=8,
+    membrane_bits=18,
+    membrane_slots=3,
+    theta_fraction_bits=4,
+    score_words=32,
+)
+"""Small, with two clusters, an uneven depth, and a membrane that saturates."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is played from one reset to the next.
+
+    Attributes:
+        packets: in order.
+        pauses: percent of cycles in which the sender, and the receiver, pause.
+        results: RESULT packets that come back.
+        cut: words that are sent; the reset then comes in the middle. All if None.
+    """
+
+    packets: list[Words]
+    pauses: tuple[int, int]
+    results: int
+    cut: int | None = None
+
+
+def _layer(spec: Spec, seed: int, *, pauses: tuple[int, int], **options: int | bool | float) -> Scene:
+    """A random layer, in tiles of inputs and outputs."""
+    own = {name: options.pop(name) for name in ("keep_scores", "brief") if name in options}
+    sizes = {"outputs": 20, "inputs": 24, "tokens": 4, "salient_fraction": 0.3} | options
+    vectors = random_vectors(spec, seed=seed, **sizes)  # type: ignore[arg-type]
+    program = layer_program(spec, vectors, **own)  # type: ignore[arg-type]
+    return Scene(program.packets, pauses, len(program.places))
+
+
+RESERVED = {
+    Operation.WEIGHTS: (0xFFF0,),
+    Operation.NEURONS: (0xFFF0,),
+    Operation.CODES: (0xF0C0, 0xFFFF0000),
+    Operation.RUN: (0xFF00C000,),
+}
+"""Bits of the headers' words that mean nothing."""
+
+
+def _noisy(rng: np.random.Generator, packets: list[Words]) -> list[Words]:
+    """The same packets with anything in the bits that mean nothing."""
+    noisy = []
+    for packet in packets:
+        other = packet.copy()
+        operation = Operation(int(packet[0]) & 15)
+        for place, mask in enumerate(RESERVED[operation]):
+            other[place] |= np.uint32(int(rng.integers(2**32)) & mask)
+        if operation == Operation.NEURONS:
+            # behind the header, theta, bias and zero point by turns
+            other[3::3] |= rng.integers(2**28, size=len(other[3::3])).astype(np.uint32) << 4
+        noisy.append(other)
+    return noisy
+
+
+def _constants(spec: Spec, rng: np.random.Generator) -> list[Words]:
+    neurons = spec.neurons
+    return [
+        neurons_packet(
+            theta=rng.integers(1, 2**12, neurons).astype(np.uint32),
+            bias=rng.integers(-(2**20), 2**20, neurons).astype(np.int32),
+            zero=rng.integers(0, 16, neurons).astype(np.uint8),
+        ),
+        weights_packet(spec, first_input=0, codes=rng.integers(0, 16, (spec.depth, neurons)).astype(np.uint8)),
+    ]
+
+
+def _tile(rng: np.random.Generator, *, merged: bool, shift: int, count: int) -> TokenTile:
+    salient = rng.random(count) < 0.5
+    value = np.where(salient, rng.integers(0, 32, count), rng.integers(0, 16, count)).astype(np.uint8)
+    return TokenTile(value=value, salient=salient, zero=7, shift=shift, offset=-15, merged=merged)
+
+
+def _runs(spec: Spec, rng: np.random.Generator, tiles: list[TokenTile], **options: int | bool) -> list[Words]:
+    """Each tile is sorted, and then run as a whole membrane."""
+    packets = []
+    for number, tile in enumerate(tiles):
+        settings = {"first_input": 0, "address": 0} | options
+        packets.append(codes_packet(tile, buffer=number % 2, address=int(settings["address"])))
+        packets.append(
+            run_packet(
+                buffer=number % 2,
+                address=int(settings["address"]),
+                shift=tile.shift,
+                first_input=int(settings["first_input"]),
+                slot=int(rng.integers(spec.membrane_slots)),
+                first=True,
+                last=True,
+                half=Half(int(rng.integers(3))),
+                brief=bool(number & 1),
+            )
+        )
+    return packets
+
+
+def _broken(spec: Spec, rng: np.random.Generator) -> Iterator[list[Words]]:
+    """Packets against each rule; behind each group comes a token that must still be right, but for the flag."""
+    good = _tile(rng, merged=False, shift=1, count=10)
+    many = _tile(rng, merged=False, shift=3, count=spec.depth)
+    constants = _constants(spec, rng)
+    run = run_packet(buffer=0, shift=0, first_input=0, slot=0, first=True, last=True, half=Half(Half.WHOLE))
+    # operations that there are not, and packets that end too soon or too late
+    yield [np.array([15, 1, 2], np.uint32), np.array([0], np.uint32), np.array([1], np.uint32)]
+    yield [constants[0][:-1], constants[1][:-1], constants[1][:2], run[:1], np.append(run, run[:1])]
+    yield [np.concatenate([constants[1], constants[1][1:9]]), np.concatenate([constants[0], constants[0][1:4]])]
+    # headers with what does not exist
+    for word, bits in (
+        (0, 1 << 16),
+        (0, 1 << 31),
+        (0, 0xF << 8),
+        (0, 3 << 6),
+        (1, 1 << 7),
+        (1, 1 << 16),
+        (1, 1 << 31),
+        (1, 63 << 16),
+    ):
+        wrong = run.copy()
+        wrong[word] |= bits
+        yield [wrong]
+    codes = codes_packet(good, buffer=1)
+    for word, bits in ((0, 0xF << 8), (0, 1 << 24), (1, 0xF0), (1, 0x4000)):
+        wrong = codes.copy()
+        wrong[word] |= bits
+        yield [
+            wrong,
+            run_packet(buffer=1, shift=1, first_input=0, slot=1, first=True, last=True, half=Half(Half.WHOLE)),
+        ]
+    for header, bits in (
+        (constants[1], 1 << 16),
+        (constants[1], 15 << 16),
+        (constants[0], 16 << 16),
+        (constants[0], 15 << 16),
+    ):
+        wrong = header.copy()
+        wrong[0] |= np.uint32(bits)
+        yield [wrong]
+    # codes of too many bits, too many codes, levels beyond the largest, and a score that does not fit
+    wide = codes.copy()
+    wide[2:] |= np.uint32(0x10401020)
+    yield [wide]
+    yield [codes_packet(_tile(rng, merged=True, shift=3, count=spec.depth + 9), buffer=0)]
+    far = TokenTile(value=good.value, salient=good.salient, zero=good.zero, shift=1, offset=8, merged=False)
+    yield _runs(spec, rng, [far, far])
+    yield _runs(spec, rng, [many, good], address=spec.score_words - 3)
+    # weights beyond the memory; a charge that cannot hold its levels
+    yield _runs(spec, rng, [many, many], first_input=spec.depth - 4)
+    merged = TokenTile(
+        value=np.full(spec.depth, 31, np.uint8),
+        salient=np.ones(spec.depth, np.bool_),
+        zero=7,
+        shift=3,
+        offset=0,
+        merged=True,
+    )
+    yield _runs(spec, rng, [merged, merged])
+
+
+def regression(spec: Spec = SPEC) -> list[Scene]:
+    """All scenes, the same in every call."""
+    rng = np.random.default_rng(7)
+    scenes = [
+        _layer(spec, 1, pauses=(0, 0)),
+        _layer(spec, 2, pauses=(30, 40), brief=True),
+        _layer(spec, 3, pauses=(0, 70), wide=5, salient_fraction=0.6),
+        _layer(spec, 4, pauses=(50, 0), keep_scores=False, brief=True, salient_fraction=0.05, inputs=40),
+        _layer(spec, 5, pauses=(0, 0), salient_fraction=1.0, inputs=14, outputs=16, tokens=6),
+        _layer(spec, 6, pauses=(10, 10), salient_fraction=0.0, inputs=3, outputs=16, tokens=6),
+        _layer(spec, 7, pauses=(0, 85), brief=True, inputs=5, outputs=16, tokens=12, extremes=False),
+    ]
+    for seed in range(8, 24):
+        options = {
+            "inputs": int(rng.integers(1, 45)),
+            "outputs": int(rng.integers(9, 33)),
+            "tokens": int(rng.integers(1, 8)),
+            "salient_fraction": float(rng.choice([0.0, 0.1, 0.5])),
+            "brief": bool(rng.integers(2)),
+            "keep_scores": bool(rng.integers(2)),
+        }
+        pauses = (int(rng.choice([0, 20, 60])), int(rng.choice([0, 30, 90])))
+        scene = _layer(spec, seed, pauses=pauses, **options)
+        scenes.append(Scene(_noisy(rng, scene.packets), pauses, scene.results))
+    # a receiver that hardly takes anything: all queues are full
+    scenes.append(_layer(spec, 24, pauses=(0, 98), brief=True, inputs=2, outputs=16, tokens=40, extremes=False))
+    scenes.append(_layer(spec, 25, pauses=(0, 97), inputs=2, outputs=16, tokens=24, extremes=False))
+    scenes += [Scene(scenes[0].packets, (20, 20), 0, cut=cut) for cut in (37, 200, 333, 411, 508)]
+    scenes.append(Scene(scenes[0].packets, (0, 0), scenes[0].results))
+    tiles = [
+        _tile(
+            rng,
+            merged=bool(number & 1),
+            shift=number % (spec.max_salient_shift + 1),
+            count=1 + number % spec.depth,
+        )
+        for number in range(24)
+    ]
+    scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles)], (0, 0), len(tiles)))
+    scenes.append(
+        Scene([*_constants(spec, rng), *_runs(spec, rng, tiles, address=9, first_input=2)], (5, 50), len(tiles))
+    )
+    for broken in _broken(spec, rng):
+        token = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=9)])
+        scenes.append(Scene([*_constants(spec, rng), *broken, *token], (0, 0), 0))
+    return scenes
+
+
+PLAIN, FINAL, RESET, PAUSES, SETTLE = range(5)
+"""What an entry of the bench's program is: a word, a packet's last word, a reset, the pauses, or a wait."""
+
+
+def bench_words(scenes: list[Scene]) -> bytes:
+    """The program of the bench: pairs of words, what the entry is and its value."""
+    entries: list[tuple[int, int]] = []
+    for scene in scenes:
+        words = [
+            (FINAL if index == len(packet) - 1 else PLAIN, int(word))
+            for packet in scene.packets
+            for index, word in enumerate(packet)
+        ]
+        entries += [(RESET, 0), (PAUSES, scene.pauses[0] << 8 | scene.pauses[1]), *words[: scene.cut]]
+        if scene.cut is None:
+            entries.append((SETTLE, 0))
+    return np.array(entries, "<u4").tobytes()
