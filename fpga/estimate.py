@@ -14,10 +14,10 @@ from fpga.expectation import site_cycles
 from fpga.measurement import Measured, hardware_digest
 from fpga.prices import estimate_total
 from golden.spec import GATHERED, THETA_BITS, Spec
+from golden.waiting import waiting_rows
 from rtl.bucket import bucket_count, bucket_rows, link_layout
 from rtl.charge_buffer import PHASES
 from rtl.cluster import FEW_CLUSTERS
-from rtl.completion import waiting_rows
 from rtl.memory import block_rams
 from rtl.packer import WORDS_WAITING
 from rtl.shapes import (

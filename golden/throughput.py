@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from golden.spec import Spec
+from golden.spec import WORD_BITS, Spec
 from golden.token_cost import TokenCost
+from golden.waiting import packets_waiting
 
 RESULT_WORDS = 2
 """Words of one neuron's result with all figures."""
@@ -12,20 +13,11 @@ RESULT_WORDS = 2
 BRIEF_CODES = 4
 """Codes in a word of a result in brief, if they have up to eight bits; else half as many."""
 
-FLAGS = 32
-"""Flags in a word of a result in brief."""
-
 RESULT_FRAME = 3
 """Words around the neurons of a RESULT packet."""
 
 READOUT_CYCLES = 2
 """Cycles of the read-out for each membrane of a cluster, unless it goes by the ramp."""
-
-MEMBRANES_WAITING = 512
-"""Membranes that wait for their read-out at most; for at least two phases."""
-
-MOST_PACKETS = 16
-"""RESULT packets on their way at most."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +118,13 @@ def blocks(spec: Spec, groups: Sequence[Group]) -> Iterator[list[Group]]:
         yield block
 
 
-def packets_waiting(spec: Spec) -> int:
-    """RESULT packets that may be on their way."""
-    neurons = spec.cluster.neurons
-    rows = max(MEMBRANES_WAITING, 2 << (neurons - 1).bit_length())
-    return min(MOST_PACKETS, (rows - 1) // neurons)
-
-
 def result_words(spec: Spec, *, membranes: bool) -> tuple[int, int]:
     """Words of a RESULT packet, and how many of them follow the first cluster's."""
     if membranes:
         words, flags = RESULT_WORDS * spec.neurons, 0
     else:
         words = spec.neurons // (BRIEF_CODES if spec.output_bits <= 8 else BRIEF_CODES // 2)
-        flags = -(-spec.neurons // FLAGS)
+        flags = -(-spec.neurons // WORD_BITS)
     total = words + flags + RESULT_FRAME
     return total, total - words // spec.clusters - 1
 

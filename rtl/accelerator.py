@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect
 
 from golden.spec import WORD_BITS, Spec
-from rtl.backend import packets_waiting
+from golden.waiting import packets_waiting
 from rtl.charge_buffer import PHASES
 from rtl.cluster import Cluster
 from rtl.encoder import Encoder

@@ -5,24 +5,16 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.spec import Spec
-from rtl.completion import Completion, waiting_rows
+from rtl.completion import Completion
 from rtl.neuron import Neurons, parameter_write_layout
 from rtl.packer import ResultPacker
 from rtl.shapes import charged_layout, result_word_layout
-
-MOST_PACKETS = 16
-"""RESULT packets on their way at most: as many as a row of lookup tables holds."""
 
 CYCLES_PER_MEMBRANE = 2
 """The read-out's throughput."""
 
 PACKER_CYCLES = 6
 """From a result to the packer's room without it."""
-
-
-def packets_waiting(spec: Spec) -> int:
-    """RESULT packets whose membranes fit one cluster's queue: so many may be on their way."""
-    return min(MOST_PACKETS, (waiting_rows(spec.cluster) - 1) // spec.cluster.neurons)
 
 
 class Backend(Component):

@@ -4,19 +4,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import THETA_BITS, Spec
+from golden.waiting import waiting_rows
 from rtl.fabric import ChoosingAdder, unreset
 from rtl.memory import BlockMemory
 from rtl.neuron import parameter_write_layout
 from rtl.queue import BlockQueue
 from rtl.shapes import bits_for_index, complete_layout, ready_layout
-
-MEMBRANES_WAITING = 512
-"""Membranes that may wait at least: a block RAM's rows."""
-
-
-def waiting_rows(spec: Spec) -> int:
-    """Rows for the membranes that wait: at least two phases' for a phase to come in while the one before leaves."""
-    return max(MEMBRANES_WAITING, 2 << (spec.neurons - 1).bit_length())
 
 
 class Completion(Component):

@@ -5,8 +5,9 @@ from amaranth.lib.wiring import Component, In, Out, connect
 
 from golden.mac import dense_spec
 from golden.spec import WORD_BITS, Spec
+from golden.waiting import packets_waiting
 from rtl.accelerator import RUNS_WAITING
-from rtl.backend import Backend, packets_waiting
+from rtl.backend import Backend
 from rtl.mac_array import MacArray
 from rtl.mac_packer import LevelPacker
 from rtl.mac_readout import Dequantizer

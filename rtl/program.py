@@ -70,7 +70,7 @@ def _segments(spec: Spec, vectors: LayerVectors) -> list[Segment]:
             part = slice(start, start + spec.depth)
             segments.append(Segment(columns=columns[part], weights=weights[part], half=half, first_input=place))
             place += -(-len(columns[part]) // spec.lanes) * spec.lanes
-    if place <= spec.depth:
+    if keeps_all_weights(spec, inputs=vectors.inputs, wide=vectors.wide.size):
         return segments
     return [Segment(s.columns, s.weights, s.half, 0) for s in segments]
 

@@ -23,6 +23,7 @@ ALLOWED = {
         "golden.mac",
         "golden.score",
         "golden.tiling",
+        "golden.waiting",
         "rtl",
     },
     "gen": {"golden", "rtl", "gen"},

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.samples import random_vectors
-from golden.spec import Spec
+from golden.spec import WORD_BITS, Spec
 from golden.throughput import (
     ARRAY_ONLY,
-    FLAGS,
     SPIKING,
     TWIN,
     Counted,
@@ -183,7 +182,7 @@ def test_what_is_counted_only_adds_cycles(costs: list[list[TokenCost]], tiles: i
     assert last[0] == tiles * cycles_on_the_array(costs)
     assert last[:-1] == sorted(last[:-1])
     # only in brief do flags follow the last code
-    assert last[-1] >= last[-2] - -(-spec.neurons // FLAGS)
+    assert last[-1] >= last[-2] - -(-spec.neurons // WORD_BITS)
 
 
 @given(COSTS, st.integers(1, 3))

@@ -17,8 +17,8 @@ from golden.samples import random_vectors
 from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
+from golden.waiting import packets_waiting
 from rtl.accelerator import RUNS_WAITING, Accelerator
-from rtl.backend import packets_waiting
 from rtl.packets import (
     PacketError,
     TileResult,

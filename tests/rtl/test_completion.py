@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.spec import Spec
-from rtl.completion import Completion, waiting_rows
+from golden.waiting import waiting_rows
+from rtl.completion import Completion
 
 SMALL = Spec(neurons=24, membrane_bits=20)
 
