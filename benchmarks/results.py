@@ -127,6 +127,7 @@ class Benchmark:
             "fmax_min_mhz": min(routing.fmax_mhz),
             "fmax_median_mhz": routing.median_mhz,
             "fmax_max_mhz": max(routing.fmax_mhz),
+            "slowest_paths": [asdict(path) for path in routing.slowest],
             "effective_gops": {name: self.effective_gops(routing, name) for name in self.work[candidate.shape]},
         }
 

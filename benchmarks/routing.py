@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -15,9 +15,10 @@ from fpga import carry_ends, core
 from fpga.boards import DEVICES, Resources
 from fpga.build import NAME, Design, Tools, place_and_route, synthesize
 from fpga.carry_ends import trim_carry_ends
-from fpga.core import device_commands, loaded_design, make_design
+from fpga.core import BELOW, device_commands, loaded_design, make_design
 from fpga.estimate import synapse_blocks
 from fpga.measurement import hardware_digest
+from fpga.report import SlowestPath, component_of
 from fpga.toolchain import ToolError
 from gen.cache import cached_build, cached_folder, digest_of
 from golden.errors import InputError
@@ -48,6 +49,7 @@ class Seed:
         luts, ffs: by component; what the packer adds counts under ``packing``.
         fmax_mhz: that the slowest path allows.
         skipped: why there is no routed design; else empty.
+        slowest: that path, whose ends are named as components; none where there is no routed design.
     """
 
     used: Resources | None
@@ -55,6 +57,7 @@ class Seed:
     ffs: Mapping[str, int]
     fmax_mhz: float
     skipped: str = ""
+    slowest: SlowestPath | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Routing:
         used: what the first seed takes, the registers at the ports included; None where there is no routed design.
         components: lookup tables by component, those that the packer adds under ``packing``.
         fmax_mhz: of each seed, in MHz.
+        slowest: the path that binds each seed's clock.
         skipped: why there is no routed design, if the part does not hold the array or a tool gives up; else empty.
     """
 
@@ -78,6 +82,7 @@ class Routing:
     used: Resources | None
     components: Mapping[str, int]
     fmax_mhz: tuple[float, ...]
+    slowest: tuple[SlowestPath, ...] = ()
     skipped: str = ""
     missing: tuple[int, ...] = ()
 
@@ -104,6 +109,7 @@ def gather(candidate: Candidate, device: str, found: Mapping[int, Seed | None]) 
         used=first.used if first else None,
         components=first.luts if first else {},
         fmax_mhz=tuple(one.fmax_mhz for one in routed.values()),
+        slowest=tuple(one.slowest for one in routed.values() if one.slowest),
         skipped="" if first else next((one.skipped for one in done.values()), ""),
         missing=tuple(seed for seed in found if seed not in done),
     )
@@ -197,7 +203,11 @@ class Router:
         luts, ffs = by_component(netlist, used)
         # the record has all that is wanted of it, and there are many of them
         shutil.rmtree(routed.folder)
-        return Seed(used=used, luts=luts, ffs=ffs, fmax_mhz=routed.report.critical.achieved_mhz)
+        slowest = routed.report.binding
+        if slowest:
+            start, end = (component_of(cell, below=BELOW) for cell in (slowest.start, slowest.end))
+            slowest = replace(slowest, start=start, end=end)
+        return Seed(used=used, luts=luts, ffs=ffs, fmax_mhz=routed.report.critical.achieved_mhz, slowest=slowest)
 
 
 def _skipped(reason: str) -> Seed:
@@ -217,4 +227,5 @@ def _trimmed(netlist: Path, *, cache: Path) -> bytes:
 
 def _read(path: Path) -> Seed:
     read = json.loads(path.read_text(encoding="utf-8"))
-    return Seed(**(read | {"used": read["used"] and Resources(**read["used"])}))
+    used, slowest = read["used"], read["slowest"]
+    return Seed(**read | {"used": used and Resources(**used), "slowest": slowest and SlowestPath(**slowest)})

@@ -1,7 +1,9 @@
 """The figures on the terminal."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 from rich.table import Table
@@ -37,7 +39,7 @@ def tables(benchmark: Benchmark) -> list[Table]:
     """What arrays take, what they achieve, how they compare, and which to take."""
     found = [_cost(benchmark), _throughput(benchmark)]
     if benchmark.routed():
-        found += [_comparison(benchmark), _presets(benchmark)]
+        found += [_comparison(benchmark), _slowest(benchmark), _presets(benchmark)]
     if benchmark.toggles:
         found.append(_toggles(benchmark))
     return found
@@ -127,6 +129,28 @@ def _comparison(benchmark: Benchmark) -> Table:
             pair["device"],
             *(f"{mine[name]:.4g} : {its[name]:.4g} ({ratio})" for name, ratio in ratios.items()),
             ", ".join(COMPARED[name] for name in pair["worse"]) or "nothing",
+        )
+    return table
+
+
+def _slowest(benchmark: Benchmark) -> Table:
+    table = Table(title="What binds the clock: the slowest path of each seed, and the medians of what it takes")
+    for name in ("array", "shape", "device", "ns", "in wires", "tables"):
+        table.add_column(name, justify="left" if name in {"array", "shape", "device"} else "right")
+    table.add_column("from register to register, in seeds")
+    for routing in benchmark.routed():
+        paths = routing.slowest
+        if not paths:
+            continue
+        ways = Counter(f"{path.start} to {path.end}" for path in paths)
+        table.add_row(
+            NAMES[routing.candidate.array],
+            routing.candidate.shape,
+            routing.device,
+            f"{median(path.delay_ns for path in paths):.2f}",
+            f"{median(path.wires_ns for path in paths):.2f}",
+            f"{median(path.tables for path in paths):.0f}",
+            ", ".join(f"{way} {count}" for way, count in ways.most_common()),
         )
     return table
 

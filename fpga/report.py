@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fpga.boards import Resources
 
@@ -48,21 +49,46 @@ class ClockTiming:
 
 
 @dataclass(frozen=True)
+class SlowestPath:
+    """The path that binds a clock.
+
+    Attributes:
+        start, end: cells that it leaves and that it reaches.
+        delay_ns: from clock edge to clock edge.
+        wires_ns: what of it wires take.
+        tables: lookup tables and carry cells on it.
+    """
+
+    start: str
+    end: str
+    delay_ns: float
+    wires_ns: float
+    tables: int
+
+
+@dataclass(frozen=True)
 class RouteReport:
     """A routed design.
 
     Attributes:
         used: what it takes of the device.
         clocks: every clock with a path of its own, at least one.
+        slowest: the path that binds each clock, by its name.
     """
 
     used: Resources
     clocks: tuple[ClockTiming, ...]
+    slowest: Mapping[str, SlowestPath]
 
     @property
     def critical(self) -> ClockTiming:
         """The clock that misses its frequency most, or has least to spare."""
         return min(self.clocks, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz)
+
+    @property
+    def binding(self) -> SlowestPath | None:
+        """The path that binds the critical clock; none where it has none of its own."""
+        return self.slowest.get(self.critical.name)
 
     @property
     def timing_met(self) -> bool:
@@ -133,6 +159,24 @@ def _resources(used: dict[str, int]) -> Resources:
     )
 
 
+def _slowest_paths(paths: Sequence[Mapping[str, Any]]) -> dict[str, SlowestPath]:
+    """The paths from a clock to itself, by the clock's name."""
+    found: dict[str, SlowestPath] = {}
+    for path in paths:
+        edge, _, clock = path["from"].partition(" ")
+        steps = path["path"]
+        if edge != "posedge" or path["to"] != path["from"] or not steps:
+            continue
+        found[clock] = SlowestPath(
+            start=steps[0]["from"]["cell"],
+            end=steps[-1]["to"]["cell"],
+            delay_ns=sum(step["delay"] for step in steps),
+            wires_ns=sum(step["delay"] for step in steps if step["type"] == "routing"),
+            tables=sum(step["type"] == "logic" for step in steps),
+        )
+    return found
+
+
 def read_route_report(path: Path) -> RouteReport:
     """The JSON that nextpnr-ecp5 writes for ``--report``.
 
@@ -147,7 +191,9 @@ def read_route_report(path: Path) -> RouteReport:
     if not clocks:
         raise ValueError(f"{path}: the routed design has no clock")
     return RouteReport(
-        used=_resources({name: cells["used"] for name, cells in report["utilization"].items()}), clocks=clocks
+        used=_resources({name: cells["used"] for name, cells in report["utilization"].items()}),
+        clocks=clocks,
+        slowest=_slowest_paths(report["critical_paths"]),
     )
 
 

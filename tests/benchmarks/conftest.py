@@ -9,6 +9,7 @@ from benchmarks.run import count_work
 from benchmarks.shapes import Array, Candidate
 from benchmarks.toggles import Toggles
 from fpga.boards import Resources
+from fpga.report import SlowestPath
 from golden.samples import random_vectors
 from golden.spec import Spec
 from golden.vectors import LayerVectors
@@ -40,6 +41,7 @@ def routing(array: Array, shape: str, *, luts: int, fmax: tuple[float, ...], ebr
         used=used,
         components={"array": luts - 1000 - packing, "encoder": 1000, "packing": packing},
         fmax_mhz=fmax,
+        slowest=tuple(SlowestPath("encoder", "array", delay_ns=1e3 / mhz, wires_ns=3.0, tables=2) for mhz in fmax),
     )
 
 

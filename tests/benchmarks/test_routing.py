@@ -44,6 +44,10 @@ def test_every_seed_is_routed_once(cache: Path, tmp_path: Path) -> None:
     assert found.used.ffs == sum(found.ffs.values()) > 300
     assert {"array", "encoder", "neurons", "readout", PACKING} <= set(found.luts)
     assert found.fmax_mhz > 50
+    assert found.slowest is not None
+    assert found.slowest.delay_ns == pytest.approx(1e3 / found.fmax_mhz, rel=0.01)
+    assert 0 < found.slowest.wires_ns < found.slowest.delay_ns
+    assert {found.slowest.start, found.slowest.end} <= set(found.ffs)
     absent = replace(tools, **{name: replace(getattr(tools, name), path=tmp_path / "absent") for name in vars(tools)})
     again = Router(absent, cache)
     assert again.kept(candidate, "LFE5U-25F", 1) == again.build(candidate, "LFE5U-25F", 1) == found
