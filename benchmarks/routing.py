@@ -13,7 +13,7 @@ from benchmarks.packing import TARGET_HZ, by_component
 from benchmarks.shapes import Candidate
 from fpga import carry_ends, core
 from fpga.boards import DEVICES, Resources
-from fpga.build import NAME, Design, Tools, place_and_route, synthesize
+from fpga.build import NAME, PLACEMENT, Design, Tools, place_and_route, synthesize
 from fpga.carry_ends import trim_carry_ends
 from fpga.core import BELOW, device_commands, loaded_design, make_design
 from fpga.estimate import synapse_blocks
@@ -191,7 +191,8 @@ class Router:
     def _digest(self, elaborated: Path, device: str, seed: int) -> str:
         """Of a routing: its design, its tools, its part and seed."""
         versions = sorted(self._tools.versions().items())
-        parts = ((elaborated / DIGEST).read_text(), repr(device_commands(device)), repr(versions), str(seed))
+        commands = device_commands(device), PLACEMENT
+        parts = ((elaborated / DIGEST).read_text(), repr(commands), repr(versions), str(seed))
         return digest_of([*parts, TRIMMER.read_bytes()])
 
     def _route(self, candidate: Candidate, design: Design, seed: int) -> Seed:

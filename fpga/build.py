@@ -28,6 +28,9 @@ FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
 STATISTICS = f"{NAME}.stat.json"
 REPORT = f"{NAME}.report.json"
 
+PLACEMENT = ("--placer-heap-timingweight", "100")
+"""Options of every placement: slow paths weigh more than by default, since wires take most of them (decision 019)."""
+
 Progress = Callable[[str], None]
 """Called with a few words whenever a step of a build is over."""
 
@@ -192,7 +195,7 @@ def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, ca
         InputError: the device does not hold the design.
         ToolError: nextpnr failed, such as on a design that cannot be routed.
     """
-    extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail"]
+    extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail", *PLACEMENT]
     inputs = {f"{NAME}.json": netlist, f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
     outputs = (f"{NAME}.config", REPORT, f"{NAME}.tim")
     run = ToolRun(tools.nextpnr, [*plan.commands["nextpnr-ecp5"], *extra], inputs, outputs)

@@ -57,7 +57,7 @@ SPIKING = Latencies(
     run=10,
     read_ahead=18,
     phases=2,
-    settle=18,
+    settle=19,
     result=30,
     between=0,
 )

@@ -86,7 +86,8 @@ class Accelerator(Component):
             turns.begins_buffer.eq(encoder.begins_buffer),
             turns.made.eq(encoder.made),
             turns.made_buffer.eq(encoder.made_buffer),
-            turns.sent.eq(reader.runs.valid & reader.runs.ready),
+            # it is offered only where there is room
+            turns.sent.eq(reader.runs.valid),
             turns.sent_buffer.eq(reader.runs.payload.address[-1]),
             turns.read.eq(sequencer.done),
             turns.read_buffer.eq(sequencer.done_buffer),
@@ -138,6 +139,7 @@ class Accelerator(Component):
             beats.eq(beats + stepped),
             spikes.eq(spikes + fired),
         ]
+        was_waiting, was_inside = Signal(init=1), Signal()
         faults = Signal(4)
         m.d.sync += [
             faults.eq(Cat(reader.malformed, encoder.refused, sequencer.strayed, sequencer.cut)),
@@ -151,16 +153,12 @@ class Accelerator(Component):
             self.m_axis_tlast.eq(outgoing.o.payload.last),
             self.m_axis_tvalid.eq(outgoing.o.valid),
             outgoing.o.ready.eq(self.m_axis_tready),
-            self.busy.eq(
-                ~reader.waiting
-                | encoder.busy
-                | runs.o.valid
-                | ~sequencer.idle
-                | settling
-                | packets.o.valid
-                | writer.o.valid
-                | outgoing.o.valid
-            ),
+            self.busy.eq(~reader.waiting | ~was_waiting | was_inside | writer.o.valid | outgoing.o.valid),
+        ]
+        # what has come in is known a cycle later, since none of it leaves at once
+        m.d.sync += [
+            was_waiting.eq(reader.waiting),
+            was_inside.eq(encoder.busy | runs.o.valid | ~sequencer.idle | settling | packets.o.valid),
         ]
         return m
 
@@ -189,7 +187,9 @@ class Accelerator(Component):
             m.d.sync += [left.eq(left - 1), draining.eq(left != 1)]
         with m.If(ended):
             m.d.sync += [left.eq(spec.drain_cycles - 3), draining.eq(1)]
-        with m.If(read):
+        was_read = Signal()
+        m.d.sync += was_read.eq(read)
+        with m.If(was_read):
             m.d.sync += unsettled.eq(Cluster.settling_cycles(spec))
         with m.Elif(unsettled.any()):
             m.d.sync += unsettled.eq(unsettled - 1)
@@ -199,4 +199,4 @@ class Accelerator(Component):
             packets.i.payload.brief.eq(phase.brief),
             sequencer.neurons_busy.eq(blocked),
         ]
-        return unread.any() | unsettled.any()
+        return unread.any() | was_read | unsettled.any()

@@ -47,7 +47,8 @@ class SpikingArray(Component):
 
         Args:
             spec: of the neurons, in one cluster.
-            gated: charges are gathered through registers of their own, which saves lookup tables.
+            gated: there are registers enough to gather charges through some of their own, which saves lookup tables,
+                and for weights half way from their memory.
             distributed: the charges' buffer is made of lookup tables.
         """
         self._spec = spec
@@ -76,7 +77,13 @@ class SpikingArray(Component):
         stages = 0
         while GROUP * FAN_IN**stages < spec.neurons // GATHERED:
             stages += 1
-        return SynapseMemory.latency + IntegratorGroup.latency(spec) + 1 + (2 if gated else 1) + stages
+        gathers = 1 + (2 if gated else 1) + stages
+        return SpikingArray._weights_latency(gated=gated) + IntegratorGroup.latency(spec) + gathers
+
+    @staticmethod
+    def _weights_latency(*, gated: bool) -> int:
+        """Cycles from a row's address to its weights, in registers half way to the sums if there are enough of them."""
+        return SynapseMemory.latency + (1 if gated else 0)
 
     def elaborate(self, _platform: object) -> Module:
         """Memory, groups with registered copies of the control signals, and trees that gather the charges."""
@@ -91,12 +98,17 @@ class SpikingArray(Component):
         control = data.StructLayout({"fire": spec.lanes, "sign": spec.lanes, "step": step_layout()})
         now = Signal(control)
         m.d.comb += [now.fire.eq(self.cycle.fire), now.sign.eq(self.cycle.sign), now.step.eq(self.cycle.step)]
+        weights: list[Value] = list(synapses.weights)
+        if self._gated:
+            # with a register beside the group that takes them
+            weights = [Signal.like(read, name=f"weights_{lane}", reset_less=True) for lane, read in enumerate(weights)]
+            m.d.sync += [near.eq(read) for near, read in zip(weights, synapses.weights, strict=True)]
         # the first of these registers is the array's own, and the last one the groups'
         m.submodules.control_copy = first_control = Replica(control, init=0)
         m.submodules.phase_copy = first_phase = Replica(phase_layout(spec))
         m.d.comb += [first_control.i.eq(now), first_phase.i.eq(self.phase)]
         now = first_control.o
-        for stage in range(1, synapses.latency - 1):
+        for stage in range(1, self._weights_latency(gated=self._gated) - 1):
             delayed = Signal(control, name=f"control_{stage + 1}")
             m.d.sync += delayed.eq(now)
             now = delayed
@@ -120,7 +132,7 @@ class SpikingArray(Component):
             for lane in range(spec.lanes):
                 for neuron in range(count):
                     m.d.comb += group.weights[lane][neuron].eq(
-                        synapses.weights[lane].word_select(first + neuron, spec.weight_bits)
+                        weights[lane].word_select(first + neuron, spec.weight_bits)
                     )
             shown[part].append(group.gathered)
 
@@ -155,8 +167,8 @@ class SpikingArray(Component):
         m.submodules.buffer = buffer = ChargeBuffer(spec, distributed=self._distributed)
         m.d.comb += [self.read.eq(buffer.read), self.o_valid.eq(buffer.o_valid), self.o.eq(buffer.o)]
         # to the cycle before the first neuron is selected: a gate looks at its charge at once, and a multiplexer later
-        before = SynapseMemory.latency + IntegratorGroup.latency(spec) - (0 if self._gated else 1)
-        for stage in range(before - SynapseMemory.latency):
+        behind_weights = IntegratorGroup.latency(spec) - (0 if self._gated else 1)
+        for stage in range(behind_weights):
             delayed = Signal(name=f"finish_{stage + 1}")
             m.d.sync += delayed.eq(begin)
             begin = delayed
@@ -168,6 +180,7 @@ class SpikingArray(Component):
         selecting = Signal()
         m.d.sync += [deselect.eq(Cat(~begin, deselect[:-1])), selecting.eq(begin | (selecting & deselect[-1]))]
         valid, first = selecting, ~deselect[0]
+        before = self._weights_latency(gated=self._gated) + behind_weights
         behind = self._gathering(spec, gated=self._gated) - before - 1
         for stage in range(behind):
             # what belongs to the whole phase holds until the next one comes

@@ -27,11 +27,11 @@ from rtl.synapse import row_write_layout
 def _judged_layout() -> data.StructLayout:
     """A word, what packet it opens if it is a header, and which headers would break the rules with it.
 
-    ``bad_run`` and ``bad_run_end`` are the two words of a RUN packet.
+    ``bad_run`` and ``bad_run_end`` are the two words of a RUN packet. A rule each has a bit.
     """
-    kinds = ("weights", "neurons", "codes", "run")
-    bad = ("bad_weights", "bad_neurons", "bad_codes", "bad_run", "bad_run_end")
-    return data.StructLayout({"data": WORD_BITS, "last": 1} | dict.fromkeys((*kinds, *bad), 1))
+    kinds = dict.fromkeys(("weights", "neurons", "codes", "run"), 1)
+    bad = {"bad_weights": 1, "bad_neurons": 1, "bad_codes": 2, "bad_run": 3, "bad_run_end": 2}
+    return data.StructLayout({"data": WORD_BITS, "last": 1} | kinds | bad)
 
 
 _BEHIND_HEADER = {"weights": "weights waits", "neurons": "neurons waits", "codes": "sort", "run": "run waits"}
@@ -117,6 +117,9 @@ class PacketReader(Component):
         m.d.sync += self.malformed.eq(was_malformed | (storing & row_is_bad) | (loading & neuron_is_bad))
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
+        # known by a register, which the last run has left again
+        room = Signal(name="room_for_a_run")
+        m.d.sync += room.eq(self.runs.ready & ~self.runs.valid)
         # a state that takes every word, and the one that takes codes, are known by a register
         takes, delivers = Signal(init=1, name="takes"), Signal(name="delivers")
         m.d.comb += [
@@ -134,7 +137,8 @@ class PacketReader(Component):
                     begins.eq(1),
                     malformed.eq(valid & (last | ~(word.weights | word.neurons | word.codes | word.run))),
                 ]
-                m.d.sync += [opening.eq(word.data), opening_is_bad.eq(Mux(word.codes, word.bad_codes, word.bad_run))]
+                breaks_rule = Mux(word.codes, word.bad_codes.any(), word.bad_run.any())
+                m.d.sync += [opening.eq(word.data), opening_is_bad.eq(breaks_rule)]
                 with m.If(valid & ~last):
                     go("drop")
                     for kind, state in _BEHIND_HEADER.items():
@@ -146,7 +150,7 @@ class PacketReader(Component):
                     go(state)
             with m.State("run waits"):
                 free = ~self.sorting | (self.sorting_buffer != run.buffer)
-                with m.If(free & self.runs.ready & ~self.runs.valid):
+                with m.If(free & room):
                     go("run")
             with m.State("weights"):
                 m.d.comb += [stores.eq(valid)]
@@ -166,7 +170,7 @@ class PacketReader(Component):
                     with m.If(last):
                         go("header")
             with m.State("run"):
-                m.d.comb += [malformed.eq(valid & (opening_is_bad | word.bad_run_end | ~last))]
+                m.d.comb += [malformed.eq(valid & (opening_is_bad | word.bad_run_end.any() | ~last))]
                 m.d.sync += [
                     checked.address.eq(Cat(run.address[:word_bits], run.buffer)),
                     checked.first_row.eq((run.input >> (spec.pairs.bit_length() - 1)) + 1),
@@ -222,13 +226,15 @@ class PacketReader(Component):
             word.run.eq(weights.operation == Operation.RUN),
             word.bad_weights.eq(opens_no_row(weights.input)),
             word.bad_neurons.eq(exceeds(neurons.neuron, spec.neurons - 1)),
-            word.bad_codes.eq(exceeds(codes.shift, spec.max_salient_shift) | codes.address[word_bits:].any()),
+            word.bad_codes.eq(Cat(exceeds(codes.shift, spec.max_salient_shift), codes.address[word_bits:].any())),
             word.bad_run.eq(
-                exceeds(run.slot, spec.membrane_slots - 1)
-                | exceeds(run.shift, spec.max_salient_shift)
-                | run.half.as_value().all()
+                Cat(
+                    exceeds(run.slot, spec.membrane_slots - 1),
+                    exceeds(run.shift, spec.max_salient_shift),
+                    run.half.as_value().all(),
+                )
             ),
-            word.bad_run_end.eq(run.address[word_bits:].any() | opens_no_row(run.input)),
+            word.bad_run_end.eq(Cat(run.address[word_bits:].any(), opens_no_row(run.input))),
         ]
         return judged.o
 

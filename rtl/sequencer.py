@@ -158,9 +158,14 @@ class Sequencer(Component):
         beat = Signal(beat_layout(spec), reset_less=True)
         ready = Signal()
         some_ticks, more_ticks, finishes = Signal(), Signal(), Signal()
+        # whether the beat takes more than its own cycle, and whether it does if it is the first of its phase
+        stays, stays_if_fresh = Signal(), Signal()
         ticks_less_one = Signal.like(beat.ticks)
         take = Signal()
-        m.d.comb += queue.o.ready.eq(~ready | take)
+        comes_last = (coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)
+        # a beat may be taken: known by a register, since the queue's memory hears of it in the same cycle
+        open_ = Signal(name="open")
+        m.d.comb += [take.eq(ready & open_), queue.o.ready.eq(~ready | open_)]
         with m.If(queue.o.ready):
             m.d.sync += [
                 ready.eq(queue.o.valid),
@@ -168,13 +173,17 @@ class Sequencer(Component):
                 some_ticks.eq(coming.ticks.any()),
                 more_ticks.eq(coming.ticks > 1),
                 ticks_less_one.eq(coming.ticks - 1),
-                finishes.eq((coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)),
+                finishes.eq(comes_last),
+                stays.eq(coming.ticks.any() | comes_last),
+                stays_if_fresh.eq(comes_last | Mux(coming.double, coming.ticks.any(), coming.ticks > 1)),
             ]
 
         ticks = Signal(spec.ramp.bit_length())
         ticking, last_tick = Signal(), Signal()
         clears = Signal()
-        finishing, shifted = Signal(), Signal()
+        # the beat under way is its phase's last, and only the end of that is left of it
+        finishing, at_end = Signal(), Signal()
+        shifted = Signal()
         fresh = Signal(init=1)
         started = Signal()
         step = Signal(step_layout())
@@ -182,12 +191,24 @@ class Sequencer(Component):
         # the first tick of a phase is one with its beat, whose sum of current and spikes is the charge so far
         joint = fresh & ~beat.double & (some_ticks | finishes)
         left = Mux(joint & some_ticks, more_ticks, some_ticks)
-        with m.If(ticking):
+        with m.If(at_end), m.If(~self.neurons_busy):
+            m.d.comb += [
+                step.tick.eq(1),
+                step.finish.eq(1),
+                step.clear.eq(1),
+                self.ended.eq(1),
+                ending.eq(~shifted),
+            ]
+            m.d.sync += [fresh.eq(1), started.eq(shifted), at_end.eq(0), open_.eq(shifted | waiting)]
+        with m.Elif(ticking):
             m.d.comb += [step.tick.eq(1), step.keep_charge.eq(1), step.clear.eq(last_tick & clears)]
-            m.d.sync += [ticks.eq(ticks - 1), ticking.eq(~last_tick), last_tick.eq(ticks == 2)]
-        with m.Elif(finishing), m.If(~self.neurons_busy):
-            m.d.comb += [step.tick.eq(1), step.finish.eq(1), step.clear.eq(1), self.ended.eq(1), ending.eq(~shifted)]
-            m.d.sync += [fresh.eq(1), started.eq(shifted), finishing.eq(0)]
+            m.d.sync += [
+                ticks.eq(ticks - 1),
+                ticking.eq(~last_tick),
+                last_tick.eq(ticks == 2),
+                at_end.eq(last_tick & finishing),
+                open_.eq(last_tick & ~finishing),
+            ]
         with m.Elif(take):
             m.d.comb += [
                 step.tick.eq(beat.double),
@@ -202,11 +223,14 @@ class Sequencer(Component):
                 last_tick.eq(Mux(joint, beat.ticks == 2, beat.ticks == 1)),
                 clears.eq(beat.double | doubles),
                 finishing.eq(finishes),
+                at_end.eq(finishes & ~left),
                 shifted.eq(beat.behind == Behind.SHIFTED),
+                open_.eq(~Mux(fresh, stays_if_fresh, stays)),
             ]
             with m.If(joint):
                 m.d.sync += fresh.eq(0)
-        m.d.comb += take.eq(ready & running & ~ticking & ~finishing)
+        with m.Else():
+            m.d.sync += open_.eq(running | waiting)
 
         high = Mux(run.half == Half.HIGH, spec.weight_bits, 0)
         m.d.comb += [

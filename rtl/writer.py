@@ -65,7 +65,9 @@ class PacketWriter(Component):
         turn = Signal(spec.clusters, init=1)
         most = WORDS_PER_RESULT * spec.cluster.neurons
         left = Signal(range(most))
-        all_left = Mux(brief, spec.cluster.neurons // codes_per_word(spec) - 1, most - 1)
+        brief_words = spec.cluster.neurons // codes_per_word(spec)
+        all_left = Mux(brief, brief_words - 1, most - 1)
+        none_left = Signal()
         found = reduce(or_, (turn[number] & words.valid for number, words in enumerate(self.words)))
         word = (
             reduce(
@@ -98,20 +100,20 @@ class PacketWriter(Component):
             m.d.sync += [self.o.valid.eq(0), output.last.eq(0)]
         with m.FSM():
             with m.State("header"):
-                m.d.sync += [left.eq(all_left), turn.eq(1)]
+                m.d.sync += [left.eq(all_left), none_left.eq(brief & (brief_words == 1)), turn.eq(1)]
                 with m.If(free & self.packets.valid):
                     m.d.sync += [output.data.eq(header), self.o.valid.eq(1)]
                     m.next = "body"
             with m.State("body"):
-                m.d.comb += [take.eq(free & found), at_end.eq(take & ~left.any())]
+                m.d.comb += [take.eq(free & found), at_end.eq(take & none_left)]
                 m.d.comb += [words.ready.eq(free & turn[number]) for number, words in enumerate(self.words)]
                 m.d.sync += flags_left.eq(-(-spec.neurons // WORD_BITS) - 1)
                 with m.If(free):
                     m.d.sync += [output.data.eq(body), self.o.valid.eq(found)]
                 with m.If(take):
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += [left.eq(left - 1), none_left.eq(left == 1)]
                 with m.If(at_end):
-                    m.d.sync += [left.eq(all_left), turn.eq(turn << 1)]
+                    m.d.sync += [left.eq(all_left), none_left.eq(brief & (brief_words == 1)), turn.eq(turn << 1)]
                     with m.If(turn[-1] & brief):
                         m.next = "flags"
                     with m.If(turn[-1] & ~brief):

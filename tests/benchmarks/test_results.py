@@ -47,6 +47,7 @@ def test_tables_and_plots_show_every_array(benchmark: Benchmark) -> None:
     assert "no joules" in text
     assert "next is 48x4" in text
     assert "180.0 / 190.0 / 200.0, 3 seeds" in text
+    assert "encoder to array 3" in text
     assert all(shape in text for shape in benchmark.work)
     images = plots(benchmark)
     assert set(images) == {"fmax.png", "cost.png", "pareto.png", "throughput.png", "toggles.png"}
