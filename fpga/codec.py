@@ -6,7 +6,7 @@ and no damaged frame passes for a whole one, but for the 32 bits of its check.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from golden.spec import WORD_BITS
 
@@ -61,16 +61,18 @@ class FrameReader:
         self._body = bytearray()
         self._too_long = False
 
-    def feed(self, received: bytes) -> Iterator[list[int] | None]:
+    def feed(self, received: bytes) -> list[list[int] | None]:
         """Each frame that these bytes end as its words, or None for a damaged one."""
         *ended, rest = received.split(bytes([END]))
+        frames: list[list[int] | None] = []
         for part in ended:
             self._add(part)
             body, too_long = bytes(self._body), self._too_long
             self.clear()
             if body:
-                yield None if too_long else decode_frame(body)
+                frames.append(None if too_long else decode_frame(body))
         self._add(rest)
+        return frames
 
     def clear(self) -> None:
         """Forget the beginning of a frame."""

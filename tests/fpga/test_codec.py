@@ -72,3 +72,10 @@ def test_a_frame_without_end_costs_no_memory() -> None:
     assert list(reader.feed(bytes(1_000_000))) == []
     assert list(reader.feed(encode_frame([1]))) == [None, [1]]
     assert list(reader.feed(encode_frame([0xC0C0C0C0] * 8))) == [[0xC0C0C0C0] * 8]
+
+
+def test_who_looks_no_further_than_the_first_frame_loses_nothing_behind_it() -> None:
+    reader = FrameReader(max_words=4)
+    first, second = encode_frame([1, 2]), encode_frame([3])
+    assert next(iter(reader.feed(first + second[:5]))) == [1, 2]
+    assert list(reader.feed(second[5:])) == [[3]]
