@@ -10,8 +10,9 @@ from fpga.sdram.controller import MOST_UNDER_WAY, SdramController
 from fpga.sdram.shapes import PinsSignature, RequestLayout, WordLayout
 from fpga.sdram.streamer import WeightStreamer
 from fpga.sdram.timing import SdramTiming
+from rtl.queue import RegisterStage
 
-REQUESTS = 16
+REQUESTS = 8
 """Requests on their way between the clocks."""
 
 WORDS = 512
@@ -56,8 +57,11 @@ class WeightMemory(Component):
     def elaborate(self, _platform: object) -> Module:
         """Two queues between the clocks; and a count of the requests to read whose words nobody waits for."""
         m = Module()
-        streamer = WeightStreamer()
+        # words may come straight out of a block RAM, which is slow
+        incoming, streamer = RegisterStage(PacketWord), WeightStreamer()
+        m.submodules.incoming = ResetInserter(self.restart)(incoming)
         m.submodules.streamer = ResetInserter(self.restart)(streamer)
+        connect(m, incoming.o, streamer.i)
         m.submodules.controller = controller = DomainRenamer(DOMAIN)(SdramController(self.timing))
         m.submodules.requests = requests = AsyncFIFOBuffered(
             width=RequestLayout.size, depth=REQUESTS + 1, w_domain="sync", r_domain=DOMAIN
@@ -68,13 +72,13 @@ class WeightMemory(Component):
         connect(m, controller.pins, flipped(self.pins))
 
         m.d.comb += [
-            streamer.i.payload.eq(self.i.payload),
-            streamer.i.valid.eq(self.i.valid & ~self.restart),
-            self.i.ready.eq(streamer.i.ready & ~self.restart),
+            incoming.i.payload.eq(self.i.payload),
+            incoming.i.valid.eq(self.i.valid & ~self.restart),
+            self.i.ready.eq(incoming.i.ready & ~self.restart),
             self.o.payload.eq(streamer.o.payload),
             self.o.valid.eq(streamer.o.valid & ~self.restart),
             streamer.o.ready.eq(self.o.ready & ~self.restart),
-            self.busy.eq(streamer.busy),
+            self.busy.eq(incoming.o.valid | streamer.busy),
             requests.w_data.eq(streamer.requests.payload),
             requests.w_en.eq(streamer.requests.valid),
             streamer.requests.ready.eq(requests.w_rdy),
