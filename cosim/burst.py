@@ -24,16 +24,39 @@ WAKE_CYCLES = 50_000
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """How a burst is played.
+
+    Attributes:
+        pause_in, pause_out: share of cycles in which either stream pauses, 0..0.9.
+        seed: of the pauses.
+        cut: cycle in which the burst ends, whatever is on its way, so that the next one begins with a reset in the
+            middle of it; 0 for none.
+    """
+
+    pause_in: float = 0.0
+    pause_out: float = 0.0
+    seed: int = 0
+    cut: int = 0
+
+
+CALM = Traffic()
+"""No pause, and no end before its time."""
+
+
+@dataclass(frozen=True)
 class BurstRequest:
     """A burst to play, whose words are in its file.
 
     Attributes:
         results: RESULT packets to wait for.
         idle_cycles: with no word in or out for so long, the accelerator hangs.
+        traffic: how it is played.
     """
 
     results: int
     idle_cycles: int
+    traffic: Traffic = CALM
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,11 @@ async def serve(dut: Any) -> None:
                 return
             dut.results.value = request.results
             dut.idle_cycles.value = request.idle_cycles
+            dut.pause_in.value = round(request.traffic.pause_in * 256)
+            dut.pause_out.value = round(request.traffic.pause_out * 256)
+            # the pauses' state must not be 0
+            dut.seed.value = request.traffic.seed % (2**32 - 1) + 1
+            dut.cut.value = request.traffic.cut
             began = perf_counter()
             dut.go.value = 1
             done = RisingEdge(dut.done)

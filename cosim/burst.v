@@ -11,6 +11,10 @@ module burst;
   reg         go /*verilator public_flat_rw*/ = 0;
   reg  [31:0] results /*verilator public_flat_rw*/ = 0;     // packets to wait for
   reg  [31:0] idle_cycles /*verilator public_flat_rw*/ = 0;    // cycles without a word in or out that mean a hang
+  reg  [ 7:0] pause_in /*verilator public_flat_rw*/ = 0;     // share of pauses of either stream, in 256ths
+  reg  [ 7:0] pause_out /*verilator public_flat_rw*/ = 0;
+  reg  [31:0] seed /*verilator public_flat_rw*/ = 1;          // of the pauses; not 0
+  reg  [63:0] cut /*verilator public_flat_rw*/ = 0;           // cycle in which all ends, if not 0, whatever is on its way
   reg         done /*verilator public_flat_rw*/ = 0;
   reg         hung /*verilator public_flat_rw*/ = 0;
   reg  [31:0] received /*verilator public_flat_rw*/ = 0;    // packets so far
@@ -43,6 +47,39 @@ module burst;
   reg [31:0] silence = 0;
   reg        running = 0, over = 0;
 
+  // pauses come in runs, so that both long stalls and long bursts happen
+  reg [31:0] noise = 1;
+  reg [ 4:0] left_in = 0, left_out = 0;
+  reg        paused_in = 0, paused_out = 0;
+
+  function [31:0] stirred(input [31:0] state);
+    begin
+      stirred = state ^ (state << 13);
+      stirred = stirred ^ (stirred >> 17);
+      stirred = stirred ^ (stirred << 5);
+    end
+  endfunction
+
+  function [4:0] stretch(input [2:0] choice);
+    stretch = choice == 7 ? 20 : choice == 6 ? 5 : choice == 5 ? 2 : 1;
+  endfunction
+
+  task pause;
+    begin
+      noise = stirred(noise);
+      left_in  = left_in - 1;
+      left_out = left_out - 1;
+      if (left_in + 5'd1 <= 5'd1) begin
+        paused_in = noise[7:0] < pause_in;
+        left_in   = stretch(noise[10:8]);
+      end
+      if (left_out + 5'd1 <= 5'd1) begin
+        paused_out = noise[18:11] < pause_out;
+        left_out   = stretch(noise[21:19]);
+      end
+    end
+  endtask
+
   // moves `place` to a word that is there, or sets `over`
   task refill;
     if (place == filled) begin
@@ -62,6 +99,9 @@ module burst;
         place     = 0;
         left      = 0;
         over      = 0;
+        noise     = seed;
+        left_in   = 0;
+        left_out  = 0;
         resetting = RESET;
         running <= 1;
         hung <= 0;
@@ -77,8 +117,11 @@ module burst;
       end
     end else begin
       cycles <= cycles + 1;
-      silence <= (s_valid && s_ready) || m_valid ? 0 : silence + 1;
-      if (!s_valid || s_ready) begin
+      silence <= (s_valid && s_ready) || (m_valid && m_ready) ? 0 : silence + 1;
+      pause;
+      m_ready <= !paused_out;
+      if ((!s_valid || s_ready) && paused_in) s_valid <= 0;
+      else if (!s_valid || s_ready) begin
         refill;
         if (left == 0 && !over) begin
           left  = block[place];
@@ -93,14 +136,14 @@ module burst;
           left  = left - 1;
         end
       end
-      if (m_valid) begin
+      if (m_valid && m_ready) begin
         $fwrite(sink, "%u", {m_data, 31'd0, m_last});
         if (m_last) received <= received + 1;
       end
-      if (silence == idle_cycles || (received == results && !s_valid && over)) begin
+      if (silence == idle_cycles || (received == results && !s_valid && over) || (cut != 0 && cycles == cut)) begin
         $fclose(source);
         $fclose(sink);
-        hung <= received != results;
+        hung <= received != results && !(cut != 0 && cycles == cut);
         done <= 1;
         running <= 0;
         s_valid <= 0;

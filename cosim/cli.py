@@ -1,9 +1,10 @@
 """The commands of this folder: ``cosim``, and ``formal`` and ``generate-text`` from files of their own."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import typer
 
@@ -13,6 +14,18 @@ from golden.errors import InputError
 
 if TYPE_CHECKING:
     from cosim.whole import ModelReport
+    from golden.integer import LayerOutput
+    from golden.spec import Spec
+    from golden.vectors import LayerVectors
+
+Stage = Literal["synth", "route"]
+
+
+class NetlistMaker(Protocol):
+    """Makes the Verilog of a netlist. The command line puts it into its context, because it comes from elsewhere."""
+
+    def __call__(self, spec: "Spec", stage: Stage, /) -> Mapping[str, str]:
+        """Texts by file name."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class Outputs:
 
 
 def cosim(
+    context: typer.Context,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
     vectors: Annotated[
         Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
@@ -54,6 +68,13 @@ def cosim(
         float, typer.Option(metavar="SHARE", min=0.0, max=0.9, help="share of cycles in which the streams pause")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="seed of the pauses")] = 0,
+    netlist: Annotated[
+        Stage | None,
+        typer.Option(help="run a netlist of ECP5 cells: behind synthesis, or placed and routed", show_default=False),
+    ] = None,
+    waves: Annotated[
+        Path, typer.Option(metavar="DIR", help="where a waveform of the first divergence goes, if there is one")
+    ] = Path("build/divergence"),
     allow_saturation: Annotated[
         bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
     ] = False,
@@ -73,29 +94,53 @@ def cosim(
     if all_layers:
         if checkpoint is None or layer is not None or vectors is not None:
             raise InputError("cosim: expected --all with --checkpoint DIR, without --layer and --vectors")
-        if out is not None or stalls:
-            raise InputError("cosim: --out and --stalls are for one layer, expected --all without them")
+        if out is not None or stalls or netlist is not None:
+            raise InputError("cosim: --out, --stalls and --netlist are for one layer, expected --all without them")
         _all_layers(config, checkpoint, tokens, outputs, workers=workers, scheduler=scheduler, fresh=fresh)
         return
     if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
         raise InputError("cosim: expected --vectors IN.npz, or --checkpoint DIR with --layer NAME or --all")
     if report is not None or workers is not None or scheduler is not None or fresh:
         raise InputError("cosim: --report, --workers, --scheduler and --fresh are for many layers, expected --all")
-    _one_layer(config, vectors, checkpoint, layer, tokens, out, outputs, stalls=stalls, seed=seed)
+    run = OneLayer(
+        config, vectors, checkpoint, layer, tokens, out, stalls=stalls, seed=seed, netlist=netlist, waves=waves
+    )
+    _one_layer(run, outputs, context.obj)
 
 
-def _one_layer(
-    config: str,
-    vectors: Path | None,
-    checkpoint: Path | None,
-    layer: str | None,
-    tokens: int,
-    out: Path | None,
-    outputs: Outputs,
-    *,
-    stalls: float,
-    seed: int,
-) -> None:
+@dataclass(frozen=True)
+class OneLayer:
+    """A layer to run: the options of the command."""
+
+    config: str
+    vectors: Path | None
+    checkpoint: Path | None
+    layer: str | None
+    tokens: int
+    out: Path | None
+    stalls: float
+    seed: int
+    netlist: Stage | None
+    waves: Path
+
+
+def _integers(run: OneLayer, spec: "Spec") -> tuple[str, "LayerVectors"]:
+    """The layer, and what messages call it."""
+    from golden.vectors import load_vectors
+
+    if run.vectors is not None:
+        return str(run.vectors), load_vectors(run.vectors, spec)
+    assert run.checkpoint is not None
+    assert run.layer is not None
+    from golden.checkpoint import load_checkpoint
+    from golden.trace import layer_vectors
+
+    model = load_checkpoint(run.checkpoint).language_model
+    integers, _ = layer_vectors(model, run.layer, run.tokens, spec)
+    return f"{run.layer} of {run.checkpoint}", integers
+
+
+def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -104,22 +149,19 @@ def _one_layer(
     from gen.verilator import tool_environment
     from golden.files import check_writable, write_json
     from golden.spec import load_spec
-    from golden.vectors import load_vectors, save_arrays
+    from golden.vectors import save_arrays
     from rtl.packets import PacketError
 
-    spec = load_spec(config)
+    spec = load_spec(run.config)
     tool_environment()
-    for path in (out, outputs.json_file):
+    for path in (run.out, outputs.json_file):
         if path is not None:
             check_writable(path)
-    if vectors is not None:
-        source, integers = str(vectors), load_vectors(vectors, spec)
-    elif checkpoint is not None and layer is not None:
-        from golden.checkpoint import load_checkpoint
-        from golden.trace import layer_vectors
-
-        source = f"{layer} of {checkpoint}"
-        integers, _ = layer_vectors(load_checkpoint(checkpoint).language_model, layer, tokens, spec)
+    source, integers = _integers(run, spec)
+    sources = None
+    if run.netlist is not None:
+        with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
+            sources = make_netlist(spec, run.netlist)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -128,8 +170,9 @@ def _one_layer(
             report = cosimulate(
                 spec,
                 integers,
-                stall_probability=stalls,
-                seed=seed,
+                stall_probability=run.stalls,
+                seed=run.seed,
+                sources=sources,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         except (SimulationError, PacketError) as error:
@@ -137,14 +180,14 @@ def _one_layer(
             raise typer.Exit(1) from None
 
     ok = report.verdict.ok(allow_saturation=outputs.allow_saturation)
-    if out is not None:
+    if run.out is not None:
         output = report.output
-        save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
+        save_arrays(run.out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
     if outputs.json_file is not None:
         write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
     typer.echo(
         f"{source}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
-        f"{spec.lanes} lanes\n"
+        f"{spec.lanes} lanes{f', netlist behind {run.netlist}' if run.netlist else ''}\n"
         f"{report.verdict.outputs} outputs, {report.verdict.mismatches} mismatches, "
         f"{report.verdict.saturated} saturated: {_outcome(ok, report.verdict.mismatches)}\n"
         f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, "
@@ -159,8 +202,28 @@ def _one_layer(
         )
     if report.verdict.first:
         typer.echo(f"first mismatch: {report.verdict.first}", err=True)
+        _show_divergence(run, spec, integers, report.output)
     if not ok:
         raise typer.Exit(1)
+
+
+def _show_divergence(run: OneLayer, spec: "Spec", integers: "LayerVectors", output: "LayerOutput") -> None:
+    """On one screen, where hardware and golden part; the replay is of the generated Verilog."""
+    from rich.console import Console
+
+    from cosim.build import SimulationError
+    from cosim.locate import locate
+    from cosim.screen import divergence_panel
+    from rtl.packets import PacketError
+
+    console = Console(stderr=True)
+    try:
+        with console.status("replaying the first wrong output with a waveform"):
+            located = locate(spec, integers, output, out=run.waves)
+    except (SimulationError, PacketError) as error:
+        typer.echo(f"spikequant: the replay failed: {error}", err=True)
+        return
+    console.print(divergence_panel(located, layer=run.layer or str(run.vectors)))
 
 
 def _outcome(ok: bool, mismatches: int) -> str:

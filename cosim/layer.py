@@ -1,7 +1,7 @@
 """One whole layer through the simulated hardware."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def cosimulate(
     *,
     stall_probability: float = 0.0,
     seed: int = 0,
+    sources: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     cache: Path | None = None,
 ) -> LayerReport:
@@ -97,6 +98,7 @@ def cosimulate(
         vectors: the layer; any size.
         stall_probability: share of cycles in which either stream pauses.
         seed: of the pauses.
+        sources: the accelerator's Verilog by file name, such as that of a netlist; else what the spec generates.
         progress: told the results that are in, and how many there will be.
         cache: where simulator builds are kept; the user's own cache by default.
 
@@ -107,9 +109,9 @@ def cosimulate(
     """
     began = time.perf_counter()
     if stall_probability:
-        stalling = StallingDevice(spec, stall_probability=stall_probability, seed=seed, cache=cache)
+        stalling = StallingDevice(spec, stall_probability=stall_probability, seed=seed, sources=sources, cache=cache)
         return compare_on_device(stalling, vectors, began=began, progress=progress)
-    with SimulatedDevice(spec, cache=cache) as device:
+    with SimulatedDevice(spec, sources=sources, cache=cache) as device:
         return compare_on_device(device, vectors, began=began, progress=progress)
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,12 +77,14 @@ class StallingDevice:
         spec: the accelerator.
         stall_probability: share of cycles in which either stream pauses.
         seed: of the pauses.
+        sources: the accelerator's Verilog, as ``build_simulator`` takes it.
         cache: where simulator builds are kept; the user's own cache by default.
     """
 
     spec: Spec
     stall_probability: float = 0.0
     seed: int = 0
+    sources: Mapping[str, str] | None = None
     cache: Path | None = None
 
     def play(
@@ -95,4 +97,4 @@ class StallingDevice:
             SimulationError: the simulator could not be built, or its test failed.
         """
         job = Job(packets=list(packets), results=results, stall_probability=self.stall_probability, seed=self.seed)
-        return run_job(build_simulator(self.spec, cache=self.cache), job, progress=progress)
+        return run_job(build_simulator(self.spec, sources=self.sources, cache=self.cache), job, progress=progress)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.integer import LayerOutput
 
@@ -28,14 +29,20 @@ class Verdict:
         return not self.mismatches and (allow_saturation or not self.saturated)
 
 
-def compare(golden: LayerOutput, hardware: LayerOutput) -> Verdict:
-    """Compare all outputs of a layer.
+def wrong_outputs(golden: LayerOutput, hardware: LayerOutput) -> NDArray[np.bool_]:
+    """Which outputs are not as they should be, bool [T, N].
 
     ``golden.saturated`` says where the hardware may raise a flag; where it does, the values are free.
     """
     needless = hardware.saturated & ~golden.saturated
     differs = (golden.membrane != hardware.membrane) | (golden.code != hardware.code)
-    wrong = needless | (differs & ~hardware.saturated)
+    return needless | (differs & ~hardware.saturated)
+
+
+def compare(golden: LayerOutput, hardware: LayerOutput) -> Verdict:
+    """Compare all outputs of a layer, as ``wrong_outputs`` does."""
+    needless = hardware.saturated & ~golden.saturated
+    wrong = wrong_outputs(golden, hardware)
     first = ""
     if wrong.any():
         token, neuron = (int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))

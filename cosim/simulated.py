@@ -3,14 +3,14 @@
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
 from cosim.build import BURST_TOP, SimulationError, build_bursts, keep_log
-from cosim.burst import BURST_IN, BURST_OUT, BurstRequest, BurstState, burst_bytes, recorded_packets
+from cosim.burst import BURST_IN, BURST_OUT, CALM, BurstRequest, BurstState, Traffic, burst_bytes, recorded_packets
 from cosim.job import Recording
 from cosim.runner import start_simulation
 from golden.spec import Spec
@@ -32,6 +32,8 @@ class SimulatedDevice:
 
     Args:
         spec: the accelerator.
+        sources, options: its Verilog and options of the build, as ``build_bursts`` takes them.
+        arguments: plus-arguments of the simulator, ``name=value``.
         cache: where simulator builds are kept; the user's own cache by default.
 
     Attributes:
@@ -42,9 +44,17 @@ class SimulatedDevice:
         SimulationError: the simulator could not be built or did not start.
     """
 
-    def __init__(self, spec: Spec, *, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        sources: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        cache: Path | None = None,
+    ) -> None:
         self.spec = spec
-        self.simulator = build_bursts(spec, cache=cache)
+        self.simulator = build_bursts(spec, sources=sources, options=options, cache=cache)
         with ExitStack() as stack:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikequant-")))
             self._log = self._folder / "run.log"
@@ -53,7 +63,7 @@ class SimulatedDevice:
             listener.bind(str(address))
             listener.listen()
             self._process = start_simulation(
-                self.simulator, BURST_TOP, "cosim.burst", self._folder, [f"socket={address}"], log=self._log
+                self.simulator, BURST_TOP, "cosim.burst", self._folder, [f"socket={address}", *arguments], log=self._log
             )
             stack.callback(self._end_process)
             self._connection = stack.enter_context(self._accept(listener))
@@ -80,6 +90,11 @@ class SimulatedDevice:
             self._process.terminate()
             self._process.wait()
 
+    @property
+    def folder(self) -> Path:
+        """Where the simulator runs and writes its files, as long as it lives."""
+        return self._folder
+
     def __enter__(self) -> Self:
         """The device."""
         return self
@@ -93,16 +108,27 @@ class SimulatedDevice:
         self._stack.close()
 
     def play(
-        self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
+        self,
+        packets: Sequence[Words],
+        results: int,
+        *,
+        progress: Callable[[int], None] = lambda _: None,
+        traffic: Traffic = CALM,
     ) -> Recording:
         """As ``Device`` says.
+
+        Args:
+            packets: as there.
+            results: as there.
+            progress: as there.
+            traffic: pauses, and an end in the middle; what is then missing is no hang.
 
         Raises:
             SimulationError: the accelerator hangs, or the simulator died.
         """
         (self._folder / BURST_IN).write_bytes(burst_bytes(list(packets)))
         try:
-            self._connection.send(BurstRequest(results=results, idle_cycles=IDLE_CYCLES))
+            self._connection.send(BurstRequest(results=results, idle_cycles=IDLE_CYCLES, traffic=traffic))
             while True:
                 state: BurstState = self._connection.recv()
                 progress(state.results)

@@ -1,6 +1,7 @@
 """The command ``spikequant``: every package brings its commands, and this puts them together."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import gen.commands
 import gen.run
 import golden.cli
 from golden.errors import InputError
+from golden.spec import Spec
 
 CHECK_FAILED = 1
 BAD_INPUT = 2
@@ -52,10 +54,22 @@ for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.run):
     package.add_commands(app)
 
 
+def _netlist(spec: Spec, stage: cosim.cli.Stage) -> Mapping[str, str]:
+    """Verilog of a netlist, which one package makes and the other one simulates."""
+    from fpga.netlist import netlist_sources
+    from fpga.toolchain import ToolError
+
+    try:
+        return netlist_sources(spec, stage)
+    except ToolError as error:
+        typer.echo(f"spikequant: {error}", err=True)
+        raise typer.Exit(CHECK_FAILED) from None
+
+
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, obj=_netlist)
     except InputError as error:
         sys.stderr.write(f"spikequant: {error}\n")
         sys.exit(BAD_INPUT)

@@ -1,0 +1,87 @@
+"""What the host sends, against what the layer is."""
+
+import numpy as np
+
+from cosim.divergence import DRIVER, Divergence
+from cosim.packet_model import Completed, PacketModel, UnspecifiedError
+from golden.integer import run_layer
+from golden.spec import Spec
+from golden.tiling import token_tiles
+from golden.vectors import LayerVectors
+from rtl.program import LayerProgram
+from rtl.shapes import Half
+
+
+def driver_divergence(spec: Spec, vectors: LayerVectors, program: LayerProgram) -> Divergence | None:
+    """The first result that the packets do not ask for as the layer has it, and what in them is wrong."""
+    golden = run_layer(vectors, spec)
+    model = PacketModel(spec)
+    places = iter(program.places)
+    for packet in program.packets:
+        try:
+            completed = model.take(packet)
+        except UnspecifiedError as error:
+            return Divergence(
+                DRIVER, 0, 0, None, str(error), "packet", "one that the rules allow", "one that breaks them"
+            )
+        if completed is None:
+            continue
+        place = next(places, None)
+        if place is None:
+            return Divergence(DRIVER, 0, 0, None, "behind the last result", "results", str(len(program.places)), "more")
+        count = place.outputs.stop - place.outputs.start
+        wrong = (completed.membrane[:count] != golden.membrane[place.token, place.outputs]) | (
+            completed.code[:count] != golden.code[place.token, place.outputs]
+        )
+        if wrong.any():
+            own = int(np.argmax(wrong))
+            return _wrong_packet(spec, vectors, completed, token=place.token, start=place.outputs.start, own=own)
+    return None
+
+
+def _wrong_packet(
+    spec: Spec, vectors: LayerVectors, completed: Completed, *, token: int, start: int, own: int
+) -> Divergence:
+    neuron = start + own
+
+    def found(where: str, quantity: str, expected: object, got: object) -> Divergence:
+        return Divergence(DRIVER, token, neuron, None, where, quantity, str(expected), str(got))
+
+    tiles = token_tiles(vectors, token, spec)
+    if len(tiles) != len(completed.runs):
+        return found(f"slot {completed.slot}", "RUN packets of the token", len(tiles), len(completed.runs))
+    for number, (tile, run) in enumerate(zip(tiles, completed.runs, strict=True)):
+        level = np.zeros(len(run.score.level), np.int64)
+        level[: len(tile.columns)] = vectors.level[token, tile.columns]
+        differs = np.flatnonzero(level != run.score.level)
+        if differs.size:
+            place = int(differs[0])
+            column = int(tile.columns[place]) if place < len(tile.columns) else -1
+            where = f"packet {run.score.packet} (CODES), tile {number}, input {column}"
+            return found(where, "level", level[place], run.score.level[place])
+        stored = vectors.w_low if tile.low else vectors.w_code
+        columns = np.searchsorted(vectors.wide, tile.columns) if tile.low else tile.columns
+        weights = np.where(level[: len(columns)] != 0, stored[neuron, columns].astype(np.int64), 0)
+        differs = np.flatnonzero(weights != run.weights[: len(columns), own])
+        if differs.size:
+            place = int(differs[0])
+            where = f"packet {run.packet} (RUN), tile {number}, input {tile.columns[place]}"
+            return found(where, "stored weight", weights[place], run.weights[place, own])
+        half = Half.LOW if tile.low else Half.HIGH if vectors.wide.size else Half.WHOLE
+        for name, expected, got in (
+            ("half of the weights", str(half), str(Half(run.header.half))),
+            ("shift", str(vectors.shift[token]), str(run.header.shift)),
+            ("shift", str(vectors.shift[token]), str(run.score.header.shift)),
+            ("first", str(int(number == 0)), str(run.header.first)),
+        ):
+            if expected != got:
+                return found(f"packet {run.packet} (RUN), tile {number}", name, expected, got)
+    for name, expected, got in (
+        ("weight zero point", vectors.w_zero[neuron], completed.zero[own]),
+        ("theta", vectors.theta[neuron], completed.theta[own]),
+        ("bias", vectors.bias[neuron], completed.bias[own]),
+    ):
+        if int(expected) != int(got):
+            return found("a NEURONS packet", name, expected, got)
+    golden = run_layer(vectors, spec).membrane[token, neuron]
+    return found(f"packets up to {completed.runs[-1].packet}", "V'", golden, completed.membrane[own])

