@@ -1,14 +1,19 @@
 """Test stands: a block runs in Amaranth's own simulator as an ordinary function, with stalls on its streams."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
-from amaranth.hdl import ShapeCastable
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Module, ResetInserter, ShapeCastable
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
+
+from rtl.packets import Words
+from rtl.shapes import word_layout
 
 CLOCK_PERIOD = 1e-6
 
@@ -87,6 +92,10 @@ class StreamRun:
 
     def payloads(self, name: str) -> list[Any]:
         return [transfer.payload for transfer in self.received[name]]
+
+    def packets(self, name: str) -> list[Words]:
+        """Those that a stream of words has brought."""
+        return PacketStreams.packets(self.payloads(name))
 
 
 @dataclass
@@ -195,6 +204,120 @@ def run_streams(
 def _payload(port: Any, bits: int) -> Any:
     shape = port.payload.shape()
     return shape.from_bits(bits) if isinstance(shape, ShapeCastable) else bits
+
+
+class PacketStreams(Component):
+    """An accelerator with its AXI4-Streams as Amaranth's streams, and a reset of its own."""
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+        super().__init__(
+            {
+                "i": In(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(word_layout())),
+                "busy": Out(1),
+                "reset": In(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        accelerator = self._accelerator
+        m.submodules.accelerator = ResetInserter(self.reset)(accelerator)
+        m.d.comb += [
+            accelerator.s_axis_tdata.eq(self.i.payload.data),
+            accelerator.s_axis_tlast.eq(self.i.payload.last),
+            accelerator.s_axis_tvalid.eq(self.i.valid),
+            self.i.ready.eq(accelerator.s_axis_tready),
+            self.o.payload.data.eq(accelerator.m_axis_tdata),
+            self.o.payload.last.eq(accelerator.m_axis_tlast),
+            self.o.valid.eq(accelerator.m_axis_tvalid),
+            accelerator.m_axis_tready.eq(self.o.ready),
+            self.busy.eq(accelerator.busy),
+        ]
+        return m
+
+    @staticmethod
+    def words(packets: Sequence[Words]) -> list[dict[str, int]]:
+        return [
+            {"data": int(word), "last": index == len(packet) - 1}
+            for packet in packets
+            for index, word in enumerate(packet)
+        ]
+
+    @staticmethod
+    def packets(words: Sequence[Any]) -> list[Words]:
+        ends = [index + 1 for index, word in enumerate(words) if word.last]
+        data = np.array([word.data for word in words], np.uint32)
+        return np.split(data, ends)[:-1]
+
+
+def play_packets(accelerator: Component, packets: Sequence[Words], *, results: int, **others: Any) -> StreamRun:
+    """Play packets; the run ends when all words are in, ``results`` packets are out, and nothing is busy."""
+    words = PacketStreams.words(packets)
+
+    def over(run: StreamRun) -> bool:
+        out = sum(word.payload.last for word in run.received["o"])
+        return len(run.sent["i"]) == len(words) and out >= results and not run.watched["busy"][-1]
+
+    return run_streams(PacketStreams(accelerator), {"i": words}, ["o"], until=over, watch=["busy"], **others)
+
+
+def play_behind_resets(
+    accelerator: Component, before: Sequence[Words], packets: Sequence[Words], *, results: int, resets: Iterable[int]
+) -> list[list[Words]]:
+    """Packets that come out of one accelerator behind each of several resets of one cycle.
+
+    Args:
+        accelerator: to play with.
+        before: packets that a reset breaks off.
+        packets: those that are played behind it.
+        results: that are to come.
+        resets: after how many cycles of ``before``.
+    """
+    dut = PacketStreams(accelerator)
+    outputs = []
+
+    async def play_some(ctx: Any, packets: Sequence[Words], *, cycles: int | None, results: int | None) -> list[Any]:
+        words = PacketStreams.words(packets)
+        sent, received, cycle = 0, [], 0
+        ctx.set(dut.o.ready, 1)
+        while cycle != cycles and sum(word.last for word in received) != results:
+            ctx.set(dut.i.valid, sent < len(words))
+            if sent < len(words):
+                ctx.set(dut.i.payload, words[sent])
+            _, _, ready, valid, word = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
+            sent += ready
+            received += [word] * valid
+            cycle += 1
+        return received
+
+    async def testbench(ctx: Any) -> None:
+        for cycles in resets:
+            await play_some(ctx, before, cycles=cycles, results=None)
+            ctx.set(dut.i.valid, 0)
+            ctx.set(dut.reset, 1)
+            await ctx.tick()
+            ctx.set(dut.reset, 0)
+            outputs.append(PacketStreams.packets(await play_some(ctx, packets, cycles=None, results=results)))
+
+    simulate(dut, testbench)
+    return outputs
+
+
+@pytest.fixture(scope="session", name="packet_streams")
+def packet_streams_fixture() -> type[PacketStreams]:
+    return PacketStreams
+
+
+@pytest.fixture(scope="session", name="play_packets")
+def play_packets_fixture() -> Callable[..., StreamRun]:
+    return play_packets
+
+
+@pytest.fixture(scope="session", name="play_behind_resets")
+def play_behind_resets_fixture() -> Callable[..., list[list[Words]]]:
+    return play_behind_resets
 
 
 @pytest.fixture(scope="session", name="simulate")

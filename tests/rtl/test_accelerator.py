@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, ResetInserter
-from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -32,68 +29,17 @@ from rtl.packets import (
     weights_packet,
 )
 from rtl.program import gather, gather_codes, layer_program
-from rtl.shapes import Half, ResultHeader, word_layout
+from rtl.shapes import Half, ResultHeader
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
 
 
-class Streams(Component):
-    """The accelerator with its AXI4-Streams as Amaranth's streams, and a reset of its own."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(word_layout())),
-                "o": Out(stream.Signature(word_layout())),
-                "busy": Out(1),
-                "reset": In(1),
-            }
-        )
-
-    def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        accelerator = Accelerator(self._spec)
-        m.submodules.accelerator = ResetInserter(self.reset)(accelerator)
-        m.d.comb += [
-            accelerator.s_axis_tdata.eq(self.i.payload.data),
-            accelerator.s_axis_tlast.eq(self.i.payload.last),
-            accelerator.s_axis_tvalid.eq(self.i.valid),
-            self.i.ready.eq(accelerator.s_axis_tready),
-            self.o.payload.data.eq(accelerator.m_axis_tdata),
-            self.o.payload.last.eq(accelerator.m_axis_tlast),
-            self.o.valid.eq(accelerator.m_axis_tvalid),
-            accelerator.m_axis_tready.eq(self.o.ready),
-            self.busy.eq(accelerator.busy),
-        ]
-        return m
-
-
-def words_of(packets: list[Words]) -> list[dict[str, int]]:
-    return [
-        {"data": int(word), "last": index == len(packet) - 1} for packet in packets for index, word in enumerate(packet)
-    ]
-
-
-def packets_of(words: list[Any]) -> list[Words]:
-    ends = [index + 1 for index, word in enumerate(words) if word.last]
-    data = np.array([word.data for word in words], np.uint32)
-    return np.split(data, ends)[:-1]
-
-
 @pytest.fixture(scope="session")
-def rtl_play(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Play packets; the run ends when all words are in, ``results`` packets are out, and nothing is busy."""
+def rtl_play(play_packets: Callable[..., Any]) -> Callable[..., Any]:
+    """Packets through an accelerator."""
 
-    def play(spec: Spec, packets: list[Words], *, results: int, brief: bool = False, **others: Any) -> Any:
-        words = words_of(packets)
-        expected = results * result_words(spec, brief=brief)
-
-        def over(run: Any) -> bool:
-            complete = len(run.sent["i"]) == len(words) and len(run.received["o"]) >= expected
-            return complete and not run.watched["busy"][-1]
-
-        return run_streams(Streams(spec), {"i": words}, ["o"], until=over, watch=["busy"], **others)
+    def play(spec: Spec, packets: list[Words], **others: Any) -> Any:
+        return play_packets(Accelerator(spec), packets, **others)
 
     return play
 
@@ -105,7 +51,7 @@ def rtl_layer(rtl_play: Callable[..., Any]) -> Callable[..., tuple[LayerOutput, 
     def run(spec: Spec, vectors: LayerVectors, **others: Any) -> tuple[LayerOutput, list[TileResult]]:
         program = layer_program(spec, vectors)
         played = rtl_play(spec, program.packets, results=len(program.places), **others)
-        results = [parse_result(spec, packet) for packet in packets_of(played.payloads("o"))]
+        results = [parse_result(spec, packet) for packet in played.packets("o")]
         return gather(vectors, program.places, results), results
 
     return run
@@ -179,8 +125,8 @@ def test_any_layer_in_brief(
 ) -> None:
     spec, vectors = case
     program = layer_program(spec, vectors, brief=True)
-    played = rtl_play(spec, program.packets, results=len(program.places), brief=True, stall=stall, seed=seed)
-    results = [parse_result(spec, packet) for packet in packets_of(played.payloads("o"))]
+    played = rtl_play(spec, program.packets, results=len(program.places), stall=stall, seed=seed)
+    results = [parse_result(spec, packet) for packet in played.packets("o")]
     assert all(result.membrane is None for result in results)
     code, saturated = gather_codes(vectors, program.places, results)
     golden = run_layer(vectors, spec)
@@ -198,7 +144,7 @@ def test_short_phases_end_as_often_as_the_charges_leave(rtl_play: Callable[..., 
     for slot in range(tokens):
         packets += [running(0, slot=slot, first=number == 0, last=number == runs - 1) for number in range(runs)]
     play = rtl_play(spec, packets, results=tokens)
-    results = [parse_result(spec, packet) for packet in packets_of(play.payloads("o"))]
+    results = [parse_result(spec, packet) for packet in play.packets("o")]
     assert [result.membrane.tolist() for result in results] == [[runs * int(level.sum())] * 64] * tokens
     last_in = play.sent["i"][-1].cycle
     first_out = play.received["o"][0].cycle
@@ -261,7 +207,7 @@ def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(
     # between the first two tokens and the others, and again before the last one
     packets = [parameters, weights, *tokens[:4], *bad, *tokens[4:6], *bad, *tokens[6:]]
     assert len(tokens) == 8
-    played = packets_of(rtl_play(SMALL, packets, results=4, stall=stall).payloads("o"))
+    played = rtl_play(SMALL, packets, results=4, stall=stall).packets("o")
     flags = [ResultHeader.from_bits(int(packet[0])).malformed for packet in played]
     # a packet may be flagged on behalf of one that came in while its token was on its way
     assert flags[2:] == [1, 1]
@@ -324,7 +270,7 @@ WEIGHTS = np.random.default_rng(8).integers(0, 16, (16, 8)).astype(np.uint8)
 def test_what_is_refused_on_the_way_is_flagged(rtl_play: Callable[..., Any], bad: list[Words]) -> None:
     good = [sorting([1] * 16, buffer=1), running(1)]
     packets = [*loading(WEIGHTS), *good, *bad, *good]
-    before, _, after = packets_of(rtl_play(SMALL, packets, results=3).payloads("o"))
+    before, _, after = rtl_play(SMALL, packets, results=3).packets("o")
     flag = ResultHeader.const({"malformed": 1}).as_bits()
     with pytest.raises(PacketError, match="refused a packet"):
         parse_result(SMALL, after)
@@ -355,12 +301,12 @@ def test_a_score_stays_until_its_last_run_and_serves_many(rtl_play: Callable[...
                 weights = WEIGHTS[first_input : first_input + 8].astype(np.int64) - 8
                 expected.append(((kept[buffer] if old else level) @ weights).tolist())
     run = rtl_play(SMALL, packets, results=len(expected), stall=stall, seed=4)
-    results = [parse_result(SMALL, packet) for packet in packets_of(run.payloads("o"))]
+    results = [parse_result(SMALL, packet) for packet in run.packets("o")]
     assert [result.membrane.tolist() for result in results] == expected
 
 
 @pytest.mark.parametrize("readout", ["halving", "ramp"])
-def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], readout: str) -> None:
+def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], packet_streams: Any, readout: str) -> None:
     spec = Spec(**{**SMALL.model_dump(), "readout": readout, "output_bits": 5})
     rng = np.random.default_rng(6)
     tokens = packets_waiting(spec) + 16
@@ -368,8 +314,8 @@ def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], rea
     packets = loading(WEIGHTS, spec)
     for number, level in enumerate(levels.tolist()):
         packets += [sorting(level, buffer=number % 2), running(number % 2)]
-    words = words_of(packets)
-    dut = Streams(spec)
+    words = packet_streams.words(packets)
+    dut = packet_streams(Accelerator(spec))
     received: list[Any] = []
     held_back = 0
 
@@ -392,44 +338,21 @@ def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], rea
 
     simulate(dut, testbench)
     assert held_back > 0
-    results = [parse_result(spec, packet) for packet in packets_of(received)]
+    results = [parse_result(spec, packet) for packet in packet_streams.packets(received)]
     expected = levels @ (WEIGHTS[:8].astype(np.int64) - 8)
     assert [result.membrane.tolist() for result in results] == expected.tolist()
     assert [result.code.tolist() for result in results] == expected.clip(-15, 15).tolist()
 
 
-def test_a_reset_at_any_time_leaves_no_trace(simulate: Callable[..., None]) -> None:
+def test_a_reset_at_any_time_leaves_no_trace(play_behind_resets: Callable[..., list[list[Words]]]) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, wide=2, max_shift=2, seed=11)
     other = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, salient_fraction=0.5, seed=12)
-    program = layer_program(SMALL, vectors)
-    dut = Streams(SMALL)
-    outputs = []
-
-    async def testbench(ctx: Any) -> None:
-        async def play(packets: list[Words], *, cycles: int | None, results: int | None) -> list[Any]:
-            words = words_of(packets)
-            sent, received, cycle = 0, [], 0
-            ctx.set(dut.o.ready, 1)
-            while cycle != cycles and sum(word.last for word in received) != results:
-                ctx.set(dut.i.valid, sent < len(words))
-                if sent < len(words):
-                    ctx.set(dut.i.payload, words[sent])
-                _, _, ready, valid, word = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
-                sent += ready
-                received += [word] * valid
-                cycle += 1
-            return received
-
-        for cycles in range(1, 900, 97):
-            await play(layer_program(SMALL, other).packets, cycles=cycles, results=None)
-            ctx.set(dut.i.valid, 0)
-            ctx.set(dut.reset, 1)
-            await ctx.tick()
-            ctx.set(dut.reset, 0)
-            words = await play(program.packets, cycles=None, results=len(program.places))
-            outputs.append([parse_result(SMALL, packet) for packet in packets_of(words)])
-
-    simulate(dut, testbench)
+    program, before = layer_program(SMALL, vectors), layer_program(SMALL, other)
+    expected = len(program.places)
+    played = play_behind_resets(
+        Accelerator(SMALL), before.packets, program.packets, results=expected, resets=range(1, 900, 97)
+    )
+    outputs = [[parse_result(SMALL, packet) for packet in packets] for packets in played]
     for results in outputs:
         assert_equal(SMALL, vectors, gather(vectors, program.places, results))
     # the totals start again, too
@@ -444,6 +367,6 @@ def test_layers_follow_each_other_without_a_reset(rtl_play: Callable[..., Any]) 
     programs = [layer_program(SMALL, vectors) for vectors in layers]
     packets = [packet for program in programs for packet in program.packets]
     run = rtl_play(SMALL, packets, results=9, stall=0.3, seed=2)
-    results = [parse_result(SMALL, packet) for packet in packets_of(run.payloads("o"))]
+    results = [parse_result(SMALL, packet) for packet in run.packets("o")]
     for index, (vectors, program) in enumerate(zip(layers, programs, strict=True)):
         assert_equal(SMALL, vectors, gather(vectors, program.places, results[3 * index : 3 * index + 3]))

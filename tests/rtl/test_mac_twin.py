@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Fragment, Module, ResetInserter
-from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.hdl import Fragment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,68 +19,18 @@ from rtl.accelerator import Accelerator
 from rtl.mac_twin import MacTwin
 from rtl.packets import PacketError, TileResult, Words, parse_result
 from rtl.program import gather, layer_program
-from rtl.shapes import Operation, ResultHeader, word_layout
+from rtl.shapes import Operation, ResultHeader
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
 WIDE = Spec(neurons=8, lanes=4, depth=256, membrane_slots=8, score_words=256)
 
 
-class Streams(Component):
-    """The twin with its AXI4-Streams as Amaranth's streams, and a reset of its own."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(word_layout())),
-                "o": Out(stream.Signature(word_layout())),
-                "busy": Out(1),
-                "reset": In(1),
-            }
-        )
-
-    def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        twin = MacTwin(self._spec)
-        m.submodules.twin = ResetInserter(self.reset)(twin)
-        m.d.comb += [
-            twin.s_axis_tdata.eq(self.i.payload.data),
-            twin.s_axis_tlast.eq(self.i.payload.last),
-            twin.s_axis_tvalid.eq(self.i.valid),
-            self.i.ready.eq(twin.s_axis_tready),
-            self.o.payload.data.eq(twin.m_axis_tdata),
-            self.o.payload.last.eq(twin.m_axis_tlast),
-            self.o.valid.eq(twin.m_axis_tvalid),
-            twin.m_axis_tready.eq(self.o.ready),
-            self.busy.eq(twin.busy),
-        ]
-        return m
-
-
-def words_of(packets: list[Words]) -> list[dict[str, int]]:
-    return [
-        {"data": int(word), "last": index == len(packet) - 1} for packet in packets for index, word in enumerate(packet)
-    ]
-
-
-def packets_of(words: list[Any]) -> list[Words]:
-    ends = [index + 1 for index, word in enumerate(words) if word.last]
-    data = np.array([word.data for word in words], np.uint32)
-    return np.split(data, ends)[:-1]
-
-
 @pytest.fixture(scope="session")
-def twin_play(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Play packets; the run ends when all words are in, ``results`` packets are out, and nothing is busy."""
+def twin_play(play_packets: Callable[..., Any]) -> Callable[..., Any]:
+    """Packets through a twin."""
 
-    def play(spec: Spec, packets: list[Words], *, results: int, **others: Any) -> Any:
-        words = words_of(packets)
-
-        def over(run: Any) -> bool:
-            out = sum(word.payload.last for word in run.received["o"])
-            return len(run.sent["i"]) == len(words) and out >= results and not run.watched["busy"][-1]
-
-        return run_streams(Streams(spec), {"i": words}, ["o"], until=over, watch=["busy"], **others)
+    def play(spec: Spec, packets: list[Words], **others: Any) -> Any:
+        return play_packets(MacTwin(spec), packets, **others)
 
     return play
 
@@ -96,7 +44,7 @@ def twin_layer(twin_play: Callable[..., Any]) -> Callable[..., tuple[LayerOutput
     ) -> tuple[LayerOutput, list[TileResult]]:
         program = layer_program(spec, mac_vectors(vectors, spec), keep_scores=keep, dense=True)
         played = twin_play(spec, program.packets, results=len(program.places), **others)
-        results = [parse_result(spec, packet) for packet in packets_of(played.payloads("o"))]
+        results = [parse_result(spec, packet) for packet in played.packets("o")]
         return gather(vectors, program.places, results), results
 
     return run
@@ -218,7 +166,7 @@ def test_bad_packets_are_flagged_in_every_later_result_and_change_no_value(twin_
         run[:1],  # half a run
         run | np.array([255 << 16, 0], np.uint32),  # a slot too many
     ]
-    played = packets_of(twin_play(SMALL, [neurons, weights, *bad, codes, run, *others], results=2).payloads("o"))
+    played = twin_play(SMALL, [neurons, weights, *bad, codes, run, *others], results=2).packets("o")
     with pytest.raises(PacketError, match="refused a packet"):
         parse_result(SMALL, played[0])
     for packet in played:
@@ -250,7 +198,7 @@ def test_codes_that_break_the_rules_are_flagged(twin_play: Callable[..., Any], k
         case _:
             codes[-1] = 0x01010101 * 15
             run[1] |= np.uint32(8 << 16)  # the first input's weights
-    packet = packets_of(twin_play(spec, [*head, codes, run], results=1).payloads("o"))[0]
+    packet = twin_play(spec, [*head, codes, run], results=1).packets("o")[0]
     with pytest.raises(PacketError, match="refused a packet"):
         parse_result(spec, packet)
 
@@ -318,43 +266,20 @@ def test_layers_follow_each_other_without_a_reset(twin_play: Callable[..., Any])
     programs = [layer_program(SMALL, mac_vectors(vectors, SMALL), dense=True) for vectors in layers]
     packets = [packet for program in programs for packet in program.packets]
     run = twin_play(SMALL, packets, results=9, stall=0.3, seed=2)
-    results = [parse_result(SMALL, packet) for packet in packets_of(run.payloads("o"))]
+    results = [parse_result(SMALL, packet) for packet in run.packets("o")]
     for index, (vectors, program) in enumerate(zip(layers, programs, strict=True)):
         assert_equal(SMALL, vectors, gather(vectors, program.places, results[3 * index : 3 * index + 3]))
 
 
-def test_a_reset_at_any_time_leaves_no_trace(simulate: Callable[..., None]) -> None:
+def test_a_reset_at_any_time_leaves_no_trace(play_behind_resets: Callable[..., list[list[Words]]]) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, wide=2, max_shift=2, seed=11)
     other = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, salient_fraction=0.5, seed=12)
     program, before = (layer_program(SMALL, mac_vectors(layer, SMALL), dense=True) for layer in (vectors, other))
-    dut = Streams(SMALL)
-    outputs = []
-
-    async def testbench(ctx: Any) -> None:
-        async def play(packets: list[Words], *, cycles: int | None, results: int | None) -> list[Any]:
-            words = words_of(packets)
-            sent, received, cycle = 0, [], 0
-            ctx.set(dut.o.ready, 1)
-            while cycle != cycles and sum(word.last for word in received) != results:
-                ctx.set(dut.i.valid, sent < len(words))
-                if sent < len(words):
-                    ctx.set(dut.i.payload, words[sent])
-                _, _, ready, valid, word = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
-                sent += ready
-                received += [word] * valid
-                cycle += 1
-            return received
-
-        for cycles in range(1, 330, 61):
-            await play(before.packets, cycles=cycles, results=None)
-            ctx.set(dut.i.valid, 0)
-            ctx.set(dut.reset, 1)
-            await ctx.tick()
-            ctx.set(dut.reset, 0)
-            words = await play(program.packets, cycles=None, results=len(program.places))
-            outputs.append([parse_result(SMALL, packet) for packet in packets_of(words)])
-
-    simulate(dut, testbench)
+    expected = len(program.places)
+    played = play_behind_resets(
+        MacTwin(SMALL), before.packets, program.packets, results=expected, resets=range(1, 330, 61)
+    )
+    outputs = [[parse_result(SMALL, packet) for packet in packets] for packets in played]
     for results in outputs:
         assert_equal(SMALL, vectors, gather(vectors, program.places, results))
     assert len({(results[-1].spikes, results[-1].beats) for results in outputs}) == 1
