@@ -1,4 +1,4 @@
-"""The commands of this folder: ``cosim``, and ``formal`` and ``generate-text`` from files of their own."""
+"""The commands of this folder: ``cosim``, and ``formal`` from a file of its own."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import typer
 
 from cosim.formal.command import formal
-from cosim.generate_text import generate_text
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -325,4 +324,3 @@ def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the command line."""
     app.command()(cosim)
     app.command()(formal)
-    app.command("generate-text")(generate_text)

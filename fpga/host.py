@@ -1,8 +1,7 @@
 """The accelerator on a board, as the host uses it."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from fpga.line import SerialLine
@@ -12,37 +11,15 @@ from fpga.sdram.program import streamed_program
 from fpga.sdram.timing import SdramChip
 from fpga.session import Health, Patience, Session
 from golden.errors import InputError
-from golden.integer import LayerOutput
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.accelerator import Accelerator as Design
-from rtl.packets import parse_result
-from rtl.program import LayerProgram, gather, layer_program
-
-
-@dataclass(frozen=True)
-class LayerRun:
-    """A layer that has run on a board.
-
-    Attributes:
-        output: what the board gave.
-        spikes, beats: of this layer, as the board counted them.
-        cycles: clock cycles from the first packet to the last result, waiting for the line included, give or take
-            2,048.
-        seconds: the same on the host's clock.
-        health: the counters behind it.
-    """
-
-    output: LayerOutput
-    spikes: int
-    beats: int
-    cycles: int
-    seconds: float
-    health: Health
+from rtl.device import LayerRun, Played, run_on_device, run_program
+from rtl.packets import Words, parse_result
 
 
 class Accelerator:
-    """An accelerator behind a serial port. A context: leave it, and the port is free again.
+    """An accelerator behind a serial port, as a device. A context: leave it, and the port is free again.
 
     Example:
         with Accelerator(load_spec("base"), port="/dev/ttyUSB0", baud=1_000_000) as accelerator:
@@ -98,6 +75,36 @@ class Accelerator:
         """
         return self._session.health()
 
+    def play(
+        self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
+    ) -> Played:
+        """Send packets, and wait for results; cycles are counted to 2,048, waiting for the line included.
+
+        Args:
+            packets: words of each packet; they load all that they use.
+            results: RESULT packets to wait for.
+            progress: told the number of results that are in.
+
+        Raises:
+            LinkError: the board cannot be reached, or does not do its part.
+            PacketError: the last result is broken.
+        """
+        before = self.health().cycles
+        began = time.perf_counter()
+        received = self._session.exchange(packets, results=results, progress=progress)
+        seconds = time.perf_counter() - began
+        played = Played(
+            received,
+            cycles=self.health().cycles - before,
+            seconds=seconds,
+            spikes_before=self._spikes,
+            beats_before=self._beats,
+        )
+        # the accelerator counts from the session's beginning
+        last = parse_result(self.spec, received[-1])
+        self._spikes, self._beats = last.spikes, last.beats
+        return played
+
     def run_layer(
         self, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> LayerRun:
@@ -111,7 +118,7 @@ class Accelerator:
             LinkError: the board cannot be reached, or does not do its part.
             PacketError: the accelerator refused a packet or sent a broken one.
         """
-        return self._run(layer_program(self.spec, vectors), vectors, progress)
+        return run_on_device(self, vectors, progress=progress)
 
     def store_layer(self, vectors: LayerVectors) -> StoredLayer:
         """Upload a layer's weights and constants into the board's memory, behind those that are there.
@@ -148,25 +155,4 @@ class Accelerator:
             PacketError: the accelerator refused a packet or sent a broken one.
             ValueError: the memory holds another layer.
         """
-        return self._run(streamed_program(stored, vectors), vectors, progress)
-
-    def _run(self, program: LayerProgram, vectors: LayerVectors, progress: Callable[[int, int], None]) -> LayerRun:
-        total = len(program.places)
-        progress(0, total)
-        before = self.health().cycles
-        began = time.perf_counter()
-        packets = self._session.exchange(program.packets, results=total, progress=lambda done: progress(done, total))
-        seconds = time.perf_counter() - began
-        health = self.health()
-        results = [parse_result(self.spec, packet) for packet in packets]
-        # the accelerator counts from the session's beginning, in 32 bits
-        spikes, beats = (results[-1].spikes - self._spikes) % 2**32, (results[-1].beats - self._beats) % 2**32
-        self._spikes, self._beats = results[-1].spikes, results[-1].beats
-        return LayerRun(
-            output=gather(vectors, program.places, results),
-            spikes=spikes,
-            beats=beats,
-            cycles=health.cycles - before,
-            seconds=seconds,
-            health=health,
-        )
+        return run_program(self, streamed_program(stored, vectors), vectors, progress=progress)

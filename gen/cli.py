@@ -11,6 +11,7 @@ from typer.exceptions import Abort, TyperException
 import cosim.cli
 import fpga.cli
 import gen.commands
+import gen.generate_text
 import gen.run
 import golden.cli
 from golden.errors import InputError
@@ -50,7 +51,7 @@ def generate(
     )
 
 
-for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.run):
+for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.generate_text, gen.run):
     package.add_commands(app)
 
 

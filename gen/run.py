@@ -4,7 +4,6 @@
 # ruff: noqa: PLC0415, PLR0917
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,16 +14,11 @@ from golden.errors import InputError
 
 if TYPE_CHECKING:
     from cosim.layer import LayerReport
-    from fpga.host import Accelerator, LayerRun
+    from fpga.host import Accelerator
     from fpga.session import Health
     from golden.spec import Spec
     from golden.vectors import LayerVectors
-
-VIRTUAL = "sim"
-"""The port of the virtual board."""
-
-MEMORY_HZ = 120e6
-"""Clock of the virtual board's SDRAM."""
+    from rtl.device import LayerRun
 
 
 def run(
@@ -75,11 +69,10 @@ def run(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from fpga.host import Accelerator
     from fpga.line import LinkError
-    from fpga.sdram.timing import SdramTiming, find_chip
+    from fpga.sdram.timing import find_chip
     from fpga.toolchain import ToolError
-    from fpga.virtual import VirtualBoard, build_virtual_board
+    from gen.board import Line, board_accelerator
     from golden.files import check_writable, write_json
     from golden.spec import load_spec
     from golden.vectors import save_arrays
@@ -87,39 +80,38 @@ def run(
 
     if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
         raise InputError("run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
-    if port != VIRTUAL and (corrupt or drop):
-        raise InputError(f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {port}")
+    line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit)
+    line.check()
     spec = load_spec(config)
-    chip = find_chip(memory) if memory else None
+    if memory is not None:
+        find_chip(memory)
     for path in (out, json_file):
         if path is not None:
             check_writable(path)
     source, integers = _layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with ExitStack() as stack:
-        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-        task = bar.add_task("building the virtual board" if port == VIRTUAL else "greeting the board", total=None)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def stage(description: str) -> None:
+            bar.update(task, description=description)
+
         try:
-            if port == VIRTUAL:
-                timing = SdramTiming(chip, MEMORY_HZ) if chip else None
-                program = build_virtual_board(spec, memory=timing, cache=cache)
-                noise = {"corrupt": corrupt, "drop": drop}
-                board = VirtualBoard(program, memory=chip is not None, seconds=time_limit, seed=seed, **noise)
-                port = stack.enter_context(board).port
-            accelerator = stack.enter_context(Accelerator(spec, port=port, baud=baud, chip=chip))
-            result = _play(
-                accelerator,
-                integers,
-                stored=chip is not None,
-                stage=lambda stage: bar.update(task, description=stage),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            with board_accelerator(spec, line, memory=memory, cache=cache, stage=stage) as accelerator:
+                result = _play(
+                    accelerator,
+                    integers,
+                    stored=memory is not None,
+                    stage=stage,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+                health = accelerator.health()
         except (LinkError, PacketError, ToolError) as error:
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    report = _report(spec, integers, result, stored=chip is not None)
+    report = _report(spec, integers, result, stored=memory is not None)
     ok = report.verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
         output = report.output
@@ -129,12 +121,12 @@ def run(
             json_file,
             {
                 **report.figures(allow_saturation=allow_saturation),
-                "line": asdict(result.health),
+                "line": asdict(health),
                 "baud": baud,
                 "memory": memory,
             },
         )
-    typer.echo(f"{source}: {_summary(report, integers, result.health, ok=ok)}")
+    typer.echo(f"{source}: {_summary(report, integers, health, ok=ok)}")
     if report.verdict.first:
         typer.echo(f"first mismatch: {report.verdict.first}", err=True)
     if not ok:

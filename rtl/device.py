@@ -8,7 +8,10 @@ from golden.integer import LayerOutput
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.packets import Words, parse_result
-from rtl.program import gather, layer_program
+from rtl.program import LayerProgram, gather, layer_program
+
+TOTAL_RANGE = 2**32
+"""Totals of spikes and beats begin again there."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,14 @@ class Played:
         packets: words of each RESULT packet.
         cycles: clock cycles from the first word in to the last word out; 0 from a device that does not count them.
         seconds: wall time of the same span.
+        spikes_before, beats_before: the device's totals before that span.
     """
 
     packets: list[Words]
     cycles: int
     seconds: float
+    spikes_before: int = 0
+    beats_before: int = 0
 
 
 class Device(Protocol):
@@ -36,10 +42,10 @@ class Device(Protocol):
     def play(
         self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
     ) -> Played:
-        """Start afresh, send packets, and wait for results.
+        """Send packets, and wait for results. What ran before makes no difference but to the totals.
 
         Args:
-            packets: words of each packet, from the first one behind a reset on.
+            packets: words of each packet; they load all that they use.
             results: RESULT packets to wait for.
             progress: told the number of results that are in, now and then.
         """
@@ -77,7 +83,27 @@ def run_on_device(
     Raises:
         PacketError: the accelerator refused a packet or sent a broken one.
     """
-    program = layer_program(device.spec, vectors)
+    return run_program(device, layer_program(device.spec, vectors), vectors, progress=progress)
+
+
+def run_program(
+    device: Device,
+    program: LayerProgram,
+    vectors: LayerVectors,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> LayerRun:
+    """Play a layer's program, and read the results.
+
+    Args:
+        device: where.
+        program: of the layer and its tokens.
+        vectors: the layer and its tokens.
+        progress: told the results that are in, and how many there will be.
+
+    Raises:
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
     total = len(program.places)
     progress(0, total)
     played = device.play(program.packets, total, progress=lambda done: progress(done, total))
@@ -86,6 +112,6 @@ def run_on_device(
         output=gather(vectors, program.places, results),
         cycles=played.cycles,
         seconds=played.seconds,
-        spikes=results[-1].spikes,
-        beats=results[-1].beats,
+        spikes=(results[-1].spikes - played.spikes_before) % TOTAL_RANGE,
+        beats=(results[-1].beats - played.beats_before) % TOTAL_RANGE,
     )

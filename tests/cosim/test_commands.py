@@ -121,6 +121,16 @@ def test_text_from_hardware_is_that_of_golden(run: Run, checkpoint: Path, float_
     assert len(rtl["tokens"]) == 3
 
 
+def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path) -> None:
+    arguments = ("--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "a", "--max-new-tokens", "1")
+    arguments += ("--backend", "board", "--port", "sim", "--json", "text.json")
+    status, output, error = run("generate-text", *arguments)
+    assert status == 0, error
+    figures = json.loads(Path("text.json").read_text())
+    assert (figures["equal_to_golden"], figures["layers"], figures["mismatches"]) == (True, 7, 0)
+    assert "text and logits identical to golden's" in output
+
+
 def test_hardware_that_differs_is_told(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the crew's golden side is off by one, as if the hardware were
     def off_by_one(vectors: LayerVectors, spec: Spec) -> LayerOutput:
@@ -145,6 +155,11 @@ def test_hardware_that_differs_is_told(run: Run, checkpoint: Path, monkeypatch: 
         (("cosim", "--checkpoint", "x", "--layer", "y", "--fresh"), "are for many layers, expected --all"),
         (("generate-text", "--checkpoint", "nowhere", "--prompt", "a"), "nowhere"),
         (("generate-text", "--checkpoint", "x", "--prompt", "a", "--backend", "gpu"), "gpu"),
+        (
+            ("generate-text", "--checkpoint", "x", "--prompt", "a", "--backend", "board"),
+            "expected it with --backend board",
+        ),
+        (("generate-text", "--checkpoint", "x", "--prompt", "a", "--port", "sim"), "with --backend board"),
     ],
 )
 def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:

@@ -3,7 +3,8 @@
 # Commands import what they need when they run, so that --help answers at once; their options have names anyway.
 # ruff: noqa: PLC0415, PLR0917
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from cosim.crew import Work
+    from cosim.crew import Crew, Work
     from golden.continuation import Continuation
     from golden.model import LanguageModel
     from golden.spec import Spec
@@ -24,6 +25,7 @@ class Backend(StrEnum):
     """What computes the linear layers."""
 
     RTL = "rtl"
+    BOARD = "board"
     GOLDEN = "golden"
     FP = "fp"
 
@@ -32,7 +34,10 @@ def generate_text(
     checkpoint: Annotated[Path, typer.Option(metavar="DIR", help="a quantized model")],
     prompt: Annotated[str, typer.Option(help="text to go on from")],
     backend: Annotated[
-        Backend, typer.Option(help="rtl: the generated Verilog, simulated; golden: integers; fp: the float model")
+        Backend,
+        typer.Option(
+            help="rtl: the generated Verilog, simulated; board: behind --port; golden: integers; fp: the float model"
+        ),
     ] = Backend.RTL,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="tokens to write at most")] = 20,
@@ -41,6 +46,13 @@ def generate_text(
         str | None,
         typer.Option(metavar="MODEL", help="float model, to show its text beside", show_default="for fp: as quantized"),
     ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT|sim", help="serial port of the board, or sim for a virtual board", show_default=False
+        ),
+    ] = None,
+    baud: Annotated[int, typer.Option(min=1, help="bits a second on the board's serial line")] = 1_000_000,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="simulators that share a layer", show_default="one a core")
     ] = None,
@@ -48,64 +60,72 @@ def generate_text(
 ) -> None:
     """Continue a prompt, every linear layer of the decoder on the chosen backend, the rest in PyTorch.
 
-    With rtl, every output of every layer is compared with the integers, and text and logits with those of golden.
+    With rtl and board, every output of every layer is compared with the integers, and text and logits with those of
+    golden. A board's line carries all weights for every token, so that a large model takes long there.
     Exit status 0 if all are equal and none is saturated, 1 if not, 2 for bad input.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cosim.build import SimulationError
+    from fpga.line import LinkError
+    from fpga.toolchain import ToolError
     from gen.verilator import tool_environment
+    from golden.errors import InputError
     from golden.files import check_writable, write_json
     from golden.spec import load_spec
     from rtl.packets import PacketError
 
+    if (backend is Backend.BOARD) != (port is not None):
+        raise InputError("generate-text: --port is the board's, expected it with --backend board and with no other")
     spec = load_spec(config)
     if backend is Backend.RTL:
         tool_environment()
     if json_file is not None:
         check_writable(json_file)
 
-    from golden.checkpoint import load_checkpoint
-
-    console = Console(stderr=True)
-    with console.status("loading the model"):
-        model = load_checkpoint(checkpoint).language_model
+    model = _load(checkpoint)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     figures: dict[str, Any] = {"backend": backend.value, "config": config, "prompt": prompt, "codes": codes}
-    lines = []
     try:
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             writer = _Writer(bar, prompt, max_new_tokens)
+            floats = golden = work = None
             if backend is Backend.FP or reference is not None:
-                float_text = writer.with_floats(reference or model.name)
-            if backend is Backend.FP:
-                found, ok = float_text, True
-            else:
-                found = golden = writer.with_integers(model, spec, codes=codes)
-                ok = True
-            if backend is Backend.RTL:
-                found, work = writer.with_hardware(model, spec, codes=codes, workers=workers)
-                equal = found.equals(golden)
-                ok = equal and not work.mismatches and not work.saturated
-                figures |= _hardware_figures(work, found, equal=equal)
-                lines += _hardware_lines(work, equal=equal)
-    except (SimulationError, PacketError) as error:
+                floats = writer.with_floats(reference or model.name)
+            if backend is not Backend.FP:
+                golden = writer.with_integers(model, spec, codes=codes)
+            found = golden or floats
+            if backend in {Backend.RTL, Backend.BOARD}:
+                crew = writer.board(spec, port, baud) if port else writer.simulators(spec, workers)
+                found, work = writer.with_hardware(model, crew, codes=codes)
+    except (SimulationError, LinkError, ToolError, PacketError) as error:
         typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
         raise typer.Exit(1) from None
 
-    figures = {"ok": ok, **_text_figures(found), **figures}
-    typer.echo(f"{prompt}{found.text}\n")
-    if backend is not Backend.FP and reference is not None:
-        figures["reference_text"] = float_text.text
-        typer.echo(f"{reference}: {prompt}{float_text.text}\n")
-    typer.echo(f"{len(found.tokens)} tokens, {found.seconds_per_token:.2f} s each, backend {backend.value}")
-    for line in lines:
-        typer.echo(line)
+    assert found is not None
+    beside = floats if backend is not Backend.FP else None
+    equal = golden is None or found.equals(golden)
+    ok = equal and (work is None or not (work.mismatches or work.saturated))
+    lines = [f"{prompt}{found.text}\n"]
+    lines += [f"{reference}: {prompt}{beside.text}\n"] if beside else []
+    lines += [f"{len(found.tokens)} tokens, {found.seconds_per_token:.2f} s each, backend {backend.value}"]
+    lines += _hardware_lines(work, equal=equal) if work else []
+    typer.echo("\n".join(lines))
     if json_file is not None:
-        write_json(json_file, figures)
+        figures |= {"ok": ok, **_text_figures(found)} | ({"reference_text": beside.text} if beside else {})
+        write_json(json_file, figures | (_hardware_figures(work, found, equal=equal) if work else {}))
     if not ok:
         raise typer.Exit(1)
+
+
+def _load(checkpoint: Path) -> "LanguageModel":
+    from rich.console import Console
+
+    from golden.checkpoint import load_checkpoint
+
+    with Console(stderr=True).status("loading the model"):
+        return load_checkpoint(checkpoint).language_model
 
 
 def _text_figures(found: "Continuation") -> dict[str, Any]:
@@ -178,17 +198,44 @@ class _Writer:
             return self._write(model, "writing in integers")
 
     def with_hardware(
-        self, model: "LanguageModel", spec: "Spec", *, codes: bool, workers: int | None
+        self, model: "LanguageModel", crew: "AbstractContextManager[Crew]", *, codes: bool
     ) -> "tuple[Continuation, Work]":
-        """The simulated hardware's, and what it did."""
+        """The hardware's, and what it did."""
+        from golden.hosted import hosted
+
+        with crew as devices, hosted(model.model, devices.spec, devices.run, codes=codes):
+            return self._write(model, "writing in hardware"), devices.work
+
+    @contextmanager
+    def simulators(self, spec: "Spec", workers: int | None) -> "Iterator[Crew]":
+        """Simulators of the generated Verilog."""
         from os import cpu_count
 
         from cosim.crew import simulated_crew
-        from golden.hosted import hosted
 
-        with ExitStack() as stack:
-            starting = self._bar.add_task("building the simulator", total=None)
-            crew = stack.enter_context(simulated_crew(spec, workers or cpu_count() or 1))
+        starting = self._bar.add_task("building the simulator", total=None)
+        with simulated_crew(spec, workers or cpu_count() or 1) as crew:
             self._bar.remove_task(starting)
-            stack.enter_context(hosted(model.model, spec, crew.run, codes=codes))
-            return self._write(model, "writing in hardware"), crew.work
+            yield crew
+
+    @contextmanager
+    def board(self, spec: "Spec", port: str, baud: int) -> "Iterator[Crew]":
+        """A board alone."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from cosim.crew import Crew
+        from gen.board import Line, board_accelerator
+
+        starting = self._bar.add_task("starting", total=None)
+
+        def stage(description: str) -> None:
+            self._bar.update(starting, description=description)
+
+        with board_accelerator(spec, Line(port, baud), stage=stage) as accelerator, ThreadPoolExecutor(2) as threads:
+            self._bar.remove_task(starting)
+            yield Crew([accelerator], threads)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add ``generate-text`` to the command line."""
+    app.command("generate-text")(generate_text)

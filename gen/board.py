@@ -1,0 +1,80 @@
+"""An accelerator on a board for the commands: behind a serial port, or a virtual board of their own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fpga.host import Accelerator
+from fpga.sdram.timing import SdramTiming, find_chip
+from fpga.virtual import VirtualBoard, build_virtual_board
+from golden.errors import InputError
+from golden.spec import Spec
+
+VIRTUAL = "sim"
+"""The port of the virtual board."""
+
+MEMORY_HZ = 120e6
+"""Clock of the virtual board's SDRAM."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How to reach a board.
+
+    Attributes:
+        port: a serial port, or ``sim``.
+        baud: bits a second.
+        corrupt, drop: shares of the bytes that the virtual board's line changes and swallows.
+        seed: of that.
+        seconds: after which the virtual board ends by itself.
+    """
+
+    port: str
+    baud: int = 1_000_000
+    corrupt: float = 0.0
+    drop: float = 0.0
+    seed: int = 1
+    seconds: float = 3600.0
+
+    def check(self) -> None:
+        """Only a virtual line makes noise on request.
+
+        Raises:
+            InputError: noise is wanted of a real port.
+        """
+        if self.port != VIRTUAL and (self.corrupt or self.drop):
+            raise InputError(
+                f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {self.port}"
+            )
+
+
+@contextmanager
+def board_accelerator(
+    spec: Spec, line: Line, *, memory: str | None = None, cache: Path | None = None, stage: Callable[[str], None]
+) -> Iterator[Accelerator]:
+    """The accelerator on a board, whose session and virtual board are gone at the end of the block.
+
+    Args:
+        spec: what the board's bitstream holds.
+        line: how to reach it.
+        memory: name of its SDRAM, if the bitstream has one.
+        cache: where built virtual boards are kept; the user's own by default.
+        stage: told what is done.
+
+    Raises:
+        InputError: a tool is missing, there is no such memory, or the board holds something else.
+        LinkError: nobody answers.
+        ToolError: the virtual board could not be built or did not start.
+    """
+    chip = find_chip(memory) if memory else None
+    with ExitStack() as stack:
+        port = line.port
+        if port == VIRTUAL:
+            stage("building the virtual board")
+            program = build_virtual_board(spec, memory=SdramTiming(chip, MEMORY_HZ) if chip else None, cache=cache)
+            noise = {"corrupt": line.corrupt, "drop": line.drop}
+            board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
+            port = stack.enter_context(board).port
+        stage("greeting the board")
+        yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip))
