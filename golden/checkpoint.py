@@ -136,8 +136,15 @@ def save_checkpoint(
     write_text(folder / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
 
 
-class _TensorReader:
-    """Takes tensors by name and shape out of a file's content."""
+class TensorReader:
+    """Takes tensors by name and shape out of a file's content.
+
+    Args:
+        path: a safetensors file.
+
+    Raises:
+        InputError: it is none.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,6 +154,11 @@ class _TensorReader:
             raise InputError(f"checkpoint {path}: not a safetensors file: {one_line(error)}") from None
 
     def take(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+        """One tensor, which is then gone from the content.
+
+        Raises:
+            InputError: it is missing, or not as expected.
+        """
         tensor = self.tensors.pop(name, None)
         if tensor is None:
             raise InputError(f"checkpoint {self.path}: tensor {name} is missing")
@@ -156,6 +168,11 @@ class _TensorReader:
         return tensor
 
     def layer(self, name: str, facts: LayerFacts, site: AnySite) -> SpikeQuantLinear:
+        """A quantized layer, from all tensors of its name.
+
+        Raises:
+            InputError: one is missing, not as expected, or holds what no quantizer gives.
+        """
         rows, columns = facts.outputs, facts.inputs
         count = self.tensors[f"{name}.wide"].numel() if f"{name}.wide" in self.tensors else 0
         wide, low = torch.zeros(0, dtype=torch.int32), torch.zeros(rows, 0, dtype=torch.uint8)
@@ -201,7 +218,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     description = read_description(folder)
     check_files(folder, description)
-    reader = _TensorReader(folder / TENSORS)
+    reader = TensorReader(folder / TENSORS)
     values = dict(description.config)
     try:
         config = AutoConfig.for_model(values.pop("model_type", ""), **values)
@@ -222,7 +239,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(LanguageModel(model, tokenizer, description.name), description)
 
 
-def _load_rest(model: PreTrainedModel, reader: _TensorReader, description: Description) -> None:
+def _load_rest(model: PreTrainedModel, reader: TensorReader, description: Description) -> None:
     """What is not quantized: embeddings, norms, the output head where it is not tied."""
     model.tie_weights()
     own = model.state_dict()

@@ -1,5 +1,6 @@
 """One layer as integers: what goes into the hardware, and its file format."""
 
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field, fields
@@ -15,7 +16,10 @@ from golden.spec import BIAS_BITS, THETA_BITS, Spec
 
 OPTIONAL = ("wide", "w_low")
 
-UNREADABLE = (ValueError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 """What NumPy and the archive reader raise for files that are damaged, or no archives of arrays at all."""
 
 
@@ -214,7 +218,8 @@ def load_vectors(path: Path, spec: Spec) -> LayerVectors:
     except OSError as error:
         raise InputError(f"{path}: cannot read the file: {error.strerror or error}") from None
     except UNREADABLE as error:
-        raise InputError(f"{path}: not an .npz file of plain arrays: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not an .npz file of plain arrays: {reason}") from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise InputError(f"{path}: not an .npz file of plain arrays: {name!r} holds no array")

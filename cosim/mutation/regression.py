@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosim.mutation.edges import edge_programs
 from golden.samples import random_vectors
 from golden.spec import Spec
 from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
@@ -33,7 +34,7 @@ class Scene:
     Attributes:
         packets: in order.
         pauses: percent of cycles in which the sender, and the receiver, pause.
-        results: RESULT packets that come back.
+        results: RESULT packets that come back; 0 where the rules do not say how many.
         cut: words that are sent; the reset then comes in the middle. All if None.
     """
 
@@ -205,6 +206,9 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
     # a receiver that hardly takes anything: all queues are full
     scenes.append(_layer(spec, 24, pauses=(0, 98), brief=True, inputs=2, outputs=16, tokens=40, extremes=False))
     scenes.append(_layer(spec, 25, pauses=(0, 97), inputs=2, outputs=16, tokens=24, extremes=False))
+    # the same with long scores, so that beats are read as far ahead as they can be
+    scenes.append(_layer(spec, 26, pauses=(0, 99), inputs=14, outputs=16, tokens=10, salient_fraction=1.0, brief=True))
+    scenes += [Scene(packets, (0, (0, 60)[number % 2]), n) for number, (packets, n) in enumerate(edge_programs(spec))]
     scenes += [Scene(scenes[0].packets, (20, 20), 0, cut=cut) for cut in (37, 200, 333, 411, 508)]
     scenes.append(Scene(scenes[0].packets, (0, 0), scenes[0].results))
     tiles = [
@@ -216,10 +220,9 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
         )
         for number in range(24)
     ]
-    scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles)], (0, 0), len(tiles)))
-    scenes.append(
-        Scene([*_constants(spec, rng), *_runs(spec, rng, tiles, address=9, first_input=2)], (5, 50), len(tiles))
-    )
+    # some of them have more levels than a charge holds
+    scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles)], (0, 0), 0))
+    scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles, address=9, first_input=2)], (5, 50), 0))
     for broken in _broken(spec, rng):
         token = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=9)])
         scenes.append(Scene([*_constants(spec, rng), *broken, *token], (0, 0), 0))

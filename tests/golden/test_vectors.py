@@ -273,9 +273,25 @@ def _text(path: Path) -> None:
         archive.writestr("w_code.npy", "not an array")
 
 
+def _header(header: str) -> Callable[[Path], None]:
+    """An archive of one array with that header, and no data."""
+
+    def write(path: Path) -> None:
+        text = header.encode().ljust(117) + b"\n"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("w_code.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+
+    return write
+
+
 @pytest.mark.parametrize(
     "write",
     [
+        # found by fuzzing: NumPy's second reader of headers, that of Python 2, raises errors of its own
+        _header("{'descr': '|u1', 'fortran_order': False, 'shape': (, 2), "),
+        _header("{'descr': '|u1', 'fortran_order': False, 'shape': , 2), }"),
+        _header("{'descr': '|u1', 'fortran_order': False, 'shape': (10000000000000, 2), }"),
+        _header("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 99999999999999999999999), }"),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"PK"),
         lambda path: path.write_text("w_code"),

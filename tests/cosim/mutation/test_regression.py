@@ -1,9 +1,13 @@
 """The regression itself is right: what it takes for the design's answers are the golden model's."""
 
 import numpy as np
+import pytest
 
+from cosim.mutation.edges import edge_programs
 from cosim.mutation.mutants import COMPONENTS, design_of
 from cosim.mutation.regression import FINAL, PLAIN, RESET, SPEC, bench_words, regression
+from cosim.simulated import SimulatedDevice
+from cosim.verify import expected_results, first_error
 from golden.integer import run_layer
 from golden.samples import random_vectors
 from rtl.program import layer_program
@@ -11,6 +15,33 @@ from rtl.program import layer_program
 
 def test_scenes_are_the_same_in_every_call() -> None:
     assert bench_words(regression()) == bench_words(regression())
+
+
+@pytest.mark.long
+def test_the_design_answers_as_the_packets_mean(tmp_path_factory: pytest.TempPathFactory) -> None:
+    scenes = [scene for scene in regression() if scene.results]
+    assert len(scenes) > 30
+    with SimulatedDevice(SPEC, cache=tmp_path_factory.mktemp("cache")) as device:
+        for number, scene in enumerate(scenes):
+            expected = expected_results(SPEC, scene.packets)
+            assert len(expected) == scene.results, number
+            received = device.play(scene.packets, scene.results).packets
+            assert first_error(SPEC, expected, received) == "", number
+
+
+def test_edges_are_reached() -> None:
+    programs = list(edge_programs(SPEC))
+    found = [expected_results(SPEC, packets) for packets, _ in programs]
+    assert [len(results) for results in found] == [count for _, count in programs]
+    rail = 2 ** (SPEC.membrane_bits - 1)
+    bound = SPEC.max_population
+    sums = {int(abs(run.score.level).sum()) for results in found for one in results for run in one.runs}
+    assert {bound - 1, bound} <= sums
+    own = {int(one.membrane[0] - one.bias[0]) for one in found[1]}
+    assert {side * (rail + beside) for side in (1, -1) for beside in (-2, -1, 0, 1)} == own
+    assert {abs(int(one.membrane[0])) for one in found[2]} >= {1 << bit for bit in range(SPEC.membrane_bits)}
+    ends = [run.score for results in found for one in results for run in one.runs]
+    assert all(int(score.header.address) + score.words == SPEC.score_words for score in ends)
 
 
 def test_every_word_is_played() -> None:

@@ -1,0 +1,1 @@
+"""What the random programs reach: lines and bits of the generated Verilog, and events that matter."""

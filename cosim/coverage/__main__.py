@@ -1,0 +1,198 @@
+"""``make coverage``: what random programs and the short regression reach, and what they do not."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import typer
+
+from cosim.build import SimulationError, accelerator_sources
+from cosim.burst import Traffic
+from cosim.coverage.events import WATCH, events, watch_verilog
+from cosim.coverage.points import (
+    COVERAGE_OPTIONS,
+    KINDS,
+    PROGRAM,
+    Coverage,
+    Point,
+    coverage,
+    coverage_argument,
+    read_exclusions,
+    read_points,
+)
+from cosim.coverage.programs import program_points
+from cosim.mutation.regression import SPEC, regression
+from cosim.packet_model import Completed
+from cosim.random_programs import broken_program
+from cosim.simulated import SimulatedDevice
+from cosim.verify import play_programs
+from gen.cache import digest_of
+from gen.verilog import generate_verilog
+from golden.errors import InputError
+from golden.files import check_writable, writable_folder, write_json
+from golden.spec import Spec
+from rtl.packets import Words
+
+EXCLUSIONS = Path(__file__).with_name("exclusions.toml")
+
+DESIGNS: Mapping[str, Spec] = {
+    "halving": SPEC,
+    "ramp": Spec(
+        neurons=8,
+        lanes=4,
+        depth=16,
+        weight_bits=8,
+        activation_bits=5,
+        salient_bits=6,
+        max_salient_shift=4,
+        population_bits=11,
+        membrane_bits=20,
+        membrane_slots=2,
+        theta_fraction_bits=0,
+        output_bits=4,
+        ramp=16,
+        score_words=64,
+        readout="ramp",
+    ),
+    "plain": Spec(
+        neurons=16,
+        lanes=1,
+        depth=6,
+        weight_bits=2,
+        activation_bits=3,
+        salient_bits=0,
+        max_salient_shift=0,
+        population_bits=6,
+        membrane_bits=12,
+        membrane_slots=1,
+        theta_fraction_bits=2,
+        output_bits=12,
+        ramp=4,
+        score_words=16,
+    ),
+}
+"""Small accelerators that have all that can be built between them; random programs are played on each, right
+ones and such as break rules, and the short regression on the one that it is made for."""
+
+BROKEN_CYCLES = 6000
+"""For a scene that has no certain number of results."""
+
+LATEST_RESET = 2500
+"""Cycle in which a program against the rules ends at the latest."""
+
+
+def _measure(name: str, *, seed: int, programs: int, steps: int, points: Path) -> Counter[Point]:
+    """Play it all on one design; ``points`` is where its simulator writes."""
+    spec = DESIGNS[name]
+    sources = {**accelerator_sources(spec), f"{WATCH}.v": watch_verilog(spec)}
+    found: Counter[Point] = Counter()
+
+    def seen(expected: list[Completed], received: list[Words]) -> None:
+        found.update(program_points(spec, expected, received))
+
+    arguments = [coverage_argument(points.resolve())]
+    with SimulatedDevice(spec, sources=sources, options=COVERAGE_OPTIONS, arguments=arguments) as device:
+        played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
+        if played.failure:
+            raise SimulationError(f"{name}, {played.failure}")
+        random = Random(f"broken programs of {seed}")
+        for _ in range(programs):
+            packets = broken_program(spec, random, steps=steps)
+            pause_in, pause_out = (random.choice((0.0, 0.5, 0.95)) for _ in range(2))
+            cut = random.randint(1, LATEST_RESET)
+            traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=random.getrandbits(31), cut=cut)
+            device.play(packets, len(packets), traffic=traffic)
+        for scene in regression(spec) if spec == SPEC else ():
+            certain = scene.results and scene.cut is None
+            pause_in, pause_out = (share / 100 for share in scene.pauses)
+            cut = 0 if certain else scene.cut or BROKEN_CYCLES
+            traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=seed, cut=cut)
+            device.play(scene.packets, scene.results, traffic=traffic)
+    return found
+
+
+def _kept(folder: Path, name: str, seed: int, programs: int, steps: int) -> Counter[Point]:
+    """Counts of one design and seed, from an earlier run if there was one."""
+    spec = DESIGNS[name]
+    verilog = generate_verilog(spec)
+    texts = [verilog, watch_verilog(spec), repr((seed, programs, steps, len(regression())))]
+    base = folder / f"{name}-{seed}-{digest_of(texts)[:16]}"
+    points, counts = base.with_suffix(".dat"), base.with_suffix(".json")
+    if not counts.is_file() or not points.is_file():
+        found = _measure(name, seed=seed, programs=programs, steps=steps, points=points)
+        write_json(counts, {point.name: count for point, count in found.items()})
+    kept = Counter({Point(PROGRAM, key): count for key, count in json.loads(counts.read_text("utf-8")).items()})
+    kept.update(read_points(points, verilog, list(events(spec))))
+    return kept
+
+
+def _total(parts: list[Coverage]) -> dict[str, int | float]:
+    sums = {key: sum(getattr(part, key) for part in parts) for key in ("points", "excluded", "reached")}
+    return sums | {"share": Coverage(**sums, missing=[]).share}
+
+
+def measure(  # noqa: PLR0917 - each is an option of the command
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each design, with programs of their own")] = 1,
+    programs: Annotated[int, typer.Option(min=1, help="of each run, and as many against the rules")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="packets of each program")] = 120,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where counts are kept")] = Path("build/coverage"),
+    show: Annotated[int, typer.Option(min=0, help="names to print of what is not reached, of each kind")] = 20,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Count what random programs and the short regression reach: lines, bits, events, and values.
+
+    Exit status 0 if all is reached but for what is excluded, 1 if not, 2 for bad input.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    writable_folder(out)
+    if json_file is not None:
+        check_writable(json_file)
+    exclusions = read_exclusions(EXCLUSIONS)
+    found: dict[str, dict[str, Coverage]] = {}
+    try:
+        for name in DESIGNS:
+            counts: Counter[Point] = Counter()
+            for seed in range(1, seeds + 1):
+                with Console(stderr=True).status(f"design {name}, seed {seed}"):
+                    counts.update(_kept(out, name, seed, programs, steps))
+            found[name] = coverage(counts, exclusions)
+    except SimulationError as error:
+        typer.echo(f"coverage: {error}", err=True)
+        raise typer.Exit(1) from None
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("kind", "points", "excluded", "reached", "share"):
+        table.add_column(title, justify="left" if title == "kind" else "right")
+    totals = {kind: _total([found[name][kind] for name in found]) for kind in KINDS}
+    for kind, row in totals.items():
+        numbers = [str(row[key]) for key in ("points", "excluded", "reached")]
+        table.add_row(kind, *numbers, f"{row['share']:.2%}")
+    Console().print(table)
+    for name, kinds in found.items():
+        for kind, part in kinds.items():
+            for missing in part.missing[:show]:
+                typer.echo(f"not reached: {name}, {kind}: {missing}")
+            if len(part.missing) > show:
+                typer.echo(f"not reached: {name}, {kind}: and {len(part.missing) - show} more")
+    ok = all(row["share"] == 1 for row in totals.values())
+    if json_file is not None:
+        designs = {name: {kind: asdict(part) for kind, part in kinds.items()} for name, kinds in found.items()}
+        rules = [{"kind": one.kind, "name": one.pattern.pattern, "reason": one.reason} for one in exclusions]
+        write_json(json_file, {"ok": ok, "kinds": totals, "designs": designs, "exclusions": rules})
+    if not ok:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(measure)
+    except InputError as error:
+        sys.stderr.write(f"coverage: {error}\n")
+        sys.exit(2)

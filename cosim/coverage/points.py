@@ -1,0 +1,149 @@
+"""Verilator's coverage files: points by name, and how often each was reached."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.errors import InputError
+from golden.toml import read_toml
+
+LINE, TOGGLE, UNNAMED, EVENT, PROGRAM = "line", "toggle", "toggle, unnamed", "event", "program"
+"""Kinds of points: lines and branches of the Verilog, bits of its named wires, bits of the wires that Yosys puts
+between those, events inside, and what the programs ask for."""
+
+KINDS = (LINE, TOGGLE, UNNAMED, EVENT, PROGRAM)
+
+COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle", "--coverage-user")
+"""Of Verilator, for a simulator that counts."""
+
+GENERATED = "spikequant.v"
+
+
+def coverage_argument(path: Path) -> str:
+    """Plus-argument of a simulator: where it writes its points at its end."""
+    return f"verilator+coverage+file+{path}"
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Something to reach.
+
+    Attributes:
+        kind: one of the kinds.
+        name: unique in its kind, such as ``encoder.bucket_0: head[3] rises``.
+    """
+
+    kind: str
+    name: str
+
+
+_POINT = re.compile(rb"C '(.*)' (\d+)")
+
+
+def _plain(name: str) -> str:
+    """A Verilog name from Verilator's spelling of it."""
+    return re.sub(r"__0([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), name.replace("___05F", "__"))
+
+
+YOSYS = "$auto$verilog_backend"
+"""In the name of a register that never changes, which Yosys reads in each process, so that it runs once at the start.
+Its bits and the branches on it are none of the design's."""
+
+
+def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Point]:
+    """What a simulator wrote: the accelerator's points, and the events that were watched.
+
+    Args:
+        path: the file.
+        verilog: the accelerator's, which was simulated.
+        events: names of the events, in the order of their properties.
+    """
+    found: Counter[Point] = Counter()
+    lines = verilog.splitlines()
+    for line in path.read_bytes().splitlines():
+        match = _POINT.fullmatch(line)
+        if match is None:
+            continue
+        parts = (part.partition(b"\x02") for part in match[1].split(b"\x01") if part)
+        values = {key.decode(): value.decode() for key, _, value in parts}
+        count, what = int(match[2]), values["o"]
+        scope = values["h"].removeprefix("burst.accelerator").removeprefix(".") or "top"
+        if values["t"] == "user":
+            found[Point(EVENT, events[int(what.removeprefix("event_"))])] += count
+        elif values["f"] != GENERATED:
+            continue
+        elif values["t"] == "toggle":
+            name, _, edge = what.rpartition(":")
+            name, place = _plain(name), "rises" if edge == "0->1" else "falls"
+            kind = UNNAMED if name.startswith("$") else TOGGLE
+            if not name.startswith(YOSYS):
+                found[Point(kind, f"{scope}: {name} {place}")] += count
+        elif YOSYS not in lines[int(values["l"]) - 1]:
+            found[Point(LINE, f"{scope}: line {values['l']}, {what} at {values['n']}")] += count
+    return found
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Points that are not asked for.
+
+    Attributes:
+        kind: of the points.
+        pattern: of their names, whole.
+        reason: why.
+    """
+
+    kind: str
+    pattern: re.Pattern[str]
+    reason: str
+
+
+def read_exclusions(path: Path) -> list[Exclusion]:
+    """The exclusions in a TOML file, ``[[exclude]]`` with ``kind``, ``name`` and ``reason`` each.
+
+    Raises:
+        InputError: the file is not such a list.
+    """
+    found = []
+    for number, entry in enumerate(read_toml(str(path), what="exclusions", presets={}).get("exclude", [])):
+        if set(entry) != {"kind", "name", "reason"} or entry["kind"] not in KINDS or not entry["reason"]:
+            raise InputError(f"{path}: entry {number} of exclude, expected a kind of {KINDS}, a name and a reason")
+        found.append(Exclusion(entry["kind"], re.compile(entry["name"]), entry["reason"]))
+    return found
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of one kind of points.
+
+    Attributes:
+        points: of that kind.
+        excluded: of them, whether reached or not.
+        reached: of the others.
+        missing: names of those that are neither.
+    """
+
+    points: int
+    excluded: int
+    reached: int
+    missing: list[str]
+
+    @property
+    def share(self) -> float:
+        """Reached, of those that are asked for; 1 if none is."""
+        asked = self.points - self.excluded
+        return self.reached / asked if asked else 1.0
+
+
+def coverage(counts: Mapping[Point, int], exclusions: Iterable[Exclusion]) -> dict[str, Coverage]:
+    """Figures of each kind."""
+    rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
+    found = {}
+    for kind in KINDS:
+        own = {point.name: count for point, count in counts.items() if point.kind == kind}
+        asked = {name: count for name, count in own.items() if not any(rule.fullmatch(name) for rule in rules[kind])}
+        missing = sorted(name for name, count in asked.items() if not count)
+        found[kind] = Coverage(len(own), len(own) - len(asked), len(asked) - len(missing), missing)
+    return found

@@ -1,0 +1,149 @@
+"""Points are counted as Verilator writes them, events happen when they should, and exclusions take away only theirs."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from cosim.build import accelerator_sources
+from cosim.coverage.__main__ import DESIGNS, EXCLUSIONS
+from cosim.coverage.events import WATCH, events, watch_verilog
+from cosim.coverage.points import (
+    COVERAGE_OPTIONS,
+    EVENT,
+    LINE,
+    PROGRAM,
+    TOGGLE,
+    Coverage,
+    Point,
+    coverage,
+    coverage_argument,
+    read_exclusions,
+    read_points,
+)
+from cosim.coverage.programs import program_points
+from cosim.random_programs import random_program
+from cosim.simulated import SimulatedDevice
+from cosim.verify import expected_results, first_error
+from golden.errors import InputError
+from golden.spec import Spec
+
+SPEC = DESIGNS["plain"]
+
+
+@pytest.mark.long
+def test_a_program_reaches_what_it_does(tmp_path: Path) -> None:
+    """The one simulator that counts, on the smallest design."""
+    packets = random_program(SPEC, Random(1), steps=30)
+    expected = expected_results(SPEC, packets)
+    points = tmp_path / "points.dat"
+    sources = {**accelerator_sources(SPEC), f"{WATCH}.v": watch_verilog(SPEC)}
+    with SimulatedDevice(
+        SPEC, sources=sources, options=COVERAGE_OPTIONS, arguments=[coverage_argument(points)], cache=tmp_path
+    ) as device:
+        received = device.play(packets, len(expected)).packets
+    assert first_error(SPEC, expected, received) == ""
+    found = read_points(points, sources["spikequant.v"], list(events(SPEC)))
+    named = {kind: {p.name: n for p, n in found.items() if p.kind == kind} for kind in (LINE, TOGGLE, EVENT)}
+    assert set(named[EVENT]) == set(events(SPEC))
+    # every word goes through the reader, and each RESULT packet has one header
+    assert named[EVENT]["writer, header: goes"] >= len(expected)
+    taken = sum(
+        named[EVENT][f"reader, {state}: goes"] for state in ("header", "weights", "neurons", "sort", "codes", "run")
+    )
+    assert taken == sum(map(len, packets))
+    # calm streams, and no packet against the rules
+    assert named[EVENT]["receiver pauses"] == 0
+    assert named[EVENT]["fault: a packet is dropped or cut"] == 0
+    assert named[TOGGLE]["top: m_axis_tvalid rises"] > 0
+    assert named[TOGGLE]["top: m_axis_tready rises"] == 1
+    assert len(named[LINE]) > 1000
+
+
+def test_programs_reach_what_their_results_have() -> None:
+    none = program_points(SPEC, [], [])
+    assert not any(none.values())
+    assert {Point(PROGRAM, name) for name in ("level -7", "level +7", "in brief", "read-out +2047")} <= set(none)
+    assert Point(PROGRAM, "salient level +1") not in none
+
+
+def test_points_are_read_as_verilator_writes_them(tmp_path: Path) -> None:
+    def line(count: int, **values: str) -> str:
+        return "C '" + "".join(f"\x01{key}\x02{value}" for key, value in values.items()) + f"' {count}"
+
+    path = tmp_path / "points.dat"
+    top = "burst.accelerator"
+    path.write_text(
+        "\n".join(
+            [
+                "# SystemC::Coverage-3",
+                line(
+                    3,
+                    f="spikequant.v",
+                    l="4",
+                    n="1",
+                    t="toggle",
+                    o="i___05Fpayload__02edata[2]:0->1",
+                    h=f"{top}.reader",
+                ),
+                line(
+                    4,
+                    f="spikequant.v",
+                    l="4",
+                    n="1",
+                    t="toggle",
+                    o="i___05Fpayload__02edata[2]:0->1",
+                    h=f"{top}.reader",
+                ),
+                line(0, f="spikequant.v", l="9", n="2", t="toggle", o="__0241:1->0", h=top),
+                line(5, f="spikequant.v", l="7", n="3", t="branch", o="else", h=top),
+                line(0, f="spikequant.v", l="6", n="3", t="branch", o="if", h=top),
+                line(
+                    0, f="spikequant.v", l="2", n="2", t="toggle", o="__024auto__024verilog_backend__02ecc:1->0", h=top
+                ),
+                line(6, f="burst.v", l="7", n="3", t="line", o="block", h="burst"),
+                line(1, f="watch.v", l="3", n="3", t="user", o="event_1", h="burst.watch_of_accelerator.event_1"),
+            ]
+        )
+    )
+    verilog = "\n" * 5 + "if (\\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end\nelse\n"
+    assert read_points(path, verilog, ["first", "second"]) == Counter(
+        {
+            Point(TOGGLE, "reader: i__payload.data[2] rises"): 7,
+            Point("toggle, unnamed", "top: $1 falls"): 0,
+            Point(LINE, "top: line 7, else at 3"): 5,
+            Point(EVENT, "second"): 1,
+        }
+    )
+
+
+def test_exclusions_take_away_only_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "exclusions.toml"
+    path.write_text('[[exclude]]\nkind = "event"\nname = "b.*"\nreason = "because"\n')
+    counts = {
+        Point(EVENT, "a"): 1,
+        Point(EVENT, "b1"): 0,
+        Point(EVENT, "b2"): 2,
+        Point(EVENT, "ab"): 0,
+        Point(LINE, "b"): 0,
+    }
+    found = coverage(counts, read_exclusions(path))
+    assert found[EVENT] == Coverage(points=4, excluded=2, reached=1, missing=["ab"])
+    assert found[EVENT].share == 0.5
+    assert found[LINE] == Coverage(points=1, excluded=0, reached=0, missing=["b"])
+    path.write_text('[[exclude]]\nkind = "event"\nname = "b"\nreason = ""\n')
+    with pytest.raises(InputError, match="entry 0 of exclude"):
+        read_exclusions(path)
+
+
+def test_every_exclusion_has_a_reason() -> None:
+    assert all(len(one.reason) > 20 for one in read_exclusions(EXCLUSIONS))
+
+
+@pytest.mark.parametrize("spec", DESIGNS.values(), ids=list(DESIGNS))
+def test_events_are_one_property_each(spec: Spec) -> None:
+    text = watch_verilog(spec)
+    names = list(events(spec))
+    assert text.count("cover property") == len(names) == len(set(names))
+    assert f"{spec.lanes} of {spec.lanes} spikes" in " ".join(names)
