@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import INTERRUPTED, run_command, shape_names, stop_on_signals
+from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, shape_names, stop_on_signals
+from golden.command_line import INTERRUPTED
 
 TELLING = "64x4,64x8,16x4"
 """Shapes that come before all others."""
@@ -43,14 +44,9 @@ def benchmark(
     toggles: Annotated[
         str, typer.Option(metavar="NAMES", help="shapes whose netlists' switched bits are counted; may be empty")
     ] = "64x4",
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
-    ] = None,
-    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to trace")] = 16,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
+    checkpoint: Checkpoint = None,
+    tokens: TracedTokens = 16,
+    cache: Cache = None,
 ) -> None:
     """Build the accelerator and its multiply-accumulate twin in several shapes, and run real traces through both.
 

@@ -1,19 +1,25 @@
 """What the benchmarks' command lines have in common."""
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from benchmarks.errors import ToggleError
-from golden.errors import InputError
+from fpga.toolchain import ToolError
+from golden import command_line
 
-FAILED = 1
-BAD_INPUT = 2
-INTERRUPTED = 130
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
+]
+TracedTokens = Annotated[int, typer.Option("--tokens", metavar="T", min=1, help="real tokens to trace")]
+Cache = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
+]
 
 
 def shape_names(text: str) -> list[str]:
@@ -31,31 +37,13 @@ def stop_on_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_command(command: Callable[..., Any], *, name: str) -> None:
-    """Run a command line; a failed check is one line on stderr and exit status 1, bad input the same with 2.
+def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
+    """Run a benchmark's command line, as ``golden.command_line`` does; what a run has built stays.
 
     Args:
         command: a function with typer's annotations.
         name: of its module, below ``python -m``.
     """
-    from typer.exceptions import Abort, TyperException
-
-    from fpga.toolchain import ToolError
-
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    try:
-        status = app(prog_name=f"python -m {name}", standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
-    except InputError as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(BAD_INPUT)
-    except TyperException as error:
-        sys.stderr.write(f"{name}: {error.format_message()}\n")
-        sys.exit(BAD_INPUT)
-    except (ToggleError, ToolError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(FAILED)
-    except (Abort, KeyboardInterrupt):
-        sys.stderr.write(f"{name}: interrupted; another run goes on from here\n")
-        sys.exit(INTERRUPTED)
+    command_line.run_command(
+        command, name=name, failures=(ToggleError, ToolError), interrupted="interrupted; another run goes on from here"
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import run_command, shape_names
+from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, shape_names
 from fpga.measurement import MEASURED, hardware_digest
 
 DEFAULT_SHAPES = "8x2,16x4,16x2x2,32x2x4,64x2,64x2x4,64x4,64x4x2,64x8,128x4"
@@ -23,14 +23,9 @@ def prices(
     shapes: Annotated[
         str, typer.Option(metavar="NAMES", help="NEURONSxLANES[xCLUSTERS], with commas")
     ] = DEFAULT_SHAPES,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
-    ] = None,
-    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to trace")] = 16,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
+    checkpoint: Checkpoint = None,
+    tokens: TracedTokens = 16,
+    cache: Cache = None,
 ) -> None:
     """Synthesize and pack accelerators, one at a time, and fit what estimates go by to them.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import run_command
+from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command
 
 
 def tokens(
@@ -29,14 +29,9 @@ def tokens(
         float, typer.Option(metavar="MB/S", min=0.001, help="of the memory: 16 bits at 133 MHz, 86 % of the peak")
     ] = 230.0,
     batches: Annotated[str, typer.Option(metavar="NUMBERS", help="tokens that share the weights")] = "1,4,16",
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
-    ] = None,
-    traced: Annotated[int, typer.Option("--tokens", metavar="T", min=1, help="real tokens to trace")] = 16,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
+    checkpoint: Checkpoint = None,
+    traced: TracedTokens = 16,
+    cache: Cache = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
 ) -> None:
     """Tell how many tokens a second an accelerator and its twin take through all linear layers of a model.

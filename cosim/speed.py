@@ -4,7 +4,6 @@
 # ruff: noqa: PLC0415
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golden.errors import InputError
+from golden.command_line import run_command
 
 if TYPE_CHECKING:
     from golden.spec import Spec
@@ -155,14 +154,5 @@ def speed(
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Run the command; bad input is one line on stderr and exit status 2."""
-    try:
-        typer.run(speed)
-    except InputError as error:
-        sys.stderr.write(f"cosim.speed: {error}\n")
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(speed, name="cosim.speed")

@@ -5,7 +5,6 @@ A seed is an accelerator and its programs. What a seed gave is kept; a run that 
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from cosim.probe import PROBE, WAVES, WINDOW_OPTIONS, probe_verilog
 from cosim.random_programs import random_program, random_spec
 from cosim.simulated import SimulatedDevice
 from gen.cache import digest_of
+from golden.command_line import run_command
 from golden.errors import InputError
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
@@ -283,14 +283,5 @@ def verify(  # noqa: PLR0917 - each is an option of the command
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Run the command; bad input is one line on stderr and exit status 2."""
-    try:
-        typer.run(verify)
-    except InputError as error:
-        sys.stderr.write(f"cosim.verify: {error}\n")
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(verify, name="cosim.verify")

@@ -19,6 +19,7 @@ from fpga.link import Link
 from fpga.native import build_program
 from fpga.protocol import Identity
 from gen.cache import default_cache_folder
+from golden.command_line import run_command
 from golden.files import check_writable, write_json
 
 NAME = "link"
@@ -81,15 +82,11 @@ def main(
     if json_file is not None:
         check_writable(json_file)
     with Console(stderr=True).status(f"sending {frames} frames"):
-        try:
-            figures = fuzz(build_fuzzer(cache=default_cache_folder()), frames=frames, seed=seed, seconds=seconds)
-        except FuzzError as error:
-            typer.echo(f"spikequant: fuzz: {error}", err=True)
-            raise typer.Exit(1) from None
+        figures = fuzz(build_fuzzer(cache=default_cache_folder()), frames=frames, seed=seed, seconds=seconds)
     if json_file is not None:
         write_json(json_file, figures)
     typer.echo(", ".join(f"{value} {name}" for name, value in figures.items() if name not in {"ok", "seed"}))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main, name="fpga.fuzz", failures=(FuzzError,))

@@ -1,12 +1,10 @@
 """The command ``spikequant``: every package brings its commands, and this puts them together."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.exceptions import Abort, TyperException
 
 import cosim.cli
 import fpga.cli
@@ -14,11 +12,8 @@ import gen.commands
 import gen.generate_text
 import gen.run
 import golden.cli
-from golden.errors import InputError
+from golden.command_line import FAILED, run_app
 from golden.spec import Spec
-
-CHECK_FAILED = 1
-BAD_INPUT = 2
 
 app = typer.Typer(
     name="spikequant",
@@ -64,20 +59,9 @@ def _netlist(spec: Spec, stage: cosim.cli.Stage) -> Mapping[str, str]:
         return netlist_sources(spec, stage)
     except ToolError as error:
         typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(CHECK_FAILED) from None
+        raise typer.Exit(FAILED) from None
 
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
-    try:
-        status = app(standalone_mode=False, obj=_netlist)
-    except InputError as error:
-        sys.stderr.write(f"spikequant: {error}\n")
-        sys.exit(BAD_INPUT)
-    except TyperException as error:
-        sys.stderr.write(f"spikequant: {error.format_message()}\n")
-        sys.exit(BAD_INPUT)
-    except (Abort, KeyboardInterrupt):
-        sys.stderr.write("spikequant: interrupted\n")
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+    run_app(app, name="spikequant", obj=_netlist)

@@ -1,7 +1,6 @@
 """``make coverage``: what random programs and the short regression reach, and what they do not."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -33,7 +32,7 @@ from cosim.simulated import SimulatedDevice
 from cosim.verify import play_programs
 from gen.cache import digest_of
 from gen.verilog import generate_verilog
-from golden.errors import InputError
+from golden.command_line import run_command
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
 from rtl.packets import Words
@@ -156,16 +155,12 @@ def measure(  # noqa: PLR0917 - each is an option of the command
         check_writable(json_file)
     exclusions = read_exclusions(EXCLUSIONS)
     found: dict[str, dict[str, Coverage]] = {}
-    try:
-        for name in DESIGNS:
-            counts: Counter[Point] = Counter()
-            for seed in range(1, seeds + 1):
-                with Console(stderr=True).status(f"design {name}, seed {seed}"):
-                    counts.update(_kept(out, name, seed, programs, steps))
-            found[name] = coverage(counts, exclusions)
-    except SimulationError as error:
-        typer.echo(f"coverage: {error}", err=True)
-        raise typer.Exit(1) from None
+    for name in DESIGNS:
+        counts: Counter[Point] = Counter()
+        for seed in range(1, seeds + 1):
+            with Console(stderr=True).status(f"design {name}, seed {seed}"):
+                counts.update(_kept(out, name, seed, programs, steps))
+        found[name] = coverage(counts, exclusions)
 
     table = Table(box=None, pad_edge=False)
     for title in ("kind", "points", "excluded", "reached", "share"):
@@ -191,8 +186,4 @@ def measure(  # noqa: PLR0917 - each is an option of the command
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(measure)
-    except InputError as error:
-        sys.stderr.write(f"coverage: {error}\n")
-        sys.exit(2)
+    run_command(measure, name="cosim.coverage", failures=(SimulationError,))

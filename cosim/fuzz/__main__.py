@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from golden.command_line import run_command
 from golden.errors import InputError
 
 MEMORY_MB = 3000
@@ -113,8 +114,4 @@ def fuzz(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(fuzz)
-    except InputError as error:
-        sys.stderr.write(f"fuzz: {error}\n")
-        sys.exit(2)
+    run_command(fuzz, name="cosim.fuzz")

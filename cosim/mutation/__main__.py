@@ -1,12 +1,13 @@
 """``make mutate``: how many small changes of the design the short regression notices."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from golden.errors import InputError
+from cosim.build import SimulationError
+from cosim.mutation.mutants import MutationError
+from golden.command_line import run_command
 
 GOAL = 0.97
 """Share of the mutants that are not proved equivalent, which must be killed."""
@@ -30,9 +31,8 @@ def mutate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
-    from cosim.build import SimulationError
     from cosim.mutation.campaign import figures, is_equivalent, prepare, simulate
-    from cosim.mutation.mutants import MutationError, design_of
+    from cosim.mutation.mutants import design_of
     from cosim.mutation.regression import SPEC
     from golden.files import check_writable, writable_folder, write_json
 
@@ -41,22 +41,18 @@ def mutate(
         check_writable(json_file)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    try:
-        with console.status("choosing mutants and building their simulator"):
-            campaign = prepare(count=count, seed=seed, folder=out)
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("simulating", total=len(campaign.mutants))
-            verdicts = simulate(campaign, progress=lambda done: bar.update(task, completed=done))
-            survivors = [mutant for mutant in campaign.mutants if verdicts[mutant.number] == "survived"]
-            task = bar.add_task("comparing survivors", total=len(survivors))
-            design = design_of(SPEC)
-            for mutant in survivors:
-                if is_equivalent(mutant, design=design, seconds=seconds):
-                    verdicts[mutant.number] = "equivalent"
-                bar.update(task, advance=1)
-    except (SimulationError, MutationError) as error:
-        typer.echo(f"mutate: {error}", err=True)
-        raise typer.Exit(1) from None
+    with console.status("choosing mutants and building their simulator"):
+        campaign = prepare(count=count, seed=seed, folder=out)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("simulating", total=len(campaign.mutants))
+        verdicts = simulate(campaign, progress=lambda done: bar.update(task, completed=done))
+        survivors = [mutant for mutant in campaign.mutants if verdicts[mutant.number] == "survived"]
+        task = bar.add_task("comparing survivors", total=len(survivors))
+        design = design_of(SPEC)
+        for mutant in survivors:
+            if is_equivalent(mutant, design=design, seconds=seconds):
+                verdicts[mutant.number] = "equivalent"
+            bar.update(task, advance=1)
 
     found = figures(campaign.mutants, verdicts)
     table = Table(box=None, pad_edge=False)
@@ -77,8 +73,4 @@ def mutate(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(mutate)
-    except InputError as error:
-        sys.stderr.write(f"mutate: {error}\n")
-        sys.exit(2)
+    run_command(mutate, name="cosim.mutation", failures=(SimulationError, MutationError))

@@ -22,6 +22,7 @@ from fpga.sdram.program import active_inputs, streamed_program, streamed_words
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming, find_chip
 from fpga.toolchain import ToolError
 from gen.cache import default_cache_folder
+from golden.command_line import run_command
 from golden.errors import InputError
 from golden.files import check_writable, write_json
 from golden.integer import run_layer
@@ -277,28 +278,21 @@ def main(
     from rich.console import Console
 
     console = Console(stderr=True)
-    try:
-        spec = load_spec(config)
-        timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
-        if json_file is not None:
-            check_writable(json_file)
-        with console.status("tracing the model") as status:
-            layers = trace_all(checkpoint, spec, tokens)
-            figures = measure(
-                layers,
-                spec,
-                timing,
-                clock_hz=frequency * 1e6,
-                block=block,
-                cache=default_cache_folder(),
-                progress=lambda layer: status.update(f"running {layer}"),
-            )
-    except InputError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(2) from None
-    except (PacketError, ToolError) as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(1) from None
+    spec = load_spec(config)
+    timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
+    if json_file is not None:
+        check_writable(json_file)
+    with console.status("tracing the model") as status:
+        layers = trace_all(checkpoint, spec, tokens)
+        figures = measure(
+            layers,
+            spec,
+            timing,
+            clock_hz=frequency * 1e6,
+            block=block,
+            cache=default_cache_folder(),
+            progress=lambda layer: status.update(f"running {layer}"),
+        )
     if json_file is not None:
         write_json(json_file, figures)
     _show(figures)
@@ -325,4 +319,4 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main, name="fpga.sdram.measure", failures=(PacketError, ToolError))

@@ -22,7 +22,7 @@ from fpga.sdram.packets import MASK_WORDS, select_packet, store_packet, stream_p
 from fpga.sdram.timing import DEFAULT_CHIP, NANOSECONDS, SdramTiming, find_chip
 from fpga.toolchain import ToolError
 from gen.cache import default_cache_folder
-from golden.errors import InputError
+from golden.command_line import run_command
 from golden.files import check_writable, write_json
 from golden.spec import WORD_BITS
 from rtl.packets import Words
@@ -174,18 +174,11 @@ def main(
     """Send random packets to the memory. Exit status 0 if all is right and no rule of the chip is broken, else 1."""
     from rich.console import Console
 
-    try:
-        timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
-        if json_file is not None:
-            check_writable(json_file)
-        with Console(stderr=True).status(f"sending {packets} packets"):
-            figures = soak(timing, clock_hz=frequency * 1e6, packets=packets, seed=seed, cache=default_cache_folder())
-    except InputError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(2) from None
-    except ToolError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(1) from None
+    timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
+    if json_file is not None:
+        check_writable(json_file)
+    with Console(stderr=True).status(f"sending {packets} packets"):
+        figures = soak(timing, clock_hz=frequency * 1e6, packets=packets, seed=seed, cache=default_cache_folder())
     if json_file is not None:
         write_json(json_file, figures)
     counted = ("packets", "memory_cycles", "activates", "reads", "writes", "refreshes", "mismatches", "violations")
@@ -196,4 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main, name="fpga.sdram.soak", failures=(ToolError,))

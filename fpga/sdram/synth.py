@@ -18,6 +18,7 @@ from fpga.sdram.shapes import PinsSignature
 from fpga.sdram.timing import DEFAULT_CHIP, SdramTiming, find_chip
 from fpga.toolchain import ToolError, usable_cores
 from gen.cache import default_cache_folder
+from golden.command_line import run_command
 from golden.errors import InputError
 from golden.files import check_writable, write_json
 from golden.spec import WORD_BITS
@@ -114,27 +115,20 @@ def main(
     """Tell what the memory takes of a device, and how fast it is. Exit status 0 if it is fast enough, 1 if not."""
     from rich.console import Console
 
-    try:
-        if device not in DEVICES:
-            raise InputError(f"device: unknown device {device!r}, expected one of {', '.join(DEVICES)}")
-        timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
-        if json_file is not None:
-            check_writable(json_file)
-        with Console(stderr=True).status(f"building for the {device}"):
-            figures = synthesize_memory(
-                timing,
-                device=device,
-                frequency_hz=frequency * 1e6,
-                seeds=seeds,
-                jobs=usable_cores(),
-                cache=default_cache_folder(),
-            )
-    except InputError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(2) from None
-    except ToolError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(1) from None
+    if device not in DEVICES:
+        raise InputError(f"device: unknown device {device!r}, expected one of {', '.join(DEVICES)}")
+    timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
+    if json_file is not None:
+        check_writable(json_file)
+    with Console(stderr=True).status(f"building for the {device}"):
+        figures = synthesize_memory(
+            timing,
+            device=device,
+            frequency_hz=frequency * 1e6,
+            seeds=seeds,
+            jobs=usable_cores(),
+            cache=default_cache_folder(),
+        )
     if json_file is not None:
         write_json(json_file, figures)
     clocks = "; ".join(f"{clock['fmax_mhz']:.1f} MHz, expected {clock['wanted_mhz']:g}" for clock in figures["clocks"])
@@ -144,4 +138,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main, name="fpga.sdram.synth", failures=(ToolError,))
