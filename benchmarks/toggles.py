@@ -28,7 +28,7 @@ from golden.integer import LayerOutput, run_layer
 from golden.mac import mac_vectors, run_mac_layer
 from golden.spec import Spec
 from golden.vectors import LayerVectors
-from rtl.packets import Words, parse_result
+from rtl.packets import Words, operation_of, parse_result
 from rtl.program import LayerProgram, gather, layer_program
 from rtl.shapes import Operation
 
@@ -122,7 +122,7 @@ def count_toggles(candidate: Candidate, layer: LayerVectors, *, tools: Tools, ca
     """
     vectors = first_outputs(layer, candidate.spec.neurons)
     program = make_program(candidate.array, candidate.spec, vectors)
-    loads = [Operation(int(packet[0]) % 2 ** Operation.as_shape().width) in LOADS for packet in program.packets]
+    loads = [Operation(operation_of(packet)) in LOADS for packet in program.packets]
     if sorted(loads, reverse=True) != loads:
         raise ToggleError(f"{candidate.shape}: a layer of {layer.inputs} inputs loads weights while it runs")
     design = make_design(candidate.component, device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)

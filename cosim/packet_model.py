@@ -12,19 +12,9 @@ from numpy.typing import NDArray
 from golden.integer import Integers, output_code
 from golden.score import score_cost
 from golden.spec import WORD_BITS, Spec
-from rtl.packets import Words
-from rtl.shapes import (
-    CODE_BITS,
-    HEADER_WORDS,
-    WORDS_PER_NEURON,
-    Code,
-    CodesHeader,
-    Half,
-    NeuronsHeader,
-    Operation,
-    RunHeader,
-    WeightsHeader,
-)
+from golden.words import CODE_BITS, WORDS_PER_NEURON
+from rtl.packets import Words, operation_of
+from rtl.shapes import HEADER_WORDS, Code, CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ class PacketModel:
         number = self._count
         self._count += 1
         _demand(len(packet) > 0, number, "no words")
-        operation = int(packet[0]) % 2 ** Operation.as_shape().width
+        operation = operation_of(packet)
         if operation not in range(1, len(HEADER_WORDS) + 1):
             raise UnspecifiedError(f"packet {number}: operation {operation}")
         words = HEADER_WORDS[Operation(operation)]

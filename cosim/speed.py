@@ -91,8 +91,8 @@ def measure(spec: "Spec", vectors: "LayerVectors", *, rounds: int, cache: Path |
     """
     from cosim.burst import burst_bytes
     from cosim.simulated import SimulatedDevice
+    from golden.words import WORDS_PER_TRAILER
     from rtl.program import layer_program
-    from rtl.shapes import WORDS_PER_TRAILER
 
     program = layer_program(spec, vectors)
     results = len(program.places)

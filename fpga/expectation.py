@@ -17,7 +17,7 @@ from golden.spec import Spec
 from golden.throughput import SPIKING, Counted, layer_cycles
 from golden.tiling import goes_token_by_token
 from golden.token_cost import LEVEL_CYCLES, SALIENT_CYCLES, SHORT_LIST, TokenCost
-from rtl.shapes import CODES_PER_WORD
+from golden.words import CODES_PER_WORD
 
 TOKENS = 32
 """Average tokens that a layer's cycles are counted with."""

@@ -9,6 +9,8 @@ from typing import Any
 import golden.mac
 import golden.score
 import golden.spec
+import golden.waiting
+import golden.words
 import rtl
 from fpga.prices import Prices, read_prices
 from gen.cache import digest_of
@@ -96,7 +98,7 @@ class Measured:
 
 def hardware_digest() -> str:
     """SHA-256 over the sources of the hardware, as hexadecimal digits."""
-    shared = (golden.spec, golden.score, golden.mac)
+    shared = (golden.spec, golden.score, golden.mac, golden.waiting, golden.words)
     sources = [*sorted(Path(str(rtl.__file__)).parent.glob("*.py")), *(Path(str(one.__file__)) for one in shared)]
     return digest_of([part for path in sources for part in (path.name, path.read_bytes())])
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from golden.integer import Integers, LayerOutput, run_layer
 from golden.spec import THETA_BITS, Spec
 from golden.vectors import LayerVectors
+from golden.words import CODES_PER_WORD
 
 MULTIPLIER_BITS = 18
 """Width of a multiplier: a factor of one multiplier block."""
@@ -21,9 +22,6 @@ MULTIPLIER_BITS = 18
 SHIFT_STEP = 4
 """Shifts are this far apart, so a multiplier uses all but so many of its bits."""
 
-
-CODES_PER_WORD = 4
-"""Activation codes in one stream word."""
 
 TOKENS_KEPT = 512
 """Tokens whose particulars are kept at most: rows of a block RAM."""

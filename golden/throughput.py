@@ -3,21 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from golden.spec import WORD_BITS, Spec
+from golden.spec import Spec
 from golden.token_cost import TokenCost
-from golden.waiting import packets_waiting
-
-RESULT_WORDS = 2
-"""Words of one neuron's result with all figures."""
-
-BRIEF_CODES = 4
-"""Codes in a word of a result in brief, if they have up to eight bits; else half as many."""
-
-RESULT_FRAME = 3
-"""Words around the neurons of a RESULT packet."""
-
-READOUT_CYCLES = 2
-"""Cycles of the read-out for each membrane of a cluster, unless it goes by the ramp."""
+from golden.waiting import READOUT_CYCLES, packets_waiting
+from golden.words import WORDS_PER_RESULT_HEADER, code_words, result_words
 
 
 @dataclass(frozen=True)
@@ -118,17 +107,6 @@ def blocks(spec: Spec, groups: Sequence[Group]) -> Iterator[list[Group]]:
         yield block
 
 
-def result_words(spec: Spec, *, membranes: bool) -> tuple[int, int]:
-    """Words of a RESULT packet, and how many of them follow the first cluster's."""
-    if membranes:
-        words, flags = RESULT_WORDS * spec.neurons, 0
-    else:
-        words = spec.neurons // (BRIEF_CODES if spec.output_bits <= 8 else BRIEF_CODES // 2)
-        flags = -(-spec.neurons // WORD_BITS)
-    total = words + flags + RESULT_FRAME
-    return total, total - words // spec.clusters - 1
-
-
 @dataclass(frozen=True)
 class Run:
     """Runs of a token's tiles.
@@ -163,7 +141,9 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
         counted: what may make them wait.
         latencies: of the array.
     """
-    words, behind = result_words(spec, membranes=counted.membranes)
+    words = result_words(spec, brief=not counted.membranes)
+    # the words that follow those of the first cluster
+    behind = words - WORDS_PER_RESULT_HEADER - code_words(spec, brief=not counted.membranes) // spec.clusters
     waiting = packets_waiting(spec)
     buffer_free = [0, 0]
     codes_free = fetched = made = array_free = neurons_free = first_charge = read_out = stream_free = 0

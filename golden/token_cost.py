@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mac import CODES_PER_WORD, charge_room, feed_cycles, joined_cycles, joins, level_sum, together, token_rows
+from golden.mac import charge_room, feed_cycles, joined_cycles, joins, level_sum, together, token_rows
 from golden.score import DOUBLINGS, ScoreCost, score_cost
 from golden.spec import Spec
 from golden.tiling import Tile, goes_token_by_token, keeps_all_weights
 from golden.vectors import LayerVectors
+from golden.words import CODES_PER_WORD
 
 LEVEL_CYCLES = 1
 """Cycles of the encoder's walk for each level, beside those in which inputs are taken."""

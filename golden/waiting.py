@@ -1,6 +1,9 @@
-"""How much may wait on its way out of the accelerator: membranes before their read-out, and RESULT packets."""
+"""The way out of the accelerator: how fast membranes are read out, and how much may wait for it."""
 
 from golden.spec import Spec
+
+READOUT_CYCLES = 2
+"""Cycles of the read-out for each membrane of a cluster, unless it goes by the ramp."""
 
 MEMBRANES_WAITING = 512
 """Membranes that may wait at least: a block RAM's rows."""

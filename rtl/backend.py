@@ -5,13 +5,11 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.spec import Spec
+from golden.waiting import READOUT_CYCLES
 from rtl.completion import Completion
 from rtl.neuron import Neurons, parameter_write_layout
 from rtl.packer import ResultPacker
 from rtl.shapes import charged_layout, result_word_layout
-
-CYCLES_PER_MEMBRANE = 2
-"""The read-out's throughput."""
 
 PACKER_CYCLES = 6
 """From a result to the packer's room without it."""
@@ -58,7 +56,7 @@ class Backend(Component):
         """One behind the other; a membrane leaves its queue when there is room for its words."""
         m = Module()
         spec = self._spec
-        results = -(-(Completion.latency + self._readout_cycles + PACKER_CYCLES) // CYCLES_PER_MEMBRANE) + 1
+        results = -(-(Completion.latency + self._readout_cycles + PACKER_CYCLES) // READOUT_CYCLES) + 1
         m.submodules.neurons = neurons = Neurons(spec, distributed=self._distributed)
         m.submodules.completion = completion = Completion(spec)
         m.submodules.readout = readout = self._readout

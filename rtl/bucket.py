@@ -6,9 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.fabric import unreset
 from rtl.memory import BlockMemory
-from rtl.shapes import CODES_PER_WORD, bits_for_index
+from rtl.shapes import bits_for_index
 
 TOP = 0
 """The first list of a phase, that of the ramp's highest level; a list's number is the negative of its level."""

@@ -7,9 +7,10 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.bucket import TOP, bucket_count, bucket_rows, insert_layout, list_layout
 from rtl.fabric import Accumulator, unreset
-from rtl.shapes import CODES_PER_WORD, CodesHeader, bits_for_index, codes_layout
+from rtl.shapes import CodesHeader, bits_for_index, codes_layout
 
 STAGES = 4
 """From a word that is taken to the cycle in which its inputs are given to the buckets' registers."""

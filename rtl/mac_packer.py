@@ -8,9 +8,10 @@ from amaranth.lib.wiring import Component, In, Out
 
 from golden.mac import charge_room, together, token_grain
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.fabric import Accumulator, SignedSums, exceeds
 from rtl.mac_buffers import levels_write_layout, listed_layout, place_bits, token_write_layout
-from rtl.shapes import CODES_PER_WORD, Code, bits_for_index, codes_layout
+from rtl.shapes import Code, bits_for_index, codes_layout
 
 WIDE_LEVEL_BITS = 10
 """Width of a decoded level, signed, before its size is checked."""

@@ -5,16 +5,10 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.spec import WORD_BITS, Spec
+from golden.words import WORDS_PER_RESULT, brief_code_bits, codes_per_word
 from rtl.fabric import exceeds
 from rtl.queue import BlockQueue
-from rtl.shapes import (
-    WORDS_PER_RESULT,
-    Result,
-    brief_code_bits,
-    code_layout,
-    codes_per_word,
-    result_word_layout,
-)
+from rtl.shapes import Result, code_layout, result_word_layout
 
 WORDS_WAITING = 512
 """Words that may wait in block RAM: its rows."""

@@ -7,12 +7,17 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from golden.spec import WORD_BITS, Spec
-from rtl.shapes import (
+from golden.words import (
     CODE_BITS,
     CODES_PER_WORD,
-    HEADER_WORDS,
     WORDS_PER_RESULT,
     WORDS_PER_TRAILER,
+    brief_code_bits,
+    codes_per_word,
+    result_words,
+)
+from rtl.shapes import (
+    HEADER_WORDS,
     Code,
     CodesHeader,
     Half,
@@ -22,8 +27,6 @@ from rtl.shapes import (
     ResultHeader,
     RunHeader,
     WeightsHeader,
-    brief_code_bits,
-    codes_per_word,
 )
 
 Words = NDArray[np.uint32]
@@ -155,15 +158,6 @@ class TileResult:
     spikes: int
 
 
-def result_words(spec: Spec, *, brief: bool = False) -> int:
-    """Length of a RESULT packet in words."""
-    if brief:
-        body = spec.neurons // codes_per_word(spec) - (-spec.neurons // WORD_BITS)
-    else:
-        body = spec.neurons * WORDS_PER_RESULT
-    return HEADER_WORDS[Operation.RESULT] + body + WORDS_PER_TRAILER
-
-
 def _field(words: NDArray[np.uint64], name: str) -> NDArray[np.int64]:
     """A field of ``Result`` from 64-bit results, sign-extended as its shape says."""
     place = Result.as_shape()[name]
@@ -193,6 +187,11 @@ def _brief_figures(spec: Spec, body: Words) -> tuple[None, NDArray[np.int32], ND
     return None, code, saturated.astype(np.bool_)
 
 
+def operation_of(packet: Words) -> int:
+    """What the packet's first word says that it is; it need not be the value of any ``Operation``."""
+    return int(packet[0]) % 2 ** Operation.as_shape().width
+
+
 def parse_result(spec: Spec, words: Words) -> TileResult:
     """Take a RESULT packet apart.
 
@@ -204,8 +203,7 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     if len(words) != expected:
         raise PacketError(f"result of {len(words)} words, expected {expected}")
     header = ResultHeader.from_bits(int(words[0]))
-    # by its bits, which need not be any operation's
-    operation = header.as_bits() % 2 ** Operation.as_shape().width
+    operation = operation_of(words)
     if operation != Operation.RESULT.value:
         raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:

@@ -81,6 +81,15 @@ def _padded(array: NDArray[np.generic], size: int, fill: int) -> NDArray[np.gene
     return np.pad(array, widths, constant_values=fill)
 
 
+def tile_constants(spec: Spec, vectors: LayerVectors, outputs: slice) -> Words:
+    """The NEURONS packet of a tile of outputs, at most N of them."""
+    return neurons_packet(
+        theta=_padded(vectors.theta[outputs], spec.neurons, 1).astype(np.uint32),
+        bias=_padded(vectors.bias[outputs], spec.neurons, 0).astype(np.int32),
+        zero=_padded(vectors.w_zero[outputs], spec.neurons, 0).astype(np.uint8),
+    )
+
+
 def _token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.integer[Any]], *, merged: bool) -> TokenTile:
     level = vectors.level[token, columns].astype(np.int64)
     salient = vectors.salient[token, columns]
@@ -214,13 +223,7 @@ def layer_program(
     places: list[ResultPlace] = []
     for first_output in range(0, vectors.outputs, spec.neurons):
         outputs = slice(first_output, min(first_output + spec.neurons, vectors.outputs))
-        packets.append(
-            neurons_packet(
-                theta=_padded(vectors.theta[outputs], spec.neurons, 1).astype(np.uint32),
-                bias=_padded(vectors.bias[outputs], spec.neurons, 0).astype(np.int32),
-                zero=_padded(vectors.w_zero[outputs], spec.neurons, 0).astype(np.uint8),
-            )
-        )
+        packets.append(tile_constants(spec, vectors, outputs))
         loads = [
             weights_packet(
                 spec,

@@ -20,27 +20,7 @@ from amaranth.hdl import ShapeCastable, signed, unsigned
 from amaranth.lib import data, enum
 
 from golden.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_BITS, Spec
-
-CODE_BITS = 8
-"""Width of an activation code on the stream."""
-
-CODES_PER_WORD = WORD_BITS // CODE_BITS
-"""Activation codes in one stream word."""
-
-WORDS_PER_NEURON = 3
-"""Words of one neuron in a NEURONS packet: theta, bias, zero point."""
-
-WORDS_PER_RESULT = 2
-"""Words of one neuron in a RESULT packet with all figures."""
-
-BRIEF_CODE_BITS = (8, 16)
-"""Widths of an output code in a RESULT packet in brief: the first that holds it."""
-
-MOST_CODES_PER_WORD = WORD_BITS // BRIEF_CODE_BITS[0]
-"""Output codes in one word of a RESULT packet in brief at most."""
-
-WORDS_PER_TRAILER = 2
-"""Words behind the neurons of a RESULT packet: beats, spikes."""
+from golden.words import CODES_PER_WORD, MOST_CODES_PER_WORD
 
 
 class Operation(enum.Enum, shape=4):
@@ -337,16 +317,6 @@ def code_layout(spec: Spec) -> data.StructLayout:
     return data.StructLayout(
         {"membrane": signed(spec.biased_bits), "code": signed(spec.output_bits), "saturated": 1, "brief": 1}
     )
-
-
-def brief_code_bits(spec: Spec) -> int:
-    """Width of an output code in a RESULT packet in brief."""
-    return next(bits for bits in BRIEF_CODE_BITS if spec.output_bits <= bits)
-
-
-def codes_per_word(spec: Spec) -> int:
-    """Output codes in one word of a RESULT packet in brief."""
-    return WORD_BITS // brief_code_bits(spec)
 
 
 def packet_layout(spec: Spec) -> data.StructLayout:

@@ -8,15 +8,8 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from golden.spec import WORD_BITS, Spec
-from rtl.shapes import (
-    WORDS_PER_RESULT,
-    Operation,
-    ResultHeader,
-    codes_per_word,
-    packet_layout,
-    result_word_layout,
-    word_layout,
-)
+from golden.words import WORDS_PER_RESULT, codes_per_word
+from rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
 
 
 class PacketWriter(Component):

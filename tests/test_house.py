@@ -24,6 +24,7 @@ ALLOWED = {
         "golden.score",
         "golden.tiling",
         "golden.waiting",
+        "golden.words",
         "rtl",
     },
     "gen": {"golden", "rtl", "gen"},

@@ -9,8 +9,8 @@ from cosim.formal.harness import Harness, anything, check, suppose
 from cosim.formal.property import Bounded, Induction, Method, Property
 from cosim.formal.streams import TINY, reader_states
 from golden.spec import WORD_BITS, Spec
+from golden.words import result_words
 from rtl.accelerator import Accelerator
-from rtl.packets import result_words
 from rtl.reader import PacketReader
 from rtl.sequencer import Sequencer
 from rtl.writer import PacketWriter

@@ -8,8 +8,9 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
 from cosim.formal.harness import Harness, check, cycles, something, suppose, total
 from cosim.formal.property import Bounded, Property
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.encoder import Encoder
-from rtl.shapes import CODES_PER_WORD, Behind, CodesHeader, idle_place
+from rtl.shapes import Behind, CodesHeader, idle_place
 
 
 class Watched(Harness):

@@ -156,7 +156,7 @@ def _result(path: Path) -> object:
 
 
 def _results() -> list[bytes]:
-    from rtl.packets import result_words
+    from golden.words import result_words
 
     found = []
     for brief in (False, True):

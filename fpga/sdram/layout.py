@@ -10,8 +10,9 @@ from fpga.sdram.timing import SdramChip
 from golden.errors import InputError
 from golden.spec import Spec
 from golden.vectors import LayerVectors
+from golden.words import WORDS_PER_NEURON
 from rtl.packets import Words, neurons_packet, weights_packet
-from rtl.shapes import HEADER_WORDS, WORDS_PER_NEURON, Operation
+from rtl.shapes import HEADER_WORDS, Operation
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from golden.score import ScoreCost, phase_cost, score_cost
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.encoder import Encoder
 from rtl.sequencer import Sequencer
-from rtl.shapes import CODES_PER_WORD, Half, codes_layout
+from rtl.shapes import Half, codes_layout
 
 CYCLES = 10_000
 """A run that takes longer has failed."""

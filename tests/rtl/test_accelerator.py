@@ -15,6 +15,7 @@ from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from golden.waiting import packets_waiting
+from golden.words import result_words
 from rtl.accelerator import RUNS_WAITING, Accelerator
 from rtl.packets import (
     PacketError,
@@ -24,7 +25,6 @@ from rtl.packets import (
     codes_packet,
     neurons_packet,
     parse_result,
-    result_words,
     run_packet,
     weights_packet,
 )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from golden.score import score_cost
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.encoder import Encoder
-from rtl.shapes import CODES_PER_WORD, Behind, Operation, idle_place
+from rtl.shapes import Behind, Operation, idle_place
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 from golden.mac import charge_room, level_sum, together, token_grain
 from golden.samples import random_vectors
 from golden.spec import Spec
+from golden.words import CODES_PER_WORD
 from rtl.mac_packer import LevelPacker
-from rtl.shapes import CODES_PER_WORD
 
 
 def words_of(vectors: Any, token: int, *, buffer: int, address: int) -> list[dict[str, Any]]:

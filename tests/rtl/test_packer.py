@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.spec import Spec
+from golden.words import brief_code_bits, codes_per_word
 from rtl.packer import ResultPacker, words_waiting
-from rtl.shapes import Result, brief_code_bits, codes_per_word
+from rtl.shapes import Result
 
 Word = tuple[int, int | None]
 """A word, and its flags where they mean something."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.spec import Spec
+from golden.words import result_words
 from rtl.packets import (
     PacketError,
     TokenTile,
@@ -13,7 +14,6 @@ from rtl.packets import (
     codes_packet,
     neurons_packet,
     parse_result,
-    result_words,
     run_packet,
     weights_packet,
 )

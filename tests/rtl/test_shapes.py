@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.spec import WORD_BITS, Spec
+from golden.words import CODE_BITS, CODES_PER_WORD, WORDS_PER_RESULT, WORDS_PER_RESULT_HEADER
 from rtl.shapes import (
-    CODE_BITS,
-    CODES_PER_WORD,
     HEADER_WORDS,
     Behind,
     Code,
@@ -149,7 +148,10 @@ def test_the_packets_hold_every_spec(spec: Spec) -> None:
     assert spec.max_level < 2 ** places(Code)["value"][1]
     assert spec.biased_bits <= places(Result)["membrane"][1]
     assert spec.output_bits <= places(Result)["code"][1]
+    assert Code.as_shape().size == CODE_BITS
     assert CODE_BITS * CODES_PER_WORD == WORD_BITS
+    assert Result.as_shape().size == WORDS_PER_RESULT * WORD_BITS
+    assert HEADER_WORDS[Operation.RESULT] == WORDS_PER_RESULT_HEADER
 
 
 def fields(layout: data.StructLayout) -> dict[str, int]:

@@ -11,7 +11,8 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from golden.spec import WORD_BITS, Spec
-from rtl.shapes import Operation, ResultHeader, codes_per_word, packet_layout, result_word_layout, word_layout
+from golden.words import codes_per_word
+from rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
 from rtl.writer import PacketWriter
 
 BEATS, SPIKES = 1000, 5000
