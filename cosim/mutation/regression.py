@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.mutation.edges import edge_programs
+from cosim.random_programs import reserved_bits
 from golden.samples import random_vectors
 from golden.spec import Spec
 from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
@@ -53,23 +54,15 @@ def _layer(spec: Spec, seed: int, *, pauses: tuple[int, int], **options: int | b
     return Scene(program.packets, pauses, len(program.places))
 
 
-RESERVED = {
-    Operation.WEIGHTS: (0xFFF0,),
-    Operation.NEURONS: (0xFFF0,),
-    Operation.CODES: (0xF0C0, 0xFFFF0000),
-    Operation.RUN: (0xFF00C000,),
-}
-"""Bits of the headers' words that mean nothing."""
-
-
 def _noisy(rng: np.random.Generator, packets: list[Words]) -> list[Words]:
     """The same packets with anything in the bits that mean nothing."""
     noisy = []
     for packet in packets:
         other = packet.copy()
         operation = Operation(int(packet[0]) & 15)
-        for place, mask in enumerate(RESERVED[operation]):
-            other[place] |= np.uint32(int(rng.integers(2**32)) & mask)
+        for place, mask in enumerate(reserved_bits(operation)):
+            if mask:
+                other[place] |= np.uint32(int(rng.integers(2**32)) & mask)
         if operation == Operation.NEURONS:
             # behind the header, theta, bias and zero point by turns
             other[3::3] |= rng.integers(2**28, size=len(other[3::3])).astype(np.uint32) << 4
