@@ -32,8 +32,6 @@ def mutate(
     from rich.table import Table
 
     from cosim.mutation.campaign import figures, is_equivalent, prepare, simulate
-    from cosim.mutation.mutants import design_of
-    from cosim.mutation.regression import SPEC
     from golden.files import check_writable, writable_folder, write_json
 
     writable_folder(out)
@@ -48,9 +46,8 @@ def mutate(
         verdicts = simulate(campaign, progress=lambda done: bar.update(task, completed=done))
         survivors = [mutant for mutant in campaign.mutants if verdicts[mutant.number] == "survived"]
         task = bar.add_task("comparing survivors", total=len(survivors))
-        design = design_of(SPEC)
         for mutant in survivors:
-            if is_equivalent(mutant, design=design, seconds=seconds):
+            if is_equivalent(mutant, design=campaign.design, seconds=seconds):
                 verdicts[mutant.number] = "equivalent"
             bar.update(task, advance=1)
 

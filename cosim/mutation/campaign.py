@@ -19,7 +19,9 @@ from cosim.mutation.mutants import (
     MutationError,
     choose_mutants,
     design_of,
-    mutated_verilog,
+    escaped,
+    module_names,
+    write_mutated,
     yosys,
 )
 from cosim.mutation.regression import SPEC, bench_words, regression
@@ -40,12 +42,14 @@ class Campaign:
     """Mutants and the simulator of all of them.
 
     Attributes:
+        design: without mutants, as RTLIL.
         mutants: by number.
         program: the simulator.
         entries: file with what it plays.
         verdicts: file with what came of each, a line each.
     """
 
+    design: str
     mutants: list[Mutant]
     program: Path
     entries: Path
@@ -60,23 +64,24 @@ def prepare(*, count: int, seed: int, folder: Path) -> Campaign:
         MutationError: Yosys failed.
         SimulationError: Verilator or the compiler failed.
     """
-    digest = digest_of([design_of(SPEC), str(count), str(seed)])
+    design, bench = design_of(SPEC), BENCH.read_text(encoding="utf-8")
+    digest = digest_of([design, str(count), str(seed)])
 
     def make(target: Path) -> None:
-        mutants = choose_mutants(SPEC, count=count, seed=seed, folder=target)
-        mutated_verilog(mutants, target)
+        mutants = choose_mutants(design, count=count, seed=seed, folder=target)
+        write_mutated(mutants, target)
         (target / "mutants.json").write_text(json.dumps([asdict(mutant) for mutant in mutants]), encoding="utf-8")
 
     made = cached_build(folder, "mutants", digest, make)
     mutants = [Mutant(**values) for values in json.loads((made / "mutants.json").read_text(encoding="utf-8"))]
-    sources = {MUTATED: (made / MUTATED).read_text(encoding="utf-8"), BENCH.name: BENCH.read_text(encoding="utf-8")}
+    sources = {MUTATED: (made / MUTATED).read_text(encoding="utf-8"), BENCH.name: bench}
     command = verilator_command(TOP, *reversed(sources))
     built = compile_model("mutants-program", sources, command, environment=tool_environment(), cache=folder)
     words = bench_words(regression())
     entries = made / f"program-{digest_of([words])[:16]}"
     entries.write_bytes(words)
-    verdicts = made / f"verdicts-{digest_of([words, BENCH.read_text(encoding='utf-8')])[:16]}"
-    return Campaign(mutants, built / TOP, entries, verdicts)
+    verdicts = made / f"verdicts-{digest_of([words, bench])[:16]}"
+    return Campaign(design, mutants, built / TOP, entries, verdicts)
 
 
 def known_verdicts(campaign: Campaign) -> dict[int, Verdict]:
@@ -138,15 +143,11 @@ def is_equivalent(mutant: Mutant, *, design: str, seconds: int) -> bool:
 
 
 def _is_equivalent_in(module: str, mutant: Mutant, design: str, seconds: int) -> bool:
-    def escaped(name: str) -> str:
-        return re.sub(r"([$\[\]*?])", r"\\\1", name)
-
     def overlaps(name: str) -> bool:
         return name.startswith(mutant.module) or mutant.module.startswith(name)
 
     change = re.sub(rf"-ctrl {CHOICE} \d+ \d+ ", f"-ctrl {CHOICE} 1 1 ", mutant.command)
-    names = [name.removeprefix("\\") for name in re.findall(r"^module (\S+)", design, re.MULTILINE)]
-    cut = [name for name in names if re.search(MEMORIES, name) and not overlaps(name)]
+    cut = [name for name in module_names(design) if re.search(MEMORIES, name) and not overlaps(name)]
     marks = "".join(f"setattr -mod -set keep_hierarchy 1 {escaped(name)}\n" for name in cut)
     choices = "".join(
         f"cd {name}\ndelete -input w:{CHOICE}\nconnect -set {CHOICE} 1'{value}\ncd ..\n"

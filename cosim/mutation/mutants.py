@@ -92,15 +92,25 @@ def design_of(spec: Spec) -> str:
     return rtlil.convert(Accelerator(spec), name=TOP, emit_src=True)
 
 
+def module_names(design: str) -> list[str]:
+    """All modules of a design as RTLIL."""
+    return [name.removeprefix("\\") for name in re.findall(r"^module (\S+)", design, re.MULTILINE)]
+
+
+def escaped(name: str) -> str:
+    """A module's name as a pattern that matches it alone."""
+    return re.sub(r"([$\[\]*?])", r"\\\1", name)
+
+
 # memories start as zeros in the simulator anyhow
 PREPARE = f"read_rtlil {DESIGN}\nhierarchy -check -top {TOP}\ndelete t:$meminit_v2\nproc\nopt_clean\n"
 
 
-def choose_mutants(spec: Spec, *, count: int, seed: int, folder: Path) -> list[Mutant]:
+def choose_mutants(design: str, *, count: int, seed: int, folder: Path) -> list[Mutant]:
     """Mutants of all components, as many of each as of any other where there are so many.
 
     Args:
-        spec: of the accelerator.
+        design: the accelerator as RTLIL.
         count: of mutants, or a few more.
         seed: of the choice.
         folder: to work in.
@@ -108,14 +118,13 @@ def choose_mutants(spec: Spec, *, count: int, seed: int, folder: Path) -> list[M
     Raises:
         MutationError: Yosys failed.
     """
-    design = design_of(spec)
     (folder / DESIGN).write_text(design, encoding="utf-8")
-    modules = [name.removeprefix("\\") for name in re.findall(r"^module (\S+)", design, re.MULTILINE)]
+    modules = module_names(design)
     each = -(-count // len(COMPONENTS))
     script = PREPARE
     for place, pattern in enumerate(COMPONENTS.values()):
         own = [name for name in modules if re.search(pattern, name)]
-        chosen = " ".join(re.sub(r"([$\[\]*?])", r"\\\1", name) for name in own)
+        chosen = " ".join(escaped(name) for name in own)
         script += f"mutate -list {each} -seed {seed + place} -o list_{place} {chosen}\n"
     yosys(script, folder)
     mutants: list[Mutant] = []
@@ -135,12 +144,15 @@ def _mutant(number: int, component: str, line: str) -> Mutant:
     return Mutant(number, component, options["module"].removeprefix("\\"), change, " ".join(sources), command)
 
 
-def mutated_verilog(mutants: Iterable[Mutant], folder: Path) -> str:
-    """The design with all mutants, and the input that chooses one.
+def write_mutated(mutants: Iterable[Mutant], folder: Path) -> None:
+    """Write the design with all mutants, and the input that chooses one, in Verilog.
+
+    Args:
+        mutants: all of them.
+        folder: where they were chosen, and ``MUTATED`` is written.
 
     Raises:
         MutationError: Yosys failed.
     """
     commands = "\n".join(mutant.command for mutant in mutants)
     yosys(f"{PREPARE}{commands}\nwrite_verilog -noattr {MUTATED}\n", folder)
-    return (folder / MUTATED).read_text(encoding="utf-8")
