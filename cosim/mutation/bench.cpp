@@ -6,7 +6,6 @@
 //   hang       nothing happens any more, though something should
 //   timing     the same words, but the ports do something else in some cycle
 //   survived   no difference
-// With COUNT 0 prints the words of the design itself instead, each with its last flag.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -112,11 +111,6 @@ int main(int argc, char** argv) {
     std::vector<Cycle> cycles;
     std::vector<uint64_t> words;
     if (play(program, 0, nullptr, cycles, nullptr, words)[0] != 's') return 1;
-    if (!count) {
-        std::printf("%zu\n", cycles.size());
-        for (const uint64_t word : words) std::printf("%llx\n", (unsigned long long)word);
-        return 0;
-    }
     for (unsigned mutant = first; mutant < first + count; ++mutant) {
         std::vector<Cycle> seen;
         std::vector<uint64_t> given;

@@ -1,7 +1,7 @@
 """A short program for the accelerator that uses all it can do, and breaks all of its rules."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,12 +45,32 @@ class Scene:
     cut: int | None = None
 
 
-def _layer(spec: Spec, seed: int, *, pauses: tuple[int, int], **options: int | bool | float) -> Scene:
+def _layer(
+    spec: Spec,
+    seed: int,
+    *,
+    pauses: tuple[int, int],
+    outputs: int = 20,
+    inputs: int = 24,
+    tokens: int = 4,
+    wide: int = 0,
+    salient_fraction: float = 0.3,
+    extremes: bool = True,
+    keep_scores: bool = True,
+    brief: bool = False,
+) -> Scene:
     """A random layer, in tiles of inputs and outputs."""
-    own = {name: options.pop(name) for name in ("keep_scores", "brief") if name in options}
-    sizes = {"outputs": 20, "inputs": 24, "tokens": 4, "salient_fraction": 0.3} | options
-    vectors = random_vectors(spec, seed=seed, **sizes)  # type: ignore[arg-type]
-    program = layer_program(spec, vectors, **own)  # type: ignore[arg-type]
+    vectors = random_vectors(
+        spec,
+        outputs=outputs,
+        inputs=inputs,
+        tokens=tokens,
+        wide=wide,
+        salient_fraction=salient_fraction,
+        extremes=extremes,
+        seed=seed,
+    )
+    program = layer_program(spec, vectors, keep_scores=keep_scores, brief=brief)
     return Scene(program.packets, pauses, len(program.places))
 
 
@@ -88,18 +108,19 @@ def _tile(rng: np.random.Generator, *, merged: bool, shift: int, count: int) -> 
     return TokenTile(value=value, salient=salient, zero=7, shift=shift, offset=-15, merged=merged)
 
 
-def _runs(spec: Spec, rng: np.random.Generator, tiles: list[TokenTile], **options: int | bool) -> list[Words]:
+def _runs(
+    spec: Spec, rng: np.random.Generator, tiles: list[TokenTile], *, address: int = 0, first_input: int = 0
+) -> list[Words]:
     """Each tile is sorted, and then run as a whole membrane."""
     packets = []
     for number, tile in enumerate(tiles):
-        settings = {"first_input": 0, "address": 0} | options
-        packets.append(codes_packet(tile, buffer=number % 2, address=int(settings["address"])))
+        packets.append(codes_packet(tile, buffer=number % 2, address=address))
         packets.append(
             run_packet(
                 buffer=number % 2,
-                address=int(settings["address"]),
+                address=address,
                 shift=tile.shift,
-                first_input=int(settings["first_input"]),
+                first_input=first_input,
                 slot=int(rng.integers(spec.membrane_slots)),
                 first=True,
                 last=True,
@@ -185,17 +206,18 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
         _layer(spec, 7, pauses=(0, 85), brief=True, inputs=5, outputs=16, tokens=12, extremes=False),
     ]
     for seed in range(8, 24):
-        options = {
-            "inputs": int(rng.integers(1, 45)),
-            "outputs": int(rng.integers(9, 33)),
-            "tokens": int(rng.integers(1, 8)),
-            "salient_fraction": float(rng.choice([0.0, 0.1, 0.5])),
-            "brief": bool(rng.integers(2)),
-            "keep_scores": bool(rng.integers(2)),
-        }
-        pauses = (int(rng.choice([0, 20, 60])), int(rng.choice([0, 30, 90])))
-        scene = _layer(spec, seed, pauses=pauses, **options)
-        scenes.append(Scene(_noisy(rng, scene.packets), pauses, scene.results))
+        scene = _layer(
+            spec,
+            seed,
+            inputs=int(rng.integers(1, 45)),
+            outputs=int(rng.integers(9, 33)),
+            tokens=int(rng.integers(1, 8)),
+            salient_fraction=float(rng.choice([0.0, 0.1, 0.5])),
+            brief=bool(rng.integers(2)),
+            keep_scores=bool(rng.integers(2)),
+            pauses=(int(rng.choice([0, 20, 60])), int(rng.choice([0, 30, 90]))),
+        )
+        scenes.append(replace(scene, packets=_noisy(rng, scene.packets)))
     # a receiver that hardly takes anything: all queues are full
     scenes.append(_layer(spec, 24, pauses=(0, 98), brief=True, inputs=2, outputs=16, tokens=40, extremes=False))
     scenes.append(_layer(spec, 25, pauses=(0, 97), inputs=2, outputs=16, tokens=24, extremes=False))
