@@ -20,7 +20,7 @@ def formal(
     ),
     fresh: Annotated[bool, typer.Option("--fresh", help="prove again what earlier runs have")] = False,
 ) -> None:
-    """Prove properties of the hardware for all inputs, with SymbiYosys and SMT solvers.
+    """Prove properties of the hardware for all inputs, with SymbiYosys and an SMT solver.
 
     A property is proved for ever, or it held in a bounded number of cycles, and the table says which. Exit status 0 if
     all are either, 1 if not, 2 for bad input.

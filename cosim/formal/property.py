@@ -70,11 +70,8 @@ class Property:
         method: how it is shown.
         harness: makes the circuit around the component.
         platform: makes what to elaborate for; plain logic if not given.
-        solver: of bit-vector formulas.
         models: texts in Verilog of cells in the circuit, by file name; a name that begins with ``+/`` is Yosys's own.
         prepare: Yosys commands behind flattening.
-        zeroed: memories hold zeros in the first cycle; else anything.
-        seconds: after which it is given up.
     """
 
     name: str
@@ -83,11 +80,8 @@ class Property:
     method: Method
     harness: Callable[[], Harness]
     platform: Callable[[], object] | None = None
-    solver: str = "yices"
     models: tuple[tuple[str, str], ...] = ()
     prepare: tuple[str, ...] = ()
-    zeroed: bool = False
-    seconds: int = 900
 
     @property
     def depth(self) -> int:

