@@ -105,7 +105,7 @@ class Equal(Harness):
         self._circuit = circuit
         self._latency = latency
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Free inputs."""
         m.submodules.both = both = SideBySide(self._circuit)
         for number, value in enumerate(both.inputs):

@@ -32,14 +32,14 @@ class Harness(Elaboratable, ABC):
     What is checked or assumed does not count in the cycle of the reset, in which the state is arbitrary.
     """
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """The component with its checks."""
         m = Module()
-        self.describe(m, platform)
+        self.describe(m)
         return m
 
     @abstractmethod
-    def describe(self, m: Module, platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Add the component and what must hold."""
 
 

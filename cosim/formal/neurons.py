@@ -75,7 +75,7 @@ class Exact(Harness):
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Sums of what each neuron is given, of the differences, and of the spikes; each in a current and a charge."""
         spec = self._spec
         neuron = Neuron(m, spec)
@@ -168,7 +168,7 @@ class FirstSpikes(Harness):
         beats = self._levels * (self._inputs // self._spec.lanes)
         return 1 + beats + self._levels + IntegratorGroup.latency(self._spec) + 1
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Any weights, levels and signs: for each level from the top down, its beats, and a tick."""
         spec = self._spec
         neuron = Neuron(m, spec, any_state=True)
@@ -228,7 +228,7 @@ class Membranes(Harness):
         """From the zero point to the second membrane."""
         return 3 + self._spec.neurons + Neurons.latency(self._spec) + 2
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """The zero point first, then charges in every cycle."""
         spec = self._spec
         neurons = Neurons(spec)

@@ -45,7 +45,7 @@ class ReaderGoesOn(Harness):
     def __init__(self, within: int) -> None:
         self._within = within
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Any words at any time."""
         reader = PacketReader(TINY)
         m.submodules.component = fragment = Fragment.get(reader, None)
@@ -62,18 +62,18 @@ class ReaderGoesOn(Harness):
         comes(m, reader.i.valid, reader.i.ready, self._within, "a word that is offered is taken")
 
 
+def packet_cycles(spec: Spec) -> int:
+    """From a packet that is asked for to its last word, each word with a pause before and behind it."""
+    return 2 * (1 + PAUSE) * result_words(spec) + 2
+
+
 class WriterGoesOn(Harness):
     """A writer whose results come, and whose words are taken, now and then."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
-    @property
-    def within(self) -> int:
-        """Cycles from a packet that is asked for to its last word, each word with a pause before and behind it."""
-        return 2 * (1 + PAUSE) * result_words(self._spec) + 2
-
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """A packet waits at the most times."""
         m.submodules.component = writer = PacketWriter(self._spec)
         m.d.comb += [
@@ -87,7 +87,8 @@ class WriterGoesOn(Harness):
         was_waiting = Signal()
         m.d.sync += was_waiting.eq(waits)
         suppose(m, writer.packets.valid | ~was_waiting)
-        comes(m, writer.packets.valid, writer.packets.ready, self.within, "a packet that is asked for is written")
+        within = packet_cycles(self._spec)
+        comes(m, writer.packets.valid, writer.packets.ready, within, "a packet that is asked for is written")
 
 
 class SequencerEnds(Harness):
@@ -98,7 +99,7 @@ class SequencerEnds(Harness):
         self._beats = beats
         self._within = within
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Runs that begin so near to the end of a buffer that they have few beats."""
         spec = self._spec
         m.submodules.component = sequencer = Sequencer(spec)
@@ -119,7 +120,7 @@ class WholeGoesOn(Harness):
         self._spec = spec
         self._within = within
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Any words at any time."""
         m.submodules.component = device = Accelerator(self._spec)
         m.d.comb += [
@@ -151,7 +152,7 @@ def properties() -> Iterator[Property]:
         Induction(word + 4),
         partial(ReaderGoesOn, word),
     )
-    written = WriterGoesOn(small).within
+    written = packet_cycles(small)
     yield progress(
         "writer",
         "PacketWriter, 8 neurons",

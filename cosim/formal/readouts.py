@@ -79,7 +79,7 @@ class Halving(Harness):
         self._spec = spec
         self._bits = bits
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """What each stage holds, said with the membrane that came in so many cycles ago."""
         spec = self._spec
         readout = HalvingReadout(spec)
@@ -153,7 +153,7 @@ class Ramp(Harness):
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """A membrane comes in the first cycle; its result comes in time, and is right."""
         spec = self._spec
         readout = RampReadout(spec)
@@ -187,7 +187,7 @@ class RampTakes(Harness):
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """As long as none is inside, it is in the state in which it takes one."""
         readout = RampReadout(self._spec)
         m.submodules.component = fragment = Fragment.get(readout, None)

@@ -33,7 +33,7 @@ class Watched(Harness):
         self._inputs = inputs
         self._within = within
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """The codes come as fast as they are taken."""
         spec = self._spec
         m.submodules.component = encoder = Encoder(spec)

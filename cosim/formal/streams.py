@@ -57,10 +57,10 @@ class OneStream(Harness):
     def __init__(self, component: Callable[[], Any]) -> None:
         self._component = component
 
-    def describe(self, m: Module, platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Offers and takes at any time."""
         component = self._component()
-        m.submodules.component = fragment = Fragment.get(component, platform)
+        m.submodules.component = fragment = Fragment.get(component, None)
         feed(m, component.i, "i")
         drain(m, component.o, "o")
         self.invariants(m, component, fragment)
@@ -106,7 +106,7 @@ class InOrder(OneStream):
 class OneBlockQueue(Harness):
     """A queue in block RAM, whose user leaves room."""
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Anything comes in at any time: the rules need no room."""
         m.submodules.component = queue = BlockQueue(4, depth=8)
         m.d.comb += [queue.i_valid.eq(anything(m, 1, "i_valid")), queue.i.eq(anything(m, 4, "i"))]
@@ -126,7 +126,7 @@ def reader_states(m: Module, reader: PacketReader, fragment: Fragment) -> None:
 class Reader(Harness):
     """A packet reader, with anything else around it."""
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Both of its streams."""
         reader = PacketReader(TINY)
         m.submodules.component = fragment = Fragment.get(reader, None)
@@ -141,7 +141,7 @@ class Reader(Harness):
 class Writer(Harness):
     """A packet writer, with words of every cluster."""
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Totals change at any time."""
         m.submodules.component = writer = PacketWriter(TWO_CLUSTERS)
         feed(m, writer.packets, "packets")
@@ -156,7 +156,7 @@ class Writer(Harness):
 class Whole(Harness):
     """The accelerator between its two streams."""
 
-    def describe(self, m: Module, _platform: object) -> None:
+    def describe(self, m: Module) -> None:
         """Words in and out; the rules on the way in are those of whoever sends."""
         m.submodules.component = device = Accelerator(TINY)
         offered = Cat(device.s_axis_tdata, device.s_axis_tlast)
