@@ -23,12 +23,12 @@ class Target:
     """A reader.
 
     Attributes:
-        suffix: of the file that the bytes are put into.
+        file: that the bytes are put into.
         read: reads the file; what it finds wrong is one of the errors below.
         samples: gives inputs to begin with, of which at least one is right.
     """
 
-    suffix: str
+    file: str
     read: Callable[[Path], object]
     samples: Callable[[], list[bytes]]
 
@@ -99,8 +99,6 @@ def _description(path: Path) -> object:
 
 
 def _descriptions() -> list[bytes]:
-    from dataclasses import asdict
-
     from golden.description import FORMAT_VERSION, TENSORS, Description, LayerFacts
     from golden.recipe import RECIPES
     from golden.site import Site
@@ -113,7 +111,7 @@ def _descriptions() -> list[bytes]:
         training="",
         recipe=RECIPES["fast"],
         config={"model_type": "llama"},
-        sites={"site": Site(**asdict(site))},
+        sites={"site": site},
         layers={"it": LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4)},
         files={TENSORS: "0" * 64},
     )
@@ -196,26 +194,26 @@ def _programs() -> list[bytes]:
 
 TARGETS: Mapping[str, Target] = {
     "spec": Target(
-        ".toml",
+        "input.toml",
         lambda path: load_spec(str(path)),
         lambda: [b'preset = "tiny"\nlanes = 4\nreadout = "ramp"\noutput_bits = 5\n', *(p.encode() for p in PRESETS)],
     ),
     "recipe": Target(
-        ".toml",
+        "input.toml",
         _recipe,
         lambda: [b'preset = "fast"\ncorrect_bias = true\n[weights]\nwide_fraction = 0.03\ngptq = ["o"]'],
     ),
     "sweep": Target(
-        ".toml",
+        "input.toml",
         _sweep,
         lambda: [b'recipes = ["fast"]\nboards = ["ulx3s_25f"]\n[spec]\npreset = "base"\nneurons = [16, 32]\n'],
     ),
-    "vectors": Target(".npz", lambda path: load_vectors(path, SPEC), _layer_vectors),
-    "tensors": Target(".safetensors", _tensors, _tensor_files),
-    "description": Target(".json", _description, _descriptions),
-    "gguf": Target(".gguf", _gguf, _gguf_files),
-    "result": Target(".bin", _result, _results),
-    "packets": Target(".bin", _packets, _programs),
+    "vectors": Target("input.npz", lambda path: load_vectors(path, SPEC), _layer_vectors),
+    "tensors": Target("input.safetensors", _tensors, _tensor_files),
+    "description": Target("spikequant.json", _description, _descriptions),
+    "gguf": Target("input.gguf", _gguf, _gguf_files),
+    "result": Target("input.bin", _result, _results),
+    "packets": Target("input.bin", _packets, _programs),
 }
 """By name."""
 
@@ -224,21 +222,17 @@ class LinesError(Exception):
     """An error is declared, but its message has more than one line."""
 
 
-def file_name(target: str) -> str:
-    """What the file is called that a target reads."""
-    return "spikequant.json" if target == "description" else f"input{TARGETS[target].suffix}"
-
-
 def run_once(target: str, content: bytes, folder: Path) -> bool:
     """Whether a reader takes the bytes; anything but a declared error in one line comes out as it is.
 
     Raises:
         LinesError: an error of several lines.
     """
-    path = folder / file_name(target)
+    reader = TARGETS[target]
+    path = folder / reader.file
     path.write_bytes(content)
     try:
-        TARGETS[target].read(path)
+        reader.read(path)
     except DECLARED as error:
         if "\n" in str(error):
             raise LinesError(f"a message of several lines: {error}") from error

@@ -37,6 +37,6 @@ def test_an_error_of_several_lines_is_a_finding(tmp_path: Path, monkeypatch: pyt
     def read(_: Path) -> object:
         raise DECLARED[0]("one\ntwo")
 
-    monkeypatch.setattr("cosim.fuzz.targets.TARGETS", {"it": Target(".bin", read, list)})
+    monkeypatch.setattr("cosim.fuzz.targets.TARGETS", {"it": Target("input.bin", read, list)})
     with pytest.raises(LinesError):
         run_once("it", b"", tmp_path)
