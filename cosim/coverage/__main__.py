@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -15,6 +15,7 @@ from cosim.burst import Traffic
 from cosim.coverage.events import WATCH, events, watch_verilog
 from cosim.coverage.points import (
     COVERAGE_OPTIONS,
+    GENERATED,
     KINDS,
     PROGRAM,
     Coverage,
@@ -25,13 +26,12 @@ from cosim.coverage.points import (
     read_points,
 )
 from cosim.coverage.programs import program_points
-from cosim.mutation.regression import SPEC, regression
+from cosim.mutation.regression import SPEC, Scene, bench_words, regression
 from cosim.packet_model import Completed
 from cosim.random_programs import broken_program
 from cosim.simulated import SimulatedDevice
 from cosim.verify import play_programs
 from gen.cache import digest_of
-from gen.verilog import generate_verilog
 from golden.command_line import run_command
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
@@ -85,10 +85,18 @@ LATEST_RESET = 2500
 """Cycle in which a program against the rules ends at the latest."""
 
 
-def _measure(name: str, *, seed: int, programs: int, steps: int, points: Path) -> Counter[Point]:
+def _measure(
+    name: str,
+    *,
+    sources: Mapping[str, str],
+    scenes: Sequence[Scene],
+    seed: int,
+    programs: int,
+    steps: int,
+    points: Path,
+) -> Counter[Point]:
     """Play it all on one design; ``points`` is where its simulator writes."""
     spec = DESIGNS[name]
-    sources = {**accelerator_sources(spec), f"{WATCH}.v": watch_verilog(spec)}
     found: Counter[Point] = Counter()
 
     def seen(expected: list[Completed], received: list[Words]) -> None:
@@ -106,7 +114,7 @@ def _measure(name: str, *, seed: int, programs: int, steps: int, points: Path) -
             cut = random.randint(1, LATEST_RESET)
             traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=random.getrandbits(31), cut=cut)
             device.play(packets, len(packets), traffic=traffic)
-        for scene in regression(spec) if spec == SPEC else ():
+        for scene in scenes:
             certain = scene.results and scene.cut is None
             pause_in, pause_out = (share / 100 for share in scene.pauses)
             cut = 0 if certain else scene.cut or BROKEN_CYCLES
@@ -115,18 +123,25 @@ def _measure(name: str, *, seed: int, programs: int, steps: int, points: Path) -
     return found
 
 
-def _kept(folder: Path, name: str, seed: int, programs: int, steps: int) -> Counter[Point]:
+def _kept(
+    folder: Path,
+    name: str,
+    *,
+    sources: Mapping[str, str],
+    scenes: Sequence[Scene],
+    seed: int,
+    programs: int,
+    steps: int,
+) -> Counter[Point]:
     """Counts of one design and seed, from an earlier run if there was one."""
-    spec = DESIGNS[name]
-    verilog = generate_verilog(spec)
-    texts = [verilog, watch_verilog(spec), repr((seed, programs, steps, len(regression())))]
-    base = folder / f"{name}-{seed}-{digest_of(texts)[:16]}"
+    parts: list[str | bytes] = [*sources.values(), bench_words(scenes), repr((seed, programs, steps))]
+    base = folder / f"{name}-{seed}-{digest_of(parts)[:16]}"
     points, counts = base.with_suffix(".dat"), base.with_suffix(".json")
     if not counts.is_file() or not points.is_file():
-        found = _measure(name, seed=seed, programs=programs, steps=steps, points=points)
+        found = _measure(name, sources=sources, scenes=scenes, seed=seed, programs=programs, steps=steps, points=points)
         write_json(counts, {point.name: count for point, count in found.items()})
     kept = Counter({Point(PROGRAM, key): count for key, count in json.loads(counts.read_text("utf-8")).items()})
-    kept.update(read_points(points, verilog, list(events(spec))))
+    kept.update(read_points(points, sources[GENERATED], list(events(DESIGNS[name]))))
     return kept
 
 
@@ -155,11 +170,15 @@ def measure(  # noqa: PLR0917 - each is an option of the command
         check_writable(json_file)
     exclusions = read_exclusions(EXCLUSIONS)
     found: dict[str, dict[str, Coverage]] = {}
-    for name in DESIGNS:
+    for name, spec in DESIGNS.items():
         counts: Counter[Point] = Counter()
-        for seed in range(1, seeds + 1):
-            with Console(stderr=True).status(f"design {name}, seed {seed}"):
-                counts.update(_kept(out, name, seed, programs, steps))
+        with Console(stderr=True).status(f"design {name}") as status:
+            sources = {**accelerator_sources(spec), f"{WATCH}.v": watch_verilog(spec)}
+            scenes = regression() if spec == SPEC else []
+            for seed in range(1, seeds + 1):
+                status.update(f"design {name}, seed {seed}")
+                kept = _kept(out, name, sources=sources, scenes=scenes, seed=seed, programs=programs, steps=steps)
+                counts.update(kept)
         found[name] = coverage(counts, exclusions)
 
     table = Table(box=None, pad_edge=False)

@@ -1,6 +1,6 @@
 """A short program for the accelerator that uses all it can do, and breaks all of its rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -248,7 +248,7 @@ PLAIN, FINAL, RESET, PAUSES, SETTLE = range(5)
 """What an entry of the bench's program is: a word, a packet's last word, a reset, the pauses, or a wait."""
 
 
-def bench_words(scenes: list[Scene]) -> bytes:
+def bench_words(scenes: Sequence[Scene]) -> bytes:
     """The program of the bench: pairs of words, what the entry is and its value."""
     entries: list[tuple[int, int]] = []
     for scene in scenes:
