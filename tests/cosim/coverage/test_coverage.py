@@ -69,44 +69,27 @@ def test_programs_reach_what_their_results_have() -> None:
 
 
 def test_points_are_read_as_verilator_writes_them(tmp_path: Path) -> None:
-    def line(count: int, **values: str) -> str:
+    top = "burst.accelerator"
+
+    def line(count: int, t: str, o: str, *, at: str = "4 1", f: str = "spikequant.v", h: str = top) -> str:
+        place = dict(zip("ln", at.split(), strict=True))
+        values = {"f": f, **place, "t": t, "o": o, "h": h}
         return "C '" + "".join(f"\x01{key}\x02{value}" for key, value in values.items()) + f"' {count}"
 
     path = tmp_path / "points.dat"
-    top = "burst.accelerator"
-    path.write_text(
-        "\n".join(
-            [
-                "# SystemC::Coverage-3",
-                line(
-                    3,
-                    f="spikequant.v",
-                    l="4",
-                    n="1",
-                    t="toggle",
-                    o="i___05Fpayload__02edata[2]:0->1",
-                    h=f"{top}.reader",
-                ),
-                line(
-                    4,
-                    f="spikequant.v",
-                    l="4",
-                    n="1",
-                    t="toggle",
-                    o="i___05Fpayload__02edata[2]:0->1",
-                    h=f"{top}.reader",
-                ),
-                line(0, f="spikequant.v", l="9", n="2", t="toggle", o="__0241:1->0", h=top),
-                line(5, f="spikequant.v", l="7", n="3", t="branch", o="else", h=top),
-                line(0, f="spikequant.v", l="6", n="3", t="branch", o="if", h=top),
-                line(
-                    0, f="spikequant.v", l="2", n="2", t="toggle", o="__024auto__024verilog_backend__02ecc:1->0", h=top
-                ),
-                line(6, f="burst.v", l="7", n="3", t="line", o="block", h="burst"),
-                line(1, f="watch.v", l="3", n="3", t="user", o="event_1", h="burst.watch_of_accelerator.event_1"),
-            ]
-        )
-    )
+    bit = "i___05Fpayload__02edata[2]:0->1"
+    lines = [
+        "# SystemC::Coverage-3",
+        line(3, "toggle", bit, h=f"{top}.reader"),
+        line(4, "toggle", bit, h=f"{top}.reader"),
+        line(0, "toggle", "__0241:1->0"),
+        line(5, "branch", "else", at="7 3"),
+        line(0, "branch", "if", at="6 3"),
+        line(0, "toggle", "__024auto__024verilog_backend__02ecc:1->0"),
+        line(6, "line", "block", f="burst.v", h="burst"),
+        line(1, "user", "event_1", f="watch.v", h="burst.watch_of_accelerator.event_1"),
+    ]
+    path.write_text("\n".join(lines))
     verilog = "\n" * 5 + "if (\\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end\nelse\n"
     assert read_points(path, verilog, ["first", "second"]) == Counter(
         {

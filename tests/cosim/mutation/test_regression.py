@@ -1,4 +1,4 @@
-"""The regression itself is right: what it takes for the design's answers are the golden model's."""
+"""The regression itself is right: what it takes for the design's answers is what its packets mean."""
 
 import re
 
