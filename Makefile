@@ -52,10 +52,10 @@ fuzz-files: $(STAMP)
 fuzz-line: $(STAMP)
 	$(VENV)/bin/python -m fpga.fuzz --frames 1000000 --json build/fuzz-line.json
 
-# Every proof, and that each of them can fail. What is proved is kept; a run that is broken off goes on.
+# That each kind of proof can fail, and then every proof. What is proved is kept; a run that is broken off goes on.
 formal: $(STAMP)
-	$(VENV)/bin/spikequant formal --json build/formal.json
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/formal
+	$(VENV)/bin/spikequant formal --json build/formal.json
 
 # Small changes of the design, and whether a short regression notices them. MUTATE has more options, such as
 # MUTATE="--count 1000 --seed 2".
