@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from golden.score import score_cost
 from golden.spec import BIAS_BITS, THETA_BITS, WORD_BITS, Spec
-from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, operation_of, run_packet, weights_packet
 from rtl.shapes import HEADER_WORDS, CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 HEADERS = {
@@ -100,7 +100,7 @@ class ProgramMaker:
 
     def _send(self, packet: Words) -> None:
         packet = packet.copy()
-        for place, mask in enumerate(reserved_bits(Operation(int(packet[0]) % 2 ** Operation.as_shape().width))):
+        for place, mask in enumerate(reserved_bits(Operation(operation_of(packet)))):
             packet[place] |= np.uint32(self.random.getrandbits(32) & mask)
         self.packets.append(packet)
 

@@ -9,7 +9,7 @@ from cosim.mutation.edges import edge_programs
 from cosim.random_programs import reserved_bits
 from golden.samples import random_vectors
 from golden.spec import Spec
-from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, operation_of, run_packet, weights_packet
 from rtl.program import layer_program
 from rtl.shapes import Half, Operation
 
@@ -79,7 +79,7 @@ def _noisy(rng: np.random.Generator, packets: list[Words]) -> list[Words]:
     noisy = []
     for packet in packets:
         other = packet.copy()
-        operation = Operation(int(packet[0]) & 15)
+        operation = Operation(operation_of(packet))
         for place, mask in enumerate(reserved_bits(operation)):
             if mask:
                 other[place] |= np.uint32(int(rng.integers(2**32)) & mask)

@@ -17,7 +17,7 @@ from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.accelerator import Accelerator
 from rtl.mac_twin import MacTwin
-from rtl.packets import PacketError, TileResult, Words, parse_result
+from rtl.packets import PacketError, TileResult, Words, operation_of, parse_result
 from rtl.program import gather, layer_program
 from rtl.shapes import Operation, ResultHeader
 
@@ -253,7 +253,7 @@ def test_halves_follow_each_other_without_a_gap(twin_play: Callable[..., Any]) -
 def test_codes_come_once_for_all_tiles_of_outputs() -> None:
     vectors = random_vectors(WIDE, outputs=24, inputs=40, wide=10, tokens=6, seed=4)
     packets = layer_program(WIDE, mac_vectors(vectors, WIDE), dense=True).packets
-    operations = [int(packet[0]) & 15 for packet in packets]
+    operations = [operation_of(packet) for packet in packets]
     assert operations.count(Operation.CODES.value) == 2 * 6
     assert operations.count(Operation.RUN.value) == 3 * 2 * 6
 

@@ -13,7 +13,7 @@ from golden.samples import random_vectors
 from golden.score import score_cost
 from golden.spec import Spec
 from golden.vectors import LayerVectors
-from rtl.packets import TileResult, Words
+from rtl.packets import TileResult, Words, operation_of
 from rtl.program import gather, gather_codes, layer_program
 from rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
@@ -53,7 +53,7 @@ class PacketMachine:
         self.parameters = np.zeros((self.spec.neurons, 3), np.int64)
 
     def take(self, packet: Words) -> None:
-        operation = Operation(int(packet[0]) & 15)
+        operation = Operation(operation_of(packet))
         {
             Operation.WEIGHTS: self._load,
             Operation.NEURONS: self._set,
@@ -195,7 +195,7 @@ def test_a_token_that_does_not_fit_a_buffer_comes_in_parts(lanes: int, cut: bool
     }
     vectors = LayerVectors(**{**vars(random_vectors(spec, outputs=8, inputs=64, tokens=1, seed=1)), **loudest})
     packets = layer_program(spec, vectors).packets
-    starts = [int(packet[1]) >> 16 for packet in packets if int(packet[0]) & 15 == Operation.RUN.value]
+    starts = [int(packet[1]) >> 16 for packet in packets if operation_of(packet) == Operation.RUN.value]
     assert (len(starts) > 1) == cut
     assert starts == sorted(set(starts))
     machine = PacketMachine(spec)
@@ -219,8 +219,8 @@ SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2)
 def test_weights_that_fit_are_loaded_once(inputs: int, wide: int, loads: int) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=inputs, tokens=5, wide=wide, seed=1)
     packets = layer_program(SMALL, vectors).packets
-    assert sum(int(packet[0]) & 15 == Operation.WEIGHTS.value for packet in packets) == loads
-    assert sum(int(packet[0]) & 15 == Operation.NEURONS.value for packet in packets) == 1
+    assert sum(operation_of(packet) == Operation.WEIGHTS.value for packet in packets) == loads
+    assert sum(operation_of(packet) == Operation.NEURONS.value for packet in packets) == 1
 
 
 @given(outputs=st.integers(1, 20), tokens=st.integers(1, 7))
@@ -251,7 +251,7 @@ def test_results_in_brief_have_codes_and_flags_alone() -> None:
     machine = PacketMachine(SMALL)
     for packet, other in zip(program.packets, whole.packets, strict=True):
         machine.take(packet)
-        if int(packet[0]) & 15 == Operation.RUN.value:
+        if operation_of(packet) == Operation.RUN.value:
             assert RunHeader.from_bits(int(packet[0]) | int(packet[1]) << 32).brief
             assert not RunHeader.from_bits(int(other[0]) | int(other[1]) << 32).brief
         else:
