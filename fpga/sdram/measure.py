@@ -18,7 +18,7 @@ import typer
 
 from fpga.sdram.bench import build_bench, run_bench
 from fpga.sdram.layout import place_layer, store_layer
-from fpga.sdram.program import active_inputs, streamed_program, streamed_words
+from fpga.sdram.program import active_inputs, streamed_program
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming, find_chip
 from fpga.toolchain import ToolError
 from gen.cache import default_cache_folder
@@ -111,7 +111,7 @@ def stream_layer(
     return Streamed(
         layer=name,
         words=run.columns // 2,
-        all_words=streamed_words(stored, vectors, skip_silent=False),
+        all_words=stored.place.words,
         memory_cycles=run.memory_cycles,
         mismatches=int(wrong.sum()),
         violations=run.violations,

@@ -85,9 +85,7 @@ def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np
     return selections
 
 
-def streamed_program(
-    stored: StoredLayer, vectors: LayerVectors, *, skip_silent: bool = True, brief: bool = False
-) -> LayerProgram:
+def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram:
     """The program of ``rtl.program.layer_program`` for the inputs that are not silent, fed from the memory.
 
     What reaches the accelerator is that program's packets, each word of them: WEIGHTS and NEURONS packets are put
@@ -96,15 +94,13 @@ def streamed_program(
     Args:
         stored: the layer as the memory holds it.
         vectors: the same layer with its tokens.
-        skip_silent: leave out the rows of inputs that no token uses.
-        brief: whether results come without membranes.
 
     Raises:
         InputError: the layer has too many rows for the mask.
         ValueError: the memory does not hold these weights.
     """
-    active = active_inputs(vectors) if skip_silent else np.ones(vectors.inputs, np.bool_)
-    program = layer_program(stored.place.spec, without_silent(vectors, active), brief=brief)
+    active = active_inputs(vectors)
+    program = layer_program(stored.place.spec, without_silent(vectors, active))
     selections = _selections(stored, vectors.wide, active)
     packets = [select_packet(selection.rows, place=selection.place) for selection in selections]
     tile = -1
@@ -142,11 +138,3 @@ def _weights(stored: StoredLayer, tile: int, packet: Words, selections: list[_Se
                 place=selection.place,
             )
     raise ValueError(f"tile {tile}: the memory holds other weights")
-
-
-def streamed_words(stored: StoredLayer, vectors: LayerVectors, *, skip_silent: bool = True) -> int:
-    """32-bit words that the memory reads for a layer of a single block of tokens, constants included."""
-    active = active_inputs(vectors) if skip_silent else np.ones(vectors.inputs, np.bool_)
-    rows = int(active.sum()) + int(active[vectors.wide].sum())
-    place = stored.place
-    return place.tiles * (place.constants_words + rows * place.spec.words_per_row)

@@ -68,7 +68,6 @@ def test_a_wide_input_stays_although_it_is_silent(small: Spec) -> None:
     inputs=st.integers(1, 60),
     wide=st.integers(0, 20),
     address=st.integers(0, 5000),
-    skip=st.booleans(),
 )
 def test_what_reaches_the_accelerator_is_the_ordinary_program(
     memory_program: Path,
@@ -79,13 +78,11 @@ def test_what_reaches_the_accelerator_is_the_ordinary_program(
     inputs: int,
     wide: int,
     address: int,
-    skip: bool,
 ) -> None:
     vectors = layer(small, tokens=tokens, inputs=inputs, wide=min(wide, inputs), seed=seed)
     stored = store_layer(small, vectors, chip=CHIP, address=address)
-    program = streamed_program(stored, vectors, skip_silent=skip)
-    fed = without_silent(vectors, active_inputs(vectors)) if skip else vectors
-    expected = layer_program(small, fed)
+    program = streamed_program(stored, vectors)
+    expected = layer_program(small, without_silent(vectors, active_inputs(vectors)))
     run = run_bench(
         memory_program,
         stored.packets(),
