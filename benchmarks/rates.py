@@ -11,7 +11,7 @@ batch are done with the one before.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,11 +73,6 @@ def _words(spec: Spec, vectors: LayerVectors, *, rows: int) -> int:
     return tiles * (rows * spec.words_per_row + NEURON_WORDS * spec.neurons)
 
 
-def _tokens(vectors: LayerVectors, first: int, count: int) -> LayerVectors:
-    names = ("level", "salient", "zero", "shift", "offset")
-    return replace(vectors, **{name: getattr(vectors, name)[first : first + count] for name in names})
-
-
 def _cycles(spec: Spec, array: Array, vectors: LayerVectors) -> int:
     """Of all tokens and tiles of outputs, from the first code to the last result."""
     costs: list[list[TokenCost]]
@@ -107,7 +102,7 @@ def average_batch(spec: Spec, layers: Mapping[str, LayerVectors], tokens: int) -
     words = used = 0
     for vectors in layers.values():
         for first in range(0, batches * tokens, tokens):
-            batch = _tokens(vectors, first, tokens)
+            batch = vectors.of_tokens(slice(first, first + tokens))
             for array in ARRAYS:
                 cycles[array] += _cycles(spec, array, batch)
             loud = (batch.level != 0).any(axis=0)

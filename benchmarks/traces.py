@@ -1,7 +1,7 @@
 """Levels of all linear layers of a real model on real text, kept in a file, and one of them with its weights."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +98,6 @@ def write_traces(path: Path, layers: Mapping[str, LayerVectors]) -> None:
     save_arrays(path, arrays)
 
 
-def first_tokens(vectors: LayerVectors, count: int) -> LayerVectors:
-    """The layer with no more than so many tokens."""
-    names = ("level", "salient", "zero", "shift", "offset")
-    return replace(vectors, **{name: getattr(vectors, name)[:count] for name in names})
-
-
 def _layer(outputs: int, arrays: dict[str, NDArray[np.generic]]) -> LayerVectors:
     tokens, inputs = arrays["level"].shape
     wide = arrays["wide"].astype(np.int32)
@@ -150,4 +144,4 @@ def _trace(folder: Path, checkpoint: Path | None, tokens: int) -> None:
     names = list(quantized_layers(model.model))
     layers = {name: vectors for name, vectors, _ in trace_layers(model, names, tokens, Spec())}
     write_traces(folder / FILE, layers)
-    save_vectors(folder / TILE_FILE, first_tokens(layers[names[len(names) // 2]], TILE_TOKENS))
+    save_vectors(folder / TILE_FILE, layers[names[len(names) // 2]].of_tokens(slice(TILE_TOKENS)))

@@ -44,9 +44,8 @@ class Divergence:
 def first_output(vectors: LayerVectors, token: int, neuron: int, spec: Spec) -> LayerVectors:
     """The layer with nothing but one token, and the tile of outputs that the neuron is in."""
     first = neuron // spec.neurons * spec.neurons
-    outputs, tokens = slice(first, first + spec.neurons), slice(token, token + 1)
+    outputs = slice(first, first + spec.neurons)
     return replace(
-        vectors,
+        vectors.of_tokens(slice(token, token + 1)),
         **{name: getattr(vectors, name)[outputs] for name in ("w_code", "w_zero", "theta", "bias", "w_low")},
-        **{name: getattr(vectors, name)[tokens] for name in ("level", "salient", "zero", "shift", "offset")},
     )

@@ -3,7 +3,7 @@
 import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from golden.files import replace_file
 from golden.spec import BIAS_BITS, THETA_BITS, Spec
 
 OPTIONAL = ("wide", "w_low")
+
+PER_TOKEN = ("level", "salient", "zero", "shift", "offset")
+"""Arrays with an entry a token, along their first axis."""
 
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError, SyntaxError),
@@ -75,6 +78,10 @@ class LayerVectors:
     def tokens(self) -> int:
         """T, the activation vectors."""
         return int(self.level.shape[0])
+
+    def of_tokens(self, chosen: slice) -> "LayerVectors":
+        """The layer with some of its tokens, in views of the same arrays."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in PER_TOKEN})
 
 
 @dataclass(frozen=True)

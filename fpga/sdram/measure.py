@@ -9,7 +9,7 @@ at a time as in generation, and how many blocks the chip holds.
 # ruff: noqa: PLC0415, PLR0917
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +36,7 @@ BYTES_PER_WORD = 4
 BLOCK_MARK = "layers"
 """The part of a layer's name in front of the number of its block."""
 
-BENCH_TOKEN = -1
+BENCH_TOKEN = slice(-1, None)
 """The token that runs: the last one traced, which is like those of a long text."""
 
 
@@ -50,13 +50,6 @@ def block_of(layer: str) -> int:
     if BLOCK_MARK not in parts[:-1] or not parts[parts.index(BLOCK_MARK) + 1].isdigit():
         raise InputError(f"layer: {layer} names no decoder block, expected ...{BLOCK_MARK}.N....")
     return int(parts[parts.index(BLOCK_MARK) + 1])
-
-
-def one_token(vectors: LayerVectors, token: int) -> LayerVectors:
-    """The layer with one of its tokens; a negative one counts from the last."""
-    chosen = slice(token % vectors.tokens, token % vectors.tokens + 1)
-    names = ("level", "salient", "zero", "shift", "offset")
-    return replace(vectors, **{name: getattr(vectors, name)[chosen] for name in names})
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,7 @@ def count_traffic(spec: Spec, layers: Mapping[str, LayerVectors]) -> dict[int, T
         place = place_layer(spec, vectors)
         rows = []
         for token in range(vectors.tokens):
-            active = active_inputs(one_token(vectors, token))
+            active = active_inputs(vectors.of_tokens(slice(token, token + 1)))
             rows.append(int(active.sum()) + int(active[vectors.wide].sum()))
         before = blocks.get(block, Traffic(0, 0.0, 0, 0.0))
         words = place.tiles * (place.constants_words + float(np.mean(rows)) * spec.words_per_row)
@@ -243,7 +236,7 @@ def measure(
     streamed = []
     for name, vectors in chosen.items():
         progress(name)
-        token = one_token(vectors, BENCH_TOKEN)
+        token = vectors.of_tokens(BENCH_TOKEN)
         streamed.append(stream_layer(program, name, token, spec, timing, clock_hz=clock_hz))
     return summarize(streamed, count_traffic(spec, layers), timing, clock_hz=clock_hz)
 

@@ -16,7 +16,7 @@ from golden.errors import InputError
 from golden.integer import run_layer
 from golden.samples import random_vectors
 from golden.spec import Spec
-from golden.vectors import LayerVectors, save_vectors
+from golden.vectors import PER_TOKEN, LayerVectors, save_vectors
 from rtl.device import LayerRun
 
 LIMIT = 240
@@ -27,7 +27,7 @@ def layer(spec: Spec, *, tokens: int, seed: int) -> LayerVectors:
 
 
 def with_tokens(vectors: LayerVectors, other: LayerVectors) -> LayerVectors:
-    return replace(vectors, **{name: getattr(other, name) for name in ("level", "salient", "zero", "shift", "offset")})
+    return replace(vectors, **{name: getattr(other, name) for name in PER_TOKEN})
 
 
 def assert_right(run: LayerRun, vectors: LayerVectors, spec: Spec) -> None:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fpga.sdram.layout import place_layer
-from fpga.sdram.measure import Streamed, block_of, count_traffic, fitting_blocks, one_token, summarize
+from fpga.sdram.measure import Streamed, block_of, count_traffic, fitting_blocks, summarize
 from fpga.sdram.packets import LAYOUTS, MemoryOperation
 from fpga.sdram.timing import SdramTiming
 from golden.errors import InputError
@@ -33,7 +32,6 @@ def test_traffic_is_that_of_one_token_at_a_time(small: Spec) -> None:
     assert traffic[1].read == place.tiles * (3 * 8 + (1 + 40) / 2)
     assert (traffic[0].held, traffic[0].read) == (2 * traffic[1].held, 2 * traffic[1].read)
     assert traffic[0].silent == traffic[1].silent == 0.5
-    assert np.array_equal(one_token(vectors, -1).level, vectors.level[1:])
     assert fitting_blocks(traffic, 3 * place.words) == [0, 1]
     assert fitting_blocks(traffic, 3 * place.words - 1) == [0]
     assert fitting_blocks(traffic, 0) == []

@@ -18,7 +18,7 @@ from golden.errors import InputError
 from golden.integer import run_layer
 from golden.samples import random_vectors
 from golden.spec import Spec
-from golden.vectors import LayerVectors
+from golden.vectors import PER_TOKEN, LayerVectors
 from rtl.program import layer_program
 
 CHIP = CHIPS[DEFAULT_CHIP]
@@ -101,7 +101,7 @@ def test_a_layer_is_stored_once_for_all_tokens(small: Spec) -> None:
     stored = store_layer(small, layer(small), chip=CHIP)
     for seed in (2, 3):
         other = layer(small, seed=seed)
-        tokens = {name: getattr(other, name) for name in ("level", "salient", "zero", "shift", "offset")}
+        tokens = {name: getattr(other, name) for name in PER_TOKEN}
         program = streamed_program(stored, replace(layer(small), **tokens))
         operations = {int(packet[0]) % 16 for packet in program.packets}
         assert operations == {MemoryOperation.SELECT, MemoryOperation.STREAM, 3, 4}
