@@ -7,11 +7,11 @@ its control words because the sender knows only then whether the last payload wo
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
+from fpga.layouts import words_in
 from fpga.sdram.packets import LAYOUTS
 from fpga.sdram.timing import SdramChip
 from gen.cache import digest_of
@@ -111,11 +111,6 @@ class Hello(data.Struct):
     kilocycles: unsigned(32)
 
 
-def words_in(layout: type[data.Struct]) -> int:
-    """Words that a layout fills."""
-    return data.Layout.cast(layout).size // WORD_BITS
-
-
 CONTROL_WORDS = words_in(Control)
 HELLO_WORDS = words_in(Hello)
 
@@ -169,22 +164,3 @@ def identify(design: str, spec: Spec, *, chip: SdramChip | None = None) -> Ident
         parts.append(json.dumps([chip.row_bits, chip.column_bits]))
         name = design[: NAME_BYTES - len(WITH_MEMORY)] + WITH_MEMORY
     return Identity(name=name, digest=int(digest_of(parts)[: DIGEST_BITS // 4], 16))
-
-
-def pack(layout: type[data.Struct], **fields: int) -> list[int]:
-    """A layout's words; fields left out are 0."""
-    bits = 0
-    for name, field in data.Layout.cast(layout):
-        value = int(fields.pop(name, 0))
-        if not 0 <= value < 1 << field.width:
-            raise ValueError(f"{layout.__name__}.{name}: {value} does not fit {field.width} bits")
-        bits |= value << field.offset
-    if fields:
-        raise ValueError(f"{layout.__name__} has no field {next(iter(fields))}")
-    return [bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(words_in(layout))]
-
-
-def unpack(layout: type[data.Struct], words: list[int]) -> dict[str, Any]:
-    """The fields of a layout's words as plain numbers, whatever they are."""
-    bits = sum(word << (WORD_BITS * index) for index, word in enumerate(words))
-    return {name: bits >> field.offset & (2**field.width - 1) for name, field in data.Layout.cast(layout)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fpga.layouts import pack, unpack
 from fpga.line import LinkError, SerialLine
 from fpga.protocol import (
     CONTROL_WORDS,
@@ -23,8 +24,6 @@ from fpga.protocol import (
     Hello,
     Identity,
     Kind,
-    pack,
-    unpack,
 )
 from golden.errors import InputError
 from rtl.packets import Words

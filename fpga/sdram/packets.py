@@ -14,6 +14,7 @@ import numpy as np
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
+from fpga.layouts import pack, words_in
 from fpga.sdram.shapes import ADDRESS_BITS
 from golden.spec import WORD_BITS
 from rtl.packets import Words
@@ -68,7 +69,7 @@ class StreamHeader(data.Struct):
     opening: unsigned(WORD_BITS)
 
 
-STREAM_WORDS = StreamHeader.as_shape().size // WORD_BITS
+STREAM_WORDS = words_in(StreamHeader)
 
 LAYOUTS = (StoreHeader, SelectHeader, StreamHeader)
 
@@ -78,35 +79,29 @@ def opens(packet: Words, operation: Any) -> bool:
     return bool(int(packet[0]) % 2 ** Operation.as_shape().width == operation.value)
 
 
-def _words(layout: type[data.Struct], operation: MemoryOperation, **fields: int) -> Words:
-    shape = layout.as_shape()
-    bits = 0
-    for name, value in {"operation": int(operation), **fields}.items():
-        field = shape[name]
-        if not 0 <= value < 1 << field.width:
-            raise ValueError(f"{layout.__name__}.{name}: {value} does not fit {field.width} bits")
-        bits |= value << field.offset
-    count = shape.size // WORD_BITS
-    return np.array([bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(count)], np.uint32)
+def _words(layout: type[data.Struct], **fields: int) -> Words:
+    return np.array(pack(layout, **fields), np.uint32)
 
 
 def store_packet(words: Words, *, address: int) -> Words:
     """Write words one behind the other, the first one to that address of words."""
-    return np.concatenate([_words(StoreHeader, MemoryOperation.STORE, address=address), words.astype(np.uint32)])
+    return np.concatenate(
+        [_words(StoreHeader, operation=MemoryOperation.STORE, address=address), words.astype(np.uint32)]
+    )
 
 
 def select_packet(rows: np.ndarray, *, place: int = 0) -> Words:
     """Set the mask from that word on; ``rows`` is bool [rows]."""
     padded = np.pad(rows.astype(bool), (0, -len(rows) % WORD_BITS))
     mask = np.packbits(padded, bitorder="little").view("<u4").astype(np.uint32)
-    return np.concatenate([_words(SelectHeader, MemoryOperation.SELECT, place=place), mask])
+    return np.concatenate([_words(SelectHeader, operation=MemoryOperation.SELECT, place=place), mask])
 
 
 def stream_packet(opening: int, *, address: int, rows: int, row_words: int, place: int | None = None) -> Words:
     """Put a packet together of ``opening`` and of stored rows: of those selected from that word of the mask on."""
     return _words(
         StreamHeader,
-        MemoryOperation.STREAM,
+        operation=MemoryOperation.STREAM,
         selected=int(place is not None),
         address=address,
         rows=rows,

@@ -2,8 +2,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fpga.codec import FrameReader, encode_frame
+from fpga.layouts import pack, unpack
 from fpga.link import Link
-from fpga.protocol import MAGIC, VERSION, Control, Hello, Identity, Kind, pack, unpack
+from fpga.protocol import MAGIC, VERSION, Control, Hello, Identity, Kind
 
 Simulate = Callable[..., None]
 IDENTITY = Identity(name="Echo", digest=0xC0DBDCDD01020304)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import pytest
 from amaranth.lib import data
 
+from fpga.layouts import pack, unpack
 from fpga.protocol import (
     BUFFER_WORDS,
     CONTROL_WORDS,
@@ -13,8 +13,6 @@ from fpga.protocol import (
     Hello,
     Kind,
     identify,
-    pack,
-    unpack,
 )
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, find_chip
 from golden.spec import PRESETS
@@ -31,12 +29,6 @@ def test_the_control_words_are_those_of_the_document() -> None:
 def test_a_hello_begins_with_magic_and_version_in_any_version() -> None:
     words = pack(Hello, magic=0x5153, version=9, kilocycles=7)
     assert (len(words), words[0], words[-1]) == (HELLO_WORDS, 0x00095153, 7)
-
-
-@pytest.mark.parametrize(("field", "value"), [("sequence", 2**POSITION_BITS), ("session", -1), ("nonsense", 0)])
-def test_what_no_layout_has_is_refused(field: str, value: int) -> None:
-    with pytest.raises(ValueError, match=field):
-        pack(Control, **{field: value})
 
 
 def test_every_spec_and_design_has_an_identity_of_its_own() -> None:

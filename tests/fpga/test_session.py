@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fpga.codec import FrameReader, encode_frame
+from fpga.layouts import pack, unpack
 from fpga.line import LinkError, SerialLine
-from fpga.protocol import MAGIC, VERSION, Control, Hello, Identity, Kind, pack, unpack
+from fpga.protocol import MAGIC, VERSION, Control, Hello, Identity, Kind
 from fpga.session import Patience, Session
 from golden.errors import InputError
 

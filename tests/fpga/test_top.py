@@ -3,7 +3,8 @@ from random import Random
 from typing import Any
 
 from fpga.codec import encode_frame
-from fpga.protocol import Control, Hello, Kind, identify, pack, unpack
+from fpga.layouts import pack, unpack
+from fpga.protocol import Control, Hello, Kind, identify
 from fpga.top import SerialAccelerator
 
 DIVISOR = 8
