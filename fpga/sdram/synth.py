@@ -10,9 +10,9 @@ import typer
 from amaranth.hdl import ClockDomain, ClockSignal, Module
 from amaranth.lib.wiring import Component, Flow, In, Out
 
-from fpga.boards import DEVICES
 from fpga.build import best, find_tools, place_and_route_seeds, synthesize
-from fpga.core import design_of
+from fpga.core import DEVICE_OPTIONS, design_of
+from fpga.report import RouteReport
 from fpga.sdram.memory import DOMAIN, WeightMemory
 from fpga.sdram.shapes import PinsSignature
 from fpga.sdram.timing import DEFAULT_CHIP, SdramTiming, find_chip
@@ -73,6 +73,12 @@ class RegisteredMemory(Component):
         return m
 
 
+def clock_figures(report: RouteReport) -> list[dict[str, float]]:
+    """Each clock of a routed design, by the frequency that it aims at."""
+    clocks = sorted((clock.wanted_mhz, clock.achieved_mhz) for clock in report.clocks)
+    return [{"wanted_mhz": wanted, "fmax_mhz": achieved} for wanted, achieved in clocks]
+
+
 def synthesize_memory(
     timing: SdramTiming, *, device: str, frequency_hz: float, seeds: int, jobs: int, cache: Path
 ) -> dict[str, Any]:
@@ -89,16 +95,16 @@ def synthesize_memory(
     routed = place_and_route_seeds(
         design, tools, netlist, seeds=range(1, seeds + 1), jobs=jobs, cache=cache, progress=lambda _step: None
     )
-    report = best(routed).report
-    achieved = {clock.wanted_mhz: clock.achieved_mhz for clock in report.clocks}
+    chosen = best(routed)
+    report = chosen.report
     return {
         "chip": timing.chip.name,
         "device": device,
         "luts": report.used.luts,
         "ffs": report.used.ffs,
         "ebrs": report.used.ebrs,
-        "clocks": [{"wanted_mhz": wanted, "fmax_mhz": fmax} for wanted, fmax in sorted(achieved.items())],
-        "seed": best(routed).seed,
+        "clocks": clock_figures(report),
+        "seed": chosen.seed,
         "timing_met": report.timing_met,
         "tools": tools.versions(),
     }
@@ -115,8 +121,8 @@ def main(
     """Tell what the memory takes of a device, and how fast it is. Exit status 0 if it is fast enough, 1 if not."""
     from rich.console import Console
 
-    if device not in DEVICES:
-        raise InputError(f"device: unknown device {device!r}, expected one of {', '.join(DEVICES)}")
+    if device not in DEVICE_OPTIONS:
+        raise InputError(f"device: {device!r}, expected one of {', '.join(DEVICE_OPTIONS)}")
     timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
     if json_file is not None:
         check_writable(json_file)
