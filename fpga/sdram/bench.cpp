@@ -57,8 +57,8 @@ int main(int argc, char** argv) {
     Vbench bench(&context);
     uint64_t halves[] = {periods[0] / 2, periods[1] / 2};
     uint64_t next[] = {halves[0], halves[1]};
-    uint64_t cycles = 0, memory_cycles = 0, quiet = 0, came = 0, words_out = 0, begun_packets = 0;
-    uint64_t first_cycle = 0, last_cycle = 0, first_columns = 0, first_memory = 0, last_memory = 0, last_columns = 0;
+    uint64_t memory_cycles = 0, quiet = 0, came = 0;
+    uint64_t first_columns = 0, first_memory = 0, last_memory = 0, last_columns = 0;
     size_t place = 0;
     bench.clk = bench.memory_clk = 0;
     bench.i_valid = bench.o_ready = bench.restart = 0;
@@ -84,15 +84,12 @@ int main(int argc, char** argv) {
         if (given) {
             const uint64_t word = bench.o_data | (bench.o_last ? kLast : 0);
             fwrite(&word, sizeof word, 1, out);
-            ++words_out;
             came += bench.o_last;
-            last_cycle = cycles;
             last_memory = memory_cycles;
             last_columns = bench.columns;
         }
         bench.clk = 1;
         bench.eval();
-        ++cycles;
         quiet = taken || given ? 0 : quiet + 1;
         if (taken) ++place;
         bench.restart = 0;
@@ -106,10 +103,8 @@ int main(int argc, char** argv) {
             ++place;
             quiet = 0;
             // figures are those behind the last wait
-            first_cycle = cycles;
             first_memory = memory_cycles;
             first_columns = bench.columns;
-            begun_packets = words_out;
         }
         if (quiet > quiet_cycles) {
             fprintf(stderr, "nothing has moved for %llu cycles: %zu of %zu words in, %llu of %llu packets out\n",
@@ -129,10 +124,9 @@ int main(int argc, char** argv) {
         bench.eval();
     }
     fclose(out);
-    printf("{\"cycles\": %llu, \"memory_cycles\": %llu, \"columns\": %llu, \"words\": %llu, \"all_memory_cycles\": %llu, "
+    printf("{\"memory_cycles\": %llu, \"columns\": %llu, \"all_memory_cycles\": %llu, "
            "\"activates\": %u, \"reads\": %u, \"writes\": %u, \"refreshes\": %u, \"violations\": %u}\n",
-           (unsigned long long)(last_cycle - first_cycle), (unsigned long long)(last_memory - first_memory),
-           (unsigned long long)(last_columns - first_columns), (unsigned long long)(words_out - begun_packets),
+           (unsigned long long)(last_memory - first_memory), (unsigned long long)(last_columns - first_columns),
            (unsigned long long)memory_cycles, bench.activates, bench.reads, bench.writes, bench.refreshes,
            bench.violations);
     bench.final();

@@ -141,9 +141,8 @@ class BenchRun:
     Attributes:
         packets: words of each packet that came out, in the last session alone.
         messages: what the model of the chip had to say.
-        cycles, memory_cycles: of the two clocks, from the last wait to the last word out.
+        memory_cycles: of the chip's clock, from the last wait to the last word out.
         columns: data that the chip gave meanwhile, in units of 16 bits.
-        words: that came out meanwhile.
         all_memory_cycles: from the beginning.
         activates, reads, writes, refreshes: commands from the beginning.
         violations: rules of the chip that were broken.
@@ -151,10 +150,8 @@ class BenchRun:
 
     packets: list[Words]
     messages: list[str]
-    cycles: int
     memory_cycles: int
     columns: int
-    words: int
     all_memory_cycles: int
     activates: int
     reads: int
