@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fpga.host import Accelerator
-from fpga.sdram.timing import SdramTiming, find_chip
+from fpga.sdram.timing import SdramChip, SdramTiming
 from fpga.virtual import VirtualBoard, build_virtual_board
 from golden.errors import InputError
 from golden.spec import Spec
@@ -51,23 +51,22 @@ class Line:
 
 @contextmanager
 def board_accelerator(
-    spec: Spec, line: Line, *, memory: str | None = None, cache: Path | None = None, stage: Callable[[str], None]
+    spec: Spec, line: Line, *, chip: SdramChip | None = None, cache: Path | None = None, stage: Callable[[str], None]
 ) -> Iterator[Accelerator]:
     """The accelerator on a board, whose session and virtual board are gone at the end of the block.
 
     Args:
         spec: what the board's bitstream holds.
         line: how to reach it.
-        memory: name of its SDRAM, if the bitstream has one.
+        chip: its SDRAM, if the bitstream has one.
         cache: where built virtual boards are kept; the user's own by default.
         stage: told what is done.
 
     Raises:
-        InputError: a tool is missing, there is no such memory, or the board holds something else.
+        InputError: a tool is missing, or the board holds something else.
         LinkError: nobody answers.
         ToolError: the virtual board could not be built or did not start.
     """
-    chip = find_chip(memory) if memory else None
     with ExitStack() as stack:
         port = line.port
         if port == VIRTUAL:

@@ -83,8 +83,7 @@ def run(
     line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit)
     line.check()
     spec = load_spec(config)
-    if memory is not None:
-        find_chip(memory)
+    chip = None if memory is None else find_chip(memory)
     for path in (out, json_file):
         if path is not None:
             check_writable(path)
@@ -98,11 +97,11 @@ def run(
             bar.update(task, description=description)
 
         try:
-            with board_accelerator(spec, line, memory=memory, cache=cache, stage=stage) as accelerator:
+            with board_accelerator(spec, line, chip=chip, cache=cache, stage=stage) as accelerator:
                 result = _play(
                     accelerator,
                     integers,
-                    stored=memory is not None,
+                    stored=chip is not None,
                     stage=stage,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
@@ -111,7 +110,7 @@ def run(
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    report = _report(spec, integers, result, stored=memory is not None)
+    report = _report(spec, integers, result, stored=chip is not None)
     ok = report.verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
         output = report.output
