@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from fpga.codec import BYTES_PER_WORD
 from fpga.sdram.bench import build_bench, run_bench
 from fpga.sdram.layout import place_layer, store_layer
 from fpga.sdram.program import active_inputs, streamed_program
@@ -30,8 +31,6 @@ from golden.spec import Spec, load_spec
 from golden.vectors import LayerVectors
 from rtl.packets import PacketError, parse_result
 from rtl.program import gather
-
-BYTES_PER_WORD = 4
 
 BLOCK_MARK = "layers"
 """The part of a layer's name in front of the number of its block."""
@@ -116,41 +115,41 @@ class Traffic:
     """What a block's layers hold, and what a token reads of them, in 32-bit words.
 
     Attributes:
-        held: weights and constants.
-        read: a token's mean, without the rows of silent inputs.
-        read_all: with them.
+        held: weights and constants, which is what a token reads with the rows of silent inputs.
+        read: a token's mean, without them.
         silent: share of a token's activations that are silent.
     """
 
     held: int
     read: float
-    read_all: int
     silent: float
 
 
 def count_traffic(spec: Spec, layers: Mapping[str, LayerVectors]) -> dict[int, Traffic]:
     """The traffic of each block, from the tokens of each of its layers."""
-    blocks: dict[int, Traffic] = {}
-    inputs: dict[int, int] = {}
+    blocks: dict[int, list[LayerVectors]] = {}
     for name, vectors in layers.items():
-        block = block_of(name)
-        place = place_layer(spec, vectors)
-        rows = []
-        for token in range(vectors.tokens):
-            active = active_inputs(vectors.of_tokens(slice(token, token + 1)))
-            rows.append(int(active.sum()) + int(active[vectors.wide].sum()))
-        before = blocks.get(block, Traffic(0, 0.0, 0, 0.0))
-        words = place.tiles * (place.constants_words + float(np.mean(rows)) * spec.words_per_row)
-        known = inputs.get(block, 0)
-        silent = float((vectors.level == 0).mean())
-        inputs[block] = known + vectors.inputs
-        blocks[block] = Traffic(
-            held=before.held + place.words,
-            read=before.read + words,
-            read_all=before.read_all + place.words,
-            silent=(before.silent * known + silent * vectors.inputs) / inputs[block],
-        )
-    return dict(sorted(blocks.items()))
+        blocks.setdefault(block_of(name), []).append(vectors)
+    return {block: _block_traffic(spec, blocks[block]) for block in sorted(blocks)}
+
+
+def _block_traffic(spec: Spec, layers: list[LayerVectors]) -> Traffic:
+    silent = [float((vectors.level == 0).mean()) for vectors in layers]
+    return Traffic(
+        held=sum(place_layer(spec, vectors).words for vectors in layers),
+        read=sum(_words_read(spec, vectors) for vectors in layers),
+        silent=float(np.average(silent, weights=[vectors.inputs for vectors in layers])),
+    )
+
+
+def _words_read(spec: Spec, vectors: LayerVectors) -> float:
+    """What a token reads of a layer, in the mean of its tokens."""
+    place = place_layer(spec, vectors)
+    rows = []
+    for token in range(vectors.tokens):
+        active = active_inputs(vectors.of_tokens(slice(token, token + 1)))
+        rows.append(int(active.sum()) + int(active[vectors.wide].sum()))
+    return place.tiles * (place.constants_words + float(np.mean(rows)) * spec.words_per_row)
 
 
 def fitting_blocks(blocks: Mapping[int, Traffic], words: int) -> list[int]:
@@ -171,21 +170,21 @@ def summarize(
     words, cycles = (sum(getattr(one, name) for one in streamed) for name in ("words", "memory_cycles"))
     share = 2 * words / cycles
     sustained = share * timing.peak_bytes
-    read, read_all = (sum(getattr(traffic, name) for traffic in blocks.values()) for name in ("read", "read_all"))
+    held, read = (sum(getattr(traffic, name) for traffic in blocks.values()) for name in ("held", "read"))
     chips = {}
     for chip in CHIPS.values():
         fitting = fitting_blocks(blocks, chip.words)
-        per_token, all_per_token = (
-            BYTES_PER_WORD * sum(getattr(blocks[block], name) for block in fitting) for name in ("read", "read_all")
+        held_bytes, read_bytes = (
+            BYTES_PER_WORD * sum(getattr(blocks[block], name) for block in fitting) for name in ("held", "read")
         )
         chips[chip.name] = {
             "megabytes": chip.bytes / 1e6,
             "blocks": len(fitting),
             "of_blocks": len(blocks),
-            "held_megabytes": BYTES_PER_WORD * sum(blocks[block].held for block in fitting) / 1e6,
-            "read_megabytes_per_token": per_token / 1e6,
-            "tokens_per_second": sustained / per_token if fitting else None,
-            "tokens_per_second_with_silent_rows": sustained / all_per_token if fitting else None,
+            "held_megabytes": held_bytes / 1e6,
+            "read_megabytes_per_token": read_bytes / 1e6,
+            "tokens_per_second": sustained / read_bytes if fitting else None,
+            "tokens_per_second_with_silent_rows": sustained / held_bytes if fitting else None,
         }
     return {
         "ok": not any(one.mismatches or one.violations for one in streamed),
@@ -196,7 +195,7 @@ def summarize(
         "peak_share": share,
         "sustained_megabytes_per_second": sustained / 1e6,
         "silent": float(np.mean([traffic.silent for traffic in blocks.values()])),
-        "traffic_saved": 1 - read / read_all,
+        "traffic_saved": 1 - read / held,
         "mismatches": sum(one.mismatches for one in streamed),
         "violations": sum(one.violations for one in streamed),
         "layers": [

@@ -27,11 +27,15 @@ def test_traffic_is_that_of_one_token_at_a_time(small: Spec) -> None:
     traffic = count_traffic(small, {"layers.0.a": vectors, "layers.0.b": vectors, "layers.1.a": vectors})
     place = place_layer(small, vectors)
     assert list(traffic) == [0, 1]
-    assert traffic[1].held == traffic[1].read_all == place.words
+    assert traffic[1].held == place.words
     # a row for the silent token, and all for the other one
     assert traffic[1].read == place.tiles * (3 * 8 + (1 + 40) / 2)
     assert (traffic[0].held, traffic[0].read) == (2 * traffic[1].held, 2 * traffic[1].read)
     assert traffic[0].silent == traffic[1].silent == 0.5
+    # a layer counts by its inputs: 40 of which half are silent, and 10 of which none is
+    loud = random_vectors(small, outputs=18, inputs=10, tokens=1, wide=0, max_shift=3, seed=4)
+    loud.level[:] = 1
+    assert count_traffic(small, {"layers.0.a": vectors, "layers.0.b": loud})[0].silent == pytest.approx(0.4)
     assert fitting_blocks(traffic, 3 * place.words) == [0, 1]
     assert fitting_blocks(traffic, 3 * place.words - 1) == [0]
     assert fitting_blocks(traffic, 0) == []
