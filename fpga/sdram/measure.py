@@ -287,12 +287,13 @@ def main(
         )
     if json_file is not None:
         write_json(json_file, figures)
-    _show(figures)
+    show(figures)
     if not figures["ok"]:
         raise typer.Exit(1)
 
 
-def _show(figures: dict[str, Any]) -> None:
+def show(figures: dict[str, Any]) -> None:
+    """Print the figures of ``summarize``."""
     for one in figures["layers"]:
         typer.echo(
             f"{one['layer']}: {one['peak_share']:.1%} of the peak, {one['traffic_saved']:.1%} of the traffic saved, "
@@ -303,11 +304,14 @@ def _show(figures: dict[str, Any]) -> None:
         f"{figures['silent']:.1%} of the activations are silent, which saves {figures['traffic_saved']:.1%}"
     )
     for name, chip in figures["chips"].items():
-        typer.echo(
-            f"{name}, {chip['megabytes']:.1f} MB: the first {chip['blocks']} of {chip['of_blocks']} blocks, "
-            f"{chip['held_megabytes']:.1f} MB, {chip['tokens_per_second']:.2f} tokens/s "
-            f"({chip['tokens_per_second_with_silent_rows']:.2f} with the rows of silent inputs)"
-        )
+        held = "holds no block"
+        if chip["blocks"]:
+            held = (
+                f"the first {chip['blocks']} of {chip['of_blocks']} blocks, {chip['held_megabytes']:.1f} MB, "
+                f"{chip['tokens_per_second']:.2f} tokens/s "
+                f"({chip['tokens_per_second_with_silent_rows']:.2f} with the rows of silent inputs)"
+            )
+        typer.echo(f"{name}, {chip['megabytes']:.1f} MB: {held}")
 
 
 if __name__ == "__main__":

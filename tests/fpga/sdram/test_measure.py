@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fpga.sdram.layout import place_layer
-from fpga.sdram.measure import Streamed, block_of, count_traffic, fitting_blocks, summarize
+from fpga.sdram.measure import Streamed, Traffic, block_of, count_traffic, fitting_blocks, show, summarize
 from fpga.sdram.packets import LAYOUTS, MemoryOperation
 from fpga.sdram.timing import SdramTiming
 from golden.errors import InputError
@@ -56,6 +56,15 @@ def test_the_summary_adds_up(small: Spec, timing: SdramTiming) -> None:
     for broken in ({"mismatches": 1}, {"violations": 1}):
         numbers = {"words": 1, "all_words": 1, "memory_cycles": 2, "mismatches": 0, "violations": 0} | broken
         assert not summarize([Streamed("a", **numbers)], blocks, timing, clock_hz=75e6)["ok"]
+
+
+def test_a_chip_that_holds_no_block_is_told(timing: SdramTiming, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = {0: Traffic(held=12 * 2**20, read=9e6, silent=0.25)}
+    streamed = [Streamed("layers.0.a", words=900, all_words=1200, memory_cycles=2000, mismatches=0, violations=0)]
+    show(summarize(streamed, blocks, timing, clock_hz=75e6))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "AS4C16M16SA-7, 33.6 MB: holds no block"
+    assert lines[-1].startswith("AS4C32M16SB-7, 67.1 MB: the first 1 of 1 blocks, 50.3 MB, 6.00 tokens/s (")
 
 
 def test_the_document_has_the_packets_of_the_code() -> None:
