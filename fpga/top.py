@@ -26,7 +26,7 @@ class SerialAccelerator(Component):
     Attributes:
         rx, tx: the line.
         locked: the clock is good.
-        busy: the accelerator works.
+        busy: the accelerator works, or the memory has a packet for it on its way.
         damaged: a damaged frame has come in this session.
         memory: in front of the component, with pins for others to connect; None without one.
     """
@@ -90,9 +90,9 @@ class SerialAccelerator(Component):
 class BoardTop(Component):
     """A board's clock, serial line and LEDs around a ``SerialAccelerator``.
 
-    LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator works, LED 2 from a
-    damaged frame until the next session. A board with fewer shows the first ones; one with an RGB LED alone has them
-    as green, blue and red.
+    LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator or its memory works,
+    LED 2 from a damaged frame until the next session. A board with fewer shows the first ones; one with an RGB LED
+    alone has them as green, blue and red.
     """
 
     def __init__(self, core: Any, *, pll: PllSettings, divisor: int, memory: SdramTiming | None = None) -> None:

@@ -8,8 +8,6 @@ STREAM     ``StreamHeader`` (four words): a packet for the accelerator is put to
 =========  ====================================================================================
 """
 
-from typing import Any
-
 import numpy as np
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
@@ -74,9 +72,13 @@ STREAM_WORDS = words_in(StreamHeader)
 LAYOUTS = (StoreHeader, SelectHeader, StreamHeader)
 
 
-def opens(packet: Words, operation: Any) -> bool:
-    """Whether a packet for the accelerator is of that kind."""
-    return bool(int(packet[0]) % 2 ** Operation.as_shape().width == operation.value)
+def operation_of(packet: Words) -> Operation:
+    """What a packet for the accelerator is.
+
+    Raises:
+        ValueError: none of the accelerator's.
+    """
+    return Operation(int(packet[0]) % 2 ** Operation.as_shape().width)
 
 
 def _words(layout: type[data.Struct], **fields: int) -> Words:

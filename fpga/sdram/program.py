@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.sdram.layout import StoredLayer
-from fpga.sdram.packets import MASK_WORDS, opens, select_packet, stream_packet
+from fpga.sdram.packets import MASK_WORDS, operation_of, select_packet, stream_packet
 from golden.errors import InputError
 from golden.spec import WORD_BITS
 from golden.vectors import LayerVectors
@@ -105,10 +105,11 @@ def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram
     packets = [select_packet(selection.rows, place=selection.place) for selection in selections]
     tile = -1
     for packet in program.packets:
-        if opens(packet, Operation.NEURONS):
+        operation = operation_of(packet)
+        if operation is Operation.NEURONS:
             tile += 1
             packets.append(_constants(stored, tile, packet))
-        elif opens(packet, Operation.WEIGHTS):
+        elif operation is Operation.WEIGHTS:
             packets.append(_weights(stored, tile, packet, selections))
         else:
             packets.append(packet)
