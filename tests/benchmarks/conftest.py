@@ -1,18 +1,24 @@
-"""A small traced model, and a benchmark without a build."""
+"""A small traced model, a benchmark without a build, the smallest array, and command lines."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.command import run_command
 from benchmarks.results import Benchmark
 from benchmarks.routing import Routing
 from benchmarks.run import count_work
 from benchmarks.shapes import Array, Candidate
 from benchmarks.toggles import Toggles
+from benchmarks.traces import FILE, TILE_FILE, trace_folder, write_traces
 from fpga.boards import Resources
 from fpga.report import SlowestPath
 from golden.samples import random_vectors
 from golden.spec import Spec
-from golden.vectors import LayerVectors
+from golden.vectors import LayerVectors, save_vectors
 
 SPECS = {f"{neurons}x4": Spec(neurons=neurons) for neurons in (8, 16, 24, 32, 48, 64)}
 
@@ -28,6 +34,50 @@ def layers() -> dict[str, LayerVectors]:
         for block in range(2)
         for name, (inputs, outputs) in sizes.items()
     }
+
+
+@pytest.fixture(scope="session")
+def smallest() -> Spec:
+    """The array that takes least of a device."""
+    return Spec(
+        neurons=8,
+        lanes=1,
+        depth=4,
+        weight_bits=8,
+        activation_bits=2,
+        salient_bits=0,
+        max_salient_shift=0,
+        membrane_bits=12,
+        membrane_slots=1,
+        theta_fraction_bits=0,
+        output_bits=2,
+        readout="ramp",
+        score_words=16,
+    )
+
+
+@pytest.fixture
+def traced_cache(layers: dict[str, LayerVectors], tmp_path: Path) -> Path:
+    """A cache in which the bundled model is the small one, traced with 6 tokens."""
+    cache = tmp_path / "cache"
+    folder = trace_folder(None, tokens=6, cache=cache)
+    folder.mkdir(parents=True)
+    write_traces(folder / FILE, layers)
+    save_vectors(folder / TILE_FILE, next(iter(layers.values())))
+    return cache
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
+    """Runs a module's command with arguments, and gives its exit status."""
+
+    def run(main: Callable[..., Any], name: str, *arguments: object) -> int | str | None:
+        monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            run_command(main, name=name)
+        return caught.value.code
+
+    return run
 
 
 def routing(array: Array, shape: str, *, luts: int, fmax: tuple[float, ...], ebrs: int = 20) -> Routing:

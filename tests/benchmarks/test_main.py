@@ -1,33 +1,21 @@
 """The whole command, on a model that is already traced."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import benchmark
-from benchmarks.command import run_command
-from benchmarks.traces import FILE, TILE_FILE, trace_folder, write_traces
-from golden.vectors import LayerVectors, save_vectors
 
-
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
-    monkeypatch.setattr("sys.argv", ["benchmarks", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        run_command(benchmark, name="benchmarks")
-    return caught.value.code
+Command = Callable[..., int | str | None]
 
 
 def test_what_does_not_fit_is_skipped_and_told(
-    layers: dict[str, LayerVectors], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    traced_cache: Path, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache = tmp_path / "cache"
-    folder = trace_folder(None, tokens=6, cache=cache)
-    folder.mkdir(parents=True)
-    write_traces(folder / FILE, layers)
-    save_vectors(folder / TILE_FILE, next(iter(layers.values())))
     options = ["--shapes", "128x8,64x8", "--parts", "25F", "--seeds", 2, "--tokens", 6, "--toggles", ""]
-    assert command(monkeypatch, "--out", tmp_path / "out", "--cache", cache, *options) == 0
+    assert command(benchmark, "benchmarks", "--out", tmp_path / "out", "--cache", traced_cache, *options) == 0
     figures = json.loads((tmp_path / "out" / "benchmarks.json").read_text())
     assert [(one["array"], one["shape"]) for one in figures["arrays"]] == [
         ("spiking", "64x8"),
@@ -44,15 +32,10 @@ def test_what_does_not_fit_is_skipped_and_told(
 
 
 def test_what_is_not_built_is_told(
-    layers: dict[str, LayerVectors], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    traced_cache: Path, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache = tmp_path / "cache"
-    folder = trace_folder(None, tokens=6, cache=cache)
-    folder.mkdir(parents=True)
-    write_traces(folder / FILE, layers)
-    save_vectors(folder / TILE_FILE, next(iter(layers.values())))
     options = ["--shapes", "8x2", "--parts", "25F", "--seeds", 2, "--tokens", 6, "--no-build", "--toggles", "8x2"]
-    assert command(monkeypatch, "--out", tmp_path / "out", "--cache", cache, *options) == 0
+    assert command(benchmark, "benchmarks", "--out", tmp_path / "out", "--cache", traced_cache, *options) == 0
     figures = json.loads((tmp_path / "out" / "benchmarks.json").read_text())
     assert figures["missing"] == [f"{array} 8x2 on LFE5U-25F: seed 1, 2" for array in ("spiking", "mac")]
     assert figures["work"]["8x2"]["all"]["layers"] == 4
@@ -77,10 +60,10 @@ def test_bad_input_is_one_line(
     arguments: list[str],
     expected: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command(monkeypatch, "--out", tmp_path, *arguments) == 2
+    assert command(benchmark, "benchmarks", "--out", tmp_path, *arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"benchmarks: {expected}")
     assert error.count("\n") == 1

@@ -1,20 +1,19 @@
 """Tokens a second, with weights on chip and from a memory."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.command import run_command
 from benchmarks.rates import Batch, average_batch
 from benchmarks.results import median_clock
 from benchmarks.tokens import tokens
-from benchmarks.traces import FILE, TILE_FILE, trace_folder, write_traces
 from golden.errors import InputError
 from golden.spec import PRESETS, Spec
-from golden.vectors import LayerVectors, save_vectors
+from golden.vectors import LayerVectors
 
 BATCH = Batch(tokens=2, cycles={"spiking": 1000, "mac": 2000}, words=4000, words_used=3000)
 
@@ -68,23 +67,15 @@ def test_clocks_come_from_a_benchmark(tmp_path: Path) -> None:
         median_clock(path, spec, "mac", "LFE5U-25F")
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
-    monkeypatch.setattr("sys.argv", ["benchmarks.tokens", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        run_command(tokens, name="benchmarks.tokens")
-    return caught.value.code
-
-
 def test_the_command_tells_both_arrays(
-    layers: dict[str, LayerVectors], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    traced_cache: Path,
+    tmp_path: Path,
+    command: Callable[..., int | str | None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = trace_folder(None, tokens=6, cache=tmp_path)
-    folder.mkdir(parents=True)
-    write_traces(folder / FILE, layers)
-    save_vectors(folder / TILE_FILE, next(iter(layers.values())))
     file = tmp_path / "rates.json"
-    options = ["--shape", "64x2", "--tokens", 6, "--cache", tmp_path, "--json", file]
-    assert command(monkeypatch, *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6") == 0
+    options = ["--shape", "64x2", "--tokens", 6, "--cache", traced_cache, "--json", file]
+    assert command(tokens, "benchmarks.tokens", *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6") == 0
     figures = json.loads(file.read_text())
     assert figures["clock_mhz"] == {"spiking": 100, "mac": 150}
     rates = figures["rates"]
@@ -94,8 +85,8 @@ def test_the_command_tells_both_arrays(
         assert on_chip["MAC twin"] > streamed["MAC twin"]
     assert rates[1]["megabytes_per_token"] == pytest.approx(6 * rates[4]["megabytes_per_token"])
     capsys.readouterr()
-    assert command(monkeypatch, *options, "--mhz", 100, "--batches", "7") == 2
-    assert command(monkeypatch, *options, "--figures", tmp_path / "absent.json") == 2
+    assert command(tokens, "benchmarks.tokens", *options, "--mhz", 100, "--batches", "7") == 2
+    assert command(tokens, "benchmarks.tokens", *options, "--figures", tmp_path / "absent.json") == 2
     errors = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[0] for line in errors] == ["benchmarks.tokens"] * 2
     assert "expected numbers from 1 to the 6 traced tokens" in errors[0]

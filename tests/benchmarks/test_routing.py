@@ -12,31 +12,15 @@ from fpga.build import find_tools
 from fpga.prices import PACKING
 from golden.spec import Spec
 
-SMALLEST = Spec(
-    neurons=8,
-    lanes=1,
-    depth=4,
-    weight_bits=8,
-    activation_bits=2,
-    salient_bits=0,
-    max_salient_shift=0,
-    membrane_bits=12,
-    membrane_slots=1,
-    theta_fraction_bits=0,
-    output_bits=2,
-    readout="ramp",
-    score_words=16,
-)
-
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("builds")
 
 
-def test_every_seed_is_routed_once(cache: Path, tmp_path: Path) -> None:
+def test_every_seed_is_routed_once(smallest: Spec, cache: Path, tmp_path: Path) -> None:
     tools = find_tools()
-    candidate = Candidate("spiking", "smallest", SMALLEST)
+    candidate = Candidate("spiking", "smallest", smallest)
     assert Router(tools, cache).kept(candidate, "LFE5U-25F", 1) is None
     found = Router(tools, cache).build(candidate, "LFE5U-25F", 1)
     assert found.used is not None
@@ -56,14 +40,14 @@ def test_every_seed_is_routed_once(cache: Path, tmp_path: Path) -> None:
     assert {path.name.partition("-")[0] for path in cache.iterdir()} == {"design", "yosys", "trimmed", "routing"}
 
 
-def test_a_tool_that_fails_is_why_an_array_is_skipped(cache: Path, tmp_path: Path) -> None:
+def test_a_tool_that_fails_is_why_an_array_is_skipped(smallest: Spec, cache: Path, tmp_path: Path) -> None:
     tools = find_tools()
     failing = tmp_path / "nextpnr"
     for status, kept in ((1, True), (137, False)):
         failing.write_text(f"#!/bin/sh\necho ERROR: no way\nexit {status}\n")
         failing.chmod(0o755)
         router = Router(replace(tools, nextpnr=replace(tools.nextpnr, path=failing, version=str(status))), cache)
-        candidate = Candidate("spiking", "smallest", SMALLEST)
+        candidate = Candidate("spiking", "smallest", smallest)
         found = router.build(candidate, "LFE5U-25F", 2)
         assert found.used is None
         assert "ERROR: no way" in found.skipped
@@ -77,8 +61,8 @@ def test_an_array_that_is_too_large_is_skipped_with_the_reason(tmp_path: Path) -
     assert found.skipped == "its weights alone take 60 EBRs, the LFE5U-25F has 56"
 
 
-def test_seeds_come_together() -> None:
-    candidate = Candidate("spiking", "smallest", SMALLEST)
+def test_seeds_come_together(smallest: Spec) -> None:
+    candidate = Candidate("spiking", "smallest", smallest)
     seed = Seed(Resources(luts=7, ffs=8, ebrs=9, dsps=0), luts={"array": 7}, ffs={"array": 8}, fmax_mhz=100.0)
     slow, none = replace(seed, fmax_mhz=90.0), Seed(None, {}, {}, 0.0, skipped="no way")
     found = gather(candidate, "LFE5U-25F", {1: none, 2: seed, 3: slow, 4: None})

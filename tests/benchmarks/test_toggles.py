@@ -12,22 +12,6 @@ from fpga.build import find_tools
 from golden.samples import random_vectors
 from golden.spec import Spec
 
-SMALLEST = Spec(
-    neurons=8,
-    lanes=1,
-    depth=4,
-    weight_bits=8,
-    activation_bits=2,
-    salient_bits=0,
-    max_salient_shift=0,
-    membrane_bits=12,
-    membrane_slots=1,
-    theta_fraction_bits=0,
-    output_bits=2,
-    readout="ramp",
-    score_words=16,
-)
-
 SAIF = r"""(SAIFILE
 (DURATION 99)
  (INSTANCE TOP
@@ -46,13 +30,13 @@ SAIF = r"""(SAIFILE
 
 
 def test_a_netlist_gives_golden_results_and_switches_more_for_more_tokens(
-    tmp_path_factory: pytest.TempPathFactory,
+    smallest: Spec, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
-    candidate = Candidate("spiking", "smallest", SMALLEST)
+    candidate = Candidate("spiking", "smallest", smallest)
 
     def toggles(tokens: int) -> Toggles:
-        vectors = random_vectors(SMALLEST, tokens=tokens, inputs=4, outputs=11, max_shift=0, extremes=False, seed=1)
+        vectors = random_vectors(smallest, tokens=tokens, inputs=4, outputs=11, max_shift=0, extremes=False, seed=1)
         return count_toggles(candidate, vectors, tools=find_tools(), cache=cache)
 
     short, long = toggles(2), toggles(8)
@@ -68,10 +52,10 @@ def test_a_netlist_gives_golden_results_and_switches_more_for_more_tokens(
     assert toggles(2) == short
 
 
-def test_weights_that_are_loaded_while_it_runs_are_refused(tmp_path: Path) -> None:
-    vectors = random_vectors(SMALLEST, tokens=1, inputs=9, outputs=8, max_shift=0, extremes=False, seed=1)
+def test_weights_that_are_loaded_while_it_runs_are_refused(smallest: Spec, tmp_path: Path) -> None:
+    vectors = random_vectors(smallest, tokens=1, inputs=9, outputs=8, max_shift=0, extremes=False, seed=1)
     with pytest.raises(ToggleError, match=r"^smallest: a layer of 9 inputs loads weights while it runs"):
-        count_toggles(Candidate("spiking", "smallest", SMALLEST), vectors, tools=find_tools(), cache=tmp_path)
+        count_toggles(Candidate("spiking", "smallest", smallest), vectors, tools=find_tools(), cache=tmp_path)
 
 
 def test_changes_are_read_by_name(tmp_path: Path) -> None:
