@@ -11,7 +11,8 @@ from golden.errors import InputError
 from golden.spec import Spec
 from golden.vectors import LayerVectors
 from golden.words import WORDS_PER_NEURON
-from rtl.packets import Words, neurons_packet, weights_packet
+from rtl.packets import Words, weights_packet
+from rtl.program import tile_constants
 from rtl.shapes import HEADER_WORDS, Operation
 
 
@@ -119,11 +120,7 @@ def _tile(spec: Spec, vectors: LayerVectors, tile: int) -> Words:
     first = tile * spec.neurons
     outputs = slice(first, min(first + spec.neurons, vectors.outputs))
     missing = spec.neurons - (outputs.stop - outputs.start)
-    constants = neurons_packet(
-        theta=np.pad(vectors.theta[outputs], (0, missing), constant_values=1).astype(np.uint32),
-        bias=np.pad(vectors.bias[outputs], (0, missing)).astype(np.int32),
-        zero=np.pad(vectors.w_zero[outputs], (0, missing)).astype(np.uint8),
-    )
+    constants = tile_constants(spec, vectors, outputs)
     rows = [
         weights_packet(spec, first_input=0, codes=np.pad(codes[outputs], ((0, missing), (0, 0))).T)
         for codes in (vectors.w_code, vectors.w_low)

@@ -16,7 +16,6 @@ from fpga.layouts import pack, words_in
 from fpga.sdram.shapes import ADDRESS_BITS
 from golden.spec import WORD_BITS
 from rtl.packets import Words
-from rtl.shapes import Operation
 
 MASK_WORDS = 512
 """Words of the mask: one block RAM, 16,384 rows."""
@@ -70,15 +69,6 @@ class StreamHeader(data.Struct):
 STREAM_WORDS = words_in(StreamHeader)
 
 LAYOUTS = (StoreHeader, SelectHeader, StreamHeader)
-
-
-def operation_of(packet: Words) -> Operation:
-    """What a packet for the accelerator is.
-
-    Raises:
-        ValueError: none of the accelerator's.
-    """
-    return Operation(int(packet[0]) % 2 ** Operation.as_shape().width)
 
 
 def _words(layout: type[data.Struct], **fields: int) -> Words:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.sdram.layout import StoredLayer
-from fpga.sdram.packets import MASK_WORDS, operation_of, select_packet, stream_packet
+from fpga.sdram.packets import MASK_WORDS, select_packet, stream_packet
 from golden.errors import InputError
 from golden.spec import WORD_BITS
 from golden.vectors import LayerVectors
-from rtl.packets import Words
+from rtl.packets import Words, operation_of
 from rtl.program import LayerProgram, layer_program
 from rtl.shapes import HEADER_WORDS, Operation
 
@@ -105,7 +105,7 @@ def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram
     packets = [select_packet(selection.rows, place=selection.place) for selection in selections]
     tile = -1
     for packet in program.packets:
-        operation = operation_of(packet)
+        operation = Operation(operation_of(packet))
         if operation is Operation.NEURONS:
             tile += 1
             packets.append(_constants(stored, tile, packet))
