@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from golden.errors import InputError
-from golden.spec import PRESETS, Spec, make_spec
+from golden.spec import Spec, make_spec
 from rtl.accelerator import Accelerator
 from rtl.mac_twin import MacTwin
 from rtl.memory import WIDE_ROWS
@@ -25,9 +25,6 @@ SIZES = ("neurons", "lanes", "clusters")
 
 EXPECTED = "NEURONSxLANES[xCLUSTERS]"
 """How a shape's name is told."""
-
-NAMED = ("base", "max85")
-"""Presets that stand for the shape of their sizes. The memories of the others are cut short for tests."""
 
 PAIR_ROWS = 1022
 """Inputs of a pair of lanes: with the row of zeros, what the widest block RAM that both lanes read holds."""
@@ -60,8 +57,8 @@ class Candidate:
 def parse_shape(name: str) -> Spec:
     """The shape of a name such as ``64x4`` or ``384x2x4``: neurons, lanes of each, and clusters of them, else one.
 
-    It is the preset of these sizes, if there is one. Else all that the name does not say fills the memories that such
-    an array has anyway: weights, and membranes of up to eight tokens.
+    All that the name does not say fills the memories that such an array has anyway: weights, and membranes of up to
+    eight tokens. So do ``base`` and ``max85``.
 
     Raises:
         InputError: it is no shape.
@@ -71,9 +68,6 @@ def parse_shape(name: str) -> Spec:
         raise InputError(f"shape {name!r}: unknown, expected {EXPECTED}, such as 64x4 or 384x2x4")
     sizes = dict(zip(SIZES, map(int, numbers), strict=False))
     sizes.setdefault("clusters", 1)
-    for preset in NAMED:
-        if all(getattr(PRESETS[preset], size) == number for size, number in sizes.items()):
-            return PRESETS[preset]
     together = sizes["neurons"] // max(1, sizes["clusters"])
     slots = WIDE_ROWS >> bits_for_index(max(2, together))
     memories = {"depth": max(1, sizes["lanes"] // 2) * PAIR_ROWS, "membrane_slots": min(max(1, slots), 8)}

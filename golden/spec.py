@@ -260,7 +260,7 @@ class Spec(BaseModel):
 PRESETS: dict[str, Spec] = {
     "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2, score_words=64),
     "base": Spec(),
-    "max85": Spec(neurons=768, clusters=8, lanes=2, depth=1022, membrane_bits=24, membrane_slots=4, score_words=512),
+    "max85": Spec(neurons=384, clusters=4, lanes=4, membrane_slots=4),
 }
 """Named specs: ``tiny`` for tests, ``base`` the default, ``max85`` the largest that routes on an LFE5U-85F."""
 

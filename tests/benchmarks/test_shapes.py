@@ -13,7 +13,7 @@ def test_the_default_spec_has_a_name() -> None:
 
 
 def test_the_largest_preset_has_a_name() -> None:
-    assert parse_shape("768x2x8") == PRESETS["max85"]
+    assert parse_shape("384x4x4") == PRESETS["max85"]
 
 
 def test_clusters_share_the_memories() -> None:

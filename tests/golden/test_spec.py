@@ -129,7 +129,7 @@ def test_presets() -> None:
     sizes = {name: (spec.neurons, spec.lanes) for name, spec in PRESETS.items()}
     assert sizes["tiny"] == (8, 2)
     assert sizes["base"] == (64, 4)
-    assert sizes["max85"] == (768, 2)
+    assert sizes["max85"] == (384, 4)
     assert {"tiny", "base", "max85"} <= set(sizes)
     assert all(spec.membrane_bits >= 24 for spec in PRESETS.values())
     for name, spec in PRESETS.items():
