@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.cache import cached_build
+from gen.cache import cached_build, cached_folder
 from golden.digest import digest_text, digest_versions
 from golden.errors import InputError
 from golden.spec import Spec
@@ -58,8 +58,7 @@ def load_traces(checkpoint: Path | None, *, tokens: int, cache: Path) -> Traces:
         InputError: the checkpoint, the model or the text is missing or damaged.
     """
     folder = trace_folder(checkpoint, tokens=tokens, cache=cache)
-    if not folder.is_dir():
-        cached_build(cache, KIND, folder.name.partition("-")[2], lambda fresh: _trace(fresh, checkpoint, tokens))
+    cached_build(cache, KIND, folder.name.partition("-")[2], lambda fresh: _trace(fresh, checkpoint, tokens))
     return Traces(layers=read_traces(folder / FILE), tile=load_vectors(folder / TILE_FILE, Spec()), digest=folder.name)
 
 
@@ -72,8 +71,7 @@ def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
     if checkpoint is not None and not (checkpoint / "spikequant.json").is_file():
         raise InputError(f"checkpoint {checkpoint}: no such checkpoint, expected a folder with spikequant.json")
     source = f"{RECIPE} {CALIBRATION_TOKENS}" if checkpoint is None else _digest(checkpoint)
-    digest = digest_text(source, str(tokens), FILE, TILE_FILE, digest_versions())[:32]
-    return cache / f"{KIND}-{digest}"
+    return cached_folder(cache, KIND, digest_text(source, str(tokens), FILE, TILE_FILE, digest_versions()))
 
 
 def read_traces(path: Path) -> dict[str, LayerVectors]:

@@ -2,10 +2,12 @@
 
 import hashlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+if TYPE_CHECKING:
+    # takes seconds, and digests of texts and versions need none of it
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 PACKAGES = ("spikequant", "torch", "transformers")
 
@@ -23,7 +25,7 @@ def digest_versions() -> str:
     return digest_text(*(f"{name} {version(name)}" for name in PACKAGES))
 
 
-def digest_windows(windows: list[Tensor]) -> str:
+def digest_windows(windows: "list[Tensor]") -> str:
     """SHA-256 of windows of tokens, int64 [n] each, in hexadecimal."""
     found = hashlib.sha256()
     for window in windows:
@@ -32,8 +34,10 @@ def digest_windows(windows: list[Tensor]) -> str:
     return found.hexdigest()
 
 
-def digest_model(model: PreTrainedModel) -> str:
+def digest_model(model: "PreTrainedModel") -> str:
     """SHA-256 of a model's parameters and configuration, in hexadecimal."""
+    import torch  # noqa: PLC0415
+
     found = hashlib.sha256(model.config.to_json_string().encode())
     for name, parameter in model.named_parameters():
         found.update(f"{name} {list(parameter.shape)}".encode())
