@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, shape_names, stop_on_signals
+from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, split_names, stop_on_signals
 from golden.command_line import INTERRUPTED
 
 TELLING = "64x4,64x8,16x4"
@@ -69,25 +69,25 @@ def benchmark(
     from benchmarks.run import Request, run
     from benchmarks.shapes import ARRAYS, parse_part, parse_shape
     from benchmarks.tables import tables
-    from benchmarks.traces import load_traces
+    from benchmarks.traces import load_traces, traced_model
     from fpga.build import find_tools
     from fpga.measurement import load_measured
     from gen.cache import default_cache_folder
     from golden.errors import InputError
     from golden.files import replace_file, writable_folder, write_json
 
-    for name in shape_names(arrays):
+    wanted_arrays, wanted = split_names(arrays), split_names(shapes)
+    for name in wanted_arrays:
         if name not in ARRAYS:
             raise InputError(f"array {name!r}: unknown, expected some of {', '.join(ARRAYS)}")
-    wanted = shape_names(shapes)
-    telling = [name for name in shape_names(TELLING) if name in wanted]
+    telling = [name for name in split_names(TELLING) if name in wanted]
     request = Request(
-        shapes={name: parse_shape(name) for name in dict.fromkeys([*telling, *wanted])},
+        shapes={name: parse_shape(name) for name in [*telling, *wanted]},
         first=len(telling),
-        arrays=[array for array in ARRAYS if array in shape_names(arrays)],
-        devices=list(dict.fromkeys(parse_part(name) for name in shape_names(parts))),
+        arrays=[array for array in ARRAYS if array in wanted_arrays],
+        devices=list(dict.fromkeys(parse_part(name) for name in split_names(parts))),
         seeds=range(1, seeds + 1),
-        toggles=shape_names(toggles),
+        toggles=split_names(toggles),
         jobs=jobs,
         build=build,
         cache=cache or default_cache_folder(),
@@ -99,7 +99,7 @@ def benchmark(
     console = Console(stderr=True)
     with console.status("tracing real layers"):
         traces = load_traces(checkpoint, tokens=tokens, cache=request.cache)
-    model = f"{len(traces.layers)} layers of {checkpoint.name if checkpoint else 'SmolLM2-135M'}, {tokens} tokens"
+    model = traced_model(traces, checkpoint, tokens=tokens)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=console.is_terminal) as bar, stop_on_signals():

@@ -22,7 +22,7 @@ Cache = Annotated[
 ]
 
 
-def shape_names(text: str) -> list[str]:
+def split_names(text: str) -> list[str]:
     """Names with commas between them, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.results import Benchmark
+from benchmarks.results import ALL, Benchmark
 from benchmarks.routing import Routing
+from benchmarks.shapes import FAMILY
 from benchmarks.tables import NAMES
 from benchmarks.work import STAGES
 from golden.drawing import MUTED, drawn
@@ -37,14 +38,11 @@ def plots(benchmark: Benchmark) -> dict[str, bytes]:
     }
 
 
-def _part(routing: Routing) -> str:
-    return routing.device.removeprefix("LFE5U-")
-
-
 def _columns(benchmark: Benchmark) -> dict[str, list[Routing]]:
     columns: dict[str, list[Routing]] = {}
     for routing in benchmark.routed():
-        columns.setdefault(f"{routing.candidate.shape}\n{_part(routing)}", []).append(routing)
+        part = routing.device.removeprefix(FAMILY)
+        columns.setdefault(f"{routing.candidate.shape}\n{part}", []).append(routing)
     return columns
 
 
@@ -81,7 +79,7 @@ def _cost(figure: Figure, benchmark: Benchmark) -> None:
             for array, routing in routings.items():
                 x = place + (-0.2 if array == "spiking" else 0.2)
                 share = getattr(routing.used, name) / routing.candidate.operations
-                axes.bar(x, share, width=0.38, color=COLOURS[routing.candidate.array])
+                axes.bar(x, share, width=0.38, color=COLOURS[array])
         axes.set_xticks(range(len(shapes)), list(shapes), fontsize=7, rotation=30)
         axes.grid(axis="y")
         if not number:
@@ -129,7 +127,7 @@ def _throughput(figure: Figure, benchmark: Benchmark) -> None:
     )
     for place, layers in enumerate(benchmark.work.values()):
         for number, stage in enumerate(STAGES):
-            ratio = layers["all"].ratio(stage)
+            ratio = layers[ALL].ratio(stage)
             label = f"up to {stage!r}" if not place else None
             axes.bar(place + 0.16 * (number - 2), ratio, width=0.15, color=f"C{number}", label=label)
     axes.margins(y=0.15)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, shape_names
+from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, split_names
 from fpga.measurement import MEASURED, hardware_digest
 
 DEFAULT_SHAPES = "8x2,16x4,16x2x2,32x2x4,64x2,64x2x4,64x4,64x4x2,64x8,128x4"
@@ -42,14 +42,14 @@ def prices(
     from benchmarks.shapes import Candidate, parse_shape
     from benchmarks.sites import average_sites
     from benchmarks.tables import price_table
-    from benchmarks.traces import load_traces
+    from benchmarks.traces import load_traces, traced_model
     from fpga.build import find_tools
     from gen.cache import default_cache_folder
     from golden.errors import InputError
     from golden.files import check_writable, write_json
     from golden.spec import Spec
 
-    specs = {name: parse_shape(name) for name in shape_names(shapes)}
+    specs = {name: parse_shape(name) for name in split_names(shapes)}
     if len(specs) < FEWEST:
         raise InputError(f"shapes {shapes!r}: {len(specs)} of them, expected {FEWEST} at least to tell errors")
     folder = cache or default_cache_folder()
@@ -75,7 +75,7 @@ def prices(
         designs,
         cycles=cycles,
         sites=average_sites(traces.layers, Spec()),
-        model=f"{len(traces.layers)} layers of {checkpoint.name if checkpoint else 'SmolLM2-135M'}, {tokens} tokens",
+        model=traced_model(traces, checkpoint, tokens=tokens),
         tools={name: version for name, version in tools.versions().items() if name in {"yosys", "nextpnr-ecp5"}},
     )
     write_json(out, measured.figures())

@@ -16,19 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.shapes import ARRAYS, Array
+from benchmarks.work import LATENCIES
 from golden.spec import WORD_BITS, Spec
-from golden.throughput import SPIKING, TWIN, Counted, Latencies, layer_runs, run_cycles
+from golden.throughput import Counted, layer_runs, run_cycles
 from golden.tiling import token_tiles
 from golden.token_cost import TokenCost, spiking_costs, twin_costs
 from golden.vectors import LayerVectors
 
-BANDWIDTH = 230e6
-"""Bytes a second of a 16-bit SDRAM at 133 MHz, 86 % of its peak."""
-
 NEURON_WORDS = 3
 """Words of a neuron's constants at most: threshold, bias and zero point."""
-
-LATENCIES: Mapping[Array, Latencies] = {"spiking": SPIKING, "mac": TWIN}
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,7 @@ class Batch:
         """Tokens a second with weights on chip."""
         return self.tokens * clock_hz / self.cycles[array]
 
-    def streamed_rate(
-        self, array: Array, clock_hz: float, *, bandwidth: float = BANDWIDTH, skip_silent: bool = False
-    ) -> float:
+    def streamed_rate(self, array: Array, clock_hz: float, *, bandwidth: float, skip_silent: bool = False) -> float:
         """Tokens a second with weights from a memory.
 
         Args:

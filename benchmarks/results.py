@@ -13,8 +13,6 @@ from benchmarks.work import COUNTED, STAGES, Work
 from golden.errors import InputError
 from golden.spec import Spec
 
-RESOURCES = ("luts", "ffs", "ebrs", "dsps")
-
 COSTS = ("luts_per_op", "ebrs", "dsps")
 """Figures of a comparison of which less is better."""
 
@@ -122,7 +120,7 @@ class Benchmark:
         return figures | {
             **used,
             "luts_by_component": dict(routing.components),
-            **{f"{name}_per_op": used[name] / candidate.operations for name in RESOURCES},
+            **{f"{name}_per_op": count / candidate.operations for name, count in used.items()},
             "fmax_mhz": list(routing.fmax_mhz),
             "fmax_min_mhz": min(routing.fmax_mhz),
             "fmax_median_mhz": routing.median_mhz,

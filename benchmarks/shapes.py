@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fpga.core import DEVICE_OPTIONS
 from golden.errors import InputError
 from golden.spec import Spec, make_spec
 from rtl.accelerator import Accelerator
@@ -14,8 +15,6 @@ Array = Literal["spiking", "mac"]
 
 ARRAYS: tuple[Array, ...] = ("spiking", "mac")
 """The accelerator, and the multiply-accumulate twin that it is compared with."""
-
-DEVICES = ("LFE5U-25F", "LFE5U-45F", "LFE5U-85F")
 
 FAMILY = "LFE5U-"
 """What the name of a part may be given without."""
@@ -81,6 +80,6 @@ def parse_part(name: str) -> str:
         InputError: it is no part.
     """
     device = FAMILY + name.removeprefix(FAMILY)
-    if device not in DEVICES:
-        raise InputError(f"part {name!r}: unknown, expected some of {', '.join(DEVICES)}")
+    if device not in DEVICE_OPTIONS:
+        raise InputError(f"part {name!r}: unknown, expected some of {', '.join(DEVICE_OPTIONS)}")
     return device

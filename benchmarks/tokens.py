@@ -44,7 +44,7 @@ def tokens(
     from benchmarks.results import median_clock
     from benchmarks.shapes import Array, parse_part, parse_shape
     from benchmarks.tables import rate_table
-    from benchmarks.traces import load_traces
+    from benchmarks.traces import load_traces, traced_model
     from gen.cache import default_cache_folder
     from golden.errors import InputError
     from golden.files import check_writable, write_json
@@ -74,7 +74,7 @@ def tokens(
     table, rates = rate_table(found, clocks, bandwidth=bandwidth * 1e6, shape=shape)
     Console().print(table)
     if json_file is not None:
-        model = f"{len(traces.layers)} layers of {checkpoint.name if checkpoint else 'SmolLM2-135M'}, {traced} tokens"
+        model = traced_model(traces, checkpoint, tokens=traced)
         told = {"shape": shape, "clock_mhz": clocks, "bandwidth_mb_s": bandwidth, "model": model}
         write_json(json_file, told | rates)
 

@@ -62,6 +62,12 @@ def load_traces(checkpoint: Path | None, *, tokens: int, cache: Path) -> Traces:
     return Traces(layers=read_traces(folder / FILE), tile=load_vectors(folder / TILE_FILE, Spec()), digest=folder.name)
 
 
+def traced_model(traces: Traces, checkpoint: Path | None, *, tokens: int) -> str:
+    """What to call the traced model; arguments as ``load_traces``."""
+    name = checkpoint.name if checkpoint else "SmolLM2-135M"
+    return f"{len(traces.layers)} layers of {name}, {tokens} tokens"
+
+
 def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
     """Where the traces of a model are kept; arguments as ``load_traces``.
 
