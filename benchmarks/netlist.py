@@ -45,12 +45,10 @@ class Net:
     """One bit of a netlist.
 
     Attributes:
-        number: of the net.
         kind: a value of ``KINDS``, or ``PORTS``.
         component: the part of the design whose cell drives it.
     """
 
-    number: int
     kind: str
     component: str
 
@@ -65,14 +63,14 @@ def driven_nets(netlist: bytes) -> dict[str, Net]:
     drivers: dict[int, Net] = {}
     for port in module["ports"].values():
         if port["direction"] == "input":
-            drivers |= {bit: Net(bit, PORTS, REST) for bit in port["bits"]}
+            drivers |= dict.fromkeys(port["bits"], Net(PORTS, REST))
     for name, cell in module["cells"].items():
         if cell["type"] not in KINDS:
             continue
         for port, bits in cell["connections"].items():
             if cell["port_directions"][port] == "output":
-                found = (KINDS[cell["type"]], component_of(name))
-                drivers |= {bit: Net(bit, *found) for bit in bits if isinstance(bit, int)}
+                net = Net(KINDS[cell["type"]], component_of(name))
+                drivers |= {bit: net for bit in bits if isinstance(bit, int)}
     nets: dict[int, tuple[str, Net]] = {}
     for name, wire in module["netnames"].items():
         for index, bit in enumerate(wire["bits"]):
