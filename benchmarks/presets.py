@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.results import Benchmark
-from benchmarks.routing import Routing
-from fpga.boards import DEVICES, Resources
+from fpga.boards import DEVICES
 
 NEARLY = 0.03
 """Shapes whose throughput is this share below the best are as good: seeds differ by as much."""
@@ -30,11 +29,7 @@ def choose_preset(benchmark: Benchmark, device: str) -> Choice | None:
 
     The fastest have the most useful weight-ops a second on the traced model at the median clock.
     """
-    found: list[tuple[Routing, Resources, float]] = [
-        (routing, routing.used, benchmark.effective_gops(routing))
-        for routing in benchmark.routed()
-        if routing.used and routing.device == device and routing.candidate.array == "spiking"
-    ]
+    found = [(routing, used, benchmark.effective_gops(routing)) for routing, used in benchmark.accelerators(device)]
     if not found:
         return None
     most = max(gops for _, _, gops in found)

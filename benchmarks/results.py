@@ -1,7 +1,7 @@
 """All figures of a benchmark, and what is best among them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from benchmarks.routing import Routing
 from benchmarks.shapes import ARRAYS, Array
 from benchmarks.toggles import CAVEAT, Toggles, toggle_figures
 from benchmarks.work import COUNTED, STAGES, Work
+from fpga.boards import Resources
 from golden.errors import InputError
 from golden.spec import Spec
 
@@ -44,6 +45,14 @@ class Benchmark:
         """Those that are on their device."""
         return [routing for routing in self.routings if routing.used is not None]
 
+    def accelerators(self, device: str) -> list[tuple[Routing, Resources]]:
+        """Those on a device, and what each of them takes."""
+        return [
+            (routing, routing.used)
+            for routing in self.routings
+            if routing.used and routing.device == device and routing.candidate.array == "spiking"
+        ]
+
     def missing(self) -> list[str]:
         """The placements that are not there, a line for each array on a part."""
         return [
@@ -69,13 +78,15 @@ class Benchmark:
 
     def pareto(self, device: str) -> list[Routing]:
         """Accelerators on a device that no other one equals in LUT, EBR and throughput, and beats in one of them."""
-        points = {
-            id(routing): (routing.used.luts, routing.used.ebrs, -self.effective_gops(routing))
-            for routing in self.routed()
-            if routing.used and routing.device == device and routing.candidate.array == "spiking"
-        }
-        best = {key for key, point in points.items() if not any(_dominates(other, point) for other in points.values())}
-        return [routing for routing in self.routings if id(routing) in best]
+        points = [
+            (routing, (used.luts, used.ebrs, -self.effective_gops(routing)))
+            for routing, used in self.accelerators(device)
+        ]
+        return [routing for routing, point in points if not any(_dominates(other, point) for _, other in points)]
+
+    def comparison(self) -> list[dict[str, Any]]:
+        """The figures of each accelerator beside its twin's."""
+        return [self._pair(one, twin) for one, twin in self.pairs()]
 
     def figures(self) -> dict[str, Any]:
         """What the JSON file holds."""
@@ -87,7 +98,7 @@ class Benchmark:
                 shape: {name: work_figures(work) for name, work in layers.items()}
                 for shape, layers in self.work.items()
             },
-            "comparison": [self._pair(one, twin) for one, twin in self.pairs()],
+            "comparison": self.comparison(),
             "pareto": {
                 device: [routing.candidate.shape for routing in self.pareto(device)]
                 for device in dict.fromkeys(routing.device for routing in self.routings)
@@ -132,19 +143,21 @@ class Benchmark:
     def _pair(self, one: Routing, twin: Routing) -> dict[str, Any]:
         assert one.used is not None
         assert twin.used is not None
+        mine, its = self._side(one), self._side(twin)
         return {
             "shape": one.candidate.shape,
             "device": one.device,
-            **{routing.candidate.array: self._side(routing) for routing in (one, twin)},
+            "spiking": mine,
+            "mac": its,
             "lut_ratio": twin.used.luts / one.used.luts,
             "fmax_ratio": one.median_mhz / twin.median_mhz,
             "ebr_difference": one.used.ebrs - twin.used.ebrs,
             "dsp_difference": one.used.dsps - twin.used.dsps,
             "throughput_ratio_same_clock": self.work[one.candidate.shape][ALL].ratio(COUNTED),
-            "throughput_ratio": self.effective_gops(one) / self.effective_gops(twin),
-            "worse": self._worse(one, twin),
-            "throughput_per_lut_ratio": (self.effective_gops(one) / one.used.luts)
-            / (self.effective_gops(twin) / twin.used.luts),
+            "throughput_ratio": mine["effective_gops"] / its["effective_gops"],
+            "worse": [name for name in mine if (mine[name] > its[name] if name in COSTS else mine[name] < its[name])],
+            "throughput_per_lut_ratio": (mine["effective_gops"] / one.used.luts)
+            / (its["effective_gops"] / twin.used.luts),
         }
 
     def _side(self, routing: Routing) -> dict[str, float]:
@@ -160,11 +173,6 @@ class Benchmark:
             ),
             "effective_gops": self.effective_gops(routing),
         }
-
-    def _worse(self, one: Routing, twin: Routing) -> list[str]:
-        """The figures in which the accelerator is behind its twin."""
-        mine, its = self._side(one), self._side(twin)
-        return [name for name in mine if (mine[name] > its[name] if name in COSTS else mine[name] < its[name])]
 
 
 def work_figures(work: Work) -> dict[str, Any]:
@@ -187,9 +195,8 @@ def work_figures(work: Work) -> dict[str, Any]:
     }
 
 
-def _dominates(one: Iterable[float], other: Iterable[float]) -> bool:
-    first, second = tuple(one), tuple(other)
-    return first != second and all(mine <= its for mine, its in zip(first, second, strict=True))
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(mine <= its for mine, its in zip(one, other, strict=True))
 
 
 def median_clock(figures: Path, spec: Spec, array: Array, device: str) -> float | None:

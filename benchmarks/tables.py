@@ -114,7 +114,7 @@ def _comparison(benchmark: Benchmark) -> Table:
     for name in ("shape", "device", *COMPARED.values()):
         table.add_column(name, justify="right")
     table.add_column("ours is behind in")
-    for pair in benchmark.figures()["comparison"]:
+    for pair in benchmark.comparison():
         mine, its = pair["spiking"], pair["mac"]
         ratios = {
             "luts_per_op": f"{pair['lut_ratio']:.2f} x fewer",
