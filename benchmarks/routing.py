@@ -92,11 +92,6 @@ class Routing:
         return median(self.fmax_mhz)
 
 
-def smallest_need(candidate: Candidate) -> Resources:
-    """What the weights alone take: block RAMs for ``lanes`` rows of weights a cycle, two of them from a memory."""
-    return Resources(luts=0, ffs=0, ebrs=synapse_blocks(candidate.spec), dsps=0)
-
-
 def gather(candidate: Candidate, device: str, found: Mapping[int, Seed | None]) -> Routing:
     """An array on a part, from what there is of each seed."""
     done = {seed: one for seed, one in found.items() if one is not None}
@@ -119,8 +114,8 @@ class Router:
     """Builds arrays, and keeps what came of it; several threads may ask at once.
 
     Each array is elaborated once as long as the sources of the hardware are the same, and synthesized once as long as
-    its design is, whatever the parts and seeds. Where an edit of the
-    sources leaves the design alone, nothing is built anew.
+    its design is, whatever the parts and seeds. Where an edit of the sources leaves the design alone, nothing is built
+    anew. The sources are those of when the router was made, however long it builds.
     """
 
     def __init__(self, tools: Tools, cache: Path) -> None:
@@ -134,12 +129,14 @@ class Router:
         self._cache = cache
         self._locks: dict[Candidate, Lock] = {}
         self._all = Lock()
+        self._sources = (hardware_digest(), CORE.read_bytes(), version("amaranth"))
+        self._trimmer = TRIMMER.read_bytes()
 
     def kept(self, candidate: Candidate, device: str, seed: int) -> Seed | None:
         """The result of an earlier run; none where there is none."""
-        short = smallest_need(candidate).ebrs
-        if short > DEVICES[device].ebrs:
-            return _skipped(f"its weights alone take {short} EBRs, the {device} has {DEVICES[device].ebrs}")
+        needed, there_are = synapse_blocks(candidate.spec), DEVICES[device].ebrs
+        if needed > there_are:
+            return _skipped(f"its weights alone take {needed} EBRs, the {device} has {there_are}")
         elaborated = self._elaborated(candidate)
         if not elaborated.is_dir():
             return None
@@ -171,8 +168,7 @@ class Router:
     def _elaborated(self, candidate: Candidate) -> Path:
         """Where the design of an array is, if it was elaborated from these sources."""
         spec = candidate.spec.model_dump_json()
-        parts = (hardware_digest(), CORE.read_bytes(), version("amaranth"), candidate.array, spec)
-        return cached_folder(self._cache, "design", digest_of(parts))
+        return cached_folder(self._cache, "design", digest_of([*self._sources, candidate.array, spec]))
 
     def _design(self, candidate: Candidate, device: str) -> Design:
         """For a part; only the commands depend on which."""
@@ -193,12 +189,12 @@ class Router:
         versions = sorted(self._tools.versions().items())
         commands = device_commands(device), PLACEMENT
         parts = ((elaborated / DIGEST).read_text(), repr(commands), repr(versions), str(seed))
-        return digest_of([*parts, TRIMMER.read_bytes()])
+        return digest_of([*parts, self._trimmer])
 
     def _route(self, candidate: Candidate, design: Design, seed: int) -> Seed:
         with self._lock(candidate):
             netlist = synthesize(design, self._tools, cache=self._cache)
-            trimmed = _trimmed(netlist, cache=self._cache)
+            trimmed = _trimmed(netlist, trimmer=self._trimmer, cache=self._cache)
         routed = place_and_route(design, self._tools, trimmed, seed=seed, cache=self._cache)
         used = routed.report.used
         luts, ffs = by_component(netlist, used)
@@ -215,15 +211,13 @@ def _skipped(reason: str) -> Seed:
     return Seed(used=None, luts={}, ffs={}, fmax_mhz=0.0, skipped=reason)
 
 
-def _trimmed(netlist: Path, *, cache: Path) -> bytes:
-    """The netlist with its carry chains trimmed, for all seeds and parts."""
+def _trimmed(netlist: Path, *, trimmer: bytes, cache: Path) -> bytes:
+    """The netlist with its carry chains trimmed by that source, for all seeds and parts."""
 
     def write(folder: Path) -> None:
         (folder / TRIMMED).write_bytes(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist)
 
-    return (
-        cached_build(cache, "trimmed", digest_of([netlist.name, TRIMMER.read_bytes()]), write) / TRIMMED
-    ).read_bytes()
+    return (cached_build(cache, "trimmed", digest_of([netlist.name, trimmer]), write) / TRIMMED).read_bytes()
 
 
 def _read(path: Path) -> Seed:

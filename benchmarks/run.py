@@ -129,13 +129,14 @@ def kept_work(spec: Spec, traces: Traces, *, cache: Path) -> dict[str, Work]:
 
 
 def kept_toggles(
-    shape: str, traces: Traces, *, tools: Tools, build: bool, cache: Path
+    shape: str, traces: Traces, *, hardware: str, tools: Tools, build: bool, cache: Path
 ) -> tuple[Toggles, Toggles] | None:
     """Switched bits of both arrays of a shape, from the cache where they were counted before.
 
     Args:
         shape: its name.
         traces: of a model.
+        hardware: digest of the sources that are elaborated.
         tools: to synthesize with.
         build: whether they are counted where they were not, or else left out.
         cache: where results of earlier runs are.
@@ -146,7 +147,7 @@ def kept_toggles(
     spec = parse_shape(shape)
     sources = [path.read_bytes() for path in (Path(toggles_module.__file__), HARNESS, *cell_models())]
     versions = repr(sorted(tools.versions().items()))
-    digest = digest_of([traces.digest, hardware_digest(), shape, spec.model_dump_json(), versions, *sources])
+    digest = digest_of([traces.digest, hardware, shape, spec.model_dump_json(), versions, *sources])
     if not build and not cached_folder(cache, "switched", digest).is_dir():
         return None
 
@@ -158,10 +159,6 @@ def kept_toggles(
     folder = cached_build(cache, "switched", digest, write)
     one, twin = (Toggles(**json.loads((folder / f"{array}.json").read_text(encoding="utf-8"))) for array in ARRAYS)
     return one, twin
-
-
-def _told(title: str, seed: Seed) -> str:
-    return f"{title}: {seed.skipped or f'{seed.fmax_mhz:.1f} MHz'}"
 
 
 def _build(
@@ -178,9 +175,9 @@ def _build(
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    one = running.pop(future)
-                    progress(_told(one.title, future.result()))
-                    yield one, future.result()
+                    one, seed = running.pop(future), future.result()
+                    progress(f"{one.title}: {seed.skipped or f'{seed.fmax_mhz:.1f} MHz'}")
+                    yield one, seed
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -202,11 +199,13 @@ def run(request: Request, traces: Traces, *, model: str, tools: Tools, progress:
         ToggleError: a netlist does not give the golden model's results.
         ToolError: one that synthesizes for the switched bits failed.
     """
+    # a long run elaborates what it began with, even if the sources are edited meanwhile
+    hardware = hardware_digest()
+    router = Router(tools, request.cache)
     work = {}
     for shape, spec in request.shapes.items():
         work[shape] = kept_work(spec, traces, cache=request.cache)
         progress(f"{shape}: counted cycles")
-    router = Router(tools, request.cache)
     wanted = list(placements(request))
     found: dict[Placement, Seed | None] = {}
     for one in wanted:
@@ -226,7 +225,7 @@ def run(request: Request, traces: Traces, *, model: str, tools: Tools, progress:
         if request.build:
             build(telling=True)
         for shape in request.toggles:
-            both = kept_toggles(shape, traces, tools=tools, build=request.build, cache=request.cache)
+            both = kept_toggles(shape, traces, hardware=hardware, tools=tools, build=request.build, cache=request.cache)
             toggles += [both] if both else []
             progress(f"{shape}: counted switched bits")
         if request.build:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import routing
 from benchmarks.routing import Router, Seed, gather
 from benchmarks.shapes import Candidate
 from fpga.boards import Resources
@@ -52,6 +53,24 @@ def test_a_tool_that_fails_is_why_an_array_is_skipped(smallest: Spec, cache: Pat
         assert found.used is None
         assert "ERROR: no way" in found.skipped
         assert (router.kept(candidate, "LFE5U-25F", 2) == found) is kept
+
+
+def test_what_is_elaborated_belongs_to_the_sources_that_a_run_began_with(
+    smallest: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, failing, cache = tmp_path / "core.py", tmp_path / "yosys", tmp_path / "cache"
+    monkeypatch.setattr(routing, "CORE", core)
+    failing.write_text("#!/bin/sh\necho ERROR: no way\nexit 1\n")
+    failing.chmod(0o755)
+    found = find_tools()
+    tools = replace(found, yosys=replace(found.yosys, path=failing))
+    candidate = Candidate("spiking", "smallest", smallest)
+    core.write_text("as it was imported")
+    router = Router(tools, cache)
+    core.write_text("edited meanwhile")
+    assert "ERROR: no way" in router.build(candidate, "LFE5U-25F", 1).skipped
+    assert router.kept(candidate, "LFE5U-25F", 1) is not None
+    assert Router(tools, cache).kept(candidate, "LFE5U-25F", 1) is None
 
 
 def test_an_array_that_is_too_large_is_skipped_with_the_reason(tmp_path: Path) -> None:
