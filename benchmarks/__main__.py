@@ -51,17 +51,11 @@ def benchmark(
     """Build the accelerator and its multiply-accumulate twin in several shapes, and run real traces through both.
 
     What was built before comes from the cache. Broken off by an interrupt, it writes and prints what there is and says
-    what is missing. Exit status 0 if all is there, 1 if a netlist gives wrong results, 2 for bad input, 130 if broken
-    off.
+    what is missing. Exit status 0 if it came to its end, 1 if a netlist gives wrong results or cannot be made for the
+    switched bits, 2 for bad input, 130 if broken off.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from benchmarks.estimates import error_lines, estimate_errors
     from benchmarks.plots import plots
