@@ -12,6 +12,10 @@ import golden.spec
 import golden.throughput
 import golden.tiling
 import golden.token_cost
+import golden.vectors
+import golden.waiting
+import golden.words
+from benchmarks import netlist as netlist_module
 from benchmarks import toggles as toggles_module
 from benchmarks import work as work_module
 from benchmarks.netlist import cell_models
@@ -37,6 +41,9 @@ COUNTING = (
     golden.throughput,
     golden.tiling,
     golden.token_cost,
+    golden.vectors,
+    golden.waiting,
+    golden.words,
     work_module,
 )
 """Modules that cycles are counted with: they are counted again when one of these changes."""
@@ -145,7 +152,8 @@ def kept_toggles(
         ToggleError: a netlist does not give the golden model's results.
     """
     spec = parse_shape(shape)
-    sources = [path.read_bytes() for path in (Path(toggles_module.__file__), HARNESS, *cell_models())]
+    counting = (Path(toggles_module.__file__), Path(netlist_module.__file__), HARNESS, *cell_models())
+    sources = [path.read_bytes() for path in counting]
     versions = repr(sorted(tools.versions().items()))
     digest = digest_of([traces.digest, hardware, shape, spec.model_dump_json(), versions, *sources])
     if not build and not cached_folder(cache, "switched", digest).is_dir():
