@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.build import build_bursts
+from cosim.build import accelerator_sources
 from cosim.scoreboard import compare
 from cosim.simulated import SimulatedDevice
 from golden.integer import LayerOutput, run_layer
@@ -123,7 +123,7 @@ def simulated_crew(spec: Spec, count: int, *, cache: Path | None = None) -> Iter
         InputError: a tool is missing.
         SimulationError: the simulator could not be built or did not start.
     """
-    build_bursts(spec, cache=cache)
+    sources = accelerator_sources(spec)
     with ExitStack() as stack:
-        devices = [stack.enter_context(SimulatedDevice(spec, cache=cache)) for _ in range(count)]
+        devices = [stack.enter_context(SimulatedDevice(spec, sources=sources, cache=cache)) for _ in range(count)]
         yield Crew(devices, stack.enter_context(ThreadPoolExecutor(count + 1)))

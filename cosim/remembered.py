@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from cosim.build import build_bursts
+from cosim.build import accelerator_sources, build_bursts
 from cosim.job import Recording
 from cosim.simulated import SimulatedDevice
 from gen.cache import cached_build, default_cache_folder, digest_of
@@ -31,7 +31,8 @@ class RememberingDevice:
         self.remembered = False
         self._cache = cache or default_cache_folder()
         self._fresh = fresh
-        self._simulator = build_bursts(spec, cache=self._cache)
+        self._sources = accelerator_sources(spec)
+        self._simulator = build_bursts(spec, sources=self._sources, cache=self._cache)
         self._device: SimulatedDevice | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +62,7 @@ class RememberingDevice:
         def build(folder: Path) -> None:
             self.remembered = False
             if self._device is None:
-                self._device = SimulatedDevice(self.spec, cache=self._cache)
+                self._device = SimulatedDevice(self.spec, sources=self._sources, cache=self._cache)
             try:
                 recording = self._device.play(packets, results, progress=progress)
             except Exception:

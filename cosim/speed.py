@@ -49,12 +49,12 @@ def build_program(spec: "Spec", *, cache: Path | None = None) -> Path:
         InputError: a tool is missing.
         SimulationError: Verilator or the compiler failed.
     """
-    from cosim.build import compile_model, verilator_command
+    from cosim.build import accelerator_sources, compile_model, verilator_command
     from gen.verilator import tool_environment
-    from gen.verilog import TOP, generate_verilog
+    from gen.verilog import TOP
 
     program = Path(__file__).with_suffix(".cpp")
-    sources = {f"{TOP}.v": generate_verilog(spec), program.name: program.read_text(encoding="utf-8")}
+    sources = {**accelerator_sources(spec), program.name: program.read_text(encoding="utf-8")}
     command = verilator_command(TOP, *reversed(sources))
     folder = compile_model("speed", sources, command, environment=tool_environment(), cache=cache)
     return folder / TOP

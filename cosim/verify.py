@@ -6,7 +6,7 @@ A seed is an accelerator and its programs. What a seed gave is kept; a run that 
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -61,6 +61,16 @@ class SeedResult:
     cycles: int
     seconds: float
     failure: str
+
+
+def seed_spec(seed: int) -> Spec:
+    """The accelerator of a seed."""
+    return random_spec(Random(f"spec of {seed}"))
+
+
+def design_of(sources: Mapping[str, str]) -> str:
+    """Digest of a design's files."""
+    return digest_of([part for text in sorted(sources.items()) for part in text])
 
 
 def expected_results(spec: Spec, packets: list[Words]) -> list[Completed]:
@@ -170,9 +180,8 @@ def run_seed(
     *,
     programs: int,
     steps: int,
+    sources: Mapping[str, str],
     waves: Path | None = None,
-    sources: dict[str, str] | None = None,
-    cache: Path | None = None,
 ) -> SeedResult:
     """All programs of a seed, up to the first that fails.
 
@@ -180,22 +189,20 @@ def run_seed(
         seed: which.
         programs: how many.
         steps: packets of each behind those that load it.
+        sources: Verilog of the seed's accelerator by file name.
         waves: folder for a waveform of the program that fails; None for none, and for a faster simulator.
-        sources: Verilog of the seed's accelerator, if it is not what its spec generates.
-        cache: where simulator builds are kept; the user's own by default.
 
     Raises:
         InputError: a tool is missing.
         SimulationError: the simulator could not be built.
     """
     began = time.perf_counter()
-    spec = random_spec(Random(f"spec of {seed}"))
-    texts = dict(sources or accelerator_sources(spec))
-    design = digest_of([part for text in sorted(texts.items()) for part in text])
+    spec = seed_spec(seed)
+    texts = dict(sources)
     if waves is not None:
         texts[f"{PROBE}.v"] = probe_verilog(spec, 0)
     options, arguments = (WINDOW_OPTIONS, ["from=0"]) if waves is not None else ((), [])
-    with SimulatedDevice(spec, sources=texts, options=options, arguments=arguments, cache=cache) as device:
+    with SimulatedDevice(spec, sources=texts, options=options, arguments=arguments) as device:
         played = play_programs(device, seed, programs=programs, steps=steps)
         if played.failure and waves is not None:
             waves.mkdir(parents=True, exist_ok=True)
@@ -203,7 +210,7 @@ def run_seed(
     return SeedResult(
         seed=seed,
         spec=spec.model_dump(),
-        design=design,
+        design=design_of(sources),
         steps=steps,
         outputs=played.results * spec.neurons,
         seconds=time.perf_counter() - began,
@@ -255,11 +262,10 @@ def verify(  # noqa: PLR0917 - each is an option of the command
             if time.perf_counter() - began > minutes * 60:
                 break
             path = out / f"seed-{seed}.json"
-            texts = accelerator_sources(random_spec(Random(f"spec of {seed}")))
-            design = digest_of([part for text in sorted(texts.items()) for part in text])
-            kept = None if waves else kept_result(path, design, programs=programs, steps=steps)
+            sources = accelerator_sources(seed_spec(seed))
+            kept = None if waves else kept_result(path, design_of(sources), programs=programs, steps=steps)
             if kept is None:
-                kept = asdict(run_seed(seed, programs=programs, steps=steps, waves=waves))
+                kept = asdict(run_seed(seed, programs=programs, steps=steps, sources=sources, waves=waves))
                 write_json(path, kept)
             found.append(kept)
             bar.update(task, advance=1, description=f"seed {seed}")
