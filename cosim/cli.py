@@ -123,20 +123,31 @@ class OneLayer:
     waves: Path
 
 
-def _integers(run: OneLayer, spec: "Spec") -> tuple[str, "LayerVectors"]:
-    """The layer, and what messages call it."""
-    from golden.vectors import load_vectors
+def chosen_layer(
+    spec: "Spec", *, vectors: Path | None, checkpoint: Path | None, layer: str | None, tokens: int
+) -> tuple[str, "LayerVectors"]:
+    """The layer to run, from a file or from a checkpoint, and what messages call it.
 
-    if run.vectors is not None:
-        return str(run.vectors), load_vectors(run.vectors, spec)
-    assert run.checkpoint is not None
-    assert run.layer is not None
+    Raises:
+        InputError: there is no such layer, or the accelerator cannot take it.
+    """
+    if vectors is not None:
+        from golden.vectors import load_vectors
+
+        return str(vectors), load_vectors(vectors, spec)
+    assert checkpoint is not None
+    assert layer is not None
     from golden.checkpoint import load_checkpoint
     from golden.trace import layer_vectors
 
-    model = load_checkpoint(run.checkpoint).language_model
-    integers, _ = layer_vectors(model, run.layer, run.tokens, spec)
-    return f"{run.layer} of {run.checkpoint}", integers
+    integers, _ = layer_vectors(load_checkpoint(checkpoint).language_model, layer, tokens, spec)
+    return f"{layer} of {checkpoint}", integers
+
+
+def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> str:
+    """The counts of a comparison, and what they come to."""
+    outcome = "equal" if ok else "NOT EQUAL" if mismatches else "SATURATED"
+    return f"{outputs} outputs, {mismatches} mismatches, {saturated} saturated: {outcome}"
 
 
 def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> None:
@@ -156,7 +167,9 @@ def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> N
     for path in (run.out, outputs.json_file):
         if path is not None:
             check_writable(path)
-    source, integers = _integers(run, spec)
+    source, integers = chosen_layer(
+        spec, vectors=run.vectors, checkpoint=run.checkpoint, layer=run.layer, tokens=run.tokens
+    )
     sources = None
     if run.netlist is not None:
         with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
@@ -178,29 +191,28 @@ def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> N
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    ok = report.verdict.ok(allow_saturation=outputs.allow_saturation)
+    verdict = report.verdict
+    ok = verdict.ok(allow_saturation=outputs.allow_saturation)
     if run.out is not None:
-        output = report.output
-        save_arrays(run.out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
+        save_arrays(run.out, vars(report.output))
     if outputs.json_file is not None:
         write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
     typer.echo(
         f"{source}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes{f', netlist behind {run.netlist}' if run.netlist else ''}\n"
-        f"{report.verdict.outputs} outputs, {report.verdict.mismatches} mismatches, "
-        f"{report.verdict.saturated} saturated: {_outcome(ok, report.verdict.mismatches)}\n"
+        f"{outcome_line(verdict.outputs, verdict.mismatches, verdict.saturated, ok=ok)}\n"
         f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, "
         f"lane utilisation {report.lane_utilisation:.3f}\n"
         f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s, {report.seconds:.1f} s in all"
     )
-    if (report.spikes, report.beats) != (report.expected_spikes, report.expected_beats):
+    if not report.activity_expected:
         typer.echo(
             f"{report.spikes} spikes in {report.beats} beats, "
             f"expected {report.expected_spikes} in {report.expected_beats}",
             err=True,
         )
-    if report.verdict.first:
-        typer.echo(f"first mismatch: {report.verdict.first}", err=True)
+    if verdict.first:
+        typer.echo(f"first mismatch: {verdict.first}", err=True)
         _show_divergence(run, spec, integers, report.output)
     if not ok:
         raise typer.Exit(1)
@@ -223,10 +235,6 @@ def _show_divergence(run: OneLayer, spec: "Spec", integers: "LayerVectors", outp
         typer.echo(f"spikequant: the replay failed: {error}", err=True)
         return
     console.print(divergence_panel(located, layer=run.layer or str(run.vectors)))
-
-
-def _outcome(ok: bool, mismatches: int) -> str:
-    return "equal" if ok else "NOT EQUAL" if mismatches else "SATURATED"
 
 
 def _all_layers(
@@ -304,8 +312,7 @@ def _show_model(report: "ModelReport", checkpoint: Path, model: str, outputs: Ou
     typer.echo(
         f"{checkpoint}: {len(report.layers)} layers, {report.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes\n"
-        f"{report.compared} outputs, {report.mismatches} mismatches, {report.saturated} saturated: "
-        f"{_outcome(ok, report.mismatches)}\n"
+        f"{outcome_line(report.compared, report.mismatches, report.saturated, ok=ok)}\n"
         f"{report.cycles} cycles, lane utilisation {report.lane_utilisation:.3f}\n"
         f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {report.seconds:.1f} s in all"
     )

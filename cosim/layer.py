@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from golden.neuron import event_program
 from golden.spec import Spec
 from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
-from rtl.device import Device, run_on_device
+from rtl.device import Device, LayerRun, run_on_device
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,21 @@ class LayerReport:
         """Spikes for each lane and beat; 0 where there was no beat."""
         return self.spikes / (self.beats * self.spec.lanes) if self.beats else 0.0
 
+    @property
+    def activity_expected(self) -> bool:
+        """Spikes and beats are as many as the golden model's time domain has."""
+        return (self.spikes, self.beats) == (self.expected_spikes, self.expected_beats)
+
     def figures(self, *, allow_saturation: bool) -> dict[str, Any]:
         """The report as the command line's JSON has it."""
-        verdict = asdict(self.verdict)
         return {
             "ok": self.verdict.ok(allow_saturation=allow_saturation),
             "output_bits": self.spec.output_bits,
             "theta_fraction_bits": self.spec.theta_fraction_bits,
-            "mismatches": verdict["mismatches"],
-            "saturated": verdict["saturated"],
-            "outputs": verdict["outputs"],
-            "first_mismatch": verdict["first"],
+            "mismatches": self.verdict.mismatches,
+            "saturated": self.verdict.saturated,
+            "outputs": self.verdict.outputs,
+            "first_mismatch": self.verdict.first,
             "cycles": self.cycles,
             "spikes": self.spikes,
             "beats": self.beats,
@@ -134,17 +138,29 @@ def compare_on_device(
         PacketError: the accelerator refused a packet or sent a broken one.
     """
     run = run_on_device(device, vectors, progress=progress)
-    verdict = compare(run_layer(vectors, device.spec), run.output)
-    expected_spikes, expected_beats = expected_activity(device.spec, vectors)
+    report = report_of(device.spec, vectors, run, ran=vectors)
+    return replace(report, seconds=time.perf_counter() - began)
+
+
+def report_of(spec: Spec, vectors: LayerVectors, run: LayerRun, *, ran: LayerVectors) -> LayerReport:
+    """What ran, beside what the golden model expects.
+
+    Args:
+        spec: the accelerator.
+        vectors: the layer.
+        run: what a device gave, whose seconds are the report's.
+        ran: the layer as the device had it, whose spikes and beats are expected.
+    """
+    expected_spikes, expected_beats = expected_activity(spec, ran)
     return LayerReport(
         output=run.output,
-        verdict=verdict,
-        spec=device.spec,
+        verdict=compare(run_layer(vectors, spec), run.output),
+        spec=spec,
         cycles=run.cycles,
         spikes=run.spikes,
         beats=run.beats,
         expected_spikes=expected_spikes,
         expected_beats=expected_beats,
         sim_cycles_per_second=run.cycles / run.seconds,
-        seconds=time.perf_counter() - began,
+        seconds=run.seconds,
     )

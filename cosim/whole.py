@@ -201,7 +201,7 @@ def outcome_of(name: str, vectors: LayerVectors, report: LayerReport, *, remembe
         cycles=report.cycles,
         spikes=report.spikes,
         beats=report.beats,
-        activity_expected=(report.spikes, report.beats) == (report.expected_spikes, report.expected_beats),
+        activity_expected=report.activity_expected,
         lane_utilisation=report.lane_utilisation,
         simulated_seconds=report.cycles / report.sim_cycles_per_second,
         seconds=report.seconds,

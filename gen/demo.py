@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -295,9 +294,7 @@ def _simulate(real: RealLayer, spec: Spec, settings: DemoSettings, steps: Steps)
             bar.update(task, completed=done, total=total if done else None, description="results" if done else None)
 
         report = cosimulate(spec, real.vectors, progress=progress, cache=settings.cache)
-    output = report.output
-    arrays: dict[str, NDArray[Any]] = {"membrane": output.membrane, "code": output.code, "saturated": output.saturated}
-    save_arrays(settings.out / "output.npz", arrays)
+    save_arrays(settings.out / "output.npz", vars(report.output))
     write_json(settings.out / "cosim.json", report.figures(allow_saturation=False))
     return report
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cosim.cli import chosen_layer, outcome_line
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def run(
     for path in (out, json_file):
         if path is not None:
             check_writable(path)
-    source, integers = _layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
+    source, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -113,8 +114,7 @@ def run(
     report = _report(spec, integers, result, stored=chip is not None)
     ok = report.verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
-        output = report.output
-        save_arrays(out, {"membrane": output.membrane, "code": output.code, "saturated": output.saturated})
+        save_arrays(out, vars(report.output))
     if json_file is not None:
         write_json(
             json_file,
@@ -152,52 +152,21 @@ def _play(
 
 def _report(spec: "Spec", vectors: "LayerVectors", result: "LayerRun", *, stored: bool) -> "LayerReport":
     """What ran, beside what the golden model expects."""
-    from cosim.layer import LayerReport, expected_activity
-    from cosim.scoreboard import compare
+    from cosim.layer import report_of
     from fpga.sdram.program import active_inputs, without_silent
-    from golden.integer import run_layer
 
     # from the memory, silent inputs are left out, and the others are closer together
-    run_on = without_silent(vectors, active_inputs(vectors)) if stored else vectors
-    expected_spikes, expected_beats = expected_activity(spec, run_on)
-    return LayerReport(
-        output=result.output,
-        verdict=compare(run_layer(vectors, spec), result.output),
-        spec=spec,
-        cycles=result.cycles,
-        spikes=result.spikes,
-        beats=result.beats,
-        expected_spikes=expected_spikes,
-        expected_beats=expected_beats,
-        sim_cycles_per_second=result.cycles / result.seconds,
-        seconds=result.seconds,
-    )
-
-
-def _layer(
-    spec: "Spec", *, vectors: Path | None, checkpoint: Path | None, layer: str | None, tokens: int
-) -> tuple[str, "LayerVectors"]:
-    """What to run, and where it is from."""
-    if checkpoint is not None and layer is not None:
-        from golden.checkpoint import load_checkpoint
-        from golden.trace import layer_vectors
-
-        integers, _ = layer_vectors(load_checkpoint(checkpoint).language_model, layer, tokens, spec)
-        return f"{layer} of {checkpoint}", integers
-    from golden.vectors import load_vectors
-
-    assert vectors is not None
-    return str(vectors), load_vectors(vectors, spec)
+    ran = without_silent(vectors, active_inputs(vectors)) if stored else vectors
+    return report_of(spec, vectors, result, ran=ran)
 
 
 def _summary(report: "LayerReport", vectors: "LayerVectors", health: "Health", *, ok: bool) -> str:
     """The run in a few lines."""
-    outcome = "equal" if ok else "NOT EQUAL" if report.verdict.mismatches else "SATURATED"
+    verdict = report.verdict
     return (
         f"{vectors.outputs} x {vectors.inputs}, {vectors.tokens} tokens on {report.spec.neurons} neurons x "
         f"{report.spec.lanes} lanes\n"
-        f"{report.verdict.outputs} outputs, {report.verdict.mismatches} mismatches, "
-        f"{report.verdict.saturated} saturated: {outcome}\n"
+        f"{outcome_line(verdict.outputs, verdict.mismatches, verdict.saturated, ok=ok)}\n"
         f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, {report.seconds:.1f} s\n"
         f"line: {health.board_damaged} and {health.host_damaged} damaged frames at board and host, "
         f"{health.resent} times sent again, {health.asked_again} times asked again, {health.reopened} times reopened"
