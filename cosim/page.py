@@ -2,15 +2,9 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cosim.whole import ModelReport
+from gen.page import page_template
 from golden.files import write_text
-
-
-def _thousands(count: int) -> str:
-    """A whole number with narrow spaces between thousands."""
-    return f"{count:,}".replace(",", "\u202f")
 
 
 def write_page(path: Path, report: ModelReport, *, model: str, allow_saturation: bool) -> None:
@@ -22,11 +16,7 @@ def write_page(path: Path, report: ModelReport, *, model: str, allow_saturation:
         model: its name.
         allow_saturation: saturated outputs are as they should be.
     """
-    environment = Environment(
-        loader=PackageLoader("cosim"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(thousands=_thousands)
-    page = environment.get_template("model.html").render(
+    page = page_template("cosim", "model.html").render(
         report=report,
         spec=report.spec,
         model=model,

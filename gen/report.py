@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from gen.figures import EXCITING, INHIBITING, SALIENT, levels_svg, token_svg
+from gen.page import page_template
 from gen.record import DemoRecord, load_record
 from gen.spike_trace import SpikeTrace, load_trace
 from golden.drawing import image_url
@@ -28,11 +27,6 @@ def _bytes(count: int) -> str:
     return f"{size:.3g} {unit}"
 
 
-def _thousands(count: int) -> str:
-    """A whole number with narrow spaces between thousands."""
-    return f"{count:,}".replace(",", "\u202f")
-
-
 def render_report(record: DemoRecord, trace: SpikeTrace, *, folder: str = "") -> str:
     """The page as HTML, without a reference to anything outside of the demo's folder.
 
@@ -41,11 +35,7 @@ def render_report(record: DemoRecord, trace: SpikeTrace, *, folder: str = "") ->
         trace: the token to show.
         folder: the demo's folder as seen from the page; empty if it lies in it, or ending in ``/``.
     """
-    environment = Environment(
-        loader=PackageLoader("gen"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(bytes=_bytes, thousands=_thousands)
-    return environment.get_template("report.html").render(
+    return page_template("gen", "report.html", bytes=_bytes).render(
         record=record,
         trace=trace,
         colours={"exciting": EXCITING, "inhibiting": INHIBITING, "salient": SALIENT},
