@@ -18,6 +18,7 @@ BURST_IN, BURST_OUT = "burst.in", "burst.out"
 """Files of ``burst.v``."""
 
 CLOCK_PERIOD_NS = 10
+"""Of ``burst.v``."""
 
 WAKE_CYCLES = 50_000
 """Between two looks at a burst under way: some 0.1 s, in which Python is not run."""

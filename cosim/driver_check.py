@@ -4,17 +4,18 @@ import numpy as np
 
 from cosim.divergence import DRIVER, Divergence
 from cosim.packet_model import Completed, PacketModel, UnspecifiedError
-from golden.integer import run_layer
+from golden.integer import LayerOutput
 from golden.spec import Spec
 from golden.tiling import token_tiles
 from golden.vectors import LayerVectors
-from rtl.program import LayerProgram
+from rtl.program import LayerProgram, ResultPlace
 from rtl.shapes import Half
 
 
-def driver_divergence(spec: Spec, vectors: LayerVectors, program: LayerProgram) -> Divergence | None:
+def driver_divergence(
+    spec: Spec, vectors: LayerVectors, golden: LayerOutput, program: LayerProgram
+) -> Divergence | None:
     """The first result that the packets do not ask for as the layer has it, and what in them is wrong."""
-    golden = run_layer(vectors, spec)
     model = PacketModel(spec)
     places = iter(program.places)
     for packet in program.packets:
@@ -35,14 +36,15 @@ def driver_divergence(spec: Spec, vectors: LayerVectors, program: LayerProgram) 
         )
         if wrong.any():
             own = int(np.argmax(wrong))
-            return _wrong_packet(spec, vectors, completed, token=place.token, start=place.outputs.start, own=own)
+            membrane = int(golden.membrane[place.token, place.outputs][own])
+            return _wrong_packet(spec, vectors, completed, place=place, own=own, membrane=membrane)
     return None
 
 
 def _wrong_packet(
-    spec: Spec, vectors: LayerVectors, completed: Completed, *, token: int, start: int, own: int
+    spec: Spec, vectors: LayerVectors, completed: Completed, *, place: ResultPlace, own: int, membrane: int
 ) -> Divergence:
-    neuron = start + own
+    token, neuron = place.token, place.outputs.start + own
 
     def found(where: str, quantity: str, expected: object, got: object) -> Divergence:
         return Divergence(DRIVER, token, neuron, None, where, quantity, str(expected), str(got))
@@ -55,18 +57,18 @@ def _wrong_packet(
         level[: len(tile.columns)] = vectors.level[token, tile.columns]
         differs = np.flatnonzero(level != run.score.level)
         if differs.size:
-            place = int(differs[0])
-            column = int(tile.columns[place]) if place < len(tile.columns) else -1
+            index = int(differs[0])
+            column = int(tile.columns[index]) if index < len(tile.columns) else -1
             where = f"packet {run.score.packet} (CODES), tile {number}, input {column}"
-            return found(where, "level", level[place], run.score.level[place])
+            return found(where, "level", level[index], run.score.level[index])
         stored = vectors.w_low if tile.low else vectors.w_code
         columns = np.searchsorted(vectors.wide, tile.columns) if tile.low else tile.columns
         weights = np.where(level[: len(columns)] != 0, stored[neuron, columns].astype(np.int64), 0)
         differs = np.flatnonzero(weights != run.weights[: len(columns), own])
         if differs.size:
-            place = int(differs[0])
-            where = f"packet {run.packet} (RUN), tile {number}, input {tile.columns[place]}"
-            return found(where, "stored weight", weights[place], run.weights[place, own])
+            index = int(differs[0])
+            where = f"packet {run.packet} (RUN), tile {number}, input {tile.columns[index]}"
+            return found(where, "stored weight", weights[index], run.weights[index, own])
         half = Half.LOW if tile.low else Half.HIGH if vectors.wide.size else Half.WHOLE
         for name, expected, got in (
             ("half of the weights", str(half), str(Half(run.header.half))),
@@ -83,5 +85,4 @@ def _wrong_packet(
     ):
         if int(expected) != int(got):
             return found("a NEURONS packet", name, expected, got)
-    golden = run_layer(vectors, spec).membrane[token, neuron]
-    return found(f"packets up to {completed.runs[-1].packet}", "V'", golden, completed.membrane[own])
+    return found(f"packets up to {completed.runs[-1].packet}", "V'", membrane, completed.membrane[own])

@@ -9,6 +9,7 @@ from vcd.gtkw import GTKWSave
 
 from cosim.array_check import array_divergence
 from cosim.build import accelerator_sources
+from cosim.burst import CLOCK_PERIOD_NS
 from cosim.divergence import READOUT, Divergence, first_output
 from cosim.driver_check import driver_divergence
 from cosim.packet_model import Completed, PacketModel
@@ -27,8 +28,8 @@ VIEW = "window.gtkw"
 CYCLES_BEFORE, CYCLES_BEHIND = 64, 32
 """Of the waveform, around the divergence."""
 
-CLOCK_PERIOD_PS = 10_000
-"""Of ``burst.v``, in the waveform's unit."""
+CLOCK_PERIOD_PS = 1000 * CLOCK_PERIOD_NS
+"""In the waveform's unit."""
 
 COMPANY = "not in the token alone"
 """Stage of what needs the tokens before it, or another form of the design."""
@@ -75,7 +76,7 @@ def locate(
     """
     golden = run_layer(vectors, spec)
     token, neuron = (int(index[0]) for index in np.nonzero(wrong_outputs(golden, output)))
-    sent = driver_divergence(spec, vectors, layer_program(spec, vectors))
+    sent = driver_divergence(spec, vectors, golden, layer_program(spec, vectors))
     if sent is not None:
         token, neuron = sent.token, sent.neuron
     alone = first_output(vectors, token, neuron, spec)
@@ -83,7 +84,11 @@ def locate(
     texts = {**(sources or accelerator_sources(spec)), f"{PROBE}.v": probe_verilog(spec, own)}
     replay = _Replay(spec, alone, own, texts, cache)
     result, records, last = replay.play()
-    found = sent or _array(spec, alone, own, result, records) or _readout(spec, alone, own, result)
+    right = run_layer(alone, spec)
+    found = sent
+    if found is None and wrong_outputs(right, result).any():
+        found = array_divergence(spec, alone, own, _first_inputs(spec, alone), records)
+    found = found or _readout(right, result, own)
     if found is None:
         expected, got = (
             f"V' {one.membrane[token, neuron]}, code {one.code[token, neuron]}" for one in (golden, output)
@@ -95,28 +100,24 @@ def locate(
     return Located(replace(found, token=token, neuron=neuron), waves, _write_view(spec, own, waves))
 
 
-def _array(spec: Spec, alone: LayerVectors, own: int, output: LayerOutput, records: Records) -> Divergence | None:
-    golden = run_layer(alone, spec)
-    if not wrong_outputs(golden, output).any():
-        return None
+def _first_inputs(spec: Spec, alone: LayerVectors) -> list[int]:
+    """Of each tile of the one token, where its weights are."""
     model, completed = PacketModel(spec), None
     for packet in layer_program(spec, alone).packets:
         completed = model.take(packet) or completed
     assert isinstance(completed, Completed)
-    first_inputs = [int(run.header.input) for run in completed.runs]
-    return array_divergence(spec, alone, own, first_inputs, records)
+    return [int(run.header.input) for run in completed.runs]
 
 
-def _readout(spec: Spec, alone: LayerVectors, own: int, output: LayerOutput) -> Divergence | None:
-    golden = run_layer(alone, spec)
+def _readout(golden: LayerOutput, output: LayerOutput, own: int) -> Divergence | None:
     for quantity, expected, got in (
         ("V'", golden.membrane, output.membrane),
         ("code", golden.code, output.code),
         ("saturation flag", golden.saturated, output.saturated),
     ):
         if expected[0, own] != got[0, own]:
-            last = f"{got[0, own]}"
-            return Divergence(READOUT, 0, own, None, "behind the last phase", quantity, str(expected[0, own]), last)
+            values = str(expected[0, own]), str(got[0, own])
+            return Divergence(READOUT, 0, own, None, "behind the last phase", quantity, *values)
     return None
 
 

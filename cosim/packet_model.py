@@ -124,8 +124,7 @@ class PacketModel:
         self._count += 1
         _demand(len(packet) > 0, number, "no words")
         operation = operation_of(packet)
-        if operation not in range(1, len(HEADER_WORDS) + 1):
-            raise UnspecifiedError(f"packet {number}: operation {operation}")
+        _demand(operation in range(1, len(HEADER_WORDS) + 1), number, f"operation {operation}")
         words = HEADER_WORDS[Operation(operation)]
         _demand(len(packet) >= words, number, f"{len(packet)} words, expected a header of {words}")
         header = sum(int(word) << (WORD_BITS * place) for place, word in enumerate(packet[:words]))
@@ -207,12 +206,10 @@ class PacketModel:
         first = int(header.input)
         # codes behind the memory are there to fill the last word
         count = min(len(score.level), spec.depth - first)
-        if score.level[count:].any():
-            raise UnspecifiedError(f"packet {number}: inputs beyond the weights")
+        _demand(not score.level[count:].any(), number, "inputs beyond the weights")
         level = score.level[:count]
         weights = np.where((level != 0)[:, None], self._weights[first : first + count], 0)
-        if (weights < 0).any():
-            raise UnspecifiedError(f"packet {number}: weights that were never loaded")
+        _demand(not (weights < 0).any(), number, "weights that were never loaded")
         half, slot = Half(header.half), int(header.slot)
         steps = weights - np.where(half == Half.LOW, 0, self._zero)
         steps[level == 0] = 0
@@ -224,8 +221,7 @@ class PacketModel:
         if header.first:
             none = np.zeros(spec.neurons, np.int64)
             self._membranes[slot] = _Membranes(value=none, reach=none)
-        if slot not in self._membranes:
-            raise UnspecifiedError(f"packet {number}: slot {slot} was never begun")
+        _demand(slot in self._membranes, number, f"slot {slot} was never begun")
         membranes = self._membranes[slot]
         run = Run(packet=number, score=score, header=header, weights=weights)
         membranes.runs.append(run)
