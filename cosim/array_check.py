@@ -8,8 +8,7 @@ import numpy as np
 
 from cosim.divergence import ENCODER, INTEGRATOR, NEURON, SUMS, Divergence
 from cosim.probe import Records
-from golden.neuron import Phase, TokenRun, simulate
-from golden.score import ScoreCost
+from golden.neuron import TokenRun, simulate
 from golden.spec import Spec
 from golden.tiling import Tile, token_tiles
 from golden.vectors import LayerVectors
@@ -43,7 +42,7 @@ class _Span:
 
 
 def _golden_ticks(run: TokenRun, number: int, base: int) -> list[_Tick]:
-    phase: Phase = run.program[number]
+    phase = run.program[number]
     rows = np.flatnonzero(run.trace.phase == number)
     arrivals = [Counter[tuple[int, int]]() for _ in range(phase.ticks)]
     for tick, row, sign in zip(phase.tick.tolist(), phase.row.tolist(), phase.sign.tolist(), strict=True):
@@ -68,7 +67,7 @@ def expected_spans(spec: Spec, vectors: LayerVectors, neuron: int) -> list[_Span
         return ticks, ticks[-1].charge
 
     for index, tile in enumerate(token_tiles(vectors, 0, spec)):
-        cost: ScoreCost = tile.cost
+        cost = tile.cost
         ticks: list[_Tick] = []
         base = 0
         name = f"tile {index}{' of low halves' if tile.low else ''}"
@@ -85,8 +84,8 @@ def expected_spans(spec: Spec, vectors: LayerVectors, neuron: int) -> list[_Span
     return spans
 
 
-def _flags(spec_bits: int) -> dict[str, bool]:
-    return {name: bool(spec_bits >> field.offset & 1) for name, field in step_layout()}
+def _flags(step: int) -> dict[str, bool]:
+    return {name: bool(step >> field.offset & 1) for name, field in step_layout()}
 
 
 def _columns(spec: Spec, tile: Tile, first_input: int, records: Records, place: int) -> Counter[tuple[int, int]]:

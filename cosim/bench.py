@@ -13,7 +13,7 @@ from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from cosim.job import Job, Recording, append_progress
+from cosim.job import Job, Recording, write_progress
 from rtl.packets import Words
 
 CLOCK_PERIOD_NS = 10
@@ -89,6 +89,6 @@ async def play(dut: Any) -> None:
     received = []
     for count in range(job.results):
         received.append(await bench.receive(idle_cycles=idle_cycles))
-        append_progress(folder, count + 1)
+        write_progress(folder, count + 1)
     cycles = round((get_sim_time("ns") - began_ns) / CLOCK_PERIOD_NS)
     Recording(packets=received, cycles=cycles, seconds=perf_counter() - began).save(folder)

@@ -77,7 +77,7 @@ class Recording(Played):
         return cls(packets=packets, cycles=int(cycles), seconds=float(seconds))
 
 
-def append_progress(folder: Path, results: int) -> None:
+def write_progress(folder: Path, results: int) -> None:
     """Tell the parent process how many results are in."""
     (folder / "progress").write_text(str(results), encoding="ascii")
 

@@ -38,6 +38,7 @@ class SimulatedDevice:
 
     Attributes:
         simulator: folder of the build; its name is a digest of all that went into it.
+        folder: where the simulator runs and writes its files, as long as it lives.
 
     Raises:
         InputError: a tool is missing.
@@ -56,14 +57,14 @@ class SimulatedDevice:
         self.spec = spec
         self.simulator = build_bursts(spec, sources=sources, options=options, cache=cache)
         with ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikequant-")))
-            self._log = self._folder / "run.log"
-            address = self._folder / "socket"
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikequant-")))
+            self._log = self.folder / "run.log"
+            address = self.folder / "socket"
             listener = stack.enter_context(socket.socket(socket.AF_UNIX))
             listener.bind(str(address))
             listener.listen()
             self._process = start_simulation(
-                self.simulator, BURST_TOP, "cosim.burst", self._folder, [f"socket={address}", *arguments], log=self._log
+                self.simulator, BURST_TOP, "cosim.burst", self.folder, [f"socket={address}", *arguments], log=self._log
             )
             stack.callback(self._end_process)
             self._connection = stack.enter_context(self._accept(listener))
@@ -89,11 +90,6 @@ class SimulatedDevice:
         except subprocess.TimeoutExpired:
             self._process.terminate()
             self._process.wait()
-
-    @property
-    def folder(self) -> Path:
-        """Where the simulator runs and writes its files, as long as it lives."""
-        return self._folder
 
     def __enter__(self) -> Self:
         """The device."""
@@ -126,7 +122,7 @@ class SimulatedDevice:
         Raises:
             SimulationError: the accelerator hangs, or the simulator died.
         """
-        (self._folder / BURST_IN).write_bytes(burst_bytes(list(packets)))
+        (self.folder / BURST_IN).write_bytes(burst_bytes(list(packets)))
         try:
             self._connection.send(BurstRequest(results=results, idle_cycles=IDLE_CYCLES, traffic=traffic))
             while True:
@@ -140,5 +136,5 @@ class SimulatedDevice:
             raise SimulationError(
                 f"the accelerator hangs: {state.results} results after {state.cycles} cycles, expected {results}"
             )
-        received = recorded_packets((self._folder / BURST_OUT).read_bytes())
+        received = recorded_packets((self.folder / BURST_OUT).read_bytes())
         return Recording(packets=received, cycles=state.cycles, seconds=state.seconds)

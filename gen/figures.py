@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 from matplotlib.typing import RcKeyType
 
-from gen.spike_trace import Integers, SpikeTrace
+from gen.spike_trace import SpikeTrace
 from golden.drawing import MUTED, STYLE, drawn
+from golden.integer import Integers
 from golden.spec import Spec
 
 EXCITING = "#1f5fa8"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.errors import InputError
-from golden.neuron import TokenRun, simulate
+from golden.integer import Integers
+from golden.neuron import simulate
 from golden.spec import Spec
 from golden.vectors import UNREADABLE, LayerVectors, save_arrays
 
@@ -20,8 +21,6 @@ TRACE = "trace.npz"
 """Name of the file in a demo's folder."""
 
 TRACED_NEURONS = 5
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def trace_token(vectors: LayerVectors, token: int, spec: Spec, *, code: NDArray[
         code: int32 [N], the token's output codes.
     """
     neurons = spread_neurons(code, count=TRACED_NEURONS, largest=spec.max_output_code)
-    run: TokenRun = simulate(vectors, token, spec, neurons=neurons)
+    run = simulate(vectors, token, spec, neurons=neurons)
     salient_code = vectors.level >> vectors.shift[:, None]
     normal_level, normal_count = np.unique(vectors.level[~vectors.salient], return_counts=True)
     codes, counts = np.unique(salient_code[vectors.salient], return_counts=True)

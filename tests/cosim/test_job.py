@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosim.job import Job, Recording, append_progress, read_progress
+from cosim.job import Job, Recording, read_progress, write_progress
 
 packet_lists = st.lists(
     st.lists(st.integers(0, 2**32 - 1), max_size=5).map(lambda words: np.array(words, np.uint32)), max_size=5
@@ -48,12 +48,12 @@ def test_a_recording(tmp_path: Path, packets: list[np.ndarray], cycles: int, sec
 def test_progress(tmp_path: Path) -> None:
     assert read_progress(tmp_path) == 0
     for results in (1, 25, 3000):
-        append_progress(tmp_path, results)
+        write_progress(tmp_path, results)
         assert read_progress(tmp_path) == results
 
 
 @pytest.mark.parametrize("text", ["", "2 of"])
 def test_progress_that_is_just_being_written(tmp_path: Path, text: str) -> None:
-    append_progress(tmp_path, 7)
+    write_progress(tmp_path, 7)
     (tmp_path / "progress").write_text(text)
     assert read_progress(tmp_path) == 0
