@@ -3,13 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import Client
 
 import gen.cluster
 from gen.cluster import cluster_client, run_jobs
@@ -28,35 +26,6 @@ def refuse(job: int) -> int:
     if job == 3:
         raise InputError("job 3 is not wanted")
     return job
-
-
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler on the loopback, and its two workers."""
-    folder = tmp_path_factory.mktemp("cluster")
-    file = folder / "scheduler.json"
-    place = ["--host", "127.0.0.1"]
-    commands = [["distributed.cli.dask_scheduler", *place, "--port", "0", "--no-dashboard"]]
-    commands += 2 * [["distributed.cli.dask_worker", *place, "--no-nanny", "--nthreads", "1", "--no-dashboard"]]
-    # the workers need this file's own functions
-    paths = [str(Path(__file__).parents[2]), *sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    log = (folder / "log").open("wb")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", *command, "--scheduler-file", str(file)],
-            env=environment, cwd=folder, stdout=log, stderr=log,
-        )
-        for command in commands
-    ]  # fmt: skip
-    with Client(scheduler_file=str(file), timeout=120) as client:
-        client.wait_for_workers(2, timeout=120)
-        address = client.scheduler.address
-    yield address, processes[1:]
-    for process in reversed(processes):
-        process.kill()
-        process.wait()
-    log.close()
 
 
 def test_on_this_machine() -> None:

@@ -1,9 +1,6 @@
 """Sweeps: plans, fronts, and whole runs with a worker killed in the middle."""
 
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,34 +104,6 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
         traced_tokens=3,
         context=64,
     )
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
-    """File of a scheduler on the loopback, and its two workers."""
-    file = tmp_path / "scheduler.json"
-    place = ["--host", "127.0.0.1", "--no-dashboard"]
-    commands = [["distributed.cli.dask_scheduler", *place, "--port", "0"]]
-    commands += 2 * [["distributed.cli.dask_worker", *place, "--no-nanny", "--nthreads", "1"]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with (tmp_path / "log").open("wb") as log:
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", *command, "--scheduler-file", str(file)],
-                env=environment, cwd=tmp_path, stdout=log, stderr=log,
-            )
-            for command in commands
-        ]  # fmt: skip
-        try:
-            from distributed import Client
-
-            with Client(scheduler_file=str(file), timeout=120) as client:
-                client.wait_for_workers(2, timeout=120)
-                yield client.scheduler.address, processes[1:]
-        finally:
-            for process in reversed(processes):
-                process.kill()
-                process.wait()
 
 
 def test_a_killed_worker_changes_nothing(
