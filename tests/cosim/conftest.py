@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cosim.build import build_simulator
+from cosim.build import accelerator_sources, build_simulator
 from cosim.simulated import SimulatedDevice
 from golden.spec import Spec
 
@@ -23,8 +23,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def simulator(cache: Path, small: Spec) -> Path:
-    return build_simulator(small, cache=cache)
+def sources(small: Spec) -> dict[str, str]:
+    """Its Verilog, because to generate it takes seconds."""
+    return accelerator_sources(small)
+
+
+@pytest.fixture(scope="session")
+def simulator(cache: Path, small: Spec, sources: dict[str, str]) -> Path:
+    return build_simulator(small, sources=sources, cache=cache)
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def device(cache: Path, small: Spec) -> Iterator[SimulatedDevice]:
+def device(cache: Path, small: Spec, sources: dict[str, str]) -> Iterator[SimulatedDevice]:
     """A simulator that stays for all tests, as it does for all layers of a model."""
-    with SimulatedDevice(small, cache=cache) as running:
+    with SimulatedDevice(small, sources=sources, cache=cache) as running:
         yield running

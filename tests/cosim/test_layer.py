@@ -54,21 +54,23 @@ def assert_right(report: LayerReport, vectors: LayerVectors, spec: Spec) -> None
         (11, 40, 9, 17, 0.6),  # everything tiled, the wide columns too
     ],
 )
-def test_layers(cache: Path, small: Spec, outputs: int, inputs: int, tokens: int, wide: int, stall: float) -> None:
+def test_layers(
+    cache: Path, small: Spec, sources: dict[str, str], outputs: int, inputs: int, tokens: int, wide: int, stall: float
+) -> None:
     vectors = random_vectors(
         small, outputs=outputs, inputs=inputs, tokens=tokens, wide=wide, salient_fraction=0.1, seed=inputs
     )
-    report = cosimulate(small, vectors, stall_probability=stall, seed=inputs, cache=cache)
+    report = cosimulate(small, vectors, sources=sources, stall_probability=stall, seed=inputs, cache=cache)
     assert_right(report, vectors, small)
     assert report.verdict.ok(allow_saturation=False)
 
 
-def test_every_shift(cache: Path, small: Spec) -> None:
+def test_every_shift(cache: Path, small: Spec, sources: dict[str, str]) -> None:
     shifts = np.arange(small.max_salient_shift + 1)
     base = random_vectors(small, outputs=8, inputs=16, tokens=len(shifts), salient_fraction=0.3, max_shift=0, seed=5)
     level = np.where(base.salient, base.level << shifts[:, None], base.level).astype(np.int32)
     vectors = LayerVectors(**vars(base) | {"level": level, "shift": shifts.astype(np.uint8)})
-    assert_right(cosimulate(small, vectors, cache=cache), vectors, small)
+    assert_right(cosimulate(small, vectors, sources=sources, cache=cache), vectors, small)
 
 
 def test_both_ends_of_theta_and_bias_are_in_the_random_layers(small: Spec) -> None:
@@ -97,7 +99,9 @@ def test_narrow_membranes_are_exact_or_flagged(cache: Path) -> None:
     assert report.verdict.saturated == saturated.sum()
 
 
-def test_a_wrong_expectation_is_a_mismatch(cache: Path, small: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_expectation_is_a_mismatch(
+    cache: Path, small: Spec, sources: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # one output of the golden side is off by one, as if the hardware were
     def off_by_one(vectors: LayerVectors, spec: Spec) -> LayerOutput:
         golden = run_layer(vectors, spec)
@@ -106,17 +110,19 @@ def test_a_wrong_expectation_is_a_mismatch(cache: Path, small: Spec, monkeypatch
 
     monkeypatch.setattr(cosim.layer, "run_layer", off_by_one)
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=3, seed=1)
-    report = cosimulate(small, vectors, cache=cache)
+    report = cosimulate(small, vectors, sources=sources, cache=cache)
     assert report.verdict.mismatches == 1
     assert report.verdict.first.startswith("token 1, neuron 2: membrane ")
     figures = report.figures(allow_saturation=True)
     assert (figures["ok"], figures["mismatches"], figures["first_mismatch"]) == (False, 1, report.verdict.first)
 
 
-def test_figures_and_progress(cache: Path, small: Spec) -> None:
+def test_figures_and_progress(cache: Path, small: Spec, sources: dict[str, str]) -> None:
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=5, seed=1)
     told: list[tuple[int, int]] = []
-    report = cosimulate(small, vectors, cache=cache, progress=lambda done, total: told.append((done, total)))
+    report = cosimulate(
+        small, vectors, sources=sources, cache=cache, progress=lambda done, total: told.append((done, total))
+    )
     assert told[0] == (0, 5)
     assert {total for _, total in told} == {5}
     figures = report.figures(allow_saturation=False)

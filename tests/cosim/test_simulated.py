@@ -38,10 +38,13 @@ def test_each_run_starts_afresh_and_counts_the_same(device: SimulatedDevice, sma
     assert first.cycles > sum(len(packet) for packet in layer_program(small, vectors).packets)
 
 
-def test_as_the_bench_that_drives_every_word(device: SimulatedDevice, small: Spec, cache: Path) -> None:
+def test_as_the_bench_that_drives_every_word(
+    device: SimulatedDevice, small: Spec, sources: dict[str, str], cache: Path
+) -> None:
     vectors = random_vectors(small, outputs=9, inputs=20, tokens=5, seed=4)
     program = layer_program(small, vectors)
-    slow = StallingDevice(small, stall_probability=0.3, seed=1, cache=cache).play(program.packets, len(program.places))
+    stalling = StallingDevice(small, stall_probability=0.3, seed=1, sources=sources, cache=cache)
+    slow = stalling.play(program.packets, len(program.places))
     fast = device.play(program.packets, len(program.places))
     # the totals at the end of a packet depend on the time at which they are taken
     assert [p[:-2].tolist() for p in fast.packets] == [p[:-2].tolist() for p in slow.packets]
@@ -81,10 +84,12 @@ def test_a_hang_is_told_and_the_device_goes_on(
     assert len(device.play(program.packets, 3).packets) == 3
 
 
-def test_a_simulator_that_is_killed_is_told_with_its_log_and_none_is_left(cache: Path, small: Spec, logs: Path) -> None:
+def test_a_simulator_that_is_killed_is_told_with_its_log_and_none_is_left(
+    cache: Path, small: Spec, sources: dict[str, str], logs: Path
+) -> None:
     program = layer_program(small, random_vectors(small, outputs=8, inputs=16, tokens=3, seed=8))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with SimulatedDevice(small, cache=cache) as mine:
+    with SimulatedDevice(small, sources=sources, cache=cache) as mine:
         started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
         simulators = [child for child in started if child.name() == "burst"]
         os.kill(simulators[0].pid, signal.SIGKILL)
