@@ -15,7 +15,7 @@ from golden.command_line import INTERRUPTED
 TELLING = "64x4,64x8,16x4"
 """Shapes that come before all others."""
 
-DEFAULT_SHAPES = f"{TELLING},64x2,64x4x2,128x4,128x8,192x2,384x2x4,384x4x4"
+DEFAULT_SHAPES = f"{TELLING},64x2,64x4x2,128x4,128x8,192x2,160x4x2,384x2x4,384x4x4"
 """The telling ones, then from a small one to those that take nearly all block RAMs of a part."""
 
 PAGE_COLUMNS = 240

@@ -57,7 +57,7 @@ def parse_shape(name: str) -> Spec:
     """The shape of a name such as ``64x4`` or ``384x2x4``: neurons, lanes of each, and clusters of them, else one.
 
     All that the name does not say fills the memories that such an array has anyway: weights, and membranes of up to
-    eight tokens. So do ``base`` and ``max85``.
+    eight tokens. So do all presets but ``tiny``.
 
     Raises:
         InputError: it is no shape.

@@ -260,9 +260,14 @@ class Spec(BaseModel):
 PRESETS: dict[str, Spec] = {
     "tiny": Spec(neurons=8, lanes=2, depth=64, membrane_slots=2, score_words=64),
     "base": Spec(),
+    "max45": Spec(neurons=160, clusters=2, lanes=4, membrane_slots=4),
     "max85": Spec(neurons=384, clusters=4, lanes=4, membrane_slots=4),
 }
-"""Named specs: ``tiny`` for tests, ``base`` the default, ``max85`` the largest that routes on an LFE5U-85F."""
+"""Named specs.
+
+``tiny`` is for tests. ``base``, the default, ``max45`` and ``max85`` do most useful weight-ops a second of all measured
+shapes on an LFE5U-25F, 45F and 85F (docs/benchmarks.md); ``max85`` is the largest that routes on it.
+"""
 
 
 def make_spec(values: dict[str, Any], *, source: str) -> Spec:

@@ -12,7 +12,8 @@ def test_the_default_spec_has_a_name() -> None:
     assert parse_shape("64x4") == parse_shape("64x4x1") == PRESETS["base"]
 
 
-def test_the_largest_preset_has_a_name() -> None:
+def test_the_large_presets_have_names() -> None:
+    assert parse_shape("160x4x2") == PRESETS["max45"]
     assert parse_shape("384x4x4") == PRESETS["max85"]
 
 

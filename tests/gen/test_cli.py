@@ -89,7 +89,7 @@ def test_bad_vectors(run, tmp_path, changes, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["generate", "--config", "huge", "--out", "out"], ["huge", "tiny, base, max85"]),
+        (["generate", "--config", "huge", "--out", "out"], ["huge", "tiny, base, max45, max85"]),
         (["generate", "--config", "bad.toml", "--out", "out"], ["bad.toml", "nerons", "neurons"]),
         (["generate", "--config", "syntax.toml", "--out", "out"], ["syntax.toml", "TOML"]),
         (["generate", "--config", "none.toml", "--out", "out"], ["none.toml", "cannot read"]),

@@ -129,8 +129,9 @@ def test_presets() -> None:
     sizes = {name: (spec.neurons, spec.lanes) for name, spec in PRESETS.items()}
     assert sizes["tiny"] == (8, 2)
     assert sizes["base"] == (64, 4)
+    assert sizes["max45"] == (160, 4)
     assert sizes["max85"] == (384, 4)
-    assert {"tiny", "base", "max85"} <= set(sizes)
+    assert {"tiny", "base", "max45", "max85"} <= set(sizes)
     assert all(spec.membrane_bits >= 24 for spec in PRESETS.values())
     for name, spec in PRESETS.items():
         assert load_spec(name) is spec
@@ -149,7 +150,7 @@ def test_a_file_starts_from_its_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b'preset = "huge"', "unknown preset 'huge', expected one of tiny, base, max85"),
+        (b'preset = "huge"', "unknown preset 'huge', expected one of tiny, base, max45, max85"),
         (b"preset = 3", "unknown preset 3"),
         (b"preset = [1]", "unknown preset"),
         (b"lanes = 3", "lanes: 3 is no power of two"),
@@ -178,7 +179,7 @@ def test_a_missing_file_or_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read the file"):
         load_spec(str(tmp_path / "folder.toml"))
     with pytest.raises(
-        InputError, match=r"'medium': unknown preset, expected one of tiny, base, max85 or a \.toml file"
+        InputError, match=r"'medium': unknown preset, expected one of tiny, base, max45, max85 or a \.toml file"
     ):
         load_spec("medium")
 
