@@ -1,5 +1,7 @@
 """What the host sends, against what the layer is."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from cosim.divergence import DRIVER, Divergence
@@ -37,13 +39,14 @@ def driver_divergence(
         if wrong.any():
             own = int(np.argmax(wrong))
             membrane = int(golden.membrane[place.token, place.outputs][own])
-            return _wrong_packet(spec, vectors, completed, place=place, own=own, membrane=membrane)
+            return next(_wrong_packets(spec, vectors, completed, place=place, own=own, membrane=membrane))
     return None
 
 
-def _wrong_packet(
+def _wrong_packets(
     spec: Spec, vectors: LayerVectors, completed: Completed, *, place: ResultPlace, own: int, membrane: int
-) -> Divergence:
+) -> Iterator[Divergence]:
+    """What differs, the first of which counts: others may follow from it."""
     token, neuron = place.token, place.outputs.start + own
 
     def found(where: str, quantity: str, expected: object, got: object) -> Divergence:
@@ -51,16 +54,18 @@ def _wrong_packet(
 
     tiles = token_tiles(vectors, token, spec)
     if len(tiles) != len(completed.runs):
-        return found(f"slot {completed.slot}", "RUN packets of the token", len(tiles), len(completed.runs))
+        yield found(f"slot {completed.slot}", "RUN packets of the token", len(tiles), len(completed.runs))
     for number, (tile, run) in enumerate(zip(tiles, completed.runs, strict=True)):
+        codes = f"packet {run.score.packet} (CODES), tile {number}"
+        if len(run.score.level) < len(tile.columns):
+            yield found(codes, "inputs", len(tile.columns), len(run.score.level))
         level = np.zeros(len(run.score.level), np.int64)
         level[: len(tile.columns)] = vectors.level[token, tile.columns]
         differs = np.flatnonzero(level != run.score.level)
         if differs.size:
             index = int(differs[0])
             column = int(tile.columns[index]) if index < len(tile.columns) else -1
-            where = f"packet {run.score.packet} (CODES), tile {number}, input {column}"
-            return found(where, "level", level[index], run.score.level[index])
+            yield found(f"{codes}, input {column}", "level", level[index], run.score.level[index])
         stored = vectors.w_low if tile.low else vectors.w_code
         columns = np.searchsorted(vectors.wide, tile.columns) if tile.low else tile.columns
         weights = np.where(level[: len(columns)] != 0, stored[neuron, columns].astype(np.int64), 0)
@@ -68,7 +73,7 @@ def _wrong_packet(
         if differs.size:
             index = int(differs[0])
             where = f"packet {run.packet} (RUN), tile {number}, input {tile.columns[index]}"
-            return found(where, "stored weight", weights[index], run.weights[index, own])
+            yield found(where, "stored weight", weights[index], run.weights[index, own])
         half = Half.LOW if tile.low else Half.HIGH if vectors.wide.size else Half.WHOLE
         for name, expected, got in (
             ("half of the weights", str(half), str(Half(run.header.half))),
@@ -77,12 +82,12 @@ def _wrong_packet(
             ("first", str(int(number == 0)), str(run.header.first)),
         ):
             if expected != got:
-                return found(f"packet {run.packet} (RUN), tile {number}", name, expected, got)
+                yield found(f"packet {run.packet} (RUN), tile {number}", name, expected, got)
     for name, expected, got in (
         ("weight zero point", vectors.w_zero[neuron], completed.zero[own]),
         ("theta", vectors.theta[neuron], completed.theta[own]),
         ("bias", vectors.bias[neuron], completed.bias[own]),
     ):
         if int(expected) != int(got):
-            return found("a NEURONS packet", name, expected, got)
-    return found(f"packets up to {completed.runs[-1].packet}", "V'", membrane, completed.membrane[own])
+            yield found("a NEURONS packet", name, expected, got)
+    yield found(f"packets up to {completed.runs[-1].packet}", "V'", membrane, completed.membrane[own])
