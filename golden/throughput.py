@@ -141,9 +141,10 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
         counted: what may make them wait.
         latencies: of the array.
     """
-    words = result_words(spec, brief=not counted.membranes)
+    brief = not counted.membranes
+    words = result_words(spec, brief=brief)
     # the words that follow those of the first cluster
-    behind = words - WORDS_PER_RESULT_HEADER - code_words(spec, brief=not counted.membranes) // spec.clusters
+    behind = words - WORDS_PER_RESULT_HEADER - code_words(spec, brief=brief) // spec.clusters
     waiting = packets_waiting(spec)
     buffer_free = [0, 0]
     codes_free = fetched = made = array_free = neurons_free = first_charge = read_out = stream_free = 0

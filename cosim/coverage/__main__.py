@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -85,28 +85,34 @@ LATEST_RESET = 2500
 """Cycle in which a program against the rules ends at the latest."""
 
 
-def _measure(
-    name: str,
-    *,
-    sources: Mapping[str, str],
-    scenes: Sequence[Scene],
-    seed: int,
-    programs: int,
-    steps: int,
-    points: Path,
-) -> Counter[Point]:
+@dataclass(frozen=True)
+class Design:
+    """What is played on.
+
+    Attributes:
+        name: in ``DESIGNS``.
+        sources: Verilog by file name, with what is watched.
+        scenes: of the short regression, to be played too.
+    """
+
+    name: str
+    sources: Mapping[str, str]
+    scenes: Sequence[Scene]
+
+
+def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Path) -> Counter[Point]:
     """Play it all on one design; ``points`` is where its simulator writes."""
-    spec = DESIGNS[name]
+    spec = DESIGNS[design.name]
     found: Counter[Point] = Counter()
 
     def seen(expected: list[Completed], received: list[Words]) -> None:
         found.update(program_points(spec, expected, received))
 
     arguments = [coverage_argument(points.resolve())]
-    with SimulatedDevice(spec, sources=sources, options=COVERAGE_OPTIONS, arguments=arguments) as device:
+    with SimulatedDevice(spec, sources=design.sources, options=COVERAGE_OPTIONS, arguments=arguments) as device:
         played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
         if played.failure:
-            raise SimulationError(f"{name}, {played.failure}")
+            raise SimulationError(f"{design.name}, {played.failure}")
         random = Random(f"broken programs of {seed}")
         for _ in range(programs):
             packets = broken_program(spec, random, steps=steps)
@@ -114,7 +120,7 @@ def _measure(
             cut = random.randint(1, LATEST_RESET)
             traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=random.getrandbits(31), cut=cut)
             device.play(packets, len(packets), traffic=traffic)
-        for scene in scenes:
+        for scene in design.scenes:
             certain = scene.results and scene.cut is None
             pause_in, pause_out = (share / 100 for share in scene.pauses)
             cut = 0 if certain else scene.cut or BROKEN_CYCLES
@@ -123,25 +129,16 @@ def _measure(
     return found
 
 
-def _kept(
-    folder: Path,
-    name: str,
-    *,
-    sources: Mapping[str, str],
-    scenes: Sequence[Scene],
-    seed: int,
-    programs: int,
-    steps: int,
-) -> Counter[Point]:
+def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int) -> Counter[Point]:
     """Counts of one design and seed, from an earlier run if there was one."""
-    parts: list[str | bytes] = [*sources.values(), bench_words(scenes), repr((seed, programs, steps))]
-    base = folder / f"{name}-{seed}-{digest_of(parts)[:16]}"
+    parts: list[str | bytes] = [*design.sources.values(), bench_words(design.scenes), repr((seed, programs, steps))]
+    base = folder / f"{design.name}-{seed}-{digest_of(parts)[:16]}"
     points, counts = base.with_suffix(".dat"), base.with_suffix(".json")
     if not counts.is_file() or not points.is_file():
-        found = _measure(name, sources=sources, scenes=scenes, seed=seed, programs=programs, steps=steps, points=points)
+        found = _measure(design, seed=seed, programs=programs, steps=steps, points=points)
         write_json(counts, {point.name: count for point, count in found.items()})
     kept = Counter({Point(PROGRAM, key): count for key, count in json.loads(counts.read_text("utf-8")).items()})
-    kept.update(read_points(points, sources[GENERATED], list(events(DESIGNS[name]))))
+    kept.update(read_points(points, design.sources[GENERATED], list(events(DESIGNS[design.name]))))
     return kept
 
 
@@ -174,11 +171,10 @@ def measure(  # noqa: PLR0917 - each is an option of the command
         counts: Counter[Point] = Counter()
         with Console(stderr=True).status(f"design {name}") as status:
             sources = {**accelerator_sources(spec), f"{WATCH}.v": watch_verilog(spec)}
-            scenes = regression() if spec == SPEC else []
+            design = Design(name, sources, regression() if spec == SPEC else [])
             for seed in range(1, seeds + 1):
                 status.update(f"design {name}, seed {seed}")
-                kept = _kept(out, name, sources=sources, scenes=scenes, seed=seed, programs=programs, steps=steps)
-                counts.update(kept)
+                counts.update(_kept(out, design, seed=seed, programs=programs, steps=steps))
         found[name] = coverage(counts, exclusions)
 
     table = Table(box=None, pad_edge=False)
