@@ -22,7 +22,7 @@ from cosim.formal.harness import (
 from cosim.formal.property import AnyState, Induction, Property
 from golden.spec import Spec
 from rtl.integrator import IntegratorGroup
-from rtl.neuron import Neurons
+from rtl.neuron import ZERO_STAGE, Neurons
 from rtl.shapes import phase_layout, step_layout
 
 
@@ -276,11 +276,18 @@ class Membranes(Harness):
         for number, (start, phase, charge, count, beyond) in enumerate(
             zip(starts, phases, charges, counts, exceeded, strict=True)
         ):
-            # (weight_offset - zero) * count, by the digits of the zero point
-            corrected: Value = charge + (count << (spec.weight_bits - 1))
+            centred = {"charge_1": charge, "population_1": count}
+            _check_registers(m, fragment, now == start + 1, centred, f"charge {number} comes without the offset")
+            # (weight_offset - zero) * count, by the digits of the zero point, the uppermost one inverted
             digits = Mux(phase.low, 0, zero)
-            for place in reversed(range(spec.weight_bits)):
-                corrected = corrected - Mux(digits[place], count << place, 0)
+            corrected: Value = charge
+            for step, place in enumerate(reversed(range(spec.weight_bits)), ZERO_STAGE + 1):
+                added = Mux(digits[place], -count, 0) if place < spec.weight_bits - 1 else Mux(digits[place], 0, count)
+                corrected = corrected + (added << place)
+                held = {f"corrected_{place}": corrected}
+                _check_registers(
+                    m, fragment, now == start + step, held, f"charge {number} is corrected by digit {place}"
+                )
             addend = corrected << phase.shift
             fresh = phase.first
             membrane = Mux(fresh, addend, membrane + addend)
@@ -289,15 +296,16 @@ class Membranes(Harness):
             within = Mux(fresh, inside & ~beyond, within & inside & ~beyond)
             here = now == start + latency
             check(m, ~here | (neurons.o_valid == phase.last), f"membrane {number} comes if it is complete")
-            arrives = here & phase.last
-            right = neurons.o.value == membrane
-            check(m, ~arrives | neurons.o.saturated | right, f"membrane {number} is exact or flagged")
-            check(
-                m,
-                ~arrives | ~flagged | neurons.o.saturated,
-                f"membrane {number} is flagged if its levels were too many",
-            )
-            check(m, ~arrives | ~within | ~neurons.o.saturated, f"membrane {number} is not flagged without need")
+            arrives, exact, told = here & phase.last, neurons.o.value == membrane, neurons.o.saturated
+            check(m, ~arrives | told | exact, f"membrane {number} is exact or flagged")
+            check(m, ~arrives | told | ~flagged, f"membrane {number} is flagged if its levels were too many")
+            check(m, ~arrives | ~told | ~within, f"membrane {number} is not flagged without need")
+
+
+def _check_registers(m: Module, fragment: Fragment, when: Value, held: dict[str, Value], message: str) -> None:
+    """What registers hold at some time: what is known of one step leaves the solver little of the next."""
+    for name, value in held.items():
+        check(m, ~when | (inner(fragment, name) == value), message)
 
 
 def properties() -> Iterator[Property]:
@@ -361,4 +369,5 @@ def properties() -> Iterator[Property]:
         specification="V = sum of (charge + (offset - zero) * levels) << shift over two phases, exact or flagged",
         method=AnyState(harness_of_two.cycles),
         harness=lambda: harness_of_two,
+        solver="abc",
     )

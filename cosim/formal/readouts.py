@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 from typing import Literal
 
 from amaranth.asserts import Initial
@@ -12,7 +11,6 @@ from amaranth.lib import data
 from cosim.formal.harness import (
     Harness,
     anything,
-    before,
     check,
     cycles,
     in_any_state,
@@ -23,7 +21,7 @@ from cosim.formal.harness import (
 )
 from cosim.formal.property import AnyState, Induction, Property
 from golden.spec import THETA_BITS, Spec
-from rtl.readout import STEPS_PER_ADDER, HalvingReadout, RampReadout
+from rtl.readout import HalvingReadout, RampReadout
 from rtl.shapes import code_layout, ready_layout
 
 
@@ -60,98 +58,49 @@ def is_result(spec: Spec, ready: data.View, result: data.View, magnitude: Value)
     )
 
 
-class Halving(Harness):
-    """The read-out by halving, on membranes at any time but in two cycles that follow each other.
+def fits(ready: data.View, bits: int) -> Value:
+    """Whether theta, which is never 0, and the membrane's magnitude have no more bits."""
+    high = ready.membrane[bits:]
+    return (ready.theta != 0) & ~ready.theta[bits:].any() & (high.all() | ~high.any())
 
-    By induction over its pipeline. With x the excitation, s steps done of S, and c the code so far, what is left is
-    ``p = (x >> (S - 1 - s)) - 2 * c * theta``. It is never negative, and below twice theta unless all bits of c are
-    set. The rest that the hardware keeps is p, or, if the last bit of c is not set, p less twice theta; or else it
-    knows that x is beyond the largest code, and the rest and c are nothing.
-    """
+
+class Halving(Harness):
+    """The read-out by halving, from any state at all, for as long as a membrane is inside."""
 
     def __init__(self, spec: Spec, bits: int) -> None:
-        """What to prove it for.
-
-        Args:
-            spec: of the accelerator.
-            bits: of the membranes' magnitudes and of theta; wider ones are left out.
-        """
         self._spec = spec
         self._bits = bits
 
     def describe(self, m: Module) -> None:
-        """What each stage holds, said with the membrane that came in so many cycles ago."""
+        """A membrane comes in the first cycle, any others but in the cycles beside it; its result comes in time."""
         spec = self._spec
         readout = HalvingReadout(spec)
-        m.submodules.component = fragment = Fragment.get(readout, None)
-        steps = spec.output_bits - 1
-        m.d.comb += readout.i_valid.eq(anything(m, 1, "i_valid"))
+        fragment = Fragment.get(readout, None)
+        m.submodules.component = in_any_state(fragment)
+        latency = HalvingReadout.latency(spec)
+        now = cycles(m, latency + 1)
+        first = now == 0
+        m.d.comb += readout.i_valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
         m.d.comb += readout.i.as_value().eq(anything(m, readout.i.shape().size, "i"))
-        suppose(m, (readout.i.theta != 0) & ~readout.i.theta[self._bits :].any())
-        high = readout.i.membrane[self._bits :]
-        suppose(m, high.all() | ~high.any())
-        valid: list[Value] = [readout.i_valid]
-        ready = [readout.i]
-        for stage in range(HalvingReadout.latency(spec)):
-            valid.append(before(m, valid[-1], f"valid_{stage}"))
-            later = Signal(ready_layout(spec), name=f"ready_{stage}")
-            m.d.sync += later.eq(ready[-1])
-            ready.append(later)
-        suppose(m, ~(valid[0] & valid[1]))
-        for earlier, later in pairwise(valid):
-            check(m, ~(earlier & later), "a cycle lies between two membranes")
-
-        for stage, name in ((1, "excited"), *((step + 2, f"valid_{step}") for step in range(steps))):
-            check(m, inner(fragment, name) == valid[stage], f"{name} is where the membrane is")
-        held = {1: "excited_membrane", steps + 2: "coded_membrane"}
-        held |= {step + 2: f"membrane_{step - step % STEPS_PER_ADDER}" for step in range(steps)}
-        for stage, name in held.items():
-            own = Value.cast(inner(fragment, name)) == ready[stage].as_value()
-            check(m, ~valid[stage] | own, f"the membrane is in {name}")
-        excited = inner(fragment, "excitation") == excitation_of(spec, ready[1])
-        check(m, ~valid[1] | excited, "the excitation is the formula's")
-        for step in range(steps):
-            self._step(m, fragment, step, valid[step + 2], ready[step + 2])
-        coded, magnitude = inner(fragment, "coded"), inner(fragment, "magnitude")
-        check(m, coded == valid[steps + 2], "coded is where the membrane is")
-        check(m, ~coded | is_quotient(spec, ready[steps + 2], magnitude), "the code is the formula's")
-        right = is_result(spec, ready[-1], readout.o, before(m, magnitude, "magnitude_before"))
-        check(m, readout.o_valid == valid[-1], "a result for each membrane")
-        check(m, ~valid[-1] | right, "the result is its membrane's, with the code's sign")
-
-    def _step(self, m: Module, fragment: Fragment, step: int, valid: Value, ready: data.View) -> None:
-        """What is there when some steps are done."""
-        spec = self._spec
-        steps = spec.output_bits - 1
-        even = step % STEPS_PER_ADDER == 0
-        code = inner(fragment, f"code_{step}") if step else Const(0, 0)
-        tail = inner(fragment, f"tail_{step}") if step < steps - 1 else Const(0, 0)
-        rest = inner(fragment, f"{'entered' if even else 'turned'}_{step}")
-        subtract = inner(fragment, f"subtract_{step - step % STEPS_PER_ADDER}")
-        beyond = inner(fragment, f"beyond_{step}")
-        excitation, theta = excitation_of(spec, ready), ready.theta
-        fits = code[0] if step else Const(1)
-        left = (excitation >> (steps - 1 - step)) - (times(theta, code) << 1)
-        largest = times(theta, Const(spec.max_output_code, steps)) <= excitation
-        # a reset leaves something, which is gone before a membrane comes
-        settled = before(m, 1, f"settled_{step}")
-        check(m, ~settled | valid | (rest == 0), f"nothing is in step {step} without a membrane")
-        check(m, ~valid | (subtract == fits), f"step {step} subtracts what fits")
-        check(m, ~valid | (tail == excitation[: len(tail)]), f"the tail of step {step} is the excitation's")
-        known = valid & ~beyond
-        check(m, ~known | (left >= 0), f"no more than there is has been taken off before step {step}")
-        check(
-            m, ~known | (left < (theta << 1)) | code.all() | Const(not step), f"step {step} has less than twice theta"
-        )
-        exact = rest.as_signed() == left - Mux(fits, 0, theta << 1)
-        check(m, ~valid | Mux(beyond, largest, exact), f"the rest of step {step} is what is left")
+        suppose(m, ~first | ~inner(fragment, "excited"))
+        suppose(m, (now != 1) | ~readout.i_valid)
+        ready = Signal(ready_layout(spec))
+        with m.If(first):
+            m.d.sync += ready.eq(readout.i)
+        suppose(m, ~first | fits(readout.i, self._bits))
+        result = readout.o
+        magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
+        right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
+        check(m, (now != latency) | readout.o_valid, "the code comes in time")
+        check(m, (now != latency) | right, "the code is the formula's")
 
 
 class Ramp(Harness):
     """The ramp, from any state in which it takes a membrane, until that has its code."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, bits: int) -> None:
         self._spec = spec
+        self._bits = bits
 
     def describe(self, m: Module) -> None:
         """A membrane comes in the first cycle; its result comes in time, and is right."""
@@ -169,7 +118,7 @@ class Ramp(Harness):
             readout.i.as_value().eq(anything(m, readout.i.shape().size, "i")),
             result.eq(readout.o),
         ]
-        suppose(m, ~first | (in_state(fragment, "load") & (readout.i.theta != 0)))
+        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i, self._bits)))
         with m.If(first):
             m.d.sync += ready.eq(readout.i)
         with m.If(readout.o_valid & ~first):
@@ -213,26 +162,29 @@ def _spec(output_bits: int, fraction: int, *, readout: Literal["halving", "ramp"
     )
 
 
+def _widths(bits: int) -> str:
+    return "all V' and theta" if bits == THETA_BITS else f"|V'| and theta below 2**{bits}"
+
+
 def properties() -> Iterator[Property]:
-    """Both forms, with codes of several widths; membranes and thetas are as wide as they ever are."""
-    for bits, fraction, narrow in ((2, 0, THETA_BITS), (4, 2, 8), (8, 2, 6)):
-        spec = _spec(bits, fraction, readout="halving")
-        widths = "all V' and theta" if narrow == THETA_BITS else f"|V'| and theta below 2**{narrow}"
+    """Both forms, with codes of several widths; narrow membranes and thetas where wide ones are beyond the solver."""
+    for output_bits, fraction, bits in ((2, 0, THETA_BITS), (4, 2, 12), (8, 2, 8)):
+        spec = _spec(output_bits, fraction, readout="halving")
         yield Property(
-            name=f"readout.halving-{bits}",
-            component=f"HalvingReadout, B = {bits}, F = {fraction}, {widths}",
+            name=f"readout.halving-{output_bits}",
+            component=f"HalvingReadout, B = {output_bits}, F = {fraction}, {_widths(bits)}",
             specification="code = sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)",
-            method=Induction(2),
-            harness=partial(Halving, spec, narrow),
+            method=AnyState(HalvingReadout.latency(spec) + 1),
+            harness=partial(Halving, spec, bits),
         )
-    for bits, fraction in ((2, 0), (3, 12), (5, 12)):
-        spec = _spec(bits, fraction, readout="ramp")
+    for output_bits, fraction, bits in ((2, 0, THETA_BITS), (3, 12, THETA_BITS), (5, 12, 12)):
+        spec = _spec(output_bits, fraction, readout="ramp")
         yield Property(
-            name=f"readout.ramp-{bits}",
-            component=f"RampReadout, B = {bits}, F = {fraction}",
+            name=f"readout.ramp-{output_bits}",
+            component=f"RampReadout, B = {output_bits}, F = {fraction}, {_widths(bits)}",
             specification="the same code, at most 2**(B-1) + 2 cycles behind its membrane",
             method=AnyState(spec.max_output_code + 4),
-            harness=partial(Ramp, spec),
+            harness=partial(Ramp, spec, bits),
         )
     yield Property(
         name="readout.ramp-takes",

@@ -21,17 +21,19 @@ class Watched(Harness):
     if, and only if, the input's spikes come at that level. Codes that the spec forbids count as silent.
     """
 
-    def __init__(self, spec: Spec, *, inputs: int, within: int) -> None:
+    def __init__(self, spec: Spec, *, inputs: int, within: int, merged: bool = False) -> None:
         """What to prove.
 
         Args:
             spec: of the encoder, with one pair of lanes.
             inputs: of the token.
             within: cycles from the reset to the end of the score.
+            merged: the salient levels are a part of the normal phase.
         """
         self._spec = spec
         self._inputs = inputs
         self._within = within
+        self._merged = merged
 
     def describe(self, m: Module) -> None:
         """The codes come as fast as they are taken."""
@@ -53,7 +55,7 @@ class Watched(Harness):
         with m.If(encoder.i.valid & encoder.i.ready):
             m.d.sync += sent.eq(sent + 1)
         suppose(m, header.shift <= spec.max_salient_shift)
-        suppose(m, header.address == 0)
+        suppose(m, (header.address == 0) & (header.merged == self._merged))
 
         watched = something(m, range(len(codes)), "watched")
         level, apart = self._level(header, Array(codes)[watched])
@@ -141,11 +143,18 @@ def properties() -> Iterator[Property]:
         score_words=16,
     )
     salient = plain.model_copy(update={"activation_bits": 2, "salient_bits": 3, "max_salient_shift": 1, "depth": 4})
-    for name, spec, inputs, within in (("plain", plain, 4, 44), ("salient", salient, 4, 54)):
+    for name, spec, within, merged in (
+        ("plain", plain, 44, False),
+        ("apart", salient, 54, False),
+        ("in-place", salient, 54, True),
+    ):
+        inputs = 4
+        phases = f", salient levels {name}" if spec.salient_bits else ""
         yield Property(
             name=f"encoder.{name}",
-            component=f"Encoder, {spec.lanes} lanes, {inputs} inputs, levels to {spec.max_level}, ramp {spec.ramp}",
+            component=f"Encoder, 2 lanes, {inputs} inputs, levels to {spec.max_level}, ramp {spec.ramp}{phases}",
             specification="each input fires as its code says, by level, with its sign, and nothing else does",
             method=Bounded(within + 1),
-            harness=partial(Watched, spec, inputs=inputs, within=within),
+            harness=partial(Watched, spec, inputs=inputs, within=within, merged=merged),
+            solver="abc",
         )

@@ -1,0 +1,88 @@
+"""Circuits as and-inverter graphs, and what ABC, which is a part of Yosys, says of their states."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+GRAPH = "graph.aig"
+STATUS = "status.txt"
+
+WRITE_GRAPH = f"""\
+memory_nordff
+async2sync
+chformal -assume -early
+formalff -setundef -clk2ff -ff2anyinit -hierarchy
+setundef -undriven -anyseq
+formalff -assume
+setattr -unset keep
+opt -full
+techmap
+opt -fast
+memory_map -formal
+formalff -clk2ff -ff2anyinit
+simplemap
+dffunmap
+aigmap
+opt_clean
+write_aiger -zinit {GRAPH}
+"""
+"""Yosys commands that write a flat circuit with its checks and assumptions; all registers begin at anything."""
+
+REDUCE = "fold; strash; orpos; scorr"
+"""ABC commands: assumptions become a part of what is asked, checks become one, and equal registers are merged."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of the checks.
+
+    Attributes:
+        verdict: of all states that can be reached, or ``open``: of those in the cycles that were looked at, none fails.
+        cycle: the last one, counted from 0, in which no check is known to fail.
+    """
+
+    verdict: Literal["proved", "fails", "open"]
+    cycle: int
+
+
+def bounded(depth: int, seconds: int) -> str:
+    """The ABC command that looks at so many cycles from the beginning on."""
+    return f"bmc3 -F {depth} -T {seconds}"
+
+
+def unbounded(seconds: int) -> str:
+    """The ABC command that looks at every state that can be reached."""
+    return f"pdr -T {seconds}"
+
+
+def ask(yosys: str, folder: Path, commands: str) -> Answer:
+    """Put a question about the graph in a folder.
+
+    Args:
+        yosys: the program.
+        folder: with the graph, in which the answer is written, too.
+        commands: of ABC, behind the one that reads the graph.
+    """
+    script = f"read_aiger {GRAPH}; {commands}; write_status {STATUS}".replace("; ", ";").replace(" ", ",")
+    # Yosys wants a circuit to map, and takes it ill that it does not get that one back
+    (folder / "ask.ys").write_text(
+        "read_verilog -icells <<end\nmodule top(input a, output b); \\$_NOT_ inverter(.A(a), .Y(b)); endmodule\nend\n"
+        f"abc -script +{script}\n",
+        encoding="utf-8",
+    )
+    status = folder / STATUS
+    status.unlink(missing_ok=True)
+    subprocess.run(
+        [yosys, "-q", "-s", "ask.ys"], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    words = status.read_text(encoding="utf-8").split() if status.is_file() else []
+    match words:
+        case ["snl_SAT", cycle, *_]:
+            return Answer("fails", int(cycle))
+        case ["snl_UNSAT", cycle, *_]:
+            return Answer("proved", int(cycle))
+        case ["snl_UNK", cycle, *_]:
+            return Answer("open", int(cycle))
+        case _:
+            return Answer("open", -1)
