@@ -180,12 +180,12 @@ def properties() -> Iterator[Property]:
         Reachable(),
         partial(WriterGoesOn, small),
     )
-    beats, run = 3, 100
+    beats, run = 2, 60
     yield progress(
         "sequencer",
         f"Sequencer, runs of at most {beats} beats, of any content",
         f"runs come to their end within {run} cycles under fair neurons",
-        Bounded(run + 30),
+        Bounded(run + 10),
         partial(SequencerEnds, small, beats=beats, within=run),
     )
     whole = 50

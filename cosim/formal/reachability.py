@@ -56,6 +56,19 @@ def unbounded(seconds: int) -> str:
     return f"pdr -T {seconds}"
 
 
+def run_abc(yosys: str, folder: Path, commands: str) -> None:
+    """Have ABC read the graph in a folder and do what the commands say; it prints nothing, but may write files."""
+    script = f"read_aiger {GRAPH}; {commands}".replace("; ", ";").replace(" ", ",")
+    # Yosys wants a circuit to map, and takes it ill that it does not get that one back
+    (folder / "ask.ys").write_text(
+        "read_verilog -icells <<end\nmodule top(input a, output b); \\$_NOT_ inverter(.A(a), .Y(b)); endmodule\nend\n"
+        f"abc -script +{script}\n",
+        encoding="utf-8",
+    )
+    command = [yosys, "-q", "-s", "ask.ys"]
+    subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
 def ask(yosys: str, folder: Path, commands: str) -> Answer:
     """Put a question about the graph in a folder.
 
@@ -64,18 +77,9 @@ def ask(yosys: str, folder: Path, commands: str) -> Answer:
         folder: with the graph, in which the answer is written, too.
         commands: of ABC, behind the one that reads the graph.
     """
-    script = f"read_aiger {GRAPH}; {commands}; write_status {STATUS}".replace("; ", ";").replace(" ", ",")
-    # Yosys wants a circuit to map, and takes it ill that it does not get that one back
-    (folder / "ask.ys").write_text(
-        "read_verilog -icells <<end\nmodule top(input a, output b); \\$_NOT_ inverter(.A(a), .Y(b)); endmodule\nend\n"
-        f"abc -script +{script}\n",
-        encoding="utf-8",
-    )
     status = folder / STATUS
     status.unlink(missing_ok=True)
-    subprocess.run(
-        [yosys, "-q", "-s", "ask.ys"], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
+    run_abc(yosys, folder, f"{commands}; write_status {STATUS}")
     words = status.read_text(encoding="utf-8").split() if status.is_file() else []
     match words:
         case ["snl_SAT", cycle, *_]:
@@ -86,3 +90,18 @@ def ask(yosys: str, folder: Path, commands: str) -> Answer:
             return Answer("open", int(cycle))
         case _:
             return Answer("open", -1)
+
+
+def never_true(yosys: str, folder: Path) -> list[bool]:
+    """Of each output of the graph in a folder, whether it is 0 for ever, as far as induction can tell.
+
+    Raises:
+        RuntimeError: ABC gave no answer.
+    """
+    reduced = folder / "reduced.aig"
+    run_abc(yosys, folder, f"strash; scorr; strash; write_aiger {reduced.name}")
+    if not reduced.is_file():
+        raise RuntimeError("ABC gave no graph back")
+    lines = reduced.read_bytes().split(b"\n")
+    latches, outputs = (int(number) for number in lines[0].split()[3:5])
+    return [line == b"0" for line in lines[1 + latches : 1 + latches + outputs]]
