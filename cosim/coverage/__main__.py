@@ -18,6 +18,8 @@ from cosim.coverage.points import (
     GENERATED,
     KINDS,
     PROGRAM,
+    TOGGLE,
+    UNNAMED,
     Coverage,
     Point,
     coverage,
@@ -26,6 +28,7 @@ from cosim.coverage.points import (
     read_points,
 )
 from cosim.coverage.programs import program_points
+from cosim.coverage.unreachable import PROOF_SOURCES, ProofError, unreachable
 from cosim.mutation.regression import SPEC, Scene, bench_words, regression
 from cosim.packet_model import Completed
 from cosim.random_programs import broken_program
@@ -61,13 +64,13 @@ DESIGNS: Mapping[str, Spec] = {
     "plain": Spec(
         neurons=16,
         lanes=1,
-        depth=6,
+        depth=16,
         weight_bits=2,
         activation_bits=3,
         salient_bits=0,
         max_salient_shift=0,
         population_bits=6,
-        membrane_bits=12,
+        membrane_bits=10,
         membrane_slots=1,
         theta_fraction_bits=2,
         output_bits=12,
@@ -142,8 +145,19 @@ def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int)
     return kept
 
 
+def _ruled_out(folder: Path, verilog: str, counts: Mapping[Point, int]) -> set[Point]:
+    """Changes of bits that were not seen and cannot be, from an earlier proof if there was one."""
+    unseen = sorted(point for point, count in counts.items() if point.kind in {TOGGLE, UNNAMED} and not count)
+    names = [point.name for point in unseen]
+    kept = folder / f"proof-{digest_of([verilog, *names, *PROOF_SOURCES])[:16]}.json"
+    if not kept.is_file():
+        write_json(kept, {"never": sorted(unreachable(verilog, names))})
+    never = set(json.loads(kept.read_text("utf-8"))["never"])
+    return {point for point in unseen if point.name in never}
+
+
 def _total(parts: list[Coverage]) -> dict[str, int | float]:
-    sums = {key: sum(getattr(part, key) for part in parts) for key in ("points", "excluded", "reached")}
+    sums = {key: sum(getattr(part, key) for part in parts) for key in ("points", "excluded", "impossible", "reached")}
     return sums | {"share": Coverage(**sums, missing=[]).share}
 
 
@@ -157,7 +171,8 @@ def measure(  # noqa: PLR0917 - each is an option of the command
 ) -> None:
     """Count what random programs and the short regression reach: lines, bits, events, and values.
 
-    Exit status 0 if all is reached but for what is excluded, 1 if not, 2 for bad input.
+    Bits that were not seen to change are set aside where that is proved to be impossible. Exit status 0 if all else is
+    reached but for what is excluded, 1 if not, 2 for bad input.
     """
     from rich.console import Console
     from rich.table import Table
@@ -175,14 +190,16 @@ def measure(  # noqa: PLR0917 - each is an option of the command
             for seed in range(1, seeds + 1):
                 status.update(f"design {name}, seed {seed}")
                 counts.update(_kept(out, design, seed=seed, programs=programs, steps=steps))
-        found[name] = coverage(counts, exclusions)
+            status.update(f"design {name}, proving what cannot be reached")
+            ruled_out = _ruled_out(out, sources[GENERATED], counts)
+        found[name] = coverage(counts, exclusions, ruled_out)
 
     table = Table(box=None, pad_edge=False)
-    for title in ("kind", "points", "excluded", "reached", "share"):
+    for title in ("kind", "points", "excluded", "impossible", "reached", "share"):
         table.add_column(title, justify="left" if title == "kind" else "right")
     totals = {kind: _total([found[name][kind] for name in found]) for kind in KINDS}
     for kind, row in totals.items():
-        numbers = [str(row[key]) for key in ("points", "excluded", "reached")]
+        numbers = [str(row[key]) for key in ("points", "excluded", "impossible", "reached")]
         table.add_row(kind, *numbers, f"{row['share']:.2%}")
     Console().print(table)
     for name, kinds in found.items():
@@ -201,4 +218,4 @@ def measure(  # noqa: PLR0917 - each is an option of the command
 
 
 if __name__ == "__main__":
-    run_command(measure, name="cosim.coverage", failures=(SimulationError,))
+    run_command(measure, name="cosim.coverage", failures=(SimulationError, ProofError))

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,29 +121,41 @@ class Coverage:
     Attributes:
         points: of that kind.
         excluded: of them, whether reached or not.
+        impossible: of the others, by proof.
         reached: of the others.
-        missing: names of those that are neither.
+        missing: names of those that are none of these.
     """
 
     points: int
     excluded: int
+    impossible: int
     reached: int
     missing: list[str]
 
     @property
     def share(self) -> float:
         """Reached, of those that are asked for; 1 if none is."""
-        asked = self.points - self.excluded
+        asked = self.points - self.excluded - self.impossible
         return self.reached / asked if asked else 1.0
 
 
-def coverage(counts: Mapping[Point, int], exclusions: Iterable[Exclusion]) -> dict[str, Coverage]:
-    """Figures of each kind."""
+def coverage(
+    counts: Mapping[Point, int], exclusions: Iterable[Exclusion], impossible: Container[Point] = ()
+) -> dict[str, Coverage]:
+    """Figures of each kind.
+
+    Args:
+        counts: how often each point was reached.
+        exclusions: of points that are not asked for.
+        impossible: points that no program reaches, by proof.
+    """
     rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
     found = {}
     for kind in KINDS:
         own = {point.name: count for point, count in counts.items() if point.kind == kind}
         asked = {name: count for name, count in own.items() if not any(rule.fullmatch(name) for rule in rules[kind])}
-        missing = sorted(name for name, count in asked.items() if not count)
-        found[kind] = Coverage(len(own), len(own) - len(asked), len(asked) - len(missing), missing)
+        reached = sum(count > 0 for count in asked.values())
+        missing = sorted(name for name, count in asked.items() if not count and Point(kind, name) not in impossible)
+        ruled_out = len(asked) - reached - len(missing)
+        found[kind] = Coverage(len(own), len(own) - len(asked), ruled_out, reached, missing)
     return found

@@ -1,6 +1,6 @@
 """Both forms of each circuit of ``rtl.fabric`` side by side, with the models of the vendor's cells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from amaranth.hdl import Const, Fragment, Module, Value
 from amaranth.lib.wiring import Component, Flow, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import Harness, anything, check, cycles
 from cosim.formal.property import AllInputs, AnyState, Method, Property
 from rtl.fabric import (
@@ -124,7 +125,7 @@ def properties() -> Iterator[Property]:
         method: Method,
         *,
         latency: int = 0,
-        models: tuple[tuple[str, str], ...] = ((MODELS, ""),),
+        models: Mapping[str, str] | None = None,
         prepare: tuple[str, ...] = (),
     ) -> Property:
         return Property(
@@ -132,10 +133,13 @@ def properties() -> Iterator[Property]:
             component=component,
             specification="its ECP5 cells give what plain logic gives",
             method=method,
-            harness=partial(Equal, circuit, latency=latency),
-            platform=ULX3S_85F_Platform,
-            models=models,
-            prepare=prepare,
+            circuit=partial(
+                around,
+                partial(Equal, circuit, latency=latency),
+                platform=ULX3S_85F_Platform,
+                models=models or {MODELS: ""},
+                prepare=prepare,
+            ),
         )
 
     for name, circuit in CIRCUITS.items():
@@ -148,7 +152,7 @@ def properties() -> Iterator[Property]:
         Multiplier,
         AnyState(Multiplier.latency + 2),
         latency=Multiplier.latency,
-        models=((MULTIPLIER_MODEL.name, MULTIPLIER_MODEL.read_text(encoding="utf-8")),),
+        models={MULTIPLIER_MODEL.name: MULTIPLIER_MODEL.read_text(encoding="utf-8")},
         # equal registers become one, and then so do the multiplications
         prepare=("opt -full", "wreduce", "opt -share_all -full"),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import (
     Harness,
     anything,
@@ -328,7 +329,7 @@ def properties() -> Iterator[Property]:
             component=f"IntegratorGroup, {lanes} lanes, {bits}-bit weights, {spec.charge_bits}-bit charge",
             specification="current and charge are exact for any event program, and fit if the levels' sum does",
             method=Induction(2),
-            harness=partial(Exact, spec),
+            circuit=partial(around, partial(Exact, spec)),
         )
     spec = Spec(
         neurons=8,
@@ -348,7 +349,7 @@ def properties() -> Iterator[Property]:
         component="IntegratorGroup, 2 lanes: 2 inputs, levels up to 3",
         specification="V = sum of w times n, from spikes in the order of falling levels",
         method=AnyState(harness.cycles),
-        harness=lambda: harness,
+        circuit=partial(around, lambda: harness),
     )
     spec = Spec(
         neurons=8,
@@ -368,6 +369,6 @@ def properties() -> Iterator[Property]:
         component="Neurons, 8 neurons, 2 slots, 8-bit membrane",
         specification="V = sum of (charge + (offset - zero) * levels) << shift over two phases, exact or flagged",
         method=AnyState(harness_of_two.cycles),
-        harness=lambda: harness_of_two,
+        circuit=partial(around, lambda: harness_of_two),
         solver="abc",
     )

@@ -5,6 +5,7 @@ from functools import partial
 
 from amaranth.hdl import Cat, Fragment, Module, Signal, Value
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import Harness, anything, before, check, inner, suppose
 from cosim.formal.property import Bounded, Method, Property, Reachable
 from cosim.formal.streams import TINY
@@ -156,7 +157,7 @@ def properties() -> Iterator[Property]:
             component=component,
             specification=what,
             method=method,
-            harness=harness,
+            circuit=partial(around, harness),
             solver="abc",
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cosim.formal.harness import Harness
+from cosim.formal.circuit import Circuit
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,7 @@ class Property:
         component: what it is about, with its size where that is not the specification's.
         specification: what must hold, in a line.
         method: how it is shown.
-        harness: makes the circuit around the component.
-        platform: makes what to elaborate for; plain logic if not given.
-        models: texts in Verilog of cells in the circuit, by file name; a name that begins with ``+/`` is Yosys's own.
-        prepare: Yosys commands behind flattening.
+        circuit: makes the circuit around the component.
         solver: what proves it; only ``abc`` knows of reachable states, only ``yices`` of induction and all inputs.
     """
 
@@ -94,10 +91,7 @@ class Property:
     component: str
     specification: str
     method: Method
-    harness: Callable[[], Harness]
-    platform: Callable[[], object] | None = None
-    models: tuple[tuple[str, str], ...] = ()
-    prepare: tuple[str, ...] = ()
+    circuit: Callable[[], Circuit]
     solver: Solver = "yices"
 
     @property

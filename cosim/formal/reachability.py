@@ -99,9 +99,11 @@ def never_true(yosys: str, folder: Path) -> list[bool]:
         RuntimeError: ABC gave no answer.
     """
     reduced = folder / "reduced.aig"
-    run_abc(yosys, folder, f"strash; scorr; strash; write_aiger {reduced.name}")
+    run_abc(yosys, folder, f"strash; lcorr; scorr; strash; write_aiger {reduced.name}")
     if not reduced.is_file():
         raise RuntimeError("ABC gave no graph back")
     lines = reduced.read_bytes().split(b"\n")
-    latches, outputs = (int(number) for number in lines[0].split()[3:5])
-    return [line == b"0" for line in lines[1 + latches : 1 + latches + outputs]]
+    # inputs, registers, outputs, gates, and outputs of another kind if there are assumptions
+    sizes = [int(number) for number in lines[0].split()[2:]]
+    _, registers, outputs, _, bad, *_ = (*sizes, 0)
+    return [line == b"0" for line in lines[1 + registers : 1 + registers + outputs + bad]]

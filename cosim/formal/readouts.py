@@ -8,6 +8,7 @@ from amaranth.asserts import Initial
 from amaranth.hdl import Const, Fragment, Module, Mux, Signal, Value
 from amaranth.lib import data
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import (
     Harness,
     anything,
@@ -175,7 +176,7 @@ def properties() -> Iterator[Property]:
             component=f"HalvingReadout, B = {output_bits}, F = {fraction}, {_widths(bits)}",
             specification="code = sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)",
             method=AnyState(HalvingReadout.latency(spec) + 1),
-            harness=partial(Halving, spec, bits),
+            circuit=partial(around, partial(Halving, spec, bits)),
         )
     for output_bits, fraction, bits in ((2, 0, THETA_BITS), (3, 12, THETA_BITS), (5, 12, 12)):
         spec = _spec(output_bits, fraction, readout="ramp")
@@ -184,12 +185,12 @@ def properties() -> Iterator[Property]:
             component=f"RampReadout, B = {output_bits}, F = {fraction}, {_widths(bits)}",
             specification="the same code, at most 2**(B-1) + 2 cycles behind its membrane",
             method=AnyState(spec.max_output_code + 4),
-            harness=partial(Ramp, spec, bits),
+            circuit=partial(around, partial(Ramp, spec, bits)),
         )
     yield Property(
         name="readout.ramp-takes",
         component="RampReadout, B = 5, F = 12",
         specification="it takes a membrane whenever it has none",
         method=Induction(6),
-        harness=partial(RampTakes, _spec(5, 12, readout="ramp")),
+        circuit=partial(around, partial(RampTakes, _spec(5, 12, readout="ramp"))),
     )

@@ -5,6 +5,7 @@ from functools import partial
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import Harness, check, cycles, something, suppose, total
 from cosim.formal.property import Bounded, Property
 from golden.spec import Spec
@@ -155,6 +156,6 @@ def properties() -> Iterator[Property]:
             component=f"Encoder, 2 lanes, {inputs} inputs, levels to {spec.max_level}, ramp {spec.ramp}{phases}",
             specification="each input fires as its code says, by level, with its sign, and nothing else does",
             method=Bounded(within + 1),
-            harness=partial(Watched, spec, inputs=inputs, within=within, merged=merged),
+            circuit=partial(around, partial(Watched, spec, inputs=inputs, within=within, merged=merged)),
             solver="abc",
         )

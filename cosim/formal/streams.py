@@ -6,6 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Fragment, Module, Mux, Signal, Value, ValueLike
 
+from cosim.formal.circuit import around
 from cosim.formal.harness import (
     Harness,
     anything,
@@ -180,7 +181,7 @@ def properties() -> Iterator[Property]:
             component=component,
             specification="valid and payload hold until ready",
             method=Induction(k),
-            harness=harness,
+            circuit=partial(around, harness),
         )
 
     yield rules("register-stage", "RegisterStage", partial(OneStream, partial(RegisterStage, 4)), 8)
@@ -193,7 +194,7 @@ def properties() -> Iterator[Property]:
             component="RegisterStage" if name == "register-stage" else "StreamQueue of 3",
             specification="payloads come out as they came in: none lost, none twice, in order",
             method=Bounded(10),
-            harness=partial(InOrder, component),
+            circuit=partial(around, partial(InOrder, component)),
         )
     yield rules("reader", "PacketReader, tiny: codes and runs", Reader, 10)
     yield rules("writer", "PacketWriter, 2 x 8 neurons", Writer, 6)

@@ -112,9 +112,9 @@ def test_exclusions_take_away_only_theirs(tmp_path: Path) -> None:
         Point(LINE, "b"): 0,
     }
     found = coverage(counts, read_exclusions(path))
-    assert found[EVENT] == Coverage(points=4, excluded=2, reached=1, missing=["ab"])
+    assert found[EVENT] == Coverage(points=4, excluded=2, impossible=0, reached=1, missing=["ab"])
     assert found[EVENT].share == 0.5
-    assert found[LINE] == Coverage(points=1, excluded=0, reached=0, missing=["b"])
+    assert found[LINE] == Coverage(points=1, excluded=0, impossible=0, reached=0, missing=["b"])
     path.write_text('[[exclude]]\nkind = "event"\nname = "b"\nreason = ""\n')
     with pytest.raises(InputError, match="entry 0 of exclude"):
         read_exclusions(path)

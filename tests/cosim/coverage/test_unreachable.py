@@ -1,0 +1,39 @@
+"""Changes of bits that are proved to be impossible, and such as are not."""
+
+from cosim.coverage.unreachable import unreachable
+
+VERILOG = """
+module part(input clk, input rst, input on, output reg [3:0] low = 0, output reg stuck = 1);
+  reg \\odd[1] = 0;
+  reg [2:0] twin = 0;
+  wire differs = twin != low;
+  reg [7:0] rows [3:0];
+  always @(posedge clk) begin
+    low <= rst ? 0 : (low + on) & 7;
+    twin <= rst ? 0 : twin + on;
+    stuck <= stuck | on;
+    \\odd[1] <= \\odd[1] | on;
+    rows[low] <= {8{on}};
+  end
+endmodule
+
+module spikequant(
+  input clk, input rst, input [31:0] s_axis_tdata, input s_axis_tvalid, input s_axis_tlast, input m_axis_tready,
+  output [3:0] low, output stuck
+);
+  wire always_low = s_axis_tvalid & ~s_axis_tvalid;
+  part part(.clk(clk), .rst(rst), .on(s_axis_tvalid), .low(low), .stuck(stuck));
+endmodule
+"""
+
+
+def test_it_tells_what_never_happens() -> None:
+    never = {"part: low[3] rises", "part: low[3] falls", "part: stuck falls", "part: stuck rises", "part: odd[1] falls"}
+    never |= {"top: always_low rises", "top: low[3] rises", "part: differs rises"}
+    happens = {"part: low[2] rises", "part: low[2] falls", "part: odd[1] rises", "top: s_axis_tdata[31] falls"}
+    unknown = {"part: rows[0][1] rises", "nowhere: bit rises"}
+    assert unreachable(VERILOG, sorted(never | happens | unknown)) == never
+
+
+def test_no_points_need_no_proof() -> None:
+    assert unreachable(VERILOG, ["nowhere: bit rises"]) == set()
