@@ -16,7 +16,7 @@ from typing import Literal
 
 from cosim.formal.circuit import Circuit
 from cosim.formal.property import Induction, Property, Reachable
-from cosim.formal.reachability import REDUCE, WRITE_GRAPH, ask, bounded, unbounded
+from cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
 from gen.cache import cached_build, digest_of
 from golden.errors import InputError
 
@@ -137,7 +137,7 @@ def graph_script(circuit: Circuit) -> str:
 def question(claim: Property) -> str:
     """What ABC is told to do."""
     unlimited = isinstance(claim.method, Reachable)
-    return f"{REDUCE}; {unbounded(SECONDS) if unlimited else bounded(claim.depth, SECONDS)}"
+    return unbounded(SECONDS) if unlimited else bounded(claim.depth, SECONDS)
 
 
 def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -> Result:
@@ -192,7 +192,7 @@ def _ask_abc(claim: Property, circuit: Circuit, tools: Tools, *, work: Path, fol
     if answer.verdict == "fails":
         # a waveform comes from the other solver, which is told where to look
         if isinstance(claim.method, Reachable):
-            answer = ask(tools.path("yosys"), work, f"{REDUCE}; {bounded(DEEP, SECONDS)}")
+            answer = ask(tools.path("yosys"), work, bounded(DEEP, SECONDS))
         shown = _run_sby(claim, circuit, tools, work=work, folder=folder, cycle=answer.cycle)
         message = shown.message if shown.trace else f"it fails behind cycle {answer.cycle}; no waveform was found"
         return Result("FAILED", time.perf_counter() - began, trace=shown.trace, message=message)

@@ -1,11 +1,13 @@
 """Circuits as and-inverter graphs, and what ABC, which is a part of Yosys, says of their states."""
 
+import contextlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 GRAPH = "graph.aig"
+REDUCED = "reduced.aig"
 STATUS = "status.txt"
 
 WRITE_GRAPH = f"""\
@@ -56,8 +58,15 @@ def unbounded(seconds: int) -> str:
     return f"pdr -T {seconds}"
 
 
-def run_abc(yosys: str, folder: Path, commands: str) -> None:
-    """Have ABC read the graph in a folder and do what the commands say; it prints nothing, but may write files."""
+def run_abc(yosys: str, folder: Path, commands: str, *, seconds: int | None = None) -> None:
+    """Have ABC read the graph in a folder and do what the commands say; it prints nothing, but may write files.
+
+    Args:
+        yosys: the program.
+        folder: with the graph.
+        commands: of ABC.
+        seconds: after which it is stopped; never if None.
+    """
     script = f"read_aiger {GRAPH}; {commands}".replace("; ", ";").replace(" ", ",")
     # Yosys wants a circuit to map, and takes it ill that it does not get that one back
     (folder / "ask.ys").write_text(
@@ -66,20 +75,26 @@ def run_abc(yosys: str, folder: Path, commands: str) -> None:
         encoding="utf-8",
     )
     command = [yosys, "-q", "-s", "ask.ys"]
-    subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
 
 
-def ask(yosys: str, folder: Path, commands: str) -> Answer:
-    """Put a question about the graph in a folder.
+def ask(yosys: str, folder: Path, search: str, *, seconds: int | None = None) -> Answer:
+    """Ask whether any check of the graph in a folder can fail.
 
     Args:
         yosys: the program.
         folder: with the graph, in which the answer is written, too.
-        commands: of ABC, behind the one that reads the graph.
+        search: the ABC command that looks for an answer, behind ``REDUCE``.
+        seconds: after which there is no answer; never if None.
     """
-    status = folder / STATUS
-    status.unlink(missing_ok=True)
-    run_abc(yosys, folder, f"{commands}; write_status {STATUS}")
+    reduced, status = folder / REDUCED, folder / STATUS
+    for path in (reduced, status):
+        path.unlink(missing_ok=True)
+    run_abc(yosys, folder, f"{REDUCE}; write_aiger {REDUCED}; {search}; write_status {STATUS}", seconds=seconds)
+    # where nothing is left, ABC finds nothing to search
+    if reduced.is_file() and all(_never_true(reduced)):
+        return Answer("proved", 0)
     words = status.read_text(encoding="utf-8").split() if status.is_file() else []
     match words:
         case ["snl_SAT", cycle, *_]:
@@ -98,11 +113,16 @@ def never_true(yosys: str, folder: Path) -> list[bool]:
     Raises:
         RuntimeError: ABC gave no answer.
     """
-    reduced = folder / "reduced.aig"
-    run_abc(yosys, folder, f"strash; lcorr; scorr; strash; write_aiger {reduced.name}")
+    reduced = folder / REDUCED
+    run_abc(yosys, folder, f"strash; lcorr; scorr; strash; write_aiger {REDUCED}")
     if not reduced.is_file():
         raise RuntimeError("ABC gave no graph back")
-    lines = reduced.read_bytes().split(b"\n")
+    return _never_true(reduced)
+
+
+def _never_true(graph: Path) -> list[bool]:
+    """Of each output of a graph, in AIGER's format, whether it is the constant 0."""
+    lines = graph.read_bytes().split(b"\n")
     # inputs, registers, outputs, gates, and outputs of another kind if there are assumptions
     sizes = [int(number) for number in lines[0].split()[2:]]
     _, registers, outputs, _, bad, *_ = (*sizes, 0)
