@@ -15,7 +15,7 @@
 #include "Vtop.h"
 #include "verilated.h"
 
-enum Kind { kPlain, kFinal, kReset, kPauses, kSettle };
+enum Kind { kPlain, kFinal, kReset, kPauses, kSettle, kWait };
 
 struct Entry {
     uint32_t kind, value;
@@ -29,7 +29,6 @@ struct Cycle {
 
 static const unsigned kQuiet = 2000;
 static const unsigned kSettled = 40;
-static const int kResetCycles = 4;
 
 static uint32_t next_random(uint32_t& state) {
     state ^= state << 13, state ^= state >> 17, state ^= state << 5;
@@ -44,16 +43,16 @@ static const char* play(const std::vector<Entry>& program, unsigned mutant, cons
     Vtop top(&context);
     top.mutant = mutant;
     uint32_t random = 0x12345678;
-    unsigned in_pause = 0, out_pause = 0, quiet = 0, settled = 0;
+    unsigned in_pause = 0, out_pause = 0, quiet = 0, settled = 0, waited = 0;
     bool timing = false;
     size_t place = 0;
-    int reset = 0;
+    unsigned reset = 0;
     bool offered = false;
     top.s_axis_tvalid = 0, top.m_axis_tready = 0, top.rst = 0;
     while (place < program.size() || reset) {
-        while (!reset && place < program.size() && program[place].kind >= kReset && program[place].kind != kSettle) {
+        while (!reset && place < program.size() && (program[place].kind == kReset || program[place].kind == kPauses)) {
             const Entry& entry = program[place++];
-            if (entry.kind == kReset) reset = kResetCycles, quiet = 0;
+            if (entry.kind == kReset) reset = entry.value, quiet = 0;
             if (entry.kind == kPauses) in_pause = entry.value >> 8, out_pause = entry.value & 255;
         }
         top.rst = reset > 0;
@@ -90,6 +89,8 @@ static const char* play(const std::vector<Entry>& program, unsigned mutant, cons
         quiet = taken || given || top.rst ? 0 : quiet + 1;
         settled = top.busy || taken || given ? 0 : settled + 1;
         if (!top.rst && place < program.size() && program[place].kind == kSettle && settled >= kSettled) ++place;
+        if (!top.rst && place < program.size() && program[place].kind == kWait && waited++ >= program[place].value)
+            ++place, waited = 0;
         if (quiet >= kQuiet) return "hang";
         top.clk = 1, top.eval();
         if (taken) ++place, offered = false;

@@ -1,29 +1,17 @@
 """The mutants, one after the other, in one simulator; those that survive, in front of a proof."""
 
+import inspect
 import json
-import re
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cosim.build import SimulationError, compile_model, verilator_command
-from cosim.mutation.mutants import (
-    CHOICE,
-    DESIGN,
-    MUTATED,
-    PREPARE,
-    Mutant,
-    MutationError,
-    choose_mutants,
-    design_of,
-    escaped,
-    module_names,
-    write_mutated,
-    yosys,
-)
+from cosim.mutation import equivalence, graph
+from cosim.mutation.equivalence import Region, compare
+from cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, design_of, write_mutated
 from cosim.mutation.regression import SPEC, bench_words, regression
 from gen.cache import cached_build, digest_of
 from gen.verilator import tool_environment
@@ -47,6 +35,7 @@ class Campaign:
         program: the simulator.
         entries: file with what it plays.
         verdicts: file with what came of each, a line each.
+        proofs: file with the survivors that were compared by proof, a line each.
     """
 
     design: str
@@ -54,9 +43,10 @@ class Campaign:
     program: Path
     entries: Path
     verdicts: Path
+    proofs: Path
 
 
-def prepare(*, count: int, seed: int, folder: Path) -> Campaign:
+def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
     """Choose mutants, and build their simulator; what an earlier run has made is used again.
 
     Raises:
@@ -81,7 +71,9 @@ def prepare(*, count: int, seed: int, folder: Path) -> Campaign:
     entries = made / f"program-{digest_of([words])[:16]}"
     entries.write_bytes(words)
     verdicts = made / f"verdicts-{digest_of([words, bench])[:16]}"
-    return Campaign(design, mutants, built / TOP, entries, verdicts)
+    method = [inspect.getsource(module) for module in (equivalence, graph)]
+    proofs = made / f"proofs-{digest_of([*method, str(seconds)])[:16]}"
+    return Campaign(design, mutants, built / TOP, entries, verdicts, proofs)
 
 
 def known_verdicts(campaign: Campaign) -> dict[int, Verdict]:
@@ -122,50 +114,40 @@ def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: 
     return known
 
 
-MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
-"""Modules that are memories and little else; a proof about others cuts them out."""
+def known_proofs(campaign: Campaign) -> dict[int, str]:
+    """The module in which each survivor was proved equivalent, by number; empty where no proof was found."""
+    if not campaign.proofs.is_file():
+        return {}
+    lines = (line.split(" ") for line in campaign.proofs.read_text(encoding="utf-8").splitlines())
+    return {int(line[0]): line[1] for line in lines if len(line) == 2}
 
 
-def is_equivalent(mutant: Mutant, *, design: str, seconds: int) -> bool:
-    """Whether it makes the same outputs and the same next state of every state and all inputs, by proof.
-
-    First its module is looked at, then the ones around it, since nothing may use what is different. Registers and
-    memories become inputs and outputs, and what is between them is compared with the mutant chosen and not.
+def prove(
+    campaign: Campaign, survivors: Sequence[Mutant], *, seconds: int, progress: Callable[[int], None] = lambda _: None
+) -> dict[int, str]:
+    """As ``known_proofs``, of all survivors; a run that is broken off goes on where it stopped.
 
     Args:
-        mutant: the survivor.
-        design: without it, as RTLIL.
-        seconds: after which there is no proof, for each module that is looked at.
+        campaign: what they are of.
+        survivors: to compare with the design.
+        seconds: after which there is no proof, for each part of the design that is looked at.
+        progress: called with the number of survivors that are done.
+
+    Raises:
+        MutationError: Yosys failed.
     """
-    parts = mutant.module.split(".")
-    around = [".".join(parts[:size]) for size in range(len(parts), 1, -1)]
-    return any(_is_equivalent_in(module, mutant, design, seconds) for module in around or [mutant.module])
+    known = known_proofs(campaign)
+    missing = [mutant for mutant in survivors if mutant.number not in known]
+    progress(len(survivors) - len(missing))
 
+    def done(mutant: Mutant, region: Region | None) -> None:
+        known[mutant.number] = region.module if region else ""
+        with campaign.proofs.open("a", encoding="utf-8") as file:
+            file.write(f"{mutant.number} {known[mutant.number]}\n")
+        progress(sum(survivor.number in known for survivor in survivors))
 
-def _is_equivalent_in(module: str, mutant: Mutant, design: str, seconds: int) -> bool:
-    def overlaps(name: str) -> bool:
-        return name.startswith(mutant.module) or mutant.module.startswith(name)
-
-    change = re.sub(rf"-ctrl {CHOICE} \d+ \d+ ", f"-ctrl {CHOICE} 1 1 ", mutant.command)
-    cut = [name for name in module_names(design) if re.search(MEMORIES, name) and not overlaps(name)]
-    marks = "".join(f"setattr -mod -set keep_hierarchy 1 {escaped(name)}\n" for name in cut)
-    choices = "".join(
-        f"cd {name}\ndelete -input w:{CHOICE}\nconnect -set {CHOICE} 1'{value}\ncd ..\n"
-        for value, name in enumerate(("gold", "gate"))
-    )
-    script = (
-        f"{PREPARE}{change}\nhierarchy -top {escaped(module)}\n{marks}flatten\nmemory_map\ndffunmap\nopt_clean\n"
-        f"expose -evert\nexpose -evert-dff\nopt_clean\nrename -top gold\ncopy gold gate\n{choices}"
-        "miter -equiv -flatten gold gate miter\nhierarchy -top miter\nopt -full\nopt_merge -share_all\n"
-        f"sat -verify -timeout {seconds} -prove trigger 0 miter\n"
-    )
-    with tempfile.TemporaryDirectory(prefix="spikequant-") as work:
-        (Path(work) / DESIGN).write_text(design, encoding="utf-8")
-        try:
-            yosys(script, Path(work))
-        except MutationError:
-            return False
-    return True
+    compare(missing, design=campaign.design, seconds=seconds, done=done)
+    return known
 
 
 def figures(mutants: Sequence[Mutant], verdicts: dict[int, Verdict]) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def yosys(script: str, folder: Path) -> str:
 
 
 def design_of(spec: Spec) -> str:
-    """The accelerator as RTLIL, which knows the lines of its sources."""
-    return rtlil.convert(Accelerator(spec), name=TOP, emit_src=True)
+    """The accelerator as RTLIL, which knows the lines of its sources, wherever they are."""
+    return rtlil.convert(Accelerator(spec), name=TOP, emit_src=True).replace(f"{Path(__file__).parents[2]}/", "")
 
 
 def module_names(design: str) -> list[str]:

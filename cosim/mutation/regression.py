@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cosim.mutation.edges import edge_programs
+from cosim.mutation.interruptions import interruptions
+from cosim.mutation.queues import queue_programs
 from cosim.random_programs import reserved_bits
 from golden.samples import random_vectors
 from golden.spec import Spec
@@ -37,12 +39,16 @@ class Scene:
         pauses: percent of cycles in which the sender, and the receiver, pause.
         results: RESULT packets that come back; 0 where the rules do not say how many.
         cut: words that are sent; the reset then comes in the middle. All if None.
+        later: cycles from the last of them to the reset behind them.
+        reset: cycles of the reset in front.
     """
 
     packets: list[Words]
     pauses: tuple[int, int]
     results: int
     cut: int | None = None
+    later: int = 0
+    reset: int = 4
 
 
 def _layer(
@@ -241,11 +247,26 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
     for broken in _broken(spec, rng):
         token = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=9)])
         scenes.append(Scene([*_constants(spec, rng), *broken, *token], (0, 0), 0))
+    # words that come one at a time, into a design that has nothing else to do
+    scenes.append(_layer(spec, 27, pauses=(95, 0), inputs=16, outputs=16, tokens=2))
+    scenes.append(_layer(spec, 28, pauses=(97, 50), inputs=3, outputs=16, tokens=3, brief=True, salient_fraction=0.5))
+    programs = queue_programs(spec, _constants(spec, rng))
+    scenes += [Scene(packets, (0, (0, 0, 90)[number % 3]), n) for number, (packets, n) in enumerate(programs)]
+    # a score that does not fit its buffer, and nothing else that is wrong
+    small = TokenTile(np.full(9, 3, np.uint8), np.zeros(9, np.bool_), 0, 0, 0, merged=False)
+    for less in (1, 2):
+        over = codes_packet(small, buffer=1, address=spec.score_words - less)
+        scenes.append(Scene([*_constants(spec, rng), over, *_runs(spec, rng, [small])], (0, 0), 0))
+    begun = [*_constants(spec, rng), *_runs(spec, rng, [_tile(rng, merged=False, shift=2, count=spec.depth)])]
+    probe = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=spec.depth)])
+    for packets, cut, later, reset in interruptions(begun, probe):
+        scenes.append(Scene(packets, (0, 0), 0, cut=cut, later=later, reset=reset))
     return scenes
 
 
-PLAIN, FINAL, RESET, PAUSES, SETTLE = range(5)
-"""What an entry of the bench's program is: a word, a packet's last word, a reset, the pauses, or a wait."""
+PLAIN, FINAL, RESET, PAUSES, SETTLE, WAIT = range(6)
+"""What an entry of the bench's program is: a word, a packet's last word, a reset, the pauses, or a wait until all is done or for
+some cycles."""
 
 
 def bench_words(scenes: Sequence[Scene]) -> bytes:
@@ -257,7 +278,6 @@ def bench_words(scenes: Sequence[Scene]) -> bytes:
             for packet in scene.packets
             for index, word in enumerate(packet)
         ]
-        entries += [(RESET, 0), (PAUSES, scene.pauses[0] << 8 | scene.pauses[1]), *words[: scene.cut]]
-        if scene.cut is None:
-            entries.append((SETTLE, 0))
+        entries += [(RESET, scene.reset), (PAUSES, scene.pauses[0] << 8 | scene.pauses[1]), *words[: scene.cut]]
+        entries.append((SETTLE, 0) if scene.cut is None else (WAIT, scene.later))
     return np.array(entries, "<u4").tobytes()
