@@ -76,7 +76,14 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
     Raises:
         MutationError: Yosys failed.
     """
-    inside = [m for m in mutants if f"{m.module}.".startswith(f"{region.module}.") and m.module not in region.cut]
+
+    def within(mutant: Mutant, module: str) -> bool:
+        return f"{mutant.module}.".startswith(f"{module}.")
+
+    # what is cut out has no choice; and a change that is made twice may be none
+    once = {mutant.number: mutant for mutant in mutants}.values()
+    kept = [mutant for mutant in once if not any(within(mutant, name) for name in region.cut)]
+    inside = [mutant for mutant in kept if within(mutant, region.module)]
     changes = "".join(f"{mutant.command}\n" for mutant in inside)
     marks = "".join(f"setattr -mod -set keep_hierarchy 1 {escaped(name)}\n" for name in region.cut)
     top = escaped(region.module)

@@ -265,8 +265,8 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
 
 
 PLAIN, FINAL, RESET, PAUSES, SETTLE, WAIT = range(6)
-"""What an entry of the bench's program is: a word, a packet's last word, a reset, the pauses, or a wait until all is done or for
-some cycles."""
+"""What an entry of the bench's program is: a word, a packet's last word, a reset of some cycles, the pauses, a wait
+until all is done, or one of some cycles."""
 
 
 def bench_words(scenes: Sequence[Scene]) -> bytes:
