@@ -107,11 +107,11 @@ def never_shows(graph: Graph, number: int, *, seconds: int) -> bool:
     Args:
         graph: of a region.
         number: of the mutant.
-        seconds: after which the tool is stopped.
+        seconds: after which the tool is stopped; 0 for what is plain without it.
     """
     compared = comparison(graph, CHOICE, number)
-    if compared.outputs == [0]:
-        return True
+    if compared.outputs == [0] or not seconds:
+        return compared.outputs == [0]
     with tempfile.TemporaryDirectory(prefix="spikequant-") as work:
         (Path(work) / GRAPH).write_bytes(write_graph(compared))
         program = find_tools().path("yosys")
@@ -143,10 +143,13 @@ def compare(
     graphs: dict[Region, Graph] = {}
     for mutant in mutants:
         proved = None
-        for region in regions_of(mutant, modules):
-            if region not in graphs:
-                graphs[region] = graph_of(region, mutants, design)
-            if never_shows(graphs[region], mutant.number, seconds=seconds):
-                proved = region
-                break
+        regions = list(regions_of(mutant, modules))
+        # where nothing reads what is different no solver is needed
+        for limit in (0, seconds):
+            for region in regions if proved is None else []:
+                if region not in graphs:
+                    graphs[region] = graph_of(region, mutants, design)
+                if never_shows(graphs[region], mutant.number, seconds=limit):
+                    proved = region
+                    break
         done(mutant, proved)
