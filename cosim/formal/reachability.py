@@ -79,19 +79,20 @@ def run_abc(yosys: str, folder: Path, commands: str, *, seconds: int | None = No
         subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
 
 
-def ask(yosys: str, folder: Path, search: str, *, seconds: int | None = None) -> Answer:
+def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds: int | None = None) -> Answer:
     """Ask whether any check of the graph in a folder can fail.
 
     Args:
         yosys: the program.
         folder: with the graph, in which the answer is written, too.
-        search: the ABC command that looks for an answer, behind ``REDUCE``.
+        search: the ABC command that looks for an answer.
+        reduce: the ABC commands before it, which leave one output.
         seconds: after which there is no answer; never if None.
     """
     reduced, status = folder / REDUCED, folder / STATUS
     for path in (reduced, status):
         path.unlink(missing_ok=True)
-    run_abc(yosys, folder, f"{REDUCE}; write_aiger {REDUCED}; {search}; write_status {STATUS}", seconds=seconds)
+    run_abc(yosys, folder, f"{reduce}; write_aiger {REDUCED}; {search}; write_status {STATUS}", seconds=seconds)
     # where nothing is left, ABC finds nothing to search
     if reduced.is_file() and _never_true(reduced) == [True]:
         return Answer("proved", 0)

@@ -1,6 +1,5 @@
 """Whether a mutant ever shows at the ports, from power-up on and whatever comes in: by proof."""
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from cosim.formal.prove import find_tools
 from cosim.formal.reachability import GRAPH, ask, bounded, unbounded
-from cosim.mutation.graph import Graph, GraphError, comparison, read_graph, write_graph
+from cosim.mutation.graph import Graph, comparison, read_graph, write_graph
 from cosim.mutation.mutants import CHOICE, DESIGN, PREPARE, Mutant, escaped, module_names, yosys
 from gen.verilog import TOP
 
@@ -19,9 +18,6 @@ MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
 LARGE = rf"^{TOP}\.cluster_\d\.backend\.(completion|packer)\.queue\.memory$"
 """Memories that are as large in a small design as in any."""
 
-
-REDUCED = "reduced.aig"
-"""What is left of a graph when all signals are merged that induction proves equal."""
 
 SOON = 10
 """Cycles in which a mutant shows that shows soon."""
@@ -116,16 +112,10 @@ def never_shows(graph: Graph, number: int, *, seconds: int) -> bool:
         (Path(work) / GRAPH).write_bytes(write_graph(compared))
         program = find_tools().path("yosys")
         # most of what shows does so soon
-        if ask(program, Path(work), f"strash; {bounded(SOON, PATIENCE)}", seconds=seconds).verdict == "fails":
+        if ask(program, Path(work), bounded(SOON, PATIENCE), reduce="strash", seconds=seconds).verdict == "fails":
             return False
-        question = f"strash; scorr; write_aiger {REDUCED}; {unbounded(PATIENCE)}"
-        if ask(program, Path(work), question, seconds=seconds).verdict == "proved":
-            return True
-        # no answer is given where nothing is left to look at
-        reduced = Path(work) / REDUCED
-        with contextlib.suppress(GraphError):
-            return reduced.is_file() and read_graph(reduced.read_bytes()).outputs == [0]
-        return False
+        found = ask(program, Path(work), unbounded(PATIENCE), reduce="strash; scorr", seconds=seconds)
+        return found.verdict == "proved"
 
 
 def compare(
