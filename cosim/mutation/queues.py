@@ -56,6 +56,15 @@ def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Wo
                 packets.append(run(count, quick, buffer=buffer))
                 results += 1
             yield packets, results
+    # short scores right behind a long one: one is walked, one waits in its lists, and more come in
+    for tile in (slow, late):
+        packets = [*constants, codes_packet(quick, buffer=1, address=0), run(0, quick, buffer=1)]
+        for _ in range(3):
+            packets.append(codes_packet(tile, buffer=0, address=0))
+            packets += [codes_packet(quick, buffer=1, address=8 * number) for number in range(AHEAD)]
+            packets += [run(number, quick, buffer=1, address=8 * number) for number in range(AHEAD)]
+            packets.append(run(AHEAD, tile, buffer=0))
+        yield packets, 1 + 3 * (AHEAD + 1)
     # scores ahead of their runs, as many as there may be, in either buffer
     size = spec.score_words // AHEAD
     for buffers in ((0, 0, 0, 0), (0, 1, 0, 1), (1, 1, 0, 0), (1, 0, 0, 1)):

@@ -10,7 +10,8 @@ from cosim.mutation.interruptions import interruptions
 from cosim.mutation.queues import queue_programs
 from cosim.random_programs import reserved_bits
 from golden.samples import random_vectors
-from golden.spec import Spec
+from golden.spec import WORD_BITS, Spec
+from golden.words import CODE_BITS
 from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, operation_of, run_packet, weights_packet
 from rtl.program import layer_program
 from rtl.shapes import Half, Operation
@@ -257,6 +258,13 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
     for less in (1, 2):
         over = codes_packet(small, buffer=1, address=spec.score_words - less)
         scenes.append(Scene([*_constants(spec, rng), over, *_runs(spec, rng, [small])], (0, 0), 0))
+    # one code at either end of what a level may be and beyond, in each place of a word, among others that are silent
+    for place in range(WORD_BITS // CODE_BITS):
+        for value, offset in ((0, -128), (0, -64), (0, -40), (0, -33), (0, -32), (0, -31), (31, 0), (31, 1), (31, 127)):
+            salient = np.arange(5) == place
+            extreme = TokenTile(np.where(salient, value, 0).astype(np.uint8), salient, 0, 0, offset, merged=False)
+            token = _runs(spec, rng, [small])
+            scenes.append(Scene([codes_packet(extreme, buffer=1), *token], (0, 0), 0))
     begun = [*_constants(spec, rng), *_runs(spec, rng, [_tile(rng, merged=False, shift=2, count=spec.depth)])]
     probe = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=spec.depth)])
     for packets, cut, later, reset in interruptions(begun, probe):
