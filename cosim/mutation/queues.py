@@ -11,6 +11,9 @@ from rtl.shapes import Half
 AHEAD = 4
 """Scores that are made before the first of them runs."""
 
+MANY = 2**12 // 16
+"""Runs of one score, of some twenty beats each."""
+
 
 def _tile(*, count: int, value: int, salient: bool, shift: int) -> TokenTile:
     marks = np.full(count, salient, np.bool_)
@@ -56,6 +59,10 @@ def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Wo
                 packets.append(run(count, quick, buffer=buffer))
                 results += 1
             yield packets, results
+    # so many runs that their beats take more than twelve bits
+    packets = [*constants, codes_packet(slow, buffer=0, address=0)]
+    packets += [run(number | 1, slow, buffer=0) for number in range(MANY)]
+    yield packets, MANY
     # short scores right behind a long one: one is walked, one waits in its lists, and more come in
     for tile in (slow, late):
         packets = [*constants, codes_packet(quick, buffer=1, address=0), run(0, quick, buffer=1)]

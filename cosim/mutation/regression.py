@@ -252,7 +252,7 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
     scenes.append(_layer(spec, 27, pauses=(95, 0), inputs=16, outputs=16, tokens=2))
     scenes.append(_layer(spec, 28, pauses=(97, 50), inputs=3, outputs=16, tokens=3, brief=True, salient_fraction=0.5))
     programs = queue_programs(spec, _constants(spec, rng))
-    scenes += [Scene(packets, (0, (0, 0, 90)[number % 3]), n) for number, (packets, n) in enumerate(programs)]
+    scenes += [Scene(packets, (0, (30, 0, 90)[number % 3]), n) for number, (packets, n) in enumerate(programs)]
     # a score that does not fit its buffer, and nothing else that is wrong
     small = TokenTile(np.full(9, 3, np.uint8), np.zeros(9, np.bool_), 0, 0, 0, merged=False)
     for less in (1, 2):
