@@ -15,6 +15,9 @@ from gen.verilog import TOP
 MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
 """Modules that are memories and little else."""
 
+PARTS = rf"{MEMORIES}|\.((bucket|pair)_\d|decoder|synapses|readout|packer|completion|neurons)$"
+"""Modules that know little of what is around them."""
+
 LARGE = rf"^{TOP}\.cluster_\d\.backend\.(completion|packer)\.queue\.memory$"
 """Memories that are as large in a small design as in any."""
 
@@ -57,6 +60,8 @@ def regions_of(mutant: Mutant, modules: Sequence[str]) -> Iterator[Region]:
 
     for size in range(len(parts), 1, -1):
         module = ".".join(parts[:size])
+        if cut(module, PARTS) != cut(module, LARGE):
+            yield Region(module, cut(module, PARTS))
         yield Region(module, cut(module, LARGE))
     own = ".".join(parts[:2])
     if own != TOP:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cosim.mutation.edges import edge_programs
+from cosim.mutation.edges import edge_programs, overflow_program
 from cosim.mutation.interruptions import interruptions
 from cosim.mutation.queues import queue_programs
 from cosim.random_programs import reserved_bits
@@ -189,15 +189,13 @@ def _broken(spec: Spec, rng: np.random.Generator) -> Iterator[list[Words]]:
     yield _runs(spec, rng, [many, good], address=spec.score_words - 3)
     # weights beyond the memory; a charge that cannot hold its levels
     yield _runs(spec, rng, [many, many], first_input=spec.depth - 4)
-    merged = TokenTile(
-        value=np.full(spec.depth, 31, np.uint8),
-        salient=np.ones(spec.depth, np.bool_),
-        zero=7,
-        shift=3,
-        offset=0,
-        merged=True,
-    )
+    everything = np.ones(spec.depth, np.bool_)
+    merged = TokenTile(np.full(spec.depth, 31, np.uint8), everything, zero=7, shift=3, offset=0, merged=True)
     yield _runs(spec, rng, [merged, merged])
+    # sums beyond a charge's bound, each with one of the bits that tell so
+    sums = [2**bit >> merged.shift for bit in range(spec.population_bits, spec.charge_bits)]
+    values = [np.clip(total - 31 * np.arange(spec.depth), 0, 31).astype(np.uint8) for total in sums]
+    yield _runs(spec, rng, [replace(merged, value=value) for value in values])
 
 
 def regression(spec: Spec = SPEC) -> list[Scene]:
@@ -248,6 +246,7 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
     for broken in _broken(spec, rng):
         token = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=9)])
         scenes.append(Scene([*_constants(spec, rng), *broken, *token], (0, 0), 0))
+    scenes.append(Scene(overflow_program(spec), (0, 0), 0))
     # words that come one at a time, into a design that has nothing else to do
     scenes.append(_layer(spec, 27, pauses=(95, 0), inputs=16, outputs=16, tokens=2))
     scenes.append(_layer(spec, 28, pauses=(97, 50), inputs=3, outputs=16, tokens=3, brief=True, salient_fraction=0.5))
