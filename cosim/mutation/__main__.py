@@ -19,7 +19,7 @@ def mutate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="keep everything here; a later run goes on")] = Path(
         "build/mutation"
     ),
-    seconds: Annotated[int, typer.Option(min=1, help="for a proof, in each part around a survivor")] = 30,
+    seconds: Annotated[int, typer.Option(min=1, help="for a proof, in each part around a survivor")] = 60,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
 ) -> None:
     """Change the design in small ways, and count how many changes the short regression notices.
