@@ -1,14 +1,14 @@
 """The commands of this folder: ``cosim``, and ``formal`` from a file of its own."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cosim.formal.command import formal
+from gen.netlist import NetlistMaker, Stage
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from golden.integer import LayerOutput
     from golden.spec import Spec
     from golden.vectors import LayerVectors
-
-Stage = Literal["synth", "route"]
-
-
-class NetlistMaker(Protocol):
-    """Makes the Verilog of a netlist. The command line puts it into its context, because it comes from elsewhere."""
-
-    def __call__(self, spec: "Spec", stage: Stage, /) -> Mapping[str, str]:
-        """Texts by file name."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> 
     return f"{outputs} outputs, {mismatches} mismatches, {saturated} saturated: {outcome}"
 
 
-def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> None:
+def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -173,7 +164,7 @@ def _one_layer(run: OneLayer, outputs: Outputs, make_netlist: NetlistMaker) -> N
     sources = None
     if run.netlist is not None:
         with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
-            sources = make_netlist(spec, run.netlist)
+            sources = netlists.verilog(spec, run.netlist)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

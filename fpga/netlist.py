@@ -3,21 +3,18 @@
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
-from fpga.build import NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
+from fpga.build import FLATTEN, NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
 from fpga.carry_ends import trim_carry_ends
 from fpga.core import make_design
 from fpga.routed import spell_out
 from fpga.toolchain import Tool, ToolRun, run_tool
 from gen.cache import default_cache_folder
+from gen.netlist import Stage, Synthesis
 from gen.verilog import TOP
 from golden.errors import InputError
 from golden.spec import Spec
 from rtl.accelerator import Accelerator
-
-Stage = Literal["synth", "route"]
-"""How far a netlist has come: its cells are chosen, or they have their places on a device."""
 
 MODELS = Path(__file__).parent / "models"
 """Behaviour of the blocks that Yosys has no model of, or none that holds."""
@@ -59,6 +56,36 @@ def accelerator_design(spec: Spec) -> Design:
     design = make_design(lambda: Accelerator(spec), device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)
     routing = [*design.commands["nextpnr-ecp5"], "--write", ROUTED]
     return replace(design, commands={**design.commands, "nextpnr-ecp5": routing})
+
+
+CELLS = ("cells_bb.v", "cells_sim.v")
+LOGIC = ("ccu2c_sim.vh", "common_sim.vh")
+"""Yosys's own descriptions: which cells there are, and what those do that are logic."""
+
+
+def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None = None) -> Synthesis:
+    """The spec's netlist behind synthesis, beside the design that it was made from.
+
+    Args:
+        spec: the accelerator.
+        tools: with what to make it; the installed ones by default.
+        cache: where results of earlier runs are; the user's own cache by default.
+
+    Raises:
+        InputError: a tool is missing, or the device does not hold the design.
+        ToolError: a tool failed.
+    """
+    design = accelerator_design(spec)
+    folder = synthesize(design, tools or find_tools(), cache=cache or default_cache_folder())
+    cells, models = ({name: (yosys_models() / name).read_text("utf-8") for name in names} for names in (CELLS, LOGIC))
+    return Synthesis(
+        top=NAME,
+        design=design.files[f"{NAME}.il"].decode(),
+        flatten=FLATTEN,
+        netlist=(folder / f"{NAME}.json").read_text("utf-8"),
+        cells=cells,
+        models=models,
+    )
 
 
 def _verilog(netlist: bytes, yosys: Tool, *, cache: Path) -> str:
@@ -103,7 +130,7 @@ def netlist_sources(
         netlist = spell_out((routed.folder / ROUTED).read_bytes())
         models.append(MODELS / "routed.v")
     progress("writing Verilog")
-    models += [yosys_models() / name for name in ("ccu2c_sim.vh", "common_sim.vh")]
+    models += [yosys_models() / name for name in LOGIC]
     sources = {f"{TOP}.v": _verilog(netlist, tools.yosys, cache=cache)}
     # Yosys' models would else bring in aliases that take files of their own
     return sources | {f"{path.stem}.v": f"`define NO_INCLUDES\n{path.read_text(encoding='utf-8')}" for path in models}

@@ -1,6 +1,7 @@
 """The command ``spikequant``: every package brings its commands, and this puts them together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import gen.commands
 import gen.generate_text
 import gen.run
 import golden.cli
+from gen.netlist import NetlistMaker, Stage, Synthesis
 from golden.command_line import FAILED, run_app
 from golden.spec import Spec
 
@@ -50,18 +52,35 @@ for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.generate_text
     package.add_commands(app)
 
 
-def _netlist(spec: Spec, stage: cosim.cli.Stage) -> Mapping[str, str]:
-    """Verilog of a netlist, which one package makes and the other one simulates."""
-    from fpga.netlist import netlist_sources
+@contextmanager
+def _tool_errors() -> Iterator[None]:
+    """A tool that fails ends the program with a line."""
     from fpga.toolchain import ToolError
 
     try:
-        return netlist_sources(spec, stage)
+        yield
     except ToolError as error:
         typer.echo(f"spikequant: {error}", err=True)
         raise typer.Exit(FAILED) from None
 
 
+def _netlist(spec: Spec, stage: Stage) -> Mapping[str, str]:
+    from fpga.netlist import netlist_sources
+
+    with _tool_errors():
+        return netlist_sources(spec, stage)
+
+
+def _synthesis(spec: Spec) -> Synthesis:
+    from fpga.netlist import synthesis_of
+
+    with _tool_errors():
+        return synthesis_of(spec)
+
+
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit status 2."""
-    run_app(app, name="spikequant", obj=_netlist)
+    """Run the command line; bad input is one line on stderr and exit status 2.
+
+    What makes netlists goes in with it, since one package makes them and another one simulates them.
+    """
+    run_app(app, name="spikequant", obj=NetlistMaker(_netlist, _synthesis))

@@ -1,12 +1,19 @@
 """All properties."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from cosim.formal import fabric, neurons, progress, readouts, sorting, streams
+from cosim.formal import fabric, netlists, neurons, progress, readouts, sorting, streams
 from cosim.formal.property import Property
+from gen.netlist import Synthesis
+from golden.spec import Spec
 
 
-def catalogue() -> Iterator[Property]:
-    """Every property, in the order of the table."""
+def catalogue(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:
+    """Every property, in the order of the table.
+
+    Args:
+        synthesize: makes a netlist beside its design.
+    """
     for topic in (fabric, streams, readouts, neurons, sorting, progress):
         yield from topic.properties()
+    yield from netlists.properties(synthesize)

@@ -9,6 +9,7 @@ from golden.errors import InputError
 
 
 def formal(
+    context: typer.Context,
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="properties whose name begins with this", show_default=False)
     ] = None,
@@ -34,7 +35,7 @@ def formal(
     from cosim.formal.run import prove_all, table_of
     from golden.files import check_writable, writable_folder, write_json
 
-    claims = [claim for claim in catalogue() if only is None or claim.name.startswith(only)]
+    claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of one that --list names")
     console = Console()

@@ -30,9 +30,10 @@ FAULTS = [
     ("progress.writer", "rtl/writer.py", "self.packets.ready.eq(through)", "self.packets.ready.eq(0)"),
     ("progress.sequencer", "rtl/sequencer.py", "[fetching.eq(0), valid.eq(0)]", "valid.eq(0)"),
     ("progress.accelerator", "rtl/accelerator.py", "runs.valid.eq(may_start)", "runs.valid.eq(0)"),
+    ("netlist.tiny", "fpga/core.py", "synth_ecp5 -top {NAME}", "synth_ecp5 -top {NAME}; setparam -set INIT 0 t:LUT4"),
 ]
 
-LONG = ("neuron.membrane", "encoder.", "progress.")
+LONG = ("neuron.membrane", "encoder.", "progress.", "netlist.")
 """Minutes each."""
 
 UNSEEN = {"encoder.apart"}
