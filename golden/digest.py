@@ -2,6 +2,8 @@
 
 import hashlib
 from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ def digest_text(*parts: str) -> str:
 def digest_versions() -> str:
     """SHA-256 of the versions of the packages that compute, in hexadecimal."""
     return digest_text(*(f"{name} {version(name)}" for name in PACKAGES))
+
+
+def digest_sources(package: ModuleType) -> str:
+    """SHA-256 of a package's own Python files, in hexadecimal."""
+    root = Path(package.__path__[0])
+    files = sorted(root.rglob("*.py"))
+    return digest_text(*(text for path in files for text in (str(path.relative_to(root)), path.read_text("utf-8"))))
 
 
 def digest_windows(windows: "list[Tensor]") -> str:

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from cosim.layer import expected_activity
+import fpga
+import golden
 from fpga.boards import find_board
 from fpga.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
 from fpga.toolchain import ToolError
 from gen.cache import cached_build, default_cache_folder, digest_of
 from gen.verilog import generate_verilog
 from golden.checkpoint import load_checkpoint
-from golden.digest import digest_versions
+from golden.digest import digest_sources, digest_versions
 from golden.energy.activity import check_runnable, measure_activity
 from golden.energy.methods import FIRST_SPIKE
 from golden.energy.report import evaluate_energy
@@ -31,7 +32,11 @@ from golden.pipeline import quantize_to_folder
 from golden.recipe import Recipe
 from golden.spec import Spec
 from golden.text import evaluation_corpus
+from golden.throughput import SPIKING, Counted, layer_cycles
+from golden.tiling import token_tiles
+from golden.token_cost import spiking_costs
 from golden.trace import catch_inputs
+from golden.vectors import LayerVectors
 from golden.windows import corpus_windows
 from rtl.accelerator import Accelerator
 
@@ -97,7 +102,14 @@ class AccuracyJob:
         """Of all that the result follows from."""
         numbers = (self.calibration_tokens, self.scored_tokens, self.context)
         return digest_of(
-            ["accuracy", self.model_digest, self.recipe.model_dump_json(), repr(numbers), digest_versions()]
+            [
+                "accuracy",
+                self.model_digest,
+                self.recipe.model_dump_json(),
+                repr(numbers),
+                digest_versions(),
+                digest_sources(golden),
+            ]
         )
 
     def folder(self) -> Path:
@@ -152,13 +164,24 @@ class ActivityJob:
         window = torch.from_numpy(np.load(folder / WINDOW, allow_pickle=False))
         layers = quantized_layers(model.model)
         inputs = catch_inputs(model.model, layers, [window])
-        beats = 0
+        cycles = 0
         for name, layer in layers.items():
-            vectors = layer.vectors(inputs[name][: self.tokens], self.spec)
-            beats += expected_activity(self.spec, vectors)[1]
+            cycles += _cycles(self.spec, layer.vectors(inputs[name][: self.tokens], self.spec))
         table = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec).tables[0]
         energy = next(row.total for row in table.rows if row.method == FIRST_SPIKE)
-        return Activity(cycles=beats / self.tokens, picojoules=energy)
+        return Activity(cycles=cycles / self.tokens, picojoules=energy)
+
+
+def _cycles(spec: Spec, vectors: LayerVectors) -> int:
+    """Of a layer's tokens, with all that makes them wait but loading weights and constants."""
+    tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
+    return layer_cycles(
+        spec,
+        spiking_costs(spec, vectors, tiles),
+        output_tiles=-(-vectors.outputs // spec.neurons),
+        counted=Counted(),
+        latencies=SPIKING,
+    )
 
 
 @dataclass(frozen=True)
@@ -190,7 +213,9 @@ class HardwareJob:
     def digest(self) -> str:
         """Of all that the result follows from."""
         wanted = (self.board, self.frequency_mhz, self.seeds)
-        return digest_of(["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions())])
+        return digest_of(
+            ["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions()), digest_sources(fpga)]
+        )
 
     def run(self) -> Hardware:
         """Resources and clock, or why there are none."""

@@ -22,7 +22,7 @@ class Point:
         recipe: how the model is quantized.
         board: what it is built for; empty where nothing is built.
         perplexity: on held-out text.
-        cycles: of the array for one token in all layers, a mean, with all weights at hand.
+        cycles: for one token in all layers, a mean, with all weights at hand and all else that makes it wait.
         picojoules: of one token in all layers, under the first energy model.
         luts: of the routed design; None where there is none.
         ebrs: its block RAMs.
