@@ -1,7 +1,6 @@
 """Changes of bits that no program can cause, by proof."""
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from cosim.coverage.points import GENERATED
 from cosim.formal.prove import find_tools
 from cosim.formal.reachability import WRITE_GRAPH, never_true
+from cosim.yosys import run_yosys
 from gen.verilog import TOP
 from golden.spec import WORD_BITS
 
@@ -19,15 +19,22 @@ INPUTS = {"clk": 1, "rst": 1, "s_axis_tdata": WORD_BITS, "s_axis_tvalid": 1, "s_
 FLAT = "flat.il"
 WATCHED = "watched.v"
 
-CUT = "hierarchy -top watched\nflatten\nproc\ndelete t:$mem*\nopt_clean\n"
-"""Yosys commands that leave one flat circuit without its memories, whose outputs may then be anything."""
+LARGEST = 64
+"""Rows of the largest memory that the proof knows."""
+
+CUT = f"""\
+hierarchy -top watched
+flatten
+proc
+memory_collect
+delete t:$mem_v2 r:SIZE>{LARGEST} %i
+memory_map
+opt_clean
+"""
+"""Yosys commands that leave one flat circuit without its large memories, whose outputs may then be anything."""
 
 PROOF_SOURCES = (CUT, WRITE_GRAPH)
 """What a proof depends on beside the design."""
-
-
-class ProofError(Exception):
-    """Yosys failed; the message is its first error."""
 
 
 @dataclass(frozen=True)
@@ -62,33 +69,28 @@ def change_of(name: str, widths: dict[str, int]) -> Change | None:
     return Change(wire, int(place), edge == "rises") if wire in widths else None
 
 
-def _yosys(script: str, folder: Path) -> None:
-    (folder / "script.ys").write_text(script, encoding="utf-8")
-    command = [find_tools().path("yosys"), "-q", "-s", "script.ys"]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise ProofError((errors or [f"Yosys failed with status {done.returncode}"])[0])
-
-
 def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
     """Those of the toggle points that never happen.
 
     Registers begin as the device's configuration leaves them; the reset and all inputs are free in every cycle from
-    then on, so programs that break every rule are among what is looked at, and memories may give anything. The proof
-    is by induction over all registers at once, with equal and constant ones found on the way (ABC's ``scorr``).
+    then on, so programs that break every rule are among what is looked at, and large memories may give anything.
 
     Args:
         verilog: of the accelerator.
         names: of the points.
 
     Raises:
-        ProofError: Yosys failed.
+        YosysError: Yosys failed.
     """
+    program = find_tools().path("yosys")
     with tempfile.TemporaryDirectory(prefix="spikequant-") as work:
         folder = Path(work)
         (folder / GENERATED).write_text(verilog, encoding="utf-8")
-        _yosys(f"read_verilog {GENERATED}\nhierarchy -check -top {TOP}\nproc\nflatten\nwrite_rtlil {FLAT}\n", folder)
+        run_yosys(
+            program,
+            f"read_verilog {GENERATED}\nhierarchy -check -top {TOP}\nproc\nflatten\nwrite_rtlil {FLAT}\n",
+            folder,
+        )
         flat = (folder / FLAT).read_text(encoding="utf-8")
         widths = {name[1:]: int(width or 1) for width, name in _WIRE.findall(flat)}
         changes = {name: change for name in names if (change := change_of(name, widths))}
@@ -96,8 +98,8 @@ def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
             return set()
         (folder / FLAT).write_text(_with_bits(flat, list(changes.values())), encoding="utf-8")
         (folder / WATCHED).write_text(_watching(list(changes.values())), encoding="utf-8")
-        _yosys(f"read_rtlil {FLAT}\nread_verilog {WATCHED}\n{CUT}{WRITE_GRAPH}", folder)
-        never = never_true(find_tools().path("yosys"), folder)
+        run_yosys(program, f"read_rtlil {FLAT}\nread_verilog {WATCHED}\n{CUT}{WRITE_GRAPH}", folder)
+        never = never_true(program, folder)
         return {name for name, ruled_out in zip(changes, never, strict=False) if ruled_out}
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from cosim.formal.circuit import Circuit
 from cosim.formal.property import Induction, Property, Reachable
 from cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
+from cosim.yosys import YosysError, run_yosys
 from gen.cache import cached_build, digest_of
 from golden.errors import InputError
 
@@ -181,12 +182,10 @@ class _NotProvedError(Exception):
 
 def _ask_abc(claim: Property, circuit: Circuit, tools: Tools, *, work: Path, folder: Path) -> Result:
     began = time.perf_counter()
-    (work / "graph.ys").write_text(graph_script(circuit))
-    command = [tools.path("yosys"), "-q", "-s", "graph.ys"]
-    done = subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        return Result("no answer", time.perf_counter() - began, message=(errors or ["Yosys failed"])[0])
+    try:
+        run_yosys(tools.path("yosys"), graph_script(circuit), work)
+    except YosysError as error:
+        return Result("no answer", time.perf_counter() - began, message=str(error))
     answer = ask(tools.path("yosys"), work, question(claim))
     seconds = time.perf_counter() - began
     if answer.verdict == "fails":

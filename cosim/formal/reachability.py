@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cosim.formal.graph import cone, read_graph, write_graph
+from cosim.yosys import YosysError, run_yosys
+
 GRAPH = "graph.aig"
 REDUCED = "reduced.aig"
 STATUS = "status.txt"
@@ -30,6 +33,12 @@ opt_clean
 write_aiger -zinit {GRAPH}
 """
 """Yosys commands that write a flat circuit with its checks and assumptions; all registers begin at anything."""
+
+SECONDS_EACH = 2
+"""What is proved at all is so in less, mostly."""
+
+BATCH = 40
+"""Outputs that ABC is asked of in one run."""
 
 REDUCE = "fold; strash; orpos; scorr"
 """ABC commands: assumptions become a part of what is asked, checks become one, and equal registers are merged."""
@@ -58,25 +67,31 @@ def unbounded(seconds: int) -> str:
     return f"pdr -T {seconds}"
 
 
+def abstract(seconds: int) -> str:
+    """The same for a large circuit of which little matters."""
+    return f"pdr -nct -T {seconds}"
+
+
 def run_abc(yosys: str, folder: Path, commands: str, *, seconds: int | None = None) -> None:
-    """Have ABC read the graph in a folder and do what the commands say; it prints nothing, but may write files.
+    """Have ABC do what the commands say; it prints nothing, but may write files.
 
     Args:
         yosys: the program.
-        folder: with the graph.
+        folder: in which it works.
         commands: of ABC.
         seconds: after which it is stopped; never if None.
     """
-    script = f"read_aiger {GRAPH}; {commands}".replace("; ", ";").replace(" ", ",")
+    script = commands.replace("; ", ";").replace(" ", ",")
     # Yosys wants a circuit to map, and takes it ill that it does not get that one back
-    (folder / "ask.ys").write_text(
-        "read_verilog -icells <<end\nmodule top(input a, output b); \\$_NOT_ inverter(.A(a), .Y(b)); endmodule\nend\n"
-        f"abc -script +{script}\n",
-        encoding="utf-8",
-    )
-    command = [yosys, "-q", "-s", "ask.ys"]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
+    with contextlib.suppress(YosysError, subprocess.TimeoutExpired):
+        run_yosys(
+            yosys,
+            "read_verilog -icells <<end\n"
+            "module top(input a, output b); \\$_NOT_ inverter(.A(a), .Y(b)); endmodule\nend\n"
+            f"abc -script +{script}\n",
+            folder,
+            seconds=seconds,
+        )
 
 
 def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds: int | None = None) -> Answer:
@@ -92,10 +107,20 @@ def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds:
     reduced, status = folder / REDUCED, folder / STATUS
     for path in (reduced, status):
         path.unlink(missing_ok=True)
-    run_abc(yosys, folder, f"{reduce}; write_aiger {REDUCED}; {search}; write_status {STATUS}", seconds=seconds)
+    run_abc(
+        yosys,
+        folder,
+        f"read_aiger {GRAPH}; {reduce}; write_aiger {REDUCED}; {search}; write_status {STATUS}",
+        seconds=seconds,
+    )
     # where nothing is left, ABC finds nothing to search
-    if reduced.is_file() and _never_true(reduced) == [True]:
+    if reduced.is_file() and read_graph(reduced.read_bytes()).outputs == [0]:
         return Answer("proved", 0)
+    return _answer(status)
+
+
+def _answer(status: Path) -> Answer:
+    """What ABC wrote, if it did."""
     words = status.read_text(encoding="utf-8").split() if status.is_file() else []
     match words:
         case ["snl_SAT", cycle, *_]:
@@ -108,23 +133,36 @@ def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds:
             return Answer("open", -1)
 
 
-def never_true(yosys: str, folder: Path) -> list[bool]:
-    """Of each output of the graph in a folder, whether it is 0 for ever, as far as induction can tell.
+def never_true(yosys: str, folder: Path, *, seconds: int = SECONDS_EACH) -> list[bool]:
+    """Of each output of the graph in a folder, whether it is proved to be 0 for ever.
+
+    First all at once, by induction over all registers with equal and constant ones found on the way; then each of the
+    others alone, by the states that can be reached.
+
+    Args:
+        yosys: the program.
+        folder: with the graph.
+        seconds: that are spent on one output, in the second part.
 
     Raises:
         RuntimeError: ABC gave no answer.
     """
     reduced = folder / REDUCED
-    run_abc(yosys, folder, f"strash; lcorr; scorr; strash; write_aiger {REDUCED}")
+    reduced.unlink(missing_ok=True)
+    run_abc(yosys, folder, f"read_aiger {GRAPH}; fold; strash; lcorr; scorr; strash; write_aiger {REDUCED}")
     if not reduced.is_file():
         raise RuntimeError("ABC gave no graph back")
-    return _never_true(reduced)
-
-
-def _never_true(graph: Path) -> list[bool]:
-    """Of each output of a graph, in AIGER's format, whether it is the constant 0."""
-    lines = graph.read_bytes().split(b"\n")
-    # inputs, registers, outputs, gates, and outputs of another kind if there are assumptions
-    sizes = [int(number) for number in lines[0].split()[2:]]
-    _, registers, outputs, _, bad, *_ = (*sizes, 0)
-    return [line == b"0" for line in lines[1 + registers : 1 + registers + outputs + bad]]
+    graph = read_graph(reduced.read_bytes())
+    # outputs that are the same need one answer
+    place_of = {literal: place for place, literal in enumerate(graph.outputs) if literal}
+    places = list(place_of.values())
+    zero = {0}
+    for first in range(0, len(places), BATCH):
+        commands = []
+        for place in places[first : first + BATCH]:
+            (folder / f"{place}.aig").write_bytes(write_graph(cone(graph, place)))
+            commands.append(f"read_aiger {place}.aig; {abstract(seconds)}; write_status {place}.txt")
+        run_abc(yosys, folder, "; ".join(commands))
+        answers = {place: _answer(folder / f"{place}.txt") for place in places[first : first + BATCH]}
+        zero |= {graph.outputs[place] for place, answer in answers.items() if answer.verdict == "proved"}
+    return [literal in zero for literal in graph.outputs]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cosim.build import SimulationError
-from cosim.mutation.mutants import MutationError
+from cosim.yosys import YosysError
 from golden.command_line import run_command
 
 GOAL = 0.97
@@ -68,4 +68,4 @@ def mutate(
 
 
 if __name__ == "__main__":
-    run_command(mutate, name="cosim.mutation", failures=(SimulationError, MutationError))
+    run_command(mutate, name="cosim.mutation", failures=(SimulationError, YosysError))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cosim.build import SimulationError, compile_model, verilator_command
-from cosim.mutation import equivalence, graph
+from cosim.formal import graph
+from cosim.mutation import comparison, equivalence
 from cosim.mutation.equivalence import Region, compare
 from cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, design_of, write_mutated
 from cosim.mutation.regression import SPEC, bench_words, regression
@@ -51,7 +52,7 @@ def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
 
     Raises:
         InputError: a tool is missing.
-        MutationError: Yosys failed.
+        YosysError: Yosys failed.
         SimulationError: Verilator or the compiler failed.
     """
     design, bench = design_of(SPEC), BENCH.read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
     entries = made / f"program-{digest_of([words])[:16]}"
     entries.write_bytes(words)
     verdicts = made / f"verdicts-{digest_of([words, bench])[:16]}"
-    method = [inspect.getsource(module) for module in (equivalence, graph)]
+    method = [inspect.getsource(module) for module in (comparison, equivalence, graph)]
     proofs = made / f"proofs-{digest_of([*method, str(seconds)])[:16]}"
     return Campaign(design, mutants, built / TOP, entries, verdicts, proofs)
 
@@ -134,7 +135,7 @@ def prove(
         progress: called with the number of survivors that are done.
 
     Raises:
-        MutationError: Yosys failed.
+        YosysError: Yosys failed.
     """
     known = known_proofs(campaign)
     missing = [mutant for mutant in survivors if mutant.number not in known]

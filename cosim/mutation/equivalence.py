@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosim.formal.graph import Graph, read_graph, write_graph
 from cosim.formal.prove import find_tools
 from cosim.formal.reachability import GRAPH, ask, bounded, unbounded
-from cosim.mutation.graph import Graph, comparison, read_graph, write_graph
-from cosim.mutation.mutants import CHOICE, DESIGN, PREPARE, Mutant, escaped, module_names, yosys
+from cosim.mutation.comparison import comparison
+from cosim.mutation.mutants import CHOICE, DESIGN, PREPARE, Mutant, escaped, module_names
+from cosim.yosys import run_yosys
 from gen.verilog import TOP
 
 MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
@@ -75,7 +77,7 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
     """A region as a graph, whose input ``CHOICE`` chooses one of the mutants by its number.
 
     Raises:
-        MutationError: Yosys failed.
+        YosysError: Yosys failed.
     """
 
     def within(mutant: Mutant, module: str) -> bool:
@@ -98,7 +100,7 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
     )
     with tempfile.TemporaryDirectory(prefix="spikequant-") as work:
         (Path(work) / DESIGN).write_text(design, encoding="utf-8")
-        yosys(script, Path(work))
+        run_yosys(find_tools().path("yosys"), script, Path(work))
         return read_graph((Path(work) / GRAPH).read_bytes())
 
 

@@ -1,7 +1,6 @@
 """Small changes of the design, made by Yosys: all of them in one netlist, of which an input chooses one."""
 
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from cosim.formal.prove import find_tools
+from cosim.yosys import run_yosys
 from gen.verilog import TOP
 from golden.spec import Spec
 from rtl.accelerator import Accelerator
@@ -47,10 +47,6 @@ DESIGN = "design.il"
 MUTATED = "mutated.v"
 
 
-class MutationError(Exception):
-    """Yosys failed; the message is its first error."""
-
-
 @dataclass(frozen=True)
 class Mutant:
     """One change.
@@ -70,21 +66,6 @@ class Mutant:
     change: str
     source: str
     command: str
-
-
-def yosys(script: str, folder: Path) -> str:
-    """Run a script, and give what it printed.
-
-    Raises:
-        MutationError: it failed.
-    """
-    (folder / "script.ys").write_text(script, encoding="utf-8")
-    command = [find_tools().path("yosys"), "-Q", "-T", "-s", "script.ys"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise MutationError(lines[0][:200] if lines else f"Yosys failed with status {done.returncode}")
-    return done.stdout
 
 
 def design_of(spec: Spec) -> str:
@@ -116,7 +97,7 @@ def choose_mutants(design: str, *, count: int, seed: int, folder: Path) -> list[
         folder: to work in.
 
     Raises:
-        MutationError: Yosys failed.
+        YosysError: Yosys failed.
     """
     (folder / DESIGN).write_text(design, encoding="utf-8")
     modules = module_names(design)
@@ -126,7 +107,7 @@ def choose_mutants(design: str, *, count: int, seed: int, folder: Path) -> list[
         own = [name for name in modules if re.search(pattern, name)]
         chosen = " ".join(escaped(name) for name in own)
         script += f"mutate -list {each} -seed {seed + place} -o list_{place} {chosen}\n"
-    yosys(script, folder)
+    run_yosys(find_tools().path("yosys"), script, folder)
     mutants: list[Mutant] = []
     for place, component in enumerate(COMPONENTS):
         for line in (folder / f"list_{place}").read_text(encoding="utf-8").splitlines():
@@ -152,7 +133,8 @@ def write_mutated(mutants: Iterable[Mutant], folder: Path) -> None:
         folder: where they were chosen, and ``MUTATED`` is written.
 
     Raises:
-        MutationError: Yosys failed.
+        YosysError: Yosys failed.
     """
     commands = "\n".join(mutant.command for mutant in mutants)
-    yosys(f"{PREPARE}{commands}\nwrite_verilog -noattr {MUTATED}\n", folder)
+    script = f"{PREPARE}{commands}\nwrite_verilog -noattr {MUTATED}\n"
+    run_yosys(find_tools().path("yosys"), script, folder)

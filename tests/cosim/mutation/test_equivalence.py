@@ -10,10 +10,13 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
+from cosim.formal.graph import Graph, GraphError, read_graph, write_graph
+from cosim.formal.prove import find_tools
 from cosim.mutation.campaign import KILLED, prepare, simulate
+from cosim.mutation.comparison import comparison
 from cosim.mutation.equivalence import Region, compare, graph_of, never_shows, regions_of
-from cosim.mutation.graph import Graph, GraphError, comparison, read_graph, write_graph
-from cosim.mutation.mutants import CHOICE, CHOICE_BITS, DESIGN, PREPARE, Mutant, yosys
+from cosim.mutation.mutants import CHOICE, CHOICE_BITS, DESIGN, PREPARE, Mutant
+from cosim.yosys import run_yosys
 from gen.verilog import TOP
 
 
@@ -51,7 +54,7 @@ class Machine(Component):
 
 def _mutants(design: str, folder: Path) -> list[Mutant]:
     (folder / DESIGN).write_text(design, encoding="utf-8")
-    yosys(f"{PREPARE}mutate -list 60 -seed 1 -o list\n", folder)
+    run_yosys(find_tools().path("yosys"), f"{PREPARE}mutate -list 60 -seed 1 -o list\n", folder)
     lines = (folder / "list").read_text(encoding="utf-8").splitlines()
     found = []
     for number, line in enumerate(lines, 1):
