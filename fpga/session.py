@@ -1,10 +1,8 @@
 """The host's end of the protocol: a session with a board, in which every packet arrives once and in order."""
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from random import SystemRandom
 from typing import Any
 
@@ -12,12 +10,13 @@ import numpy as np
 
 from fpga.layouts import pack, unpack
 from fpga.line import LinkError, SerialLine
+from fpga.outgoing import Outgoing
+from fpga.pace import Pace
 from fpga.protocol import (
     CONTROL_WORDS,
     HELLO_WORDS,
     KILOCYCLE,
     MAGIC,
-    MAX_SIZE,
     POSITION_BITS,
     VERSION,
     Control,
@@ -28,20 +27,11 @@ from fpga.protocol import (
 from golden.errors import InputError
 from rtl.packets import Words
 
-MIN_SIZE = 2
-"""Logarithm of the fewest payload words of a frame, which noise leaves."""
-
-GOOD_FRAMES = 16
-"""Frames without a loss after which they become twice as long."""
-
 FRAMES_AHEAD = 4
 """Frames of the present length that are sent before the first is acknowledged."""
 
 HELLO_SECONDS, HELLO_BITS = 0.1, 2000
 """Seconds, and on a slow line bits, after which a HELLO is sent again; an answer may come later all the same."""
-
-MIN_WAIT, MAX_WAIT = 0.05, 2.0
-"""Limits in seconds of the time after which a frame without answer counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -84,25 +74,6 @@ class Health:
     cycles: int
 
 
-class _Outgoing:
-    """Packets as one run of words from a position on."""
-
-    def __init__(self, packets: Sequence[Words], position: int) -> None:
-        self._packets = packets
-        self._ends = list(accumulate((len(packet) for packet in packets), initial=position))
-
-    @property
-    def end(self) -> int:
-        """Position behind the last word."""
-        return self._ends[-1]
-
-    def piece(self, position: int, most: int) -> tuple[list[int], bool]:
-        """Up to ``most`` words of one packet, and whether they end it."""
-        index = bisect_right(self._ends, position) - 1
-        words = self._packets[index][position - self._ends[index] :][:most]
-        return words.tolist(), position + len(words) == self._ends[index + 1]
-
-
 def _ahead(base: int, position: int) -> int:
     """The position at or behind ``base`` that the line's short one stands for."""
     return base + (position - base) % 2**POSITION_BITS
@@ -134,12 +105,7 @@ class Session:
         """Begin at position 0 both ways."""
         now = time.monotonic()
         self._sent = self._highest = self._acknowledged = self._limit = self._received = 0
-        self._size = MAX_SIZE
-        self._good = 0
-        # the time for a round trip, its estimate, and the frame that is being timed
-        self._wait = 0.5
-        self._trip: float | None = None
-        self._timed: tuple[int, float] | None = None
+        self._pace = Pace()
         self._moved_up = self._moved_down = self._heard = now
         self._went_back = self._asked = (-1, now)
 
@@ -201,7 +167,7 @@ class Session:
         """
         deadline = time.monotonic() + self._patience.silence
         while time.monotonic() < deadline:
-            control, hello = self._ask_hello(self._wait)
+            control, hello = self._ask_hello(self._pace.wait)
             if control is not None and hello is not None:
                 # a HELLO opens the session anew on a board that has lost it
                 if (
@@ -235,7 +201,7 @@ class Session:
         Raises:
             LinkError: the board fell silent, started afresh or makes no progress, or the port is gone for good.
         """
-        outgoing = _Outgoing(packets, self._acknowledged)
+        outgoing = Outgoing(packets, self._acknowledged)
         came: list[Words] = []
         part: list[int] = []
         self._moved_up = self._moved_down = self._heard = time.monotonic()
@@ -262,19 +228,19 @@ class Session:
     def _frame(self, kind: int, sequence: int, payload: Sequence[int] = (), **control: int) -> list[int]:
         mask = 2**POSITION_BITS - 1
         fields = {"sequence": sequence & mask, "acknowledge": self._received & mask, "session": self._session}
-        return [*payload, *pack(Control, kind=kind, size=self._size, **fields, **control)]
+        return [*payload, *pack(Control, kind=kind, size=self._pace.size, **fields, **control)]
 
-    def _send_what_fits(self, outgoing: _Outgoing) -> None:
+    def _send_what_fits(self, outgoing: Outgoing) -> None:
         # short frames are a sign of loss, and what is on its way is lost with what is before it
-        end = min(self._limit, outgoing.end, self._acknowledged + FRAMES_AHEAD * 2**self._size)
+        end = min(self._limit, outgoing.end, self._acknowledged + FRAMES_AHEAD * 2**self._pace.size)
         while self._sent < end:
-            words, last = outgoing.piece(self._sent, min(2**self._size, end - self._sent))
+            words, last = outgoing.piece(self._sent, min(2**self._pace.size, end - self._sent))
             self._line.send(self._frame(Kind.DATA, self._sent, words, last=int(last)))
             if self._sent == self._acknowledged:
                 self._moved_up = time.monotonic()
             self._sent += len(words)
             self._highest = max(self._highest, self._sent)
-            self._timed = self._timed or (self._sent, time.monotonic())
+            self._pace.sent(self._sent, time.monotonic())
 
     def _confirm(self, *, again: bool = False) -> None:
         self._line.send(self._frame(Kind.STATE, self._sent, again=int(again)))
@@ -282,7 +248,7 @@ class Session:
     def _take(self, frame: list[int] | None, part: list[int], came: list[Words]) -> bool:
         """Learn from a frame of the board; true if it had words, so that the board should hear of it."""
         if frame is None or len(frame) < CONTROL_WORDS:
-            self._shrink()
+            self._pace.lost()
             self._ask_again()
             return False
         control, payload = unpack(Control, frame[-CONTROL_WORDS:]), frame[:-CONTROL_WORDS]
@@ -296,11 +262,11 @@ class Session:
             self._acknowledged, self._moved_up = acknowledged, now
             # the host may have gone back although they were only late
             self._sent = max(self._sent, acknowledged)
-            self._time_the_trip(now)
-            self._grow()
+            self._pace.acknowledged(acknowledged, now)
+            self._pace.arrived()
         self._limit = max(self._limit, _ahead(acknowledged, control["limit"]))
         if control["again"] and self._sent > self._acknowledged and self._is_due(self._went_back, self._acknowledged):
-            self._shrink()
+            self._pace.lost()
             self._go_back()
         if control["kind"] != Kind.DATA or not payload:
             return False
@@ -315,19 +281,19 @@ class Session:
         if control["last"]:
             came.append(np.array(part, np.uint32))
             part.clear()
-        self._grow()
+        self._pace.arrived()
         return True
 
     def _is_due(self, told: tuple[int, float], position: int) -> bool:
         """Whether a miss at a position is news: what was told of it has had its time."""
-        return told[0] != position or time.monotonic() - told[1] > (self._trip or self._wait)
+        return told[0] != position or time.monotonic() - told[1] > (self._pace.trip or self._pace.wait)
 
     def _go_back(self) -> None:
         """Send again from the first word that the board has not acknowledged."""
         self._resent += self._sent > self._acknowledged
         self._went_back = (self._acknowledged, time.monotonic())
         self._sent = self._acknowledged
-        self._timed = None
+        self._pace.went_back()
 
     def _ask_again(self) -> None:
         if self._is_due(self._asked, self._received):
@@ -335,7 +301,7 @@ class Session:
             self._asked_again += 1
             self._confirm(again=True)
 
-    def _watch_the_clock(self, outgoing: _Outgoing) -> None:
+    def _watch_the_clock(self, outgoing: Outgoing) -> None:
         now = time.monotonic()
         if now - self._heard > self._patience.silence:
             raise self._silent()
@@ -345,34 +311,16 @@ class Session:
                 f"{self._patience.progress:g} s; {self._acknowledged} of {outgoing.end} words sent"
             )
         late = False
-        if self._sent > self._acknowledged and now - max(self._moved_up, self._went_back[1]) > self._wait:
-            self._shrink()
+        if self._sent > self._acknowledged and now - max(self._moved_up, self._went_back[1]) > self._pace.wait:
+            self._pace.lost()
             self._go_back()
             late = True
-        if now - max(self._moved_down, self._asked[1]) > self._wait:
+        if now - max(self._moved_down, self._asked[1]) > self._pace.wait:
             late |= self._heard < self._asked[1]
             self._asked = (self._received, now)
             self._confirm(again=True)
         if late:
-            self._wait = min(2 * self._wait, MAX_WAIT, self._patience.silence / 4)
-
-    def _time_the_trip(self, now: float) -> None:
-        if self._timed is not None and self._acknowledged >= self._timed[0]:
-            trip = now - self._timed[1]
-            self._trip = trip if self._trip is None else 0.8 * self._trip + 0.2 * trip
-            self._wait = min(max(4 * self._trip, MIN_WAIT), MAX_WAIT)
-            self._timed = None
-
-    def _shrink(self) -> None:
-        """A loss: the shorter a frame, the likelier it gets through."""
-        self._size = max(self._size - 1, MIN_SIZE)
-        self._good = 0
-
-    def _grow(self) -> None:
-        self._good += 1
-        if self._good >= GOOD_FRAMES:
-            self._size = min(self._size + 1, MAX_SIZE)
-            self._good = 0
+            self._pace.late(self._patience.silence / 4)
 
     def _afresh(self) -> LinkError:
         return LinkError(
