@@ -4,9 +4,9 @@
 // True dual port: both ports read and write rows of the same width.
 //
 // A port that is enabled (CE, and every CS low) reads its row into a latch or, where WE is set, writes it, and then
-// the latch stays as it is (WRITEMODE "NORMAL"). The latch goes to the output register where OCE is set. The row is on
-// the uppermost address pins. At 18 bits, the lowest two are the enables of the row's halves. A row that one port
-// reads while the other one writes it reads as unknown: here as the inverse of what it is.
+// the latch stays as it is (WRITEMODE "NORMAL"). The latch goes to the output register, if that is used (REGMODE),
+// where OCE is set. The row is on the uppermost address pins. At 18 bits, the lowest two are the enables of the row's
+// halves. A row that one port reads while the other one writes it reads as unknown: here as the inverse of what it is.
 module DP16KD (
     input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2,
         DIA1, DIA0,
@@ -39,7 +39,8 @@ module DP16KD (
     if (DATA_WIDTH_A != 1 && DATA_WIDTH_A != 2 && DATA_WIDTH_A != 4 && DATA_WIDTH_A != 9 && DATA_WIDTH_A != 18)
         $fatal(1, "DP16KD: DATA_WIDTH_A is not modelled");
     if (DATA_WIDTH_B != DATA_WIDTH_A) $fatal(1, "DP16KD: different widths are not modelled");
-    if (REGMODE_A != "OUTREG" || REGMODE_B != "OUTREG") $fatal(1, "DP16KD: REGMODE is not modelled");
+    if (REGMODE_A != "OUTREG" && REGMODE_A != "NOREG") $fatal(1, "DP16KD: REGMODE is not modelled");
+    if (REGMODE_B != REGMODE_A) $fatal(1, "DP16KD: two kinds of REGMODE are not modelled");
     if (WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") $fatal(1, "DP16KD: WRITEMODE is not modelled");
     if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") $fatal(1, "DP16KD: CSDECODE is not modelled");
     if (RESETMODE != "SYNC") $fatal(1, "DP16KD: RESETMODE is not modelled");
@@ -97,11 +98,11 @@ module DP16KD (
     assign {
         DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2,
         DOA1, DOA0
-    } = output_a;
+    } = REGMODE_A == "OUTREG" ? output_a : latch_a;
     assign {
         DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2,
         DOB1, DOB0
-    } = output_b;
+    } = REGMODE_B == "OUTREG" ? output_b : latch_b;
 endmodule
 
 // Simple dual port: one port writes rows of 36 bits, a byte of nine for each BE, and the other one reads them.

@@ -198,7 +198,7 @@ def test_a_difference_shows(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('REGMODE("OUTREG")', 'REGMODE("NOREG")', "PDPW16KD: REGMODE"),
-        ('REGMODE_A("OUTREG")', 'REGMODE_A("NOREG")', "DP16KD: REGMODE"),
+        ('REGMODE_A("OUTREG")', 'REGMODE_A("LATCH")', "DP16KD: REGMODE"),
         ('"NORMAL")', '"WRITETHROUGH")', "DP16KD: WRITEMODE"),
         ('CSDECODE_R("0b000")', 'CSDECODE_R("0b001")', "PDPW16KD: CSDECODE"),
         ("DATA_WIDTH_A(32'd9)", "DATA_WIDTH_A(32'd8)", "DP16KD: DATA_WIDTH_A"),
