@@ -24,17 +24,21 @@ from cosim.coverage.points import (
     Point,
     coverage,
     coverage_argument,
+    definitions,
     read_exclusions,
     read_points,
 )
 from cosim.coverage.programs import program_points
-from cosim.coverage.unreachable import PROOF_SOURCES, ProofError, unreachable
+from cosim.coverage.totals import PASSED, totals_program
+from cosim.coverage.unreachable import PROOF_SOURCES, unreachable
 from cosim.mutation.regression import SPEC, Scene, bench_words, regression
 from cosim.packet_model import Completed
 from cosim.random_programs import broken_program
 from cosim.simulated import SimulatedDevice
-from cosim.verify import play_programs
+from cosim.verify import expected_results, first_error, play_programs
+from cosim.yosys import YosysError
 from gen.cache import digest_of
+from gen.verilog import TOP
 from golden.command_line import run_command
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
@@ -71,7 +75,7 @@ DESIGNS: Mapping[str, Spec] = {
         max_salient_shift=0,
         population_bits=6,
         membrane_bits=10,
-        membrane_slots=1,
+        membrane_slots=2,
         theta_fraction_bits=2,
         output_bits=12,
         ramp=4,
@@ -123,6 +127,11 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
             cut = random.randint(1, LATEST_RESET)
             traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=random.getrandbits(31), cut=cut)
             device.play(packets, len(packets), traffic=traffic)
+        packets = totals_program(spec)
+        wanted = expected_results(spec, packets)
+        error = first_error(spec, wanted, device.play(packets, len(wanted)).packets)
+        if error:
+            raise SimulationError(f"{design.name}, totals: {error}")
         for scene in design.scenes:
             certain = scene.results and scene.cut is None
             pause_in, pause_out = (share / 100 for share in scene.pauses)
@@ -134,7 +143,11 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
 
 def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int) -> Counter[Point]:
     """Counts of one design and seed, from an earlier run if there was one."""
-    parts: list[str | bytes] = [*design.sources.values(), bench_words(design.scenes), repr((seed, programs, steps))]
+    parts: list[str | bytes] = [
+        *design.sources.values(),
+        bench_words(design.scenes),
+        repr((seed, programs, steps, PASSED)),
+    ]
     base = folder / f"{design.name}-{seed}-{digest_of(parts)[:16]}"
     points, counts = base.with_suffix(".dat"), base.with_suffix(".json")
     if not counts.is_file() or not points.is_file():
@@ -192,7 +205,7 @@ def measure(  # noqa: PLR0917 - each is an option of the command
                 counts.update(_kept(out, design, seed=seed, programs=programs, steps=steps))
             status.update(f"design {name}, proving what cannot be reached")
             ruled_out = _ruled_out(out, sources[GENERATED], counts)
-        found[name] = coverage(counts, exclusions, ruled_out)
+        found[name] = coverage(counts, exclusions, ruled_out, defined=definitions(sources[GENERATED], TOP))
 
     table = Table(box=None, pad_edge=False)
     for title in ("kind", "points", "excluded", "impossible", "reached", "share"):
@@ -218,4 +231,4 @@ def measure(  # noqa: PLR0917 - each is an option of the command
 
 
 if __name__ == "__main__":
-    run_command(measure, name="cosim.coverage", failures=(SimulationError, ProofError))
+    run_command(measure, name="cosim.coverage", failures=(SimulationError, YosysError))

@@ -18,6 +18,9 @@ TOP = "burst.accelerator"
 
 BEHIND = {name: int(member.value) for name, member in Behind.__members__.items()}
 
+OF_SALIENT = ("DOUBLE", "SHIFTED")
+"""What comes behind a beat of salient inputs alone."""
+
 RESET = "reset"
 """The end of an event's name that happens when a reset comes; all others happen without one."""
 
@@ -44,8 +47,13 @@ def _beats(spec: Spec) -> dict[str, str]:
     fires = [f"({place} != {idle_place(spec)})" for place in places]
     spikes = " + ".join(f"5'd0 + {one}" for one in fires)
     found = {f"{count} of {spec.lanes} spikes": f"({spikes}) == {count}" for count in range(spec.lanes + 1)}
-    found |= {f"{name.lower()} behind it": f"{field('behind')} == {value}" for name, value in BEHIND.items()}
-    found |= {f"{ticks} ticks": f"{field('ticks')} == {ticks}" for ticks in range(spec.ramp + 1)}
+    found |= {
+        f"{name.lower()} behind it": f"{field('behind')} == {value}"
+        for name, value in BEHIND.items()
+        if spec.salient_bits or name not in OF_SALIENT
+    }
+    most = min(spec.ramp, spec.max_level)
+    found |= {f"{ticks} ticks": f"{field('ticks')} == {ticks}" for ticks in range(most + 1)}
     # spikes of one level that do not fit a beat, and leave another one in it
     more = f"{field('ticks')} == 0 && {field('behind')} == {BEHIND['NEXT']} && !{field('double')}"
     found["not full, though the level goes on"] = f"({spikes}) < {spec.lanes} && {more}" if spec.pairs > 1 else ""

@@ -52,6 +52,26 @@ YOSYS = "$auto$verilog_backend"
 Its bits and the branches on it are none of the design's."""
 
 
+WITHOUT_BITS = "[-1:0]"
+"""Yosys's way to write a wire that has no bits; Verilog knows none, so the simulator gives it two."""
+
+
+def definitions(verilog: str, top: str) -> dict[str, str]:
+    """What each wire between the named ones is, ``encoder.bucket_0: $12`` and so on.
+
+    Args:
+        verilog: of the design, each of whose modules is there once.
+        top: its name.
+    """
+    found, scope = {}, ""
+    for line in verilog.splitlines():
+        if module := re.match(r"module \\?(\S+?) ?\(", line):
+            scope = module[1].removeprefix(top).removeprefix(".") or "top"
+        elif wire := re.match(r"  assign \\(\$\S+) += (.*);", line):
+            found[f"{scope}: {wire[1]}"] = wire[2]
+    return found
+
+
 def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Point]:
     """What a simulator wrote: the accelerator's points, and the events that were watched.
 
@@ -78,7 +98,7 @@ def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Poin
             name, _, edge = what.rpartition(":")
             name, place = _plain(name), "rises" if edge == "0->1" else "falls"
             kind = UNNAMED if name.startswith("$") else TOGGLE
-            if not name.startswith(YOSYS):
+            if not name.startswith(YOSYS) and WITHOUT_BITS not in lines[int(values["l"]) - 1]:
                 found[Point(kind, f"{scope}: {name} {place}")] += count
         elif YOSYS not in lines[int(values["l"]) - 1]:
             found[Point(LINE, f"{scope}: line {values['l']}, {what} at {values['n']}")] += count
@@ -139,8 +159,15 @@ class Coverage:
         return self.reached / asked if asked else 1.0
 
 
+_UNNAMED = re.compile(r"(.*?: \$\S*?)(\[\d+\])? (rises|falls)")
+
+
 def coverage(
-    counts: Mapping[Point, int], exclusions: Iterable[Exclusion], impossible: Container[Point] = ()
+    counts: Mapping[Point, int],
+    exclusions: Iterable[Exclusion],
+    impossible: Container[Point] = (),
+    *,
+    defined: Mapping[str, str] | None = None,
 ) -> dict[str, Coverage]:
     """Figures of each kind.
 
@@ -148,14 +175,22 @@ def coverage(
         counts: how often each point was reached.
         exclusions: of points that are not asked for.
         impossible: points that no program reaches, by proof.
+        defined: what the wires are that have no names; exclusions are compared with those behind an equals sign.
     """
+
+    def spelled(name: str) -> str:
+        wire = _UNNAMED.fullmatch(name)
+        meaning = (defined or {}).get(wire[1]) if wire else None
+        return f"{name} = {meaning}" if meaning else name
+
     rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
     found = {}
     for kind in KINDS:
         own = {point.name: count for point, count in counts.items() if point.kind == kind}
-        asked = {name: count for name, count in own.items() if not any(rule.fullmatch(name) for rule in rules[kind])}
+        excluded = {name for name in own if any(rule.fullmatch(spelled(name)) for rule in rules[kind])}
+        asked = {name: count for name, count in own.items() if name not in excluded}
         reached = sum(count > 0 for count in asked.values())
-        missing = sorted(name for name, count in asked.items() if not count and Point(kind, name) not in impossible)
-        ruled_out = len(asked) - reached - len(missing)
-        found[kind] = Coverage(len(own), len(own) - len(asked), ruled_out, reached, missing)
+        unseen = [name for name, count in asked.items() if not count]
+        missing = sorted(spelled(name) for name in unseen if Point(kind, name) not in impossible)
+        found[kind] = Coverage(len(own), len(excluded), len(unseen) - len(missing), reached, missing)
     return found
