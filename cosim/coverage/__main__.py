@@ -17,6 +17,7 @@ from cosim.coverage.points import (
     COVERAGE_OPTIONS,
     GENERATED,
     KINDS,
+    LINE,
     PROGRAM,
     TOGGLE,
     UNNAMED,
@@ -27,6 +28,7 @@ from cosim.coverage.points import (
     definitions,
     read_exclusions,
     read_points,
+    spelled,
 )
 from cosim.coverage.programs import program_points
 from cosim.coverage.totals import PASSED, totals_program
@@ -158,9 +160,9 @@ def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int)
     return kept
 
 
-def _ruled_out(folder: Path, verilog: str, counts: Mapping[Point, int]) -> set[Point]:
-    """Changes of bits that were not seen and cannot be, from an earlier proof if there was one."""
-    unseen = sorted(point for point, count in counts.items() if point.kind in {TOGGLE, UNNAMED} and not count)
+def _ruled_out(folder: Path, verilog: str, missing: Mapping[str, Coverage]) -> set[Point]:
+    """Lines and bits that were not reached and cannot be, from an earlier proof if there was one."""
+    unseen = [Point(kind, name) for kind in (LINE, TOGGLE, UNNAMED) for name in missing[kind].missing]
     names = [point.name for point in unseen]
     kept = folder / f"proof-{digest_of([verilog, *names, *PROOF_SOURCES])[:16]}.json"
     if not kept.is_file():
@@ -195,6 +197,7 @@ def measure(  # noqa: PLR0917 - each is an option of the command
         check_writable(json_file)
     exclusions = read_exclusions(EXCLUSIONS)
     found: dict[str, dict[str, Coverage]] = {}
+    meanings: dict[str, dict[str, str]] = {}
     for name, spec in DESIGNS.items():
         counts: Counter[Point] = Counter()
         with Console(stderr=True).status(f"design {name}") as status:
@@ -204,8 +207,9 @@ def measure(  # noqa: PLR0917 - each is an option of the command
                 status.update(f"design {name}, seed {seed}")
                 counts.update(_kept(out, design, seed=seed, programs=programs, steps=steps))
             status.update(f"design {name}, proving what cannot be reached")
-            ruled_out = _ruled_out(out, sources[GENERATED], counts)
-        found[name] = coverage(counts, exclusions, ruled_out, defined=definitions(sources[GENERATED], TOP))
+            meanings[name] = defined = definitions(sources[GENERATED], TOP)
+            ruled_out = _ruled_out(out, sources[GENERATED], coverage(counts, exclusions, defined=defined))
+        found[name] = coverage(counts, exclusions, ruled_out, defined=defined)
 
     table = Table(box=None, pad_edge=False)
     for title in ("kind", "points", "excluded", "impossible", "reached", "share"):
@@ -218,7 +222,7 @@ def measure(  # noqa: PLR0917 - each is an option of the command
     for name, kinds in found.items():
         for kind, part in kinds.items():
             for missing in part.missing[:show]:
-                typer.echo(f"not reached: {name}, {kind}: {missing}")
+                typer.echo(f"not reached: {name}, {kind}: {spelled(missing, meanings[name])}")
             if len(part.missing) > show:
                 typer.echo(f"not reached: {name}, {kind}: and {len(part.missing) - show} more")
     ok = all(row["share"] == 1 for row in totals.values())

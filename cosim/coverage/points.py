@@ -162,6 +162,13 @@ class Coverage:
 _UNNAMED = re.compile(r"(.*?: \$\S*?)(\[\d+\])? (rises|falls)")
 
 
+def spelled(name: str, defined: Mapping[str, str]) -> str:
+    """A point's name, with what its wire is behind an equals sign where that has no name of its own."""
+    wire = _UNNAMED.fullmatch(name)
+    meaning = defined.get(wire[1]) if wire else None
+    return f"{name} = {meaning}" if meaning else name
+
+
 def coverage(
     counts: Mapping[Point, int],
     exclusions: Iterable[Exclusion],
@@ -177,20 +184,14 @@ def coverage(
         impossible: points that no program reaches, by proof.
         defined: what the wires are that have no names; exclusions are compared with those behind an equals sign.
     """
-
-    def spelled(name: str) -> str:
-        wire = _UNNAMED.fullmatch(name)
-        meaning = (defined or {}).get(wire[1]) if wire else None
-        return f"{name} = {meaning}" if meaning else name
-
     rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
     found = {}
     for kind in KINDS:
         own = {point.name: count for point, count in counts.items() if point.kind == kind}
-        excluded = {name for name in own if any(rule.fullmatch(spelled(name)) for rule in rules[kind])}
+        excluded = {name for name in own if any(rule.fullmatch(spelled(name, defined or {})) for rule in rules[kind])}
         asked = {name: count for name, count in own.items() if name not in excluded}
         reached = sum(count > 0 for count in asked.values())
         unseen = [name for name, count in asked.items() if not count]
-        missing = sorted(spelled(name) for name in unseen if Point(kind, name) not in impossible)
+        missing = sorted(name for name in unseen if Point(kind, name) not in impossible)
         found[kind] = Coverage(len(own), len(excluded), len(unseen) - len(missing), reached, missing)
     return found

@@ -1,8 +1,8 @@
-"""Changes of bits that no program can cause, by proof."""
+"""Changes of bits that no program can cause, and branches that none takes, by proof."""
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,39 +38,62 @@ PROOF_SOURCES = (CUT, WRITE_GRAPH)
 
 
 @dataclass(frozen=True)
-class Change:
-    """A bit that rises or falls.
+class Sign:
+    """A bit, and what of it shows that a point is reached.
 
     Attributes:
         wire: of the flat design, with the instances' names in front.
         place: of the bit in it.
-        rises: or else falls.
+        value: that it takes.
+        changes: it has another value before; or else it may have it from the beginning on.
     """
 
     wire: str
     place: int
-    rises: bool
+    value: int
+    changes: bool
 
 
-_POINT = re.compile(r"(\S+): (.*) (rises|falls)")
+_TOGGLE = re.compile(r"(\S+): (.*) (rises|falls)")
+_BRANCH = re.compile(r"(\S+): line (\d+), (if|else|cond_then|cond_else) at \d+")
+_BIT = r"(!?)\\?(\S+?) ?(?:\[(\d+)\] ?)?"
+_CONDITIONS = {"if": re.compile(rf"\bif \({_BIT}\)"), "cond": re.compile(rf"= {_BIT} \? ")}
 _WIRE = re.compile(r"^  wire (?:width (\d+) )?(?:(?:input|output) \d+ )?(?:signed )?(\\\S+)$", re.MULTILINE)
 
 
-def change_of(name: str, widths: dict[str, int]) -> Change | None:
-    """What a toggle point counts, if its wire is in the flat design; a wire's own name may end as a bit's does."""
-    match = _POINT.fullmatch(name)
-    if match is None:
+def sign_of(name: str, widths: Mapping[str, int], lines: Sequence[str]) -> Sign | None:
+    """What shows that a point is reached; None if that is no bit of the flat design.
+
+    Args:
+        name: of a toggle point, or of a branch on a bit; such a branch may need more than that.
+        widths: of the flat design's wires.
+        lines: of the Verilog.
+    """
+    if branch := _BRANCH.fullmatch(name):
+        line, kind = lines[int(branch[2]) - 1], "cond" if branch[3].startswith("cond") else "if"
+        conditions = _CONDITIONS[kind].findall(line)
+        if len(conditions) != 1 or line.count("?") > 1:
+            return None
+        inverted, bit, place = conditions[0]
+        wire = bit if branch[1] == "top" else f"{branch[1]}.{bit}"
+        value = int((branch[3] in {"if", "cond_then"}) != bool(inverted))
+        whole = widths.get(wire) == 1 and not place
+        return Sign(wire, int(place or 0), value, changes=False) if whole or (place and wire in widths) else None
+    toggle = _TOGGLE.fullmatch(name)
+    if toggle is None:
         return None
-    scope, bit, edge = match.groups()
+    scope, bit, edge = toggle.groups()
+    value = int(edge == "rises")
     wire = bit if scope == "top" else f"{scope}.{bit}"
+    # a wire's own name may end as a bit's does
     if wire in widths:
-        return Change(wire, 0, edge == "rises") if widths[wire] == 1 else None
-    wire, _, place = wire.removesuffix("]").rpartition("[")
-    return Change(wire, int(place), edge == "rises") if wire in widths else None
+        return Sign(wire, 0, value, changes=True) if widths[wire] == 1 else None
+    wire, _, number = wire.removesuffix("]").rpartition("[")
+    return Sign(wire, int(number), value, changes=True) if wire in widths else None
 
 
 def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
-    """Those of the toggle points that never happen.
+    """Those of the points, bits that change and branches on a bit, that are never reached.
 
     Registers begin as the device's configuration leaves them; the reset and all inputs are free in every cycle from
     then on, so programs that break every rule are among what is looked at, and large memories may give anything.
@@ -93,33 +116,36 @@ def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
         )
         flat = (folder / FLAT).read_text(encoding="utf-8")
         widths = {name[1:]: int(width or 1) for width, name in _WIRE.findall(flat)}
-        changes = {name: change for name in names if (change := change_of(name, widths))}
-        if not changes:
+        lines = verilog.splitlines()
+        signs = {name: sign for name in names if (sign := sign_of(name, widths, lines))}
+        if not signs:
             return set()
-        (folder / FLAT).write_text(_with_bits(flat, list(changes.values())), encoding="utf-8")
-        (folder / WATCHED).write_text(_watching(list(changes.values())), encoding="utf-8")
+        (folder / FLAT).write_text(_with_bits(flat, list(signs.values())), encoding="utf-8")
+        (folder / WATCHED).write_text(_watching(list(signs.values())), encoding="utf-8")
         run_yosys(program, f"read_rtlil {FLAT}\nread_verilog {WATCHED}\n{CUT}{WRITE_GRAPH}", folder)
         never = never_true(program, folder)
-        return {name for name, ruled_out in zip(changes, never, strict=False) if ruled_out}
+        return {name for name, ruled_out in zip(signs, never, strict=True) if ruled_out}
 
 
-def _with_bits(flat: str, changes: Sequence[Change]) -> str:
+def _with_bits(flat: str, signs: Sequence[Sign]) -> str:
     """The flat design with the bits as one more output."""
     head, _, tail = flat.rpartition("end\n")
-    bits = " ".join(f"\\{change.wire} [{change.place}]" for change in reversed(changes))
-    return f"{head}  wire width {len(changes)} output 99 \\bits\n  connect \\bits {{ {bits} }}\nend\n{tail}"
+    bits = " ".join(f"\\{sign.wire} [{sign.place}]" for sign in reversed(signs))
+    return f"{head}  wire width {len(signs)} output 99 \\bits\n  connect \\bits {{ {bits} }}\nend\n{tail}"
 
 
-def _watching(changes: Sequence[Change]) -> str:
-    """A module around the design, of which an output bit is 1 in the cycle behind each change."""
-    count = len(changes)
-    rises = "".join("1" if change.rises else "0" for change in reversed(changes))
+def _watching(signs: Sequence[Sign]) -> str:
+    """A module around the design, of which an output bit is 1 in each cycle in which a sign is seen."""
+    count = len(signs)
+    values = "".join(str(sign.value) for sign in reversed(signs))
+    changes = "".join(str(int(sign.changes)) for sign in reversed(signs))
     ports = "".join(f"  input [{width - 1}:0] {name},\n" for name, width in INPUTS.items())
     wires = ", ".join(f".{name}({name})" for name in INPUTS)
     return f"""module watched(
-{ports}  output [{count - 1}:0] changes
+{ports}  output [{count - 1}:0] seen
 );
-  localparam [{count - 1}:0] rises = {count}'b{rises};
+  localparam [{count - 1}:0] values = {count}'b{values};
+  localparam [{count - 1}:0] changes = {count}'b{changes};
   wire [{count - 1}:0] bits;
   reg [{count - 1}:0] before = 0;
   reg begun = 0;
@@ -128,6 +154,6 @@ def _watching(changes: Sequence[Change]) -> str:
     before <= bits;
     begun <= 1;
   end
-  assign changes = {{{count}{{begun}}}} & (before ^ bits) & ~(bits ^ rises);
+  assign seen = ~(bits ^ values) & (~changes | {{{count}{{begun}}}} & (before ^ bits));
 endmodule
 """

@@ -19,8 +19,14 @@ module part(input clk, input rst, input on, output reg [3:0] low = 0, output reg
   end
   always @(posedge clk) begin
     word <= {low[2:0], on};
-    even <= ~on;
+    even <= differs ? 1 : ~on;
     if (even) kept[low[1]] <= word;
+    if (differs) begin
+      word <= 0;
+    end else if (low[3] ) begin
+      word <= 0;
+    end
+    if (!on) word[3] <= on ? 1 : 0;
     low <= rst ? 0 : (low + on) & 7;
     twin <= rst ? 0 : twin + on;
     stuck <= stuck | on;
@@ -49,6 +55,20 @@ def test_it_tells_what_never_happens() -> None:
         "top: s_axis_tdata[31] falls",
         "part: out[1] rises",
     }
+    lines = {text: number for number, text in enumerate(VERILOG.splitlines(), 1)}
+    differs, beyond, off, both = (
+        lines[text]
+        for text in (
+            "    if (differs) begin",
+            "    end else if (low[3] ) begin",
+            "    if (!on) word[3] <= on ? 1 : 0;",
+            "    even <= differs ? 1 : ~on;",
+        )
+    )
+    never |= {f"part: line {differs}, if at 5", f"part: line {beyond}, if at 14"}
+    happens |= {f"part: line {beyond}, else at 14", f"part: line {off}, if at 5", f"part: line {off}, else at 5"}
+    happens |= {f"part: line {off}, cond_else at 20"}
+    never |= {f"part: line {both}, cond_then at 20"}
     unknown = {"part: rows[0][1] rises", "nowhere: bit rises"}
     assert unreachable(VERILOG, sorted(never | happens | unknown)) == never
 
