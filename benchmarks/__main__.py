@@ -55,7 +55,6 @@ def benchmark(
     switched bits, 2 for bad input, 130 if broken off.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from benchmarks.estimates import error_lines, estimate_errors
     from benchmarks.plots import plots
@@ -69,6 +68,7 @@ def benchmark(
     from gen.cache import default_cache_folder
     from golden.errors import InputError
     from golden.files import replace_file, writable_folder, write_json
+    from golden.progress import progress_bar
 
     wanted_arrays, wanted = split_names(arrays), split_names(shapes)
     for name in wanted_arrays:
@@ -95,8 +95,7 @@ def benchmark(
         traces = load_traces(checkpoint, tokens=tokens, cache=request.cache)
     model = traced_model(traces, checkpoint, tokens=tokens)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=console.is_terminal) as bar, stop_on_signals():
+    with progress_bar(console, transient=console.is_terminal) as bar, stop_on_signals():
         task = bar.add_task("counting cycles", total=request.steps)
 
         def told(step: str) -> None:

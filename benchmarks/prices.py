@@ -33,7 +33,6 @@ def prices(
     input.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from benchmarks.estimates import make_measured
     from benchmarks.packing import pack_alone
@@ -47,6 +46,7 @@ def prices(
     from gen.cache import default_cache_folder
     from golden.errors import InputError
     from golden.files import check_writable, write_json
+    from golden.progress import progress_bar
     from golden.spec import Spec
 
     specs = {name: parse_shape(name) for name in split_names(shapes)}
@@ -60,8 +60,7 @@ def prices(
         traces = load_traces(checkpoint, tokens=tokens, cache=folder)
     designs, cycles = {}, {}
     hardware = hardware_digest()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("", total=2 * len(specs))
         for name, spec in specs.items():
             bar.update(task, description=f"{name}: counting cycles")

@@ -143,12 +143,12 @@ def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> 
 
 def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cosim.build import SimulationError
     from cosim.layer import cosimulate
     from gen.verilator import tool_environment
     from golden.files import check_writable, write_json
+    from golden.progress import progress_bar
     from golden.spec import load_spec
     from golden.vectors import save_arrays
     from rtl.packets import PacketError
@@ -166,8 +166,7 @@ def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
         with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
             sources = netlists.verilog(spec, run.netlist)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("co-simulating", total=None)
         try:
             report = cosimulate(
@@ -241,13 +240,13 @@ def _all_layers(
     from os import cpu_count
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cosim.build import SimulationError, build_bursts
     from cosim.whole import LayerOutcome, cosimulate_model
     from gen.cluster import cluster_client
     from gen.verilator import tool_environment
     from golden.files import check_writable
+    from golden.progress import progress_bar
     from golden.spec import load_spec
     from rtl.packets import PacketError
 
@@ -271,10 +270,9 @@ def _all_layers(
         names = list(quantized_layers(model.model))
         if not names:
             raise InputError(f"checkpoint {checkpoint}: no quantized layers, expected some in its decoder")
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with (
             cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
-            Progress(*columns, console=console, transient=True) as bar,
+            progress_bar(console) as bar,
         ):
             task = bar.add_task("co-simulating", total=len(names))
 

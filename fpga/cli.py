@@ -34,7 +34,6 @@ def synth(
     Exit status 0 if the bitstream is made and fast enough, 1 if a tool failed or the timing did, 2 for bad input.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from fpga.boards import find_board
     from fpga.build import MemoryWish, find_tools
@@ -43,6 +42,7 @@ def synth(
     from fpga.toolchain import ToolError, usable_cores
     from gen.cache import default_cache_folder
     from golden.files import check_writable, writable_folder, write_json
+    from golden.progress import progress_bar
     from golden.spec import load_spec
     from rtl.accelerator import Accelerator
 
@@ -54,8 +54,7 @@ def synth(
     if json_file is not None:
         check_writable(json_file)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("elaborating", total=seeds + STEPS_BESIDE_SEEDS)
         try:
             result = run_synth(

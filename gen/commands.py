@@ -119,10 +119,10 @@ def sweep(
     from os import cpu_count
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from gen.sweep.plan import load_plan
     from golden.files import check_writable, replace_file, write_json
+    from golden.progress import progress_bar
 
     chosen = load_plan(plan)
     chosen.specs()
@@ -139,10 +139,9 @@ def sweep(
     console = Console(stderr=True)
     with console.status("planning"):
         jobs = plan_jobs(chosen)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
-        Progress(*columns, console=console, transient=True) as bar,
+        progress_bar(console) as bar,
     ):
         task = bar.add_task("sweeping", total=jobs.count)
         points = run_sweep(client, jobs, progress=lambda: bar.update(task, advance=1))

@@ -64,15 +64,13 @@ def generate_text(
     golden. A board's line carries all weights for every token, so that a large model takes long there.
     Exit status 0 if all are equal and none is saturated, 1 if not, 2 for bad input.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from cosim.build import SimulationError
     from fpga.line import LinkError
     from fpga.toolchain import ToolError
     from gen.verilator import tool_environment
     from golden.errors import InputError
     from golden.files import check_writable, write_json
+    from golden.progress import progress_bar
     from golden.spec import load_spec
     from rtl.packets import PacketError
 
@@ -85,10 +83,9 @@ def generate_text(
         check_writable(json_file)
 
     model = _load(checkpoint)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     figures: dict[str, Any] = {"backend": backend.value, "config": config, "prompt": prompt, "codes": codes}
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with progress_bar() as bar:
             writer = _Writer(bar, prompt, max_new_tokens)
             floats = golden = work = None
             if backend is Backend.FP or reference is not None:

@@ -67,14 +67,12 @@ def run(
 
     Exit status 0 if all outputs are equal and none is saturated, 1 if not or if the board fails, 2 for bad input.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from fpga.line import LinkError
     from fpga.sdram.timing import find_chip
     from fpga.toolchain import ToolError
     from gen.board import Line, board_accelerator
     from golden.files import check_writable, write_json
+    from golden.progress import progress_bar
     from golden.spec import load_spec
     from golden.vectors import save_arrays
     from rtl.packets import PacketError
@@ -90,8 +88,7 @@ def run(
             check_writable(path)
     source, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("starting", total=None)
 
         def stage(description: str) -> None:

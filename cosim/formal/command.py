@@ -27,13 +27,13 @@ def formal(
     all are either, 1 if not, 2 for bad input.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from cosim.formal.catalogue import catalogue
     from cosim.formal.property import Property
     from cosim.formal.prove import Result, figures, find_tools
     from cosim.formal.run import prove_all, table_of
     from golden.files import check_writable, writable_folder, write_json
+    from golden.progress import progress_bar
 
     claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
     if not claims:
@@ -46,8 +46,7 @@ def formal(
     writable_folder(out)
     if json_file is not None:
         check_writable(json_file)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("proving", total=len(claims))
 
         def advance(claim: Property, result: Result) -> None:

@@ -28,20 +28,19 @@ def mutate(
     if at least 97 % of all others are noticed, 1 if not, 2 for bad input.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
     from cosim.mutation.campaign import figures, prepare, prove, simulate
     from golden.files import check_writable, writable_folder, write_json
+    from golden.progress import progress_bar
 
     writable_folder(out)
     if json_file is not None:
         check_writable(json_file)
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with console.status("choosing mutants and building their simulator"):
         campaign = prepare(count=count, seed=seed, seconds=seconds, folder=out)
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("simulating", total=len(campaign.mutants))
         verdicts = simulate(campaign, progress=lambda done: bar.update(task, completed=done))
         survivors = [mutant for mutant in campaign.mutants if verdicts[mutant.number] == "survived"]
