@@ -1,8 +1,6 @@
 """Compile a spec's Verilog into a simulator that cocotb can drive."""
 
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -10,8 +8,8 @@ from pathlib import Path
 
 import cocotb_tools.config
 
-from gen.cache import cached_build, default_cache_folder, digest_of
-from gen.verilator import tool_environment
+from gen.cache import default_cache_folder
+from gen.verilator import CompileError, compile_verilog, tool_environment
 from gen.verilog import TOP, generate_verilog
 from golden.spec import Spec
 
@@ -33,11 +31,11 @@ class SimulationError(Exception):
     """The simulator could not be built, or its test failed; the message ends with where the log is."""
 
 
-def keep_log(log: Path) -> Path:
-    """A copy of a log that outlives its temporary folder."""
+def keep_log(text: str) -> Path:
+    """What a tool printed, in a file that stays."""
     handle, name = tempfile.mkstemp(prefix="spikequant-", suffix=".log")
-    os.close(handle)
-    shutil.copyfile(log, name)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
     return Path(name)
 
 
@@ -76,30 +74,13 @@ def compile_model(
         SimulationError: Verilator or the compiler failed.
     """
     commands = [command, ["make", "-j2", "-f", "Vtop.mk", f"OPT_FAST={'-O1' if optimize else '-O0'}"]]
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    digest = digest_of(
-        [repr(sources), repr(commands), environment["MAKEFLAGS"], version("verilator"), version("cocotb"), compiler]
-    )
-
-    def build(folder: Path) -> None:
-        for name, text in sources.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        log = folder / "build.log"
-        for step in commands:
-            with log.open("ab") as output:
-                status = subprocess.run(
-                    step,
-                    cwd=folder,
-                    env=environment,
-                    stdout=output,
-                    stderr=output,
-                    stdin=subprocess.DEVNULL,
-                    check=False,
-                ).returncode
-            if status:
-                raise SimulationError(f"building the simulator failed in {step[0]}, see {keep_log(log)}")
-
-    return cached_build(cache or default_cache_folder(), kind, digest, build)
+    cache = cache or default_cache_folder()
+    try:
+        return compile_verilog(
+            kind, sources, commands, environment=environment, cache=cache, versions=[version("cocotb")]
+        )
+    except CompileError as error:
+        raise SimulationError(f"building the simulator failed in {error.program}, see {keep_log(error.log)}") from None
 
 
 def _cocotb_main() -> tuple[list[str], str]:

@@ -65,7 +65,8 @@ def run_job(simulator: Path, job: Job, *, progress: Callable[[int], None] = lamb
                 process.terminate()
                 process.wait()
         if process.returncode or not Recording.path(folder).exists():
-            raise SimulationError(f"the simulation failed, see {keep_log(log)}")
+            printed = log.read_text(encoding="utf-8", errors="replace")
+            raise SimulationError(f"the simulation failed, see {keep_log(printed)}")
         return Recording.load(folder)
 
 

@@ -82,7 +82,8 @@ class SimulatedDevice:
         raise self._failure()
 
     def _failure(self) -> SimulationError:
-        return SimulationError(f"the simulation failed, see {keep_log(self._log)}")
+        printed = self._log.read_text(encoding="utf-8", errors="replace")
+        return SimulationError(f"the simulation failed, see {keep_log(printed)}")
 
     def _end_process(self) -> None:
         try:
