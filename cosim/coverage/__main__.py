@@ -1,5 +1,6 @@
 """``make coverage``: what random programs and the short regression reach, and what they do not."""
 
+import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from cosim import random_programs
 from cosim.build import SimulationError, accelerator_sources
-from cosim.burst import Traffic
+from cosim.burst import CALM, Traffic
+from cosim.coverage import rare
 from cosim.coverage.events import WATCH, events, watch_verilog
 from cosim.coverage.points import (
     COVERAGE_OPTIONS,
@@ -31,7 +34,7 @@ from cosim.coverage.points import (
     spelled,
 )
 from cosim.coverage.programs import program_points
-from cosim.coverage.totals import PASSED, totals_program
+from cosim.coverage.rare import overflowing_sums, single_runs, totals_program
 from cosim.coverage.unreachable import PROOF_SOURCES, unreachable
 from cosim.mutation.regression import SPEC, Scene, bench_words, regression
 from cosim.packet_model import Completed
@@ -70,7 +73,7 @@ DESIGNS: Mapping[str, Spec] = {
     "plain": Spec(
         neurons=16,
         lanes=1,
-        depth=16,
+        depth=48,
         weight_bits=2,
         activation_bits=3,
         salient_bits=0,
@@ -81,7 +84,7 @@ DESIGNS: Mapping[str, Spec] = {
         theta_fraction_bits=2,
         output_bits=12,
         ramp=4,
-        score_words=16,
+        score_words=64,
     ),
 }
 """Small accelerators that have all that can be built between them; random programs are played on each, right
@@ -92,6 +95,10 @@ BROKEN_CYCLES = 6000
 
 LATEST_RESET = 2500
 """Cycle in which a program against the rules ends at the latest."""
+
+
+ONE_BY_ONE = 0.95
+"""Share of cycles without a word, so that a run is over before the next one is there."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,14 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
 
     arguments = [coverage_argument(points.resolve())]
     with SimulatedDevice(spec, sources=design.sources, options=COVERAGE_OPTIONS, arguments=arguments) as device:
+
+        def play(packets: list[Words], traffic: Traffic = CALM) -> None:
+            wanted = expected_results(spec, packets)
+            error = first_error(spec, wanted, device.play(packets, len(wanted), traffic=traffic).packets)
+            if error:
+                raise SimulationError(f"{design.name}, {error}")
+
+        play(single_runs(spec), Traffic(pause_in=ONE_BY_ONE, pause_out=0.0, seed=seed))
         played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
         if played.failure:
             raise SimulationError(f"{design.name}, {played.failure}")
@@ -129,27 +144,24 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
             cut = random.randint(1, LATEST_RESET)
             traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=random.getrandbits(31), cut=cut)
             device.play(packets, len(packets), traffic=traffic)
-        packets = totals_program(spec)
-        wanted = expected_results(spec, packets)
-        error = first_error(spec, wanted, device.play(packets, len(wanted)).packets)
-        if error:
-            raise SimulationError(f"{design.name}, totals: {error}")
+        play(totals_program(spec))
+        # more results than can come, so that the end is that of the cycles
+        overflowing = overflowing_sums(spec)
+        device.play(overflowing, len(overflowing), traffic=Traffic(cut=BROKEN_CYCLES))
         for scene in design.scenes:
             certain = scene.results and scene.cut is None
             pause_in, pause_out = (share / 100 for share in scene.pauses)
             cut = 0 if certain else scene.cut or BROKEN_CYCLES
             traffic = Traffic(pause_in=pause_in, pause_out=pause_out, seed=seed, cut=cut)
-            device.play(scene.packets, scene.results, traffic=traffic)
+            device.play(scene.packets, scene.results if certain else len(scene.packets) + 1, traffic=traffic)
     return found
 
 
 def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int) -> Counter[Point]:
     """Counts of one design and seed, from an earlier run if there was one."""
-    parts: list[str | bytes] = [
-        *design.sources.values(),
-        bench_words(design.scenes),
-        repr((seed, programs, steps, PASSED)),
-    ]
+    played = [inspect.getsource(module) for module in (rare, random_programs)]
+    numbers = repr((seed, programs, steps, ONE_BY_ONE, BROKEN_CYCLES, LATEST_RESET))
+    parts: list[str | bytes] = [*design.sources.values(), bench_words(design.scenes), *played, numbers]
     base = folder / f"{design.name}-{seed}-{digest_of(parts)[:16]}"
     points, counts = base.with_suffix(".dat"), base.with_suffix(".json")
     if not counts.is_file() or not points.is_file():

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from golden.errors import InputError
@@ -63,13 +64,26 @@ def definitions(verilog: str, top: str) -> dict[str, str]:
         verilog: of the design, each of whose modules is there once.
         top: its name.
     """
-    found, scope = {}, ""
+    found: dict[str, str] = {}
+    scope = ""
     for line in verilog.splitlines():
         if module := re.match(r"module \\?(\S+?) ?\(", line):
             scope = module[1].removeprefix(top).removeprefix(".") or "top"
-        elif wire := re.match(r"  assign \\(\$\S+) += (.*);", line):
-            found[f"{scope}: {wire[1]}"] = wire[2]
-    return found
+        elif wire := re.match(r" +(?:assign )?\\(\$\S+) +(?:\[\S+\] )?= (.*);", line):
+            name = f"{scope}: {wire[1]}"
+            # a wire that is made in a process has several
+            found[name] = f"{found[name]}, {wire[2]}" if name in found else wire[2]
+    return {name: _WIRE.sub(partial(_inner, found, name), meaning) for name, meaning in found.items()}
+
+
+_WIRE = re.compile(r"\\(\$\S+)")
+
+
+def _inner(found: Mapping[str, str], name: str, wire: re.Match[str]) -> str:
+    """What a wire inside of a meaning is, in parentheses."""
+    scope, _, _ = name.partition(": ")
+    meaning = found.get(f"{scope}: {wire[1]}")
+    return f"({meaning.strip()})" if meaning else wire[0]
 
 
 def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Point]:

@@ -1,5 +1,6 @@
 """Points are counted as Verilator writes them, events happen when they should, and exclusions take away only theirs."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -15,14 +16,19 @@ from cosim.coverage.points import (
     LINE,
     PROGRAM,
     TOGGLE,
+    UNNAMED,
     Coverage,
+    Exclusion,
     Point,
     coverage,
     coverage_argument,
+    definitions,
     read_exclusions,
     read_points,
+    spelled,
 )
 from cosim.coverage.programs import program_points
+from cosim.coverage.rare import overflowing_sums, single_runs, totals_program
 from cosim.random_programs import random_program
 from cosim.simulated import SimulatedDevice
 from cosim.verify import expected_results, first_error
@@ -86,11 +92,12 @@ def test_points_are_read_as_verilator_writes_them(tmp_path: Path) -> None:
         line(5, "branch", "else", at="7 3"),
         line(0, "branch", "if", at="6 3"),
         line(0, "toggle", "__024auto__024verilog_backend__02ecc:1->0"),
+        line(9, "toggle", "nothing[-1]:0->1", at="9 1"),
         line(6, "line", "block", f="burst.v", h="burst"),
         line(1, "user", "event_1", f="watch.v", h="burst.watch_of_accelerator.event_1"),
     ]
     path.write_text("\n".join(lines))
-    verilog = "\n" * 5 + "if (\\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end\nelse\n"
+    verilog = "\n" * 5 + "if (\\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end\nelse\n\nwire [-1:0] nothing;\n"
     assert read_points(path, verilog, ["first", "second"]) == Counter(
         {
             Point(TOGGLE, "reader: i__payload.data[2] rises"): 7,
@@ -118,6 +125,42 @@ def test_exclusions_take_away_only_theirs(tmp_path: Path) -> None:
     path.write_text('[[exclude]]\nkind = "event"\nname = "b"\nreason = ""\n')
     with pytest.raises(InputError, match="entry 0 of exclude"):
         read_exclusions(path)
+
+
+def test_wires_without_names_are_known_by_what_they_are() -> None:
+    verilog = """
+module \\spikequant.writer (clk);
+  assign \\$1  = total + 1'h1;
+  assign \\$2 = ~ \\$1 ;
+    \\$3 [4:0] = \\$1 [4:0];
+    \\$3 [4:0] = 5'h00;
+endmodule
+module spikequant(clk);
+  assign \\$1  = other;
+endmodule
+"""
+    defined = definitions(verilog, "spikequant")
+    assert defined == {
+        "writer: $1": "total + 1'h1",
+        "writer: $2": "~ (total + 1'h1) ",
+        "writer: $3": "(total + 1'h1) [4:0], 5'h00",
+        "top: $1": "other",
+    }
+    assert spelled("writer: $1[3] rises", defined) == "writer: $1[3] rises = total + 1'h1"
+    assert spelled("top: $1 falls", defined) == "top: $1 falls = other"
+    assert spelled("top: $2 falls", defined) == "top: $2 falls"
+    rule = Exclusion(UNNAMED, re.compile(r"writer: \$\d+\[3\] rises = .*\btotal\b.*"), "because")
+    counts = {Point(UNNAMED, "writer: $1[3] rises"): 0, Point(UNNAMED, "writer: $1[2] rises"): 0}
+    found = coverage(counts, [rule], defined=defined)[UNNAMED]
+    assert (found.excluded, found.missing) == (1, ["writer: $1[2] rises"])
+
+
+@pytest.mark.parametrize("spec", DESIGNS.values(), ids=list(DESIGNS))
+def test_rare_programs_are_what_they_say(spec: Spec) -> None:
+    assert len(expected_results(spec, totals_program(spec))) == 1
+    assert len(expected_results(spec, single_runs(spec))) == len(range(0, spec.depth, spec.lanes))
+    # two packets a score, behind the constants and two fills of weights
+    assert len(overflowing_sums(spec)) == 3 + 2 * 2 * 2 * (spec.charge_bits - spec.population_bits + 1)
 
 
 def test_every_exclusion_has_a_reason() -> None:

@@ -1,0 +1,80 @@
+"""Programs that random ones hardly are: one that is very long, and one whose runs come one by one."""
+
+import numpy as np
+
+from golden.score import score_cost
+from golden.spec import Spec
+from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from rtl.shapes import Half
+
+PASSED = 2**17
+"""Beats, and spikes, of the long one at the least: bit 16 of the totals has risen and fallen."""
+
+
+def _level(spec: Spec) -> np.ndarray:
+    """Ones, but for the first, which takes as many ticks as it can."""
+    level = np.ones(spec.depth, np.int64)
+    level[0] = min(spec.ramp, spec.max_activation_code)
+    return level
+
+
+def _score(spec: Spec) -> list[Words]:
+    """Constants, weights, and a score in buffer 0."""
+    nothing = np.zeros(spec.depth, np.bool_)
+    return [
+        neurons_packet(
+            theta=np.ones(spec.neurons, np.uint32),
+            bias=np.zeros(spec.neurons, np.int32),
+            zero=np.zeros(spec.neurons, np.uint8),
+        ),
+        weights_packet(spec, first_input=0, codes=np.zeros((spec.depth, spec.neurons), np.uint8)),
+        codes_packet(TokenTile(_level(spec).astype(np.uint8), nothing, 0, 0, 0, merged=False), buffer=0),
+    ]
+
+
+def _run(*, first_input: int = 0, first: bool, last: bool) -> Words:
+    return run_packet(buffer=0, shift=0, first_input=first_input, slot=0, first=first, last=last, half=Half(Half.WHOLE))
+
+
+def totals_program(spec: Spec) -> list[Words]:
+    """One score, on and on, so that the totals pass 16 bits; a result at the end."""
+    cost = score_cost(spec, _level(spec), np.zeros(spec.depth, np.bool_), 0)
+    # a beat or a tick takes a cycle each
+    runs = -(-PASSED // min(spec.depth, cost.cycles))
+    return [*_score(spec), *(_run(first=number == 0, last=number == runs - 1) for number in range(runs))]
+
+
+def single_runs(spec: Spec) -> list[Words]:
+    """Runs on the first rows of weights, one result each; when the first ones go, their queue is still as it began."""
+    rows = range(0, spec.depth, spec.lanes)
+    small = codes_packet(TokenTile(np.ones(1, np.uint8), np.zeros(1, np.bool_), 0, 0, 0, merged=False), buffer=0)
+    return [*_score(spec)[:2], small, *(_run(first_input=row, first=True, last=True) for row in rows)]
+
+
+def overflowing_sums(spec: Spec) -> list[Words]:
+    """Sums of levels beyond what a charge holds, each with one of the bits that tell so, and the largest there is.
+
+    The host never sends such scores: results are flagged, and what they say is not specified.
+    """
+    salient = np.full(spec.depth, bool(spec.salient_bits))
+    shift = spec.max_salient_shift if spec.salient_bits else 0
+    most = spec.max_salient_code if spec.salient_bits else spec.max_activation_code
+    sums = [2**bit >> shift for bit in range(spec.population_bits, spec.charge_bits)] + [most * spec.depth]
+    packets = _score(spec)[:1]
+    for fill in (0, spec.max_weight_code):
+        packets.append(weights_packet(spec, first_input=0, codes=np.full((spec.depth, spec.neurons), fill, np.uint8)))
+        for number, total in enumerate(sums):
+            level = np.clip(total - most * np.arange(spec.depth), 0, most)
+            for negative in (False, True):
+                base = most if negative else 0
+                value = (base - level if negative else level).astype(np.uint8)
+                zero, offset = (0, -base) if spec.salient_bits else (base, 0)
+                tile = TokenTile(value, salient, zero, shift, offset, merged=bool(spec.salient_bits))
+                buffer = number % 2
+                packets.append(codes_packet(tile, buffer=buffer))
+                packets.append(
+                    run_packet(
+                        buffer=buffer, shift=shift, first_input=0, slot=0, first=True, last=True, half=Half(Half.WHOLE)
+                    )
+                )
+    return packets
