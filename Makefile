@@ -24,7 +24,7 @@ fuzz: $(STAMP)
 # long. What a seed gave is kept; a run that is broken off goes on. VERIFY has more options, such as
 # VERIFY="--seeds 41-80 --minutes 30".
 verify: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/test_locate.py tests/fpga/test_netlist.py
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/test_locate.py tests/fpga/test_netlist.py tests/fpga/test_run.py
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.verify --out build/verify --json build/verify.json $(VERIFY)
 
 # Which lines, bits, events and values the random programs and the short regression reach, on three small accelerators.

@@ -57,7 +57,7 @@ class RegisteredCore(Component):
         return m
 
 
-class _Device(LatticePlatform):
+class Device(LatticePlatform):
     """An ECP5 without anything around it: blocks see which fabric they are for."""
 
     device = "LFE5U-85F"
@@ -91,7 +91,17 @@ def design_of(component: Component, *, device: str, clocks: Mapping[str, float])
         device: a key of ``fpga.boards.DEVICES``.
         clocks: frequency in Hz that placement and routing aim at, by the port that each clock comes in at.
     """
-    text = rtlil.convert(component, name=NAME, platform=_Device(), emit_src=False)
+    return constrained_design(rtlil.convert(component, name=NAME, platform=Device(), emit_src=False), device, clocks)
+
+
+def constrained_design(text: str, device: str, clocks: Mapping[str, float]) -> Design:
+    """A design from RTLIL.
+
+    Args:
+        text: of the module ``top``, which is for the device.
+        device: a key of ``fpga.boards.DEVICES``.
+        clocks: frequency in Hz that placement and routing aim at, by the port that each clock comes in at.
+    """
     wanted = [f'FREQUENCY PORT "{port}" {hz / 1e6:.3f} MHZ;' for port, hz in clocks.items()]
     constraints = "\n".join(["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;", *wanted]) + "\n"
     files = {

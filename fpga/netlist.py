@@ -27,17 +27,6 @@ SEED = 1
 
 ROUTED = "routed.json"
 
-SCRIPT = f"""read_json {NAME}.json
-rename {NAME} {TOP}
-cd {TOP}
-rename -hide w:*
-opt_clean
-splitnets
-cd
-write_verilog -noattr -renameprefix n {TOP}.v
-"""
-"""Nets get short names; cells and ports keep theirs."""
-
 
 def yosys_models() -> Path:
     """The folder of Yosys' own models of the ECP5's cells.
@@ -53,7 +42,11 @@ def yosys_models() -> Path:
 
 def accelerator_design(spec: Spec) -> Design:
     """The accelerator on a device with a pin for each bit of its ports."""
-    design = make_design(lambda: Accelerator(spec), device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)
+    return readable(make_design(lambda: Accelerator(spec), device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False))
+
+
+def readable(design: Design) -> Design:
+    """A design whose routed netlist is written, too."""
     routing = [*design.commands["nextpnr-ecp5"], "--write", ROUTED]
     return replace(design, commands={**design.commands, "nextpnr-ecp5": routing})
 
@@ -88,10 +81,15 @@ def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None =
     )
 
 
-def _verilog(netlist: bytes, yosys: Tool, *, cache: Path) -> str:
-    inputs = {f"{NAME}.json": netlist, "sim.ys": SCRIPT.encode()}
-    folder = run_tool(ToolRun(yosys, ["-q", "sim.ys"], inputs, [f"{TOP}.v"]), cache=cache)
-    return (folder / f"{TOP}.v").read_text(encoding="utf-8")
+def _verilog(netlist: bytes, yosys: Tool, *, name: str, cache: Path) -> str:
+    """Nets get short names; cells and ports keep theirs."""
+    script = (
+        f"read_json {NAME}.json\nrename {NAME} {name}\ncd {name}\nrename -hide w:*\nopt_clean\nsplitnets\ncd\n"
+        f"write_verilog -noattr -renameprefix n {name}.v\n"
+    )
+    inputs = {f"{NAME}.json": netlist, "sim.ys": script.encode()}
+    folder = run_tool(ToolRun(yosys, ["-q", "sim.ys"], inputs, [f"{name}.v"]), cache=cache)
+    return (folder / f"{name}.v").read_text(encoding="utf-8")
 
 
 def netlist_sources(
@@ -104,8 +102,6 @@ def netlist_sources(
 ) -> dict[str, str]:
     """Verilog of the spec's netlist and of the models of its cells, by file name; the top module is ``spikequant``.
 
-    Synthesis, placement and routing are those of a board's build.
-
     Args:
         spec: the accelerator.
         stage: how far the netlist has come.
@@ -117,9 +113,36 @@ def netlist_sources(
         InputError: a tool is missing, or the device does not hold the design.
         ToolError: a tool failed, or a cell of the netlist has no model.
     """
+    return netlist_of(accelerator_design(spec), stage, name=TOP, tools=tools, cache=cache, progress=progress)
+
+
+def netlist_of(
+    design: Design,
+    stage: Stage,
+    *,
+    name: str,
+    tools: Tools | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda _: None,
+) -> dict[str, str]:
+    """Verilog of a design's netlist and of the models of its cells, by file name.
+
+    Synthesis, placement and routing are those of a board's build.
+
+    Args:
+        design: for ``DEVICE``.
+        stage: how far the netlist has come.
+        name: for the top module.
+        tools: with what to make it; the installed ones by default.
+        cache: where results of earlier runs are; the user's own cache by default.
+        progress: told what is done next.
+
+    Raises:
+        InputError: a tool is missing, or the device does not hold the design.
+        ToolError: a tool failed, or a cell of the netlist has no model.
+    """
     tools = tools or find_tools()
     cache = cache or default_cache_folder()
-    design = accelerator_design(spec)
     progress("synthesizing")
     netlist = (synthesize(design, tools, cache=cache) / f"{NAME}.json").read_bytes()
     models = [MODELS / "block_ram.v", MODELS / "multiplier.v"]
@@ -131,6 +154,6 @@ def netlist_sources(
         models.append(MODELS / "routed.v")
     progress("writing Verilog")
     models += [yosys_models() / name for name in LOGIC]
-    sources = {f"{TOP}.v": _verilog(netlist, tools.yosys, cache=cache)}
+    sources = {f"{name}.v": _verilog(netlist, tools.yosys, name=name, cache=cache)}
     # Yosys' models would else bring in aliases that take files of their own
     return sources | {f"{path.stem}.v": f"`define NO_INCLUDES\n{path.read_text(encoding='utf-8')}" for path in models}

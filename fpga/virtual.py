@@ -6,11 +6,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from amaranth.back import verilog
-from amaranth.hdl import Signal
-from amaranth.lib.io import SimulationPort
+from amaranth.back import rtlil, verilog
+from amaranth.hdl import Elaboratable, Signal
+from amaranth.lib.io import Buffer, SimulationPort
 
+from fpga.build import NAME as TOP_NAME
+from fpga.build import Design
+from fpga.core import Device, constrained_design
 from fpga.native import build_program
+from fpga.netlist import DEVICE, netlist_of, readable
 from fpga.pll import pll_settings
 from fpga.sdram.model import MODEL, wrap_with_chip
 from fpga.sdram.pins import SimulatedSdramPort
@@ -18,6 +22,8 @@ from fpga.sdram.timing import SdramTiming
 from fpga.toolchain import ToolError
 from fpga.top import BoardTop
 from gen.cache import default_cache_folder
+from gen.netlist import Stage
+from golden.errors import InputError
 from golden.spec import Spec
 from rtl.accelerator import Accelerator
 
@@ -80,6 +86,27 @@ class VirtualPlatform:
         return {} if self.sdram is None else self.sdram.ports()
 
 
+class _DevicePlatform(VirtualPlatform, Device):
+    """The same pins on a device, whose fabric the blocks see."""
+
+    def __init__(self) -> None:
+        Device.__init__(self)
+        VirtualPlatform.__init__(self)
+
+    def get_io_buffer(self, buffer: Buffer) -> Elaboratable:
+        """Pins without pads."""
+        return buffer.elaborate(None)
+
+
+def virtual_design(spec: Spec) -> Design:
+    """The complete top around a spec's accelerator, for a device."""
+    platform = _DevicePlatform()
+    top = BoardTop(Accelerator(spec), pll=pll_settings(CLOCK_HZ, CLOCK_HZ), divisor=CYCLES_PER_BIT)
+    ports = {name: (signal, None) for name, signal in platform.ports().items()}
+    text = rtlil.convert(top, name=TOP_NAME, platform=platform, ports=ports, emit_src=False)
+    return readable(constrained_design(text, DEVICE, {"clk": CLOCK_HZ}))
+
+
 def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
     """The complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``.
 
@@ -101,16 +128,31 @@ def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
     return text + wrap_with_chip(NAME, "top", plain, platform.sdram, memory, fatal=True)
 
 
-def build_virtual_board(spec: Spec, *, memory: SdramTiming | None = None, cache: Path | None = None) -> Path:
+def build_virtual_board(
+    spec: Spec, *, memory: SdramTiming | None = None, netlist: Stage | None = None, cache: Path | None = None
+) -> Path:
     """The program of a spec's virtual board, from the cache where inputs and versions are the same.
 
+    Args:
+        spec: the accelerator.
+        memory: its SDRAM, if it has one.
+        netlist: the top is a netlist of ECP5 cells that has come so far; the generated Verilog by default.
+        cache: root of the cache; the user's own by default.
+
     Raises:
-        InputError: a tool is missing.
-        ToolError: Verilator or the compiler failed.
+        InputError: a tool is missing, or a netlist is wanted of a board with a memory.
+        ToolError: a tool failed.
     """
+    cache = cache or default_cache_folder()
+    if memory and netlist:
+        raise InputError("virtual board: a netlist is made without a memory, expected one of them alone")
     files = [HARNESS, PLL_MODEL, *([MODEL] if memory else [])]
-    sources = {**{path.name: path.read_text() for path in files}, f"{NAME}.v": virtual_top(spec, memory)}
-    return build_program(NAME, sources, cache=cache or default_cache_folder())
+    sources = {path.name: path.read_text() for path in files}
+    if netlist:
+        sources |= netlist_of(virtual_design(spec), netlist, name=NAME, cache=cache)
+    else:
+        sources[f"{NAME}.v"] = virtual_top(spec, memory)
+    return build_program(NAME, sources, cache=cache)
 
 
 class VirtualBoard:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fpga.host import Accelerator
 from fpga.sdram.timing import SdramChip, SdramTiming
 from fpga.virtual import VirtualBoard, build_virtual_board
+from gen.netlist import Stage
 from golden.errors import InputError
 from golden.spec import Spec
 
@@ -28,6 +29,7 @@ class Line:
         corrupt, drop: shares of the bytes that the virtual board's line changes and swallows.
         seed: of that.
         seconds: after which the virtual board ends by itself.
+        netlist: the virtual board is a netlist that has come so far.
     """
 
     port: str
@@ -36,13 +38,16 @@ class Line:
     drop: float = 0.0
     seed: int = 1
     seconds: float = 3600.0
+    netlist: Stage | None = None
 
     def check(self) -> None:
-        """Only a virtual line makes noise on request.
+        """Only a virtual line makes noise on request, and only a virtual board is a netlist.
 
         Raises:
-            InputError: noise is wanted of a real port.
+            InputError: that is wanted of a real port.
         """
+        if self.port != VIRTUAL and self.netlist:
+            raise InputError(f"run: --netlist is for --port {VIRTUAL}, expected none with {self.port}")
         if self.port != VIRTUAL and (self.corrupt or self.drop):
             raise InputError(
                 f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {self.port}"
@@ -71,7 +76,8 @@ def board_accelerator(
         port = line.port
         if port == VIRTUAL:
             stage("building the virtual board")
-            program = build_virtual_board(spec, memory=SdramTiming(chip, MEMORY_HZ) if chip else None, cache=cache)
+            timing = SdramTiming(chip, MEMORY_HZ) if chip else None
+            program = build_virtual_board(spec, memory=timing, netlist=line.netlist, cache=cache)
             noise = {"corrupt": line.corrupt, "drop": line.drop}
             board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
             port = stack.enter_context(board).port

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cosim.cli import chosen_layer, outcome_line
+from gen.netlist import Stage
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ def run(
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=1.0, help="time after which the virtual board ends")
     ] = 3600.0,
+    netlist: Annotated[
+        Stage | None,
+        typer.Option(help="the virtual board is a netlist: behind synthesis, or placed and routed", show_default=False),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="where built virtual boards are kept", show_default=False)
     ] = None,
@@ -79,7 +84,7 @@ def run(
 
     if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
         raise InputError("run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
-    line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit)
+    line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit, netlist=netlist)
     line.check()
     spec = load_spec(config)
     chip = None if memory is None else find_chip(memory)

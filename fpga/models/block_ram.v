@@ -1,7 +1,9 @@
 // Behaviour of the ECP5's block RAMs, as far as the design uses it: after the memory usage guide of the family,
 // every row zero at the start. A parameter that is not modelled is an error.
 
-// True dual port: both ports read and write rows of the same width.
+// True dual port: both ports read and write rows of the same width. With rows of 36 bits, as Yosys writes a simple dual
+// port, the data pins of both ports are one row: port A writes it, a byte of nine for each of its four lowest address
+// pins, and port B reads it.
 //
 // A port that is enabled (CE, and every CS low) reads its row into a latch or, where WE is set, writes it, and then
 // the latch stays as it is (WRITEMODE "NORMAL"). The latch goes to the output register, if that is used (REGMODE),
@@ -30,20 +32,53 @@ module DP16KD (
     parameter CSDECODE_A = "0b000";
     parameter CSDECODE_B = "0b000";
     parameter RESETMODE = "SYNC";
+    parameter ASYNC_RESET_RELEASE = "SYNC";
+    parameter CLKAMUX = "CLKA";
+    parameter CLKBMUX = "CLKB";
     parameter GSR = "ENABLED";
+    parameter [319:0] INITVAL_00 = 320'b0, INITVAL_01 = 320'b0, INITVAL_02 = 320'b0, INITVAL_03 = 320'b0,
+        INITVAL_04 = 320'b0, INITVAL_05 = 320'b0, INITVAL_06 = 320'b0, INITVAL_07 = 320'b0,
+        INITVAL_08 = 320'b0, INITVAL_09 = 320'b0, INITVAL_0A = 320'b0, INITVAL_0B = 320'b0,
+        INITVAL_0C = 320'b0, INITVAL_0D = 320'b0, INITVAL_0E = 320'b0, INITVAL_0F = 320'b0,
+        INITVAL_10 = 320'b0, INITVAL_11 = 320'b0, INITVAL_12 = 320'b0, INITVAL_13 = 320'b0,
+        INITVAL_14 = 320'b0, INITVAL_15 = 320'b0, INITVAL_16 = 320'b0, INITVAL_17 = 320'b0,
+        INITVAL_18 = 320'b0, INITVAL_19 = 320'b0, INITVAL_1A = 320'b0, INITVAL_1B = 320'b0,
+        INITVAL_1C = 320'b0, INITVAL_1D = 320'b0, INITVAL_1E = 320'b0, INITVAL_1F = 320'b0,
+        INITVAL_20 = 320'b0, INITVAL_21 = 320'b0, INITVAL_22 = 320'b0, INITVAL_23 = 320'b0,
+        INITVAL_24 = 320'b0, INITVAL_25 = 320'b0, INITVAL_26 = 320'b0, INITVAL_27 = 320'b0,
+        INITVAL_28 = 320'b0, INITVAL_29 = 320'b0, INITVAL_2A = 320'b0, INITVAL_2B = 320'b0,
+        INITVAL_2C = 320'b0, INITVAL_2D = 320'b0, INITVAL_2E = 320'b0, INITVAL_2F = 320'b0,
+        INITVAL_30 = 320'b0, INITVAL_31 = 320'b0, INITVAL_32 = 320'b0, INITVAL_33 = 320'b0,
+        INITVAL_34 = 320'b0, INITVAL_35 = 320'b0, INITVAL_36 = 320'b0, INITVAL_37 = 320'b0,
+        INITVAL_38 = 320'b0, INITVAL_39 = 320'b0, INITVAL_3A = 320'b0, INITVAL_3B = 320'b0,
+        INITVAL_3C = 320'b0, INITVAL_3D = 320'b0, INITVAL_3E = 320'b0, INITVAL_3F = 320'b0;
+
+    localparam JOINED = DATA_WIDTH_A == 36;
 
     // address pins below the row
-    localparam LOW = DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 : DATA_WIDTH_A == 4 ? 2 : DATA_WIDTH_A == 2 ? 1 : 0;
+    localparam LOW = JOINED ? 5 : DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 : DATA_WIDTH_A == 4 ? 2 : DATA_WIDTH_A == 2 ? 1 : 0;
     localparam ROWS = 1 << (14 - LOW);
 
-    if (DATA_WIDTH_A != 1 && DATA_WIDTH_A != 2 && DATA_WIDTH_A != 4 && DATA_WIDTH_A != 9 && DATA_WIDTH_A != 18)
+    if (DATA_WIDTH_A != 1 && DATA_WIDTH_A != 2 && DATA_WIDTH_A != 4 && DATA_WIDTH_A != 9 && DATA_WIDTH_A != 18
+        && !JOINED)
         $fatal(1, "DP16KD: DATA_WIDTH_A is not modelled");
     if (DATA_WIDTH_B != DATA_WIDTH_A) $fatal(1, "DP16KD: different widths are not modelled");
     if (REGMODE_A != "OUTREG" && REGMODE_A != "NOREG") $fatal(1, "DP16KD: REGMODE is not modelled");
     if (REGMODE_B != REGMODE_A) $fatal(1, "DP16KD: two kinds of REGMODE are not modelled");
     if (WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") $fatal(1, "DP16KD: WRITEMODE is not modelled");
     if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") $fatal(1, "DP16KD: CSDECODE is not modelled");
-    if (RESETMODE != "SYNC") $fatal(1, "DP16KD: RESETMODE is not modelled");
+    if (RESETMODE != "SYNC" && RESETMODE != "ASYNC") $fatal(1, "DP16KD: RESETMODE is not modelled");
+    if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB") $fatal(1, "DP16KD: an inverted clock is not modelled");
+    if (|{
+        INITVAL_00, INITVAL_01, INITVAL_02, INITVAL_03, INITVAL_04, INITVAL_05, INITVAL_06, INITVAL_07,
+        INITVAL_08, INITVAL_09, INITVAL_0A, INITVAL_0B, INITVAL_0C, INITVAL_0D, INITVAL_0E, INITVAL_0F,
+        INITVAL_10, INITVAL_11, INITVAL_12, INITVAL_13, INITVAL_14, INITVAL_15, INITVAL_16, INITVAL_17,
+        INITVAL_18, INITVAL_19, INITVAL_1A, INITVAL_1B, INITVAL_1C, INITVAL_1D, INITVAL_1E, INITVAL_1F,
+        INITVAL_20, INITVAL_21, INITVAL_22, INITVAL_23, INITVAL_24, INITVAL_25, INITVAL_26, INITVAL_27,
+        INITVAL_28, INITVAL_29, INITVAL_2A, INITVAL_2B, INITVAL_2C, INITVAL_2D, INITVAL_2E, INITVAL_2F,
+        INITVAL_30, INITVAL_31, INITVAL_32, INITVAL_33, INITVAL_34, INITVAL_35, INITVAL_36, INITVAL_37,
+        INITVAL_38, INITVAL_39, INITVAL_3A, INITVAL_3B, INITVAL_3C, INITVAL_3D, INITVAL_3E, INITVAL_3F
+    }) $fatal(1, "DP16KD: INITVAL is not modelled");
     if (GSR != "DISABLED") $fatal(1, "DP16KD: GSR is not modelled");
 
     wire [13:0] address_a = {
@@ -75,34 +110,51 @@ module DP16KD (
     reg [17:0] latch_b = 0;
     reg [17:0] output_a = 0;
     reg [17:0] output_b = 0;
+    reg [35:0] joined_latch = 0;
+    reg [35:0] joined_output = 0;
+    wire [35:0] joined_enables = {{9{ADA3}}, {9{ADA2}}, {9{ADA1}}, {9{ADA0}}};
     integer i;
     initial for (i = 0; i < ROWS; i = i + 1) rows[i] = 0;
 
     // both ports of the design are on one clock
     wire collision = enabled_a && enabled_b && row_a == row_b;
-    always @(posedge CLKA) begin
-        if (enabled_a && WEA) rows[row_a[13-LOW:0]] <= merged(rows[row_a[13-LOW:0]], written_a, address_a[1:0]);
-        if (enabled_b && WEB) rows[row_b[13-LOW:0]] <= merged(rows[row_b[13-LOW:0]], written_b, address_b[1:0]);
-        if (collision && WEA && WEB) $fatal(1, "DP16KD: both ports write row %0d", row_a);
-        if (RSTA) latch_a <= 0;
-        else if (enabled_a && !WEA) latch_a <= collision && WEB ? ~rows[row_a[13-LOW:0]] : rows[row_a[13-LOW:0]];
-        if (RSTB) latch_b <= 0;
-        else if (enabled_b && !WEB) latch_b <= collision && WEA ? ~rows[row_b[13-LOW:0]] : rows[row_b[13-LOW:0]];
-        if (RSTA) output_a <= 0;
-        else if (OCEA) output_a <= latch_a;
-        if (RSTB) output_b <= 0;
-        else if (OCEB) output_b <= latch_b;
+    if (JOINED) begin : joined
+        always @(posedge CLKA) begin
+            if (enabled_a && WEA)
+                rows[row_a[13-LOW:0]] <= rows[row_a[13-LOW:0]] & ~joined_enables | {written_b, written_a} & joined_enables;
+            if (RSTB) joined_latch <= 0;
+            else if (enabled_b && !WEB) joined_latch <= collision && WEA ? ~rows[row_b[13-LOW:0]] : rows[row_b[13-LOW:0]];
+            if (RSTB) joined_output <= 0;
+            else if (OCEB) joined_output <= joined_latch;
+            if (WEB) $fatal(1, "DP16KD: a joined port that writes is not modelled");
+        end
+    end else begin : apart
+        always @(posedge CLKA) begin
+            if (enabled_a && WEA) rows[row_a[13-LOW:0]] <= merged(rows[row_a[13-LOW:0]], written_a, address_a[1:0]);
+            if (enabled_b && WEB) rows[row_b[13-LOW:0]] <= merged(rows[row_b[13-LOW:0]], written_b, address_b[1:0]);
+            if (collision && WEA && WEB) $fatal(1, "DP16KD: both ports write row %0d", row_a);
+            if (RSTA) latch_a <= 0;
+            else if (enabled_a && !WEA) latch_a <= collision && WEB ? ~rows[row_a[13-LOW:0]] : rows[row_a[13-LOW:0]];
+            if (RSTB) latch_b <= 0;
+            else if (enabled_b && !WEB) latch_b <= collision && WEA ? ~rows[row_b[13-LOW:0]] : rows[row_b[13-LOW:0]];
+            if (RSTA) output_a <= 0;
+            else if (OCEA) output_a <= latch_a;
+            if (RSTB) output_b <= 0;
+            else if (OCEB) output_b <= latch_b;
+        end
     end
+    always @(posedge CLKA) if (RESETMODE == "ASYNC" && (RSTA || RSTB)) $fatal(1, "DP16KD: an asynchronous reset is not modelled");
     always @(posedge CLKB) if (!CLKA) $fatal(1, "DP16KD: two clocks are not modelled");
 
+    wire [35:0] joined_row = REGMODE_B == "OUTREG" ? joined_output : joined_latch;
     assign {
         DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2,
         DOA1, DOA0
-    } = REGMODE_A == "OUTREG" ? output_a : latch_a;
+    } = JOINED ? joined_row[17:0] : REGMODE_A == "OUTREG" ? output_a : latch_a;
     assign {
         DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2,
         DOB1, DOB0
-    } = REGMODE_B == "OUTREG" ? output_b : latch_b;
+    } = JOINED ? joined_row[35:18] : REGMODE_B == "OUTREG" ? output_b : latch_b;
 endmodule
 
 // Simple dual port: one port writes rows of 36 bits, a byte of nine for each BE, and the other one reads them.

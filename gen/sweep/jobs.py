@@ -13,7 +13,6 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 import fpga
-import golden
 from fpga.boards import find_board
 from fpga.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
 from fpga.toolchain import ToolError
@@ -86,6 +85,7 @@ class AccuracyJob:
         calibration_tokens: text to calibrate on.
         scored_tokens: held-out text.
         context: tokens in a window.
+        sources: digest of the code that does it, as it was when the sweep began.
         cache: on the machine that runs it; the user's own by default.
     """
 
@@ -95,6 +95,7 @@ class AccuracyJob:
     calibration_tokens: int
     scored_tokens: int
     context: int
+    sources: str
     cache: Path | None = None
 
     @property
@@ -108,7 +109,7 @@ class AccuracyJob:
                 self.recipe.model_dump_json(),
                 repr(numbers),
                 digest_versions(),
-                digest_sources(golden),
+                self.sources,
             ]
         )
 
@@ -191,6 +192,7 @@ class HardwareJob:
     Attributes:
         spec: the accelerator.
         verilog_digest: of its Verilog.
+        sources: digest of the code that builds it, as it was when the sweep began.
         board: the board's name.
         frequency_mhz: clock to aim at.
         seeds: placements; the best counts.
@@ -199,6 +201,7 @@ class HardwareJob:
 
     spec: Spec
     verilog_digest: str
+    sources: str
     board: str
     frequency_mhz: float
     seeds: int
@@ -207,15 +210,14 @@ class HardwareJob:
     @classmethod
     def of(cls, spec: Spec, board: str, *, frequency_mhz: float, seeds: int, cache: Path | None) -> "HardwareJob":
         """A job whose digest knows the spec's Verilog."""
-        return cls(spec, digest_of([generate_verilog(spec)]), board, frequency_mhz, seeds, cache)
+        verilog = digest_of([generate_verilog(spec)])
+        return cls(spec, verilog, digest_sources(fpga), board, frequency_mhz, seeds, cache)
 
     @property
     def digest(self) -> str:
         """Of all that the result follows from."""
         wanted = (self.board, self.frequency_mhz, self.seeds)
-        return digest_of(
-            ["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions()), digest_sources(fpga)]
-        )
+        return digest_of(["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions()), self.sources])
 
     def run(self) -> Hardware:
         """Resources and clock, or why there are none."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 from distributed import Client
 from pydantic import ValidationError
 
+import golden
 from fpga.boards import find_board
 from gen.cache import default_cache_folder
 from gen.cluster import run_jobs
@@ -24,7 +25,7 @@ from gen.sweep.jobs import (
 )
 from gen.sweep.pareto import Point
 from gen.sweep.plan import SweepPlan
-from golden.digest import digest_model
+from golden.digest import digest_model, digest_sources
 from golden.files import write_text
 from golden.model import load_model
 from golden.pipeline import check_storable
@@ -69,9 +70,18 @@ def plan_jobs(plan: SweepPlan, *, cache: Path | None = None) -> SweepJobs:
         check_storable(recipe)
     for board in plan.boards:
         find_board(board)
-    digest = digest_model(load_model(plan.model).model)
+    digest, sources = digest_model(load_model(plan.model).model), digest_sources(golden)
     accuracy = {
-        name: AccuracyJob(plan.model, digest, recipe, plan.calibration_tokens, plan.scored_tokens, plan.context, cache)
+        name: AccuracyJob(
+            model=plan.model,
+            model_digest=digest,
+            recipe=recipe,
+            calibration_tokens=plan.calibration_tokens,
+            scored_tokens=plan.scored_tokens,
+            context=plan.context,
+            sources=sources,
+            cache=cache,
+        )
         for name, recipe in recipes.items()
     }
     return SweepJobs(

@@ -61,6 +61,19 @@ def test_integers_run_on_the_virtual_board(
     assert 0 < figures["lane_utilisation"] <= 1
 
 
+@pytest.mark.long
+def test_integers_run_on_the_netlist_of_a_board(
+    tmp_path: Path, small: Spec, config: Path, vectors: LayerVectors, build_cache: Path
+) -> None:
+    files = ["--vectors", tmp_path / "in.npz", "--out", tmp_path / "out.npz"]
+    options = ["--netlist", "synth", "--cache", build_cache, "--corrupt", 0.01, "--drop", 0.01]
+    result = run("--port", "sim", "--config", config, *files, *options)
+    assert result.exit_code == 0, result.output
+    assert "30 outputs, 0 mismatches, 0 saturated: equal" in result.stdout
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_array_equal(arrays["membrane"], run_layer(vectors, small).membrane)
+
+
 @pytest.mark.usefixtures("board_program")
 def test_saturated_outputs_are_a_failure(tmp_path: Path, small: Spec, config: Path, build_cache: Path) -> None:
     inputs = 2400
@@ -106,6 +119,7 @@ def test_a_board_that_does_not_answer_is_one_line_and_exit_status_1(tmp_path: Pa
         ),
         (["--port", "/dev/none"], "run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME"),
         (["--port", "/dev/none", "--vectors", "in.npz", "--drop", "0.01"], "run: --corrupt and --drop are for --port"),
+        (["--port", "/dev/none", "--vectors", "in.npz", "--netlist", "synth"], "run: --netlist is for --port sim"),
         (["--port", "sim", "--vectors", "none.npz"], "none.npz: cannot read the file"),
     ],
 )

@@ -13,7 +13,7 @@ from gen.cluster import cluster_client
 from gen.sweep.jobs import HardwareJob
 from gen.sweep.pareto import Point, pareto_front, pareto_plot, sweep_table
 from gen.sweep.plan import SweepPlan, load_plan
-from gen.sweep.run import plan_jobs, run_sweep
+from gen.sweep.run import SweepJobs, plan_jobs, run_sweep
 from golden.errors import InputError
 from golden.spec import Spec
 
@@ -133,6 +133,21 @@ def test_a_killed_worker_changes_nothing(
     # no layer is as deep as either memory
     assert len({point.cycles for point in points}) == 12
     assert any(pareto_front(points))
+
+
+def test_an_edit_during_a_sweep_changes_nothing_of_it(plan: SweepPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan.model_copy(update={"boards": ["ulx3s_85f"], "spec": {"preset": "tiny"}})
+
+    def digests(jobs: SweepJobs) -> list[str]:
+        found = [*jobs.accuracy.values(), *jobs.activity.values(), *jobs.hardware.values()]
+        return [job.digest for job in found]
+
+    jobs = plan_jobs(plan)
+    before = digests(jobs)
+    monkeypatch.setattr("gen.sweep.jobs.digest_sources", lambda package: f"another {package.__name__}")
+    monkeypatch.setattr("gen.sweep.run.digest_sources", lambda package: f"another {package.__name__}")
+    assert digests(jobs) == before
+    assert not set(digests(plan_jobs(plan))) & set(before)
 
 
 def test_a_build_that_cannot_be_is_a_note(tmp_path: Path) -> None:
