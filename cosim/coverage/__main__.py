@@ -173,13 +173,16 @@ def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int)
 
 
 def _ruled_out(folder: Path, verilog: str, missing: Mapping[str, Coverage]) -> set[Point]:
-    """Lines and bits that were not reached and cannot be, from an earlier proof if there was one."""
+    """Lines and bits that were not reached and cannot be; what earlier runs have proved, or could not, is kept."""
     unseen = [Point(kind, name) for kind in (LINE, TOGGLE, UNNAMED) for name in missing[kind].missing]
-    names = [point.name for point in unseen]
-    kept = folder / f"proof-{digest_of([verilog, *names, *PROOF_SOURCES])[:16]}.json"
-    if not kept.is_file():
-        write_json(kept, {"never": sorted(unreachable(verilog, names))})
-    never = set(json.loads(kept.read_text("utf-8"))["never"])
+    kept = folder / f"proof-{digest_of([verilog, *PROOF_SOURCES])[:16]}.json"
+    known = json.loads(kept.read_text("utf-8")) if kept.is_file() else {"never": [], "open": []}
+    never, unanswered = set(known["never"]), set(known["open"])
+    asked = {point.name for point in unseen} - never - unanswered
+    if asked:
+        proved = unreachable(verilog, sorted(asked))
+        never |= proved
+        write_json(kept, {"never": sorted(never), "open": sorted(unanswered | (asked - proved))})
     return {point for point in unseen if point.name in never}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cosim.coverage.points import GENERATED
 from cosim.formal.prove import find_tools
-from cosim.formal.reachability import WRITE_GRAPH, never_true
+from cosim.formal.reachability import SECONDS_EACH, WRITE_GRAPH, abstract, never_true
 from cosim.yosys import run_yosys
 from gen.verilog import TOP
 from golden.spec import WORD_BITS
@@ -33,7 +33,7 @@ opt_clean
 """
 """Yosys commands that leave one flat circuit without its large memories, whose outputs may then be anything."""
 
-PROOF_SOURCES = (CUT, WRITE_GRAPH)
+PROOF_SOURCES = (CUT, WRITE_GRAPH, abstract(SECONDS_EACH))
 """What a proof depends on beside the design."""
 
 

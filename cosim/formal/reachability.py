@@ -34,8 +34,8 @@ write_aiger -zinit {GRAPH}
 """
 """Yosys commands that write a flat circuit with its checks and assumptions; all registers begin at anything."""
 
-SECONDS_EACH = 4
-"""What is proved at all is so in less, mostly."""
+SECONDS_EACH = 15
+"""What is proved at all takes tenths of a second, mostly."""
 
 BATCH = 40
 """Outputs that ABC is asked of in one run."""
