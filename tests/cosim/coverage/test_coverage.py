@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from cosim.build import accelerator_sources
-from cosim.coverage.__main__ import DESIGNS, EXCLUSIONS
+from cosim.coverage.__main__ import DESIGNS, EXCLUSIONS, _ruled_out
 from cosim.coverage.events import WATCH, events, watch_verilog
 from cosim.coverage.points import (
     COVERAGE_OPTIONS,
@@ -161,6 +161,26 @@ def test_rare_programs_are_what_they_say(spec: Spec) -> None:
     assert len(expected_results(spec, single_runs(spec))) == len(range(0, spec.depth, spec.lanes))
     # two packets a score, behind the constants and two fills of weights
     assert len(overflowing_sums(spec)) == 3 + 2 * 2 * 2 * (spec.charge_bits - spec.population_bits + 1)
+
+
+def test_what_is_proved_or_not_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def prove(_verilog: str, names: list[str]) -> set[str]:
+        asked.append(names)
+        return {name for name in names if name.startswith("never")}
+
+    monkeypatch.setattr("cosim.coverage.__main__.unreachable", prove)
+
+    def ruled_out(*names: str, verilog: str = "a design") -> set[str]:
+        missing = coverage({Point(TOGGLE, name): 0 for name in names}, [])
+        return {point.name for point in _ruled_out(tmp_path, verilog, missing)}
+
+    assert ruled_out("never 1", "open 1") == {"never 1"}
+    assert ruled_out("never 1", "never 2", "open 1") == {"never 1", "never 2"}
+    assert ruled_out("never 2", "open 1") == {"never 2"}
+    assert ruled_out("never 2", verilog="another design") == {"never 2"}
+    assert asked == [["never 1", "open 1"], ["never 2"], ["never 2"]]
 
 
 def test_every_exclusion_has_a_reason() -> None:
