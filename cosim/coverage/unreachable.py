@@ -19,7 +19,7 @@ INPUTS = {"clk": 1, "rst": 1, "s_axis_tdata": WORD_BITS, "s_axis_tvalid": 1, "s_
 FLAT = "flat.il"
 WATCHED = "watched.v"
 
-LARGEST = 64
+LARGEST = 128
 """Rows of the largest memory that the proof knows."""
 
 CUT = f"""\
@@ -86,10 +86,10 @@ def sign_of(name: str, widths: Mapping[str, int], lines: Sequence[str]) -> Sign 
     value = int(edge == "rises")
     wire = bit if scope == "top" else f"{scope}.{bit}"
     # a wire's own name may end as a bit's does
-    if wire in widths:
-        return Sign(wire, 0, value, changes=True) if widths[wire] == 1 else None
+    if widths.get(wire) == 1:
+        return Sign(wire, 0, value, changes=True)
     wire, _, number = wire.removesuffix("]").rpartition("[")
-    return Sign(wire, int(number), value, changes=True) if wire in widths else None
+    return Sign(wire, int(number), value, changes=True) if wire in widths and int(number) < widths[wire] else None
 
 
 def unreachable(verilog: str, names: Sequence[str]) -> set[str]:

@@ -5,6 +5,9 @@ from cosim.coverage.unreachable import unreachable
 VERILOG = """
 module part(input clk, input rst, input on, output reg [3:0] low = 0, output reg stuck = 1);
   reg \\odd[1] = 0;
+  // bit 1 of a wire beside a wire of that name
+  wire [3:0] sums = {2'b0, on, 1'b0};
+  wire [1:0] \\sums[3] = {on, on};
   reg [2:0] twin = 0;
   wire differs = twin != low;
   reg [7:0] rows [3:0];
@@ -47,7 +50,13 @@ endmodule
 
 def test_it_tells_what_never_happens() -> None:
     never = {"part: low[3] rises", "part: low[3] falls", "part: stuck falls", "part: stuck rises", "part: odd[1] falls"}
-    never |= {"top: always_low rises", "top: low[3] rises", "part: differs rises", "part: out[0] rises"}
+    never |= {
+        "top: always_low rises",
+        "top: low[3] rises",
+        "part: differs rises",
+        "part: out[0] rises",
+        "part: sums[3] rises",
+    }
     happens = {
         "part: low[2] rises",
         "part: low[2] falls",
