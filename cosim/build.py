@@ -134,9 +134,8 @@ def build_bursts(
         InputError: a tool is missing.
         SimulationError: Verilator or the compiler failed.
     """
-    environment = tool_environment()
-    # the clock is a process with delays, which Verilator makes a coroutine
-    environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
+    # the clock is a process with delays
+    environment = tool_environment(delays=True)
     texts = {**(sources or accelerator_sources(spec)), BURST_SOURCE.name: BURST_SOURCE.read_text(encoding="utf-8")}
     linked, main = _cocotb_main()
     command = verilator_command(BURST_TOP, main, *texts, options=["--timing", *options, *linked])

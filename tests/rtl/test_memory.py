@@ -153,8 +153,7 @@ def write_bench(cases: Sequence[Case], folder: Path, *, old: str = "", new: str 
 
 
 def verilator(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = tool_environment()
-    environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
+    environment = tool_environment(delays=True)
     # compiling takes longer than running
     environment["MAKEFLAGS"] += " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
     command = ["verilator", *options, "--timing", "--Mdir", ".", "--top-module", "driver", "--x-initial", "0"]
