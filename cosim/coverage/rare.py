@@ -32,8 +32,9 @@ def _score(spec: Spec) -> list[Words]:
     ]
 
 
-def _run(*, first_input: int = 0, first: bool, last: bool) -> Words:
-    return run_packet(buffer=0, shift=0, first_input=first_input, slot=0, first=first, last=last, half=Half(Half.WHOLE))
+def _run(*, buffer: int = 0, shift: int = 0, first_input: int = 0, first: bool = True, last: bool = True) -> Words:
+    half = Half(Half.WHOLE)
+    return run_packet(buffer=buffer, shift=shift, first_input=first_input, slot=0, first=first, last=last, half=half)
 
 
 def totals_program(spec: Spec) -> list[Words]:
@@ -48,7 +49,7 @@ def single_runs(spec: Spec) -> list[Words]:
     """Runs on the first rows of weights, one result each; when the first ones go, their queue is still as it began."""
     rows = range(0, spec.depth, spec.lanes)
     small = codes_packet(TokenTile(np.ones(1, np.uint8), np.zeros(1, np.bool_), 0, 0, 0, merged=False), buffer=0)
-    return [*_score(spec)[:2], small, *(_run(first_input=row, first=True, last=True) for row in rows)]
+    return [*_score(spec)[:2], small, *(_run(first_input=row) for row in rows)]
 
 
 def overflowing_sums(spec: Spec) -> list[Words]:
@@ -72,9 +73,5 @@ def overflowing_sums(spec: Spec) -> list[Words]:
                 tile = TokenTile(value, salient, zero, shift, offset, merged=bool(spec.salient_bits))
                 buffer = number % 2
                 packets.append(codes_packet(tile, buffer=buffer))
-                packets.append(
-                    run_packet(
-                        buffer=buffer, shift=shift, first_input=0, slot=0, first=True, last=True, half=Half(Half.WHOLE)
-                    )
-                )
+                packets.append(_run(buffer=buffer, shift=shift))
     return packets
