@@ -75,13 +75,13 @@ def pareto_front(points: Sequence[Point]) -> list[bool]:
 
 
 def sweep_table(points: Sequence[Point]) -> Table:
-    """All points, those on the front marked."""
+    """All points by number, those on the front marked."""
     table = Table(title="A token in all layers; * is on the Pareto front")
-    table.add_column("")
+    table.add_column("", justify="right", no_wrap=True)
     table.add_column("spec, recipe, board", overflow="fold", min_width=16)
     for heading in ("ppl", "cycles", "uJ", "LUTs", "EBRs", "MHz", "tokens/s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for point, on_front in zip(points, pareto_front(points), strict=True):
+    for number, (point, on_front) in enumerate(zip(points, pareto_front(points), strict=True), start=1):
         speed = point.tokens_per_second
         built = (
             [str(point.luts), str(point.ebrs), f"{point.fmax_mhz:.1f}", f"{speed:,.1f}"]
@@ -89,7 +89,7 @@ def sweep_table(points: Sequence[Point]) -> Table:
             else ["-", "-", "-", "-"]
         )
         table.add_row(
-            "*" if on_front else "",
+            f"{number}{'*' if on_front else ' '}",
             ", ".join(part for part in (point.spec, point.recipe, point.board, point.note) if part),
             f"{point.perplexity:.2f}",
             f"{point.cycles:,.0f}",
@@ -99,34 +99,64 @@ def sweep_table(points: Sequence[Point]) -> Table:
     return table
 
 
+NEAR = 0.025
+"""Share of an axis within which points have one label."""
+
+
+def labels(places: Sequence[int], across: Sequence[float], up: Sequence[float]) -> dict[tuple[float, float], str]:
+    """Numbers of points, by where they are drawn; points that are too near to each other have one label."""
+    spans = [(max(values, default=0.0) - min(values, default=0.0)) or 1.0 for values in (across, up)]
+    found: dict[tuple[float, float], str] = {}
+    for place, *where in zip(places, across, up, strict=True):
+        near = (
+            other
+            for other in found
+            if all(abs(a - b) <= NEAR * span for a, b, span in zip(where, other, spans, strict=True))
+        )
+        other = next(near, None)
+        number = str(place + 1)
+        if other is None:
+            found[where[0], where[1]] = number
+        else:
+            found[other] += f", {number}"
+    return found
+
+
 def pareto_plot(points: Sequence[Point]) -> bytes:
-    """Speed against LUTs, or cycles where nothing is built; and perplexity against energy. PNG."""
-    fit = [point for point in points if not point.note]
-    front = pareto_front(fit)
-    built = [place for place, point in enumerate(fit) if point.tokens_per_second is not None]
+    """Speed against LUTs, or cycles where nothing is built; and perplexity against energy. PNG.
+
+    Points on the front have their numbers in ``sweep_table``.
+    """
+    front = pareto_front(points)
+    fit = [place for place, point in enumerate(points) if not point.note]
+    built = [place for place in fit if points[place].tokens_per_second is not None]
 
     def scatter(axes: Axes, places: Sequence[int], across: Sequence[float], up: Sequence[float]) -> None:
-        for on_front, colour, size in ((False, MUTED, 18), (True, FRONT, 38)):
-            chosen = [i for i, place in enumerate(places) if front[place] is on_front]
-            axes.scatter([across[i] for i in chosen], [up[i] for i in chosen], s=size, color=colour)
+        def chosen(values: Sequence[float], *, on_front: bool) -> list[float]:
+            return [value for value, place in zip(values, places, strict=True) if front[place] is on_front]
+
+        axes.scatter(chosen(across, on_front=False), chosen(up, on_front=False), s=18, color=MUTED)
+        best = chosen(across, on_front=True), chosen(up, on_front=True)
+        axes.scatter(*best, s=38, color=FRONT)
+        for at, name in labels([place for place in places if front[place]], *best).items():
+            axes.annotate(name, at, xytext=(4, 4), textcoords="offset points", fontsize=7, color=FRONT)
         axes.grid(visible=True)
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
+        energy = [points[place].picojoules / 1e6 for place in fit]
         if built:
-            luts = [float(fit[place].luts or 0) for place in built]
-            scatter(left, built, luts, [fit[place].tokens_per_second or 0.0 for place in built])
+            luts = [float(points[place].luts or 0) for place in built]
+            scatter(left, built, luts, [points[place].tokens_per_second or 0.0 for place in built])
             left.set_xlabel("LUTs")
             left.set_ylabel("tokens/s, weights at hand")
         else:
-            everything = range(len(fit))
-            scatter(left, everything, [point.picojoules / 1e6 for point in fit], [point.cycles for point in fit])
+            scatter(left, fit, energy, [points[place].cycles for place in fit])
             left.set_xlabel("energy, uJ a token")
             left.set_ylabel("cycles a token")
-        everything = range(len(fit))
-        scatter(right, everything, [point.picojoules / 1e6 for point in fit], [point.perplexity for point in fit])
+        scatter(right, fit, energy, [points[place].perplexity for place in fit])
         right.set_xlabel("energy, uJ a token")
         right.set_ylabel("perplexity")
-        figure.suptitle(f"{sum(front)} of {len(fit)} points are on the Pareto front (large)")
+        figure.suptitle(f"{sum(front)} of {len(fit)} points are on the Pareto front (large, with their numbers)")
 
     return drawn(draw, width=10, height=4.4)

@@ -20,7 +20,7 @@ class SweepPlan(BaseModel):
     boards: list[str] = Field(default=["ulx3s_85f"], description="boards to build for; none builds nothing")
     spec: dict[str, Any] = Field(default={}, description="as in a spec file; a list sweeps a key over its values")
     calibration_tokens: int = Field(default=8192, ge=1, description="tokens of text to calibrate on")
-    scored_tokens: int = Field(default=2048, ge=2, description="held-out tokens that perplexity is of")
+    scored_tokens: int = Field(default=16384, ge=2, description="held-out tokens that perplexity is of")
     traced_tokens: int = Field(default=8, ge=1, description="tokens whose cycles and spikes are counted")
     context: int = Field(default=512, ge=2, description="tokens in a window")
     frequency_mhz: float = Field(default=100.0, gt=0, description="clock that builds aim at")

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gen.cluster import cluster_client
 from gen.sweep.jobs import HardwareJob
-from gen.sweep.pareto import Point, pareto_front, pareto_plot, sweep_table
+from gen.sweep.pareto import Point, labels, pareto_front, pareto_plot, sweep_table
 from gen.sweep.plan import SweepPlan, load_plan
 from gen.sweep.run import SweepJobs, plan_jobs, run_sweep
 from golden.errors import InputError
@@ -73,6 +73,15 @@ def test_without_boards_cycles_count() -> None:
     points = [bare, replace(bare, cycles=900.0), replace(bare, perplexity=30.0, cycles=950.0)]
     assert pareto_front(points) == [False, True, False]
     assert pareto_plot(points).startswith(b"\x89PNG")
+
+
+def test_a_plot_of_designs_that_do_not_fit_is_empty() -> None:
+    assert pareto_plot([replace(POINT, note="does not fit")]).startswith(b"\x89PNG")
+
+
+def test_points_too_near_to_each_other_have_one_label() -> None:
+    across, up = [0.0, 1.0, 99.0, 100.0], [5.0, 5.0, 5.1, 9.0]
+    assert labels([3, 0, 7, 9], across, up) == {(0.0, 5.0): "4, 1", (99.0, 5.1): "8", (100.0, 9.0): "10"}
 
 
 @pytest.fixture(scope="module")
