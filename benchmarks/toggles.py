@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -94,12 +94,6 @@ class Toggles:
         return self.bits / self.operations
 
 
-def first_outputs(vectors: LayerVectors, count: int) -> LayerVectors:
-    """The layer with no more than so many outputs: one tile of them."""
-    names = ("w_code", "w_zero", "theta", "bias", "w_low")
-    return replace(vectors, **{name: getattr(vectors, name)[:count] for name in names})
-
-
 def make_program(array: Array, spec: Spec, vectors: LayerVectors) -> LayerProgram:
     """A layer's packets for either array."""
     if array == "spiking":
@@ -120,7 +114,7 @@ def count_toggles(candidate: Candidate, layer: LayerVectors, *, tools: Tools, ca
         ToggleError: the netlist's results are not the golden model's.
         ToolError: Yosys failed.
     """
-    vectors = first_outputs(layer, candidate.spec.neurons)
+    vectors = layer.of_outputs(slice(candidate.spec.neurons))
     program = make_program(candidate.array, candidate.spec, vectors)
     loads = [Operation(operation_of(packet)) in LOADS for packet in program.packets]
     if sorted(loads, reverse=True) != loads:

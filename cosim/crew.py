@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +22,7 @@ def output_parts(vectors: LayerVectors, spec: Spec, parts: int) -> list[LayerVec
     """A layer cut into at most so many parts of whole tiles of outputs, as equal as tiles allow."""
     tiles = -(-vectors.outputs // spec.neurons)
     ends = [round(part * tiles / parts) * spec.neurons for part in range(parts + 1)]
-    return [
-        replace(
-            vectors,
-            w_code=vectors.w_code[start:end],
-            w_zero=vectors.w_zero[start:end],
-            theta=vectors.theta[start:end],
-            bias=vectors.bias[start:end],
-            w_low=vectors.w_low[start:end],
-        )
-        for start, end in itertools.pairwise(ends)
-        if end > start
-    ]
+    return [vectors.of_outputs(slice(start, end)) for start, end in itertools.pairwise(ends) if end > start]
 
 
 @dataclass

@@ -19,6 +19,9 @@ OPTIONAL = ("wide", "w_low")
 PER_TOKEN = ("level", "salient", "zero", "shift", "offset")
 """Arrays with an entry a token, along their first axis."""
 
+PER_OUTPUT = ("w_code", "w_zero", "theta", "bias", "w_low")
+"""Arrays with an entry an output, along their first axis."""
+
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -82,6 +85,10 @@ class LayerVectors:
     def of_tokens(self, chosen: slice) -> "LayerVectors":
         """The layer with some of its tokens, in views of the same arrays."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in PER_TOKEN})
+
+    def of_outputs(self, chosen: slice) -> "LayerVectors":
+        """The layer with some of its outputs, in views of the same arrays."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in PER_OUTPUT})
 
 
 @dataclass(frozen=True)

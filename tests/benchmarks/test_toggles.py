@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.errors import ToggleError
 from benchmarks.shapes import Candidate
-from benchmarks.toggles import Toggles, count_toggles, first_outputs, read_changes, switched, toggle_figures
+from benchmarks.toggles import Toggles, count_toggles, read_changes, switched, toggle_figures
 from fpga.build import find_tools
 from golden.samples import random_vectors
 from golden.spec import Spec
@@ -69,10 +68,3 @@ def test_bits_add_up_by_group_and_none_is_missing() -> None:
     assert switched(groups, {"a": 1, "b": 7, "c": 2, "other": 100}) == {"logic": 7, "registers": 3}
     with pytest.raises(ToggleError, match="net c: the simulation does not count it"):
         switched(groups, {"a": 1, "b": 7})
-
-
-def test_a_tile_is_the_first_outputs() -> None:
-    vectors = random_vectors(Spec(), tokens=2, inputs=16, outputs=20, wide=4, extremes=False, seed=1)
-    tile = first_outputs(vectors, 8)
-    assert (tile.outputs, tile.inputs, tile.tokens) == (8, 16, 2)
-    assert np.array_equal(tile.w_low, vectors.w_low[:8])

@@ -12,7 +12,7 @@ import pytest
 from golden.errors import InputError
 from golden.samples import random_vectors
 from golden.spec import PRESETS, Spec
-from golden.vectors import PER_TOKEN, LayerVectors, check_vectors, load_vectors, save_arrays, save_vectors
+from golden.vectors import PER_OUTPUT, PER_TOKEN, LayerVectors, check_vectors, load_vectors, save_arrays, save_vectors
 
 TINY = PRESETS["tiny"]
 N, K, T, M = 3, 4, 2, 2
@@ -337,13 +337,15 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chosen", [slice(1, 3), slice(-1, None), slice(2), slice(9)])
-def test_some_tokens_are_a_layer_with_the_same_weights(chosen: slice) -> None:
-    # sizes that all differ, so that an axis of tokens is known by its length
+@pytest.mark.parametrize("axis", ["tokens", "outputs"])
+def test_some_tokens_or_outputs_are_a_layer(axis: str, chosen: slice) -> None:
+    # sizes that all differ, so that an axis is known by its length
     vectors = random_vectors(TINY, outputs=9, inputs=6, tokens=5, wide=2, max_shift=2, seed=3)
-    found = vectors.of_tokens(chosen)
+    length, own = {"tokens": (5, PER_TOKEN), "outputs": (9, PER_OUTPUT)}[axis]
+    found = vectors.of_tokens(chosen) if axis == "tokens" else vectors.of_outputs(chosen)
     arrays = {item.name: getattr(vectors, item.name) for item in fields(vectors)}
-    assert {name for name, array in arrays.items() if len(array) == 5} == set(PER_TOKEN)
+    assert {name for name, array in arrays.items() if len(array) == length} == set(own)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(getattr(found, name), array[chosen] if name in PER_TOKEN else array)
-    assert found.tokens == len(range(5)[chosen])
-    check_vectors({item.name: getattr(found, item.name) for item in fields(found)}, TINY, source="some tokens")
+        np.testing.assert_array_equal(getattr(found, name), array[chosen] if name in own else array)
+    assert getattr(found, axis) == len(range(length)[chosen])
+    check_vectors({item.name: getattr(found, item.name) for item in fields(found)}, TINY, source=f"some {axis}")
