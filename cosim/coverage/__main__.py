@@ -34,7 +34,7 @@ from cosim.coverage.points import (
     spelled,
 )
 from cosim.coverage.programs import program_points
-from cosim.coverage.rare import overflowing_sums, single_runs, totals_program
+from cosim.coverage.rare import overflowing_sums, single_runs, totals_program, waiting_results
 from cosim.coverage.unreachable import PROOF_SOURCES, unreachable
 from cosim.mutation.regression import SPEC, Scene, bench_words, regression
 from cosim.packet_model import Completed
@@ -100,6 +100,9 @@ LATEST_RESET = 2500
 ONE_BY_ONE = 0.95
 """Share of cycles without a word, so that a run is over before the next one is there."""
 
+HARDLY_TAKEN = 0.99
+"""Share of cycles without room for a result's word, so that all queues on the way out fill."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -134,6 +137,7 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
                 raise SimulationError(f"{design.name}, {error}")
 
         play(single_runs(spec), Traffic(pause_in=ONE_BY_ONE, pause_out=0.0, seed=seed))
+        play(waiting_results(spec), Traffic(pause_in=0.0, pause_out=HARDLY_TAKEN, seed=seed))
         played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
         if played.failure:
             raise SimulationError(f"{design.name}, {played.failure}")
@@ -160,7 +164,7 @@ def _measure(design: Design, *, seed: int, programs: int, steps: int, points: Pa
 def _kept(folder: Path, design: Design, *, seed: int, programs: int, steps: int) -> Counter[Point]:
     """Counts of one design and seed, from an earlier run if there was one."""
     played = [inspect.getsource(module) for module in (rare, random_programs)]
-    numbers = repr((seed, programs, steps, ONE_BY_ONE, BROKEN_CYCLES, LATEST_RESET))
+    numbers = repr((seed, programs, steps, ONE_BY_ONE, HARDLY_TAKEN, BROKEN_CYCLES, LATEST_RESET))
     parts: list[str | bytes] = [*design.sources.values(), bench_words(design.scenes), *played, numbers]
     base = folder / f"{design.name}-{seed}-{digest_of(parts)[:16]}"
     points, counts = base.with_suffix(".dat"), base.with_suffix(".json")

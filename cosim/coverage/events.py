@@ -52,7 +52,8 @@ def _beats(spec: Spec) -> dict[str, str]:
         for name, value in BEHIND.items()
         if spec.salient_bits or name not in OF_SALIENT
     }
-    most = min(spec.ramp, spec.max_level)
+    # the first tick of a phase is one with its last beat, unless salient levels in the same phase come before it
+    most = max(1, min(spec.ramp, spec.max_level) - (not spec.salient_bits))
     found |= {f"{ticks} ticks": f"{field('ticks')} == {ticks}" for ticks in range(most + 1)}
     # spikes of one level that do not fit a beat, and leave another one in it
     more = f"{field('ticks')} == 0 && {field('behind')} == {BEHIND['NEXT']} && !{field('double')}"

@@ -1,9 +1,10 @@
-"""Programs that random ones hardly are: one that is very long, and one whose runs come one by one."""
+"""Programs that random ones hardly are, such as one that is very long, and one whose runs come one by one."""
 
 import numpy as np
 
 from golden.score import score_cost
 from golden.spec import Spec
+from golden.waiting import packets_waiting
 from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
 from rtl.shapes import Half
 
@@ -45,11 +46,20 @@ def totals_program(spec: Spec) -> list[Words]:
     return [*_score(spec), *(_run(first=number == 0, last=number == runs - 1) for number in range(runs))]
 
 
+def _small_score(spec: Spec) -> list[Words]:
+    """Constants, weights, and a score of one spike in buffer 0."""
+    small = codes_packet(TokenTile(np.ones(1, np.uint8), np.zeros(1, np.bool_), 0, 0, 0, merged=False), buffer=0)
+    return [*_score(spec)[:2], small]
+
+
 def single_runs(spec: Spec) -> list[Words]:
     """Runs on the first rows of weights, one result each; when the first ones go, their queue is still as it began."""
-    rows = range(0, spec.depth, spec.lanes)
-    small = codes_packet(TokenTile(np.ones(1, np.uint8), np.zeros(1, np.bool_), 0, 0, 0, merged=False), buffer=0)
-    return [*_score(spec)[:2], small, *(_run(first_input=row) for row in rows)]
+    return [*_small_score(spec), *(_run(first_input=row) for row in range(0, spec.depth, spec.lanes))]
+
+
+def waiting_results(spec: Spec) -> list[Words]:
+    """More short runs than may have their results on the way, for a receiver that hardly takes any."""
+    return [*_small_score(spec), *(_run() for _ in range(2 * packets_waiting(spec)))]
 
 
 def overflowing_sums(spec: Spec) -> list[Words]:

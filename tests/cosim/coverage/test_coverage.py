@@ -28,12 +28,13 @@ from cosim.coverage.points import (
     spelled,
 )
 from cosim.coverage.programs import program_points
-from cosim.coverage.rare import overflowing_sums, single_runs, totals_program
+from cosim.coverage.rare import overflowing_sums, single_runs, totals_program, waiting_results
 from cosim.random_programs import random_program
 from cosim.simulated import SimulatedDevice
 from cosim.verify import expected_results, first_error
 from golden.errors import InputError
 from golden.spec import Spec
+from golden.waiting import packets_waiting
 
 SPEC = DESIGNS["plain"]
 
@@ -159,6 +160,7 @@ endmodule
 def test_rare_programs_are_what_they_say(spec: Spec) -> None:
     assert len(expected_results(spec, totals_program(spec))) == 1
     assert len(expected_results(spec, single_runs(spec))) == len(range(0, spec.depth, spec.lanes))
+    assert len(expected_results(spec, waiting_results(spec))) > packets_waiting(spec)
     # two packets a score, behind the constants and two fills of weights
     assert len(overflowing_sums(spec)) == 3 + 2 * 2 * 2 * (spec.charge_bits - spec.population_bits + 1)
 
