@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from cosim.formal.property import Property
 from cosim.formal.prove import Result, Tools, prove
@@ -46,25 +49,23 @@ def prove_all(
 
 
 def table_of(claims: Sequence[Property], results: Sequence[Result] | None = None) -> Table:
-    """One line a property; without results, what there is to prove."""
+    """Each property with what it says, and how that is looked at; without results, what there is to prove."""
     table = Table(box=None, pad_edge=False)
-    for column in ("property", "component", "specification", "method"):
-        table.add_column(column, overflow="fold")
+    table.add_column("property")
     if results is None:
         for claim in claims:
-            table.add_row(claim.name, claim.component, claim.specification, str(claim.method))
+            table.add_row(_saying(claim))
         return table
-    table.add_column("result")
-    table.add_column("seconds", justify="right")
+    table.add_column("result", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     for claim, result in zip(claims, results, strict=True):
         color = "green" if result.ok else "red"
         seconds = f"{result.seconds:.1f}{'*' if result.remembered else ''}"
-        table.add_row(
-            claim.name,
-            claim.component,
-            claim.specification,
-            str(claim.method),
-            f"[{color}]{result.outcome}[/]",
-            seconds,
-        )
+        table.add_row(_saying(claim), f"[{color}]{result.outcome}[/]", seconds)
     return table
+
+
+def _saying(claim: Property) -> Group:
+    """Its name, and below that what it is about, says, and needs: long lines even for a wide terminal's column."""
+    words = f"{claim.component}: {claim.specification} ({claim.method})"
+    return Group(claim.name, Padding(Text(words, style="dim"), (0, 0, 0, 2)))
