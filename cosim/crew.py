@@ -1,7 +1,7 @@
 """Several devices that run one layer together, each some of its outputs."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,36 +48,47 @@ class Work:
     simulated_seconds: float = 0.0
 
 
+Runner = Callable[[str, LayerVectors], LayerRun]
+"""Runs a layer, or some of its outputs, on one device; the layer's name comes first."""
+
+
+def runner(device: Device) -> Runner:
+    """Sends a device all of a layer each time."""
+    return lambda _name, vectors: run_on_device(device, vectors)
+
+
 class Crew:
     """Devices of one spec that run layers together; every output is compared with the integer level.
 
     Args:
-        devices: one or more, of the same spec.
+        spec: of the devices.
+        runners: one or more, each of a device of its own.
         threads: with a worker for each device.
 
     Attributes:
         work: what they have done.
     """
 
-    def __init__(self, devices: Sequence[Device], threads: ThreadPoolExecutor) -> None:
-        self.spec = devices[0].spec
+    def __init__(self, spec: Spec, runners: Sequence[Runner], threads: ThreadPoolExecutor) -> None:
+        self.spec = spec
         self.work = Work()
-        self._devices = devices
+        self._runners = runners
         self._threads = threads
 
     def run(self, name: str, vectors: LayerVectors) -> LayerOutput:
         """A layer's results from the devices.
 
         Args:
-            name: the layer's, for the line on a mismatch.
+            name: the layer's.
             vectors: the layer and its tokens.
 
         Raises:
             PacketError: an accelerator refused a packet or sent a broken one.
         """
-        parts = output_parts(vectors, self.spec, len(self._devices))
+        parts = output_parts(vectors, self.spec, len(self._runners))
         golden = self._threads.submit(run_layer, vectors, self.spec)
-        runs = list(self._threads.map(run_on_device, self._devices[: len(parts)], parts))
+        running = [self._threads.submit(run, name, part) for run, part in zip(self._runners, parts, strict=False)]
+        runs = [future.result() for future in running]
         output = _joined(runs)
         verdict = compare(golden.result(), output)
         work = self.work
@@ -115,4 +126,4 @@ def simulated_crew(spec: Spec, count: int, *, cache: Path | None = None) -> Iter
     sources = accelerator_sources(spec)
     with ExitStack() as stack:
         devices = [stack.enter_context(SimulatedDevice(spec, sources=sources, cache=cache)) for _ in range(count)]
-        yield Crew(devices, stack.enter_context(ThreadPoolExecutor(count + 1)))
+        yield Crew(spec, [runner(device) for device in devices], stack.enter_context(ThreadPoolExecutor(count + 1)))

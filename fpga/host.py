@@ -6,7 +6,7 @@ from types import TracebackType
 
 from fpga.line import SerialLine
 from fpga.protocol import identify
-from fpga.sdram.layout import StoredLayer, store_layer
+from fpga.sdram.layout import StoredLayer, place_layer, store_layer
 from fpga.sdram.program import streamed_program
 from fpga.sdram.timing import SdramChip
 from fpga.session import Health, Patience, Session
@@ -119,6 +119,13 @@ class Accelerator:
             PacketError: the accelerator refused a packet or sent a broken one.
         """
         return run_on_device(self, vectors, progress=progress)
+
+    def has_room(self, vectors: LayerVectors) -> bool:
+        """The board has a memory, and the layer fits behind those that are there."""
+        return (
+            self._chip is not None
+            and place_layer(self.spec, vectors, address=self._stored_words).end <= self._chip.words
+        )
 
     def store_layer(self, vectors: LayerVectors) -> StoredLayer:
         """Upload a layer's weights and constants into the board's memory, behind those that are there.

@@ -53,6 +53,14 @@ def generate_text(
         ),
     ] = None,
     baud: Annotated[int, typer.Option(min=1, help="bits a second on the board's serial line")] = 1_000_000,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHIP",
+            help="the board's SDRAM of that name keeps layers once they have run, as many as it holds",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="simulators that share a layer", show_default="one a core")
     ] = None,
@@ -61,21 +69,20 @@ def generate_text(
     """Continue a prompt, every linear layer of the decoder on the chosen backend, the rest in PyTorch.
 
     With rtl and board, every output of every layer is compared with the integers, and text and logits with those of
-    golden. A board's line carries all weights for every token, so that a large model takes long there.
+    golden. A board's line carries the weights of all layers that --memory does not keep for every token, so that a
+    large model takes long there.
     Exit status 0 if all are equal and none is saturated, 1 if not, 2 for bad input.
     """
     from cosim.build import SimulationError
     from fpga.line import LinkError
     from fpga.toolchain import ToolError
     from gen.verilator import tool_environment
-    from golden.errors import InputError
     from golden.files import check_writable, write_json
     from golden.progress import progress_bar
     from golden.spec import load_spec
     from rtl.packets import PacketError
 
-    if (backend is Backend.BOARD) != (port is not None):
-        raise InputError("generate-text: --port is the board's, expected it with --backend board and with no other")
+    _check_board(backend, port, memory)
     spec = load_spec(config)
     if backend is Backend.RTL:
         tool_environment()
@@ -84,6 +91,7 @@ def generate_text(
 
     model = _load(checkpoint)
     figures: dict[str, Any] = {"backend": backend.value, "config": config, "prompt": prompt, "codes": codes}
+    figures |= {"memory": memory} if memory else {}
     try:
         with progress_bar() as bar:
             writer = _Writer(bar, prompt, max_new_tokens)
@@ -94,7 +102,7 @@ def generate_text(
                 golden = writer.with_integers(model, spec, codes=codes)
             found = golden or floats
             if backend in {Backend.RTL, Backend.BOARD}:
-                crew = writer.board(spec, port, baud) if port else writer.simulators(spec, workers)
+                crew = writer.board(spec, port, baud, memory) if port else writer.simulators(spec, workers)
                 found, work = writer.with_hardware(model, crew, codes=codes)
     except (SimulationError, LinkError, ToolError, PacketError) as error:
         typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
@@ -114,6 +122,19 @@ def generate_text(
         write_json(json_file, figures | (_hardware_figures(work, found, equal=equal) if work else {}))
     if not ok:
         raise typer.Exit(1)
+
+
+def _check_board(backend: Backend, port: str | None, memory: str | None) -> None:
+    """That the board's options are there, with a board and with nothing else."""
+    from fpga.sdram.timing import find_chip
+    from golden.errors import InputError
+
+    if (backend is Backend.BOARD) != (port is not None):
+        raise InputError("generate-text: --port is the board's, expected it with --backend board and with no other")
+    if memory is not None:
+        if port is None:
+            raise InputError("generate-text: --memory is the board's, expected it with --backend board")
+        find_chip(memory)
 
 
 def _load(checkpoint: Path) -> "LanguageModel":
@@ -216,11 +237,13 @@ class _Writer:
             yield crew
 
     @contextmanager
-    def board(self, spec: "Spec", port: str, baud: int) -> "Iterator[Crew]":
-        """A board alone."""
+    def board(self, spec: "Spec", port: str, baud: int, memory: str | None) -> "Iterator[Crew]":
+        """A board alone, which keeps in its memory, if it has one, what fits."""
         from concurrent.futures import ThreadPoolExecutor
 
         from cosim.crew import Crew
+        from fpga.resident import ResidentLayers
+        from fpga.sdram.timing import find_chip
         from gen.board import Line, board_accelerator
 
         starting = self._bar.add_task("starting", total=None)
@@ -228,9 +251,10 @@ class _Writer:
         def stage(description: str) -> None:
             self._bar.update(starting, description=description)
 
-        with board_accelerator(spec, Line(port, baud), stage=stage) as accelerator, ThreadPoolExecutor(2) as threads:
+        line, chip = Line(port, baud), find_chip(memory) if memory else None
+        with board_accelerator(spec, line, chip=chip, stage=stage) as accelerator, ThreadPoolExecutor(2) as threads:
             self._bar.remove_task(starting)
-            yield Crew([accelerator], threads)
+            yield Crew(spec, [ResidentLayers(accelerator).run], threads)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -121,9 +121,11 @@ def test_text_from_hardware_is_that_of_golden(run: Run, checkpoint: Path, float_
     assert len(rtl["tokens"]) == 3
 
 
-def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path) -> None:
+@pytest.mark.parametrize("memory", [None, "AS4C16M16SA-7"])
+def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path, memory: str | None) -> None:
     arguments = ("--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "a", "--max-new-tokens", "1")
     arguments += ("--backend", "board", "--port", "sim", "--json", "text.json")
+    arguments += ("--memory", memory) if memory else ()
     status, output, error = run("generate-text", *arguments)
     assert status == 0, error
     figures = json.loads(Path("text.json").read_text())
@@ -160,6 +162,7 @@ def test_hardware_that_differs_is_told(run: Run, checkpoint: Path, monkeypatch: 
             "expected it with --backend board",
         ),
         (("generate-text", "--checkpoint", "x", "--prompt", "a", "--port", "sim"), "with --backend board"),
+        (("generate-text", "--checkpoint", "x", "--prompt", "a", "--memory", "y"), "--memory is the board's"),
     ],
 )
 def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
