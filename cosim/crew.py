@@ -87,8 +87,7 @@ class Crew:
         """
         parts = output_parts(vectors, self.spec, len(self._runners))
         golden = self._threads.submit(run_layer, vectors, self.spec)
-        running = [self._threads.submit(run, name, part) for run, part in zip(self._runners, parts, strict=False)]
-        runs = [future.result() for future in running]
+        runs = list(self._threads.map(lambda run, part: run(name, part), self._runners, parts))
         output = _joined(runs)
         verdict = compare(golden.result(), output)
         work = self.work

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from golden.errors import InputError
 
+DEFAULT_BAUD = 1_000_000
+"""Bits a second on a board's serial line where nothing else is wished."""
+
 
 @dataclass(frozen=True)
 class Resources:

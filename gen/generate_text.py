@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fpga.boards import DEFAULT_BAUD
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cosim.crew import Crew, Work
+    from fpga.sdram.timing import SdramChip
     from golden.continuation import Continuation
     from golden.model import LanguageModel
     from golden.spec import Spec
@@ -52,7 +55,7 @@ def generate_text(
             metavar="PORT|sim", help="serial port of the board, or sim for a virtual board", show_default=False
         ),
     ] = None,
-    baud: Annotated[int, typer.Option(min=1, help="bits a second on the board's serial line")] = 1_000_000,
+    baud: Annotated[int, typer.Option(min=1, help="bits a second on the board's serial line")] = DEFAULT_BAUD,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +85,7 @@ def generate_text(
     from golden.spec import load_spec
     from rtl.packets import PacketError
 
-    _check_board(backend, port, memory)
+    chip = _checked_board(backend, port, memory)
     spec = load_spec(config)
     if backend is Backend.RTL:
         tool_environment()
@@ -102,7 +105,7 @@ def generate_text(
                 golden = writer.with_integers(model, spec, codes=codes)
             found = golden or floats
             if backend in {Backend.RTL, Backend.BOARD}:
-                crew = writer.board(spec, port, baud, memory) if port else writer.simulators(spec, workers)
+                crew = writer.board(spec, port, baud, chip) if port else writer.simulators(spec, workers)
                 found, work = writer.with_hardware(model, crew, codes=codes)
     except (SimulationError, LinkError, ToolError, PacketError) as error:
         typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
@@ -124,17 +127,16 @@ def generate_text(
         raise typer.Exit(1)
 
 
-def _check_board(backend: Backend, port: str | None, memory: str | None) -> None:
-    """That the board's options are there, with a board and with nothing else."""
+def _checked_board(backend: Backend, port: str | None, memory: str | None) -> "SdramChip | None":
+    """The board's memory, once its options are there with a board and with nothing else."""
     from fpga.sdram.timing import find_chip
     from golden.errors import InputError
 
     if (backend is Backend.BOARD) != (port is not None):
         raise InputError("generate-text: --port is the board's, expected it with --backend board and with no other")
-    if memory is not None:
-        if port is None:
-            raise InputError("generate-text: --memory is the board's, expected it with --backend board")
-        find_chip(memory)
+    if memory is not None and port is None:
+        raise InputError("generate-text: --memory is the board's, expected it with --backend board")
+    return find_chip(memory) if memory else None
 
 
 def _load(checkpoint: Path) -> "LanguageModel":
@@ -237,13 +239,12 @@ class _Writer:
             yield crew
 
     @contextmanager
-    def board(self, spec: "Spec", port: str, baud: int, memory: str | None) -> "Iterator[Crew]":
+    def board(self, spec: "Spec", port: str, baud: int, chip: "SdramChip | None") -> "Iterator[Crew]":
         """A board alone, which keeps in its memory, if it has one, what fits."""
         from concurrent.futures import ThreadPoolExecutor
 
         from cosim.crew import Crew
         from fpga.resident import ResidentLayers
-        from fpga.sdram.timing import find_chip
         from gen.board import Line, board_accelerator
 
         starting = self._bar.add_task("starting", total=None)
@@ -251,8 +252,8 @@ class _Writer:
         def stage(description: str) -> None:
             self._bar.update(starting, description=description)
 
-        line, chip = Line(port, baud), find_chip(memory) if memory else None
-        with board_accelerator(spec, line, chip=chip, stage=stage) as accelerator, ThreadPoolExecutor(2) as threads:
+        board = board_accelerator(spec, Line(port, baud), chip=chip, stage=stage)
+        with board as accelerator, ThreadPoolExecutor(2) as threads:
             self._bar.remove_task(starting)
             yield Crew(spec, [ResidentLayers(accelerator).run], threads)
 

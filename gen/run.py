@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cosim.cli import chosen_layer, outcome_line
+from fpga.boards import DEFAULT_BAUD
 from gen.netlist import Stage
 from golden.errors import InputError
 
@@ -46,7 +47,7 @@ def run(
             metavar="CHIP", help="store the weights in the board's SDRAM of that name first", show_default=False
         ),
     ] = None,
-    baud: Annotated[int, typer.Option(min=1, help="bits a second on the serial line")] = 1_000_000,
+    baud: Annotated[int, typer.Option(min=1, help="bits a second on the serial line")] = DEFAULT_BAUD,
     allow_saturation: Annotated[
         bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
     ] = False,

@@ -57,6 +57,10 @@ class LayerPlace:
         """Address behind the last word."""
         return self.address + self.words
 
+    def fits(self, chip: SdramChip) -> bool:
+        """The chip is large enough."""
+        return self.end <= chip.words
+
     def constants(self, tile: int) -> int:
         """Address of a tile's constants."""
         return self.address + tile * self.tile_words
@@ -109,7 +113,7 @@ def store_layer(spec: Spec, vectors: LayerVectors, *, chip: SdramChip, address: 
         InputError: it does not fit the chip from that address on.
     """
     place = place_layer(spec, vectors, address=address)
-    if place.end > chip.words:
+    if not place.fits(chip):
         raise InputError(
             f"memory: the layer ends at word {place.end}, expected {chip.words} at most in the {chip.name}"
         )

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 import fpga
-from fpga.boards import find_board
+from fpga.boards import DEFAULT_BAUD, find_board
 from fpga.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
 from fpga.toolchain import ToolError
 from gen.cache import cached_build, default_cache_folder, digest_of
@@ -38,9 +38,6 @@ from golden.trace import catch_inputs
 from golden.vectors import LayerVectors
 from golden.windows import corpus_windows
 from rtl.accelerator import Accelerator
-
-BAUD = 1_000_000
-"""Of the serial line of every build."""
 
 QUANTIZED, SCORE, WINDOW = "checkpoint", "score.json", "window.npy"
 """What is kept of a quantized model: itself, its score, and the first window of tokens that it was scored on."""
@@ -227,7 +224,7 @@ class HardwareJob:
                 lambda: Accelerator(self.spec),
                 board=find_board(self.board),
                 frequency_hz=self.frequency_mhz * 1e6,
-                baud=BAUD,
+                baud=DEFAULT_BAUD,
             )
             routed = best(
                 place_and_route_seeds(

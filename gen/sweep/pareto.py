@@ -76,7 +76,7 @@ def pareto_front(points: Sequence[Point]) -> list[bool]:
 
 def sweep_table(points: Sequence[Point]) -> Table:
     """All points by number, those on the front marked."""
-    table = Table(title="A token in all layers; * is on the Pareto front")
+    table = Table(title="A token in all layers; * is on the Pareto front", box=None, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("spec, recipe, board", overflow="fold", min_width=16)
     for heading in ("ppl", "cycles", "uJ", "LUTs", "EBRs", "MHz", "tokens/s"):
