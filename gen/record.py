@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from golden.errors import InputError
 from golden.files import write_text
+from golden.json_file import read_json
 from golden.spec import Spec
 
 RECORD = "report.json"
@@ -191,18 +192,7 @@ def load_record(folder: Path) -> DemoRecord:
         InputError: there is none, or it is not valid.
     """
     path = folder / RECORD
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"report {path}: cannot read the file: {error.strerror}, expected a demo's folder") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"report {path}: not UTF-8 at byte {error.start}") from None
-    try:
-        record = DemoRecord.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"report {path}: {f'{where}: ' if where else ''}{problem['msg']}") from None
+    record = read_json(path, DemoRecord, what="report", expected="a demo's folder")
     if not 0 <= record.shown < len(record.tokens):
         raise InputError(f"report {path}: shown is {record.shown}, expected 0..{len(record.tokens) - 1}")
     return record

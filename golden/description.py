@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from golden.errors import InputError
+from golden.json_file import parse_json, read_json_text
 from golden.recipe import Recipe
 from golden.site import AnySite
 
@@ -74,25 +75,16 @@ def read_description(folder: Path) -> Description:
         InputError: it is missing, not valid, or of another version.
     """
     path = folder / DESCRIPTION
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"checkpoint {path}: cannot read the file: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"checkpoint {path}: not UTF-8 at byte {error.start}") from None
+    text = read_json_text(path, what="checkpoint")
 
     class Version(BaseModel):
         format_version: int
 
-    try:
-        version = Version.model_validate_json(text).format_version
-        if version != FORMAT_VERSION:
-            raise InputError(f"checkpoint {path}: format_version is {version}, expected {FORMAT_VERSION}")
-        return Description.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"checkpoint {path}: {f'{where}: ' if where else ''}{problem['msg']}") from None
+    source = f"checkpoint {path}"
+    version = parse_json(text, Version, source=source).format_version
+    if version != FORMAT_VERSION:
+        raise InputError(f"{source}: format_version is {version}, expected {FORMAT_VERSION}")
+    return parse_json(text, Description, source=source)
 
 
 def check_files(folder: Path, description: Description) -> None:

@@ -1,0 +1,59 @@
+"""JSON files that a model of pydantic describes."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from golden.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_json_text(path: Path, *, what: str, expected: str = "") -> str:
+    """The text of a JSON file.
+
+    Args:
+        path: the file.
+        what: what it is, for errors.
+        expected: what should have been there, for the error where nothing is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        wanted = f", expected {expected}" if expected else ""
+        raise InputError(f"{what} {path}: cannot read the file: {error.strerror}{wanted}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what} {path}: not UTF-8 at byte {error.start}") from None
+
+
+def parse_json(text: str, kind: type[Model], *, source: str) -> Model:
+    """The values of a JSON text.
+
+    Raises:
+        InputError: it is not valid; ``source`` says where, and the message which value comes first.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{source}: {f'{where}: ' if where else ''}{problem['msg']}") from None
+
+
+def read_json(path: Path, kind: type[Model], *, what: str, expected: str = "") -> Model:
+    """The values of a JSON file.
+
+    Args:
+        path: the file.
+        kind: what describes it.
+        what: what it is, for errors.
+        expected: what should have been there, for the error where nothing is.
+
+    Raises:
+        InputError: it cannot be read, or is not valid.
+    """
+    return parse_json(read_json_text(path, what=what, expected=expected), kind, source=f"{what} {path}")
