@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from fpga.baked.contents import with_contents
+from fpga.baked.image import Content
 from fpga.boards import Board, check_fit
 from fpga.carry_ends import trim_carry_ends
 from fpga.pll import PllSettings, pll_settings
@@ -21,6 +24,9 @@ from golden.errors import InputError
 
 NAME = "top"
 """Name of the top module, and of the files that the tools exchange."""
+
+BITSTREAM = "spikequant.bit"
+"""Name of the bitstream in the folder that a build writes to."""
 
 FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
 """Run before synthesis: Yosys 0.70's ``abc9`` fails on some designs with wide nets and instantiated carry cells."""
@@ -84,6 +90,11 @@ class Routed:
     seed: int
     report: RouteReport
     folder: Path
+
+    @property
+    def configuration(self) -> bytes:
+        """What nextpnr wrote for ecppack."""
+        return (self.folder / f"{NAME}.config").read_bytes()
 
 
 @dataclass(frozen=True)
@@ -207,29 +218,55 @@ def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, ca
     return Routed(seed=seed, report=read_route_report(folder / REPORT), folder=folder)
 
 
-def pack(plan: Plan, tools: Tools, routed: Routed, *, cache: Path) -> Bitstream:
+def unpack_bitstream(bitstream: bytes, tools: Tools, *, cache: Path) -> bytes:
+    """Run ecpunpack: the configuration that a bitstream holds.
+
+    Raises:
+        ToolError: the tool failed.
+    """
+    names = (f"{NAME}.bit", f"{NAME}.config")
+    run = ToolRun(tools.ecpunpack, ["--input", names[0], "--textcfg", names[1]], {names[0]: bitstream}, names[1:])
+    return (run_tool(run, cache=cache) / names[1]).read_bytes()
+
+
+def pack(command: Sequence[str], configuration: bytes, tools: Tools, *, cache: Path) -> Path:
     """Run ecppack, read its bitstream back with ecpunpack, and pack that again: it must be the same.
+
+    Args:
+        command: arguments of ecppack, as a plan has them.
+        configuration: of the placed and routed design.
+        tools: with what.
+        cache: where results of earlier runs are.
+
+    Returns:
+        The folder with the bitstream, ``top.bit``.
 
     Raises:
         ToolError: a tool failed, or the bitstream does not survive.
     """
-    command = plan.commands["ecppack"]
-    bitstream, config = f"{NAME}.bit", f"{NAME}.config"
+    bitstream = f"{NAME}.bit"
 
     def packed(content: bytes) -> Path:
-        return run_tool(ToolRun(tools.ecppack, command, {config: content}, (bitstream,)), cache=cache)
+        run = ToolRun(tools.ecppack, command, {f"{NAME}.config": content}, (bitstream,))
+        return run_tool(run, cache=cache)
 
-    folder = packed((routed.folder / config).read_bytes())
-    inputs = {bitstream: (folder / bitstream).read_bytes()}
-    arguments = ["--input", bitstream, "--textcfg", config]
-    unpacked = run_tool(ToolRun(tools.ecpunpack, arguments, inputs, (config,)), cache=cache)
-    if (packed((unpacked / config).read_bytes()) / bitstream).read_bytes() != inputs[bitstream]:
+    folder = packed(configuration)
+    made = (folder / bitstream).read_bytes()
+    if (packed(unpack_bitstream(made, tools, cache=cache)) / bitstream).read_bytes() != made:
         raise ToolError(f"ecpunpack reads {folder / bitstream} back as another design", console="")
-    return Bitstream(routed=routed, folder=folder)
+    return folder
 
 
 def place_and_route_seeds(
-    plan: Design, tools: Tools, netlist: Path, *, seeds: Sequence[int], jobs: int, cache: Path, progress: Progress
+    plan: Design,
+    tools: Tools,
+    netlist: Path,
+    *,
+    seeds: Sequence[int],
+    jobs: int,
+    cache: Path,
+    progress: Progress,
+    contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> list[Routed]:
     """Trim the carry chains, place and route from every seed, ``jobs`` at a time; in the order of the seeds.
 
@@ -241,11 +278,13 @@ def place_and_route_seeds(
         jobs: seeds at a time.
         cache: where results of earlier runs are.
         progress: told of each seed that is routed.
+        contents: of block RAMs, by the ends of their names; the others start with zeros.
 
     Raises:
         InputError, ToolError: as ``place_and_route``; seeds that have not begun are then left out.
+        ToolError: there is no such block RAM.
     """
-    trimmed = trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist
+    trimmed = with_contents(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist, contents)
 
     def route(seed: int) -> Routed:
         routed = place_and_route(plan, tools, trimmed, seed=seed, cache=cache)

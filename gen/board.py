@@ -1,10 +1,11 @@
 """An accelerator on a board for the commands: behind a serial port, or a virtual board of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fpga.baked.image import Content
 from fpga.boards import DEFAULT_BAUD
 from fpga.host import Accelerator
 from fpga.sdram.timing import SdramChip, SdramTiming
@@ -31,6 +32,7 @@ class Line:
         seed: of that.
         seconds: after which the virtual board ends by itself.
         netlist: the virtual board is a netlist that has come so far.
+        contents: that its block RAMs start with, by the ends of their names.
     """
 
     port: str
@@ -40,6 +42,7 @@ class Line:
     seed: int = 1
     seconds: float = 3600.0
     netlist: Stage | None = None
+    contents: Mapping[str, Content] = field(default_factory=dict)
 
     def check(self) -> None:
         """Only a virtual line makes noise on request, and only a virtual board is a netlist.
@@ -78,7 +81,9 @@ def board_accelerator(
         if port == VIRTUAL:
             stage("building the virtual board")
             timing = SdramTiming(chip, MEMORY_HZ) if chip else None
-            program = build_virtual_board(spec, memory=timing, netlist=line.netlist, cache=cache)
+            program = build_virtual_board(
+                spec, memory=timing, netlist=line.netlist, contents=line.contents, cache=cache
+            )
             noise = {"corrupt": line.corrupt, "drop": line.drop}
             board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
             port = stack.enter_context(board).port

@@ -9,6 +9,7 @@ import typer
 
 import cosim.cli
 import fpga.cli
+import gen.bake
 import gen.commands
 import gen.generate_text
 import gen.run
@@ -48,7 +49,7 @@ def generate(
     )
 
 
-for package in (golden.cli, cosim.cli, fpga.cli, gen.commands, gen.generate_text, gen.run):
+for package in (golden.cli, cosim.cli, fpga.cli, gen.bake, gen.commands, gen.generate_text, gen.run):
     package.add_commands(app)
 
 

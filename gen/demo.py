@@ -21,8 +21,8 @@ from rich.table import Table
 
 from cosim.layer import LayerReport, cosimulate
 from fpga.boards import DEFAULT_BAUD, Board, find_board
-from fpga.build import Tools, find_tools
-from fpga.synth import BITSTREAM, STEPS_BESIDE_SEEDS, SynthResult, run_synth
+from fpga.build import BITSTREAM, Tools, find_tools
+from fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import usable_cores
 from gen.cache import default_cache_folder
 from gen.manifest import tool_versions, write_generated

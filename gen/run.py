@@ -4,7 +4,8 @@
 # ruff: noqa: PLC0415, PLR0917
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cosim.layer import LayerReport
     from fpga.host import Accelerator
     from fpga.session import Health
+    from gen.board import Line
     from golden.spec import Spec
     from golden.vectors import LayerVectors
     from rtl.device import LayerRun
@@ -45,6 +47,12 @@ def run(
         str | None,
         typer.Option(
             metavar="CHIP", help="store the weights in the board's SDRAM of that name first", show_default=False
+        ),
+    ] = None,
+    baked: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the weights are in the bitstream that `bake` wrote to this folder", show_default=False
         ),
     ] = None,
     baud: Annotated[int, typer.Option(min=1, help="bits a second on the serial line")] = DEFAULT_BAUD,
@@ -85,6 +93,8 @@ def run(
 
     if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
         raise InputError("run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+    if baked is not None and memory is not None:
+        raise InputError("run: --baked and --memory say where weights are, expected one of them")
     line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit, netlist=netlist)
     line.check()
     spec = load_spec(config)
@@ -93,6 +103,10 @@ def run(
         if path is not None:
             check_writable(path)
     source, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
+
+    if baked is not None:
+        line = _baked_line(line, spec, integers, folder=baked, cache=cache)
+    weights = Weights.BITSTREAM if baked else Weights.MEMORY if chip else Weights.LINE
 
     with progress_bar() as bar:
         task = bar.add_task("starting", total=None)
@@ -105,7 +119,7 @@ def run(
                 result = _play(
                     accelerator,
                     integers,
-                    stored=chip is not None,
+                    weights,
                     stage=stage,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
@@ -114,7 +128,7 @@ def run(
             typer.echo(f"spikequant: {source}: {error}", err=True)
             raise typer.Exit(1) from None
 
-    report = _report(spec, integers, result, stored=chip is not None)
+    report = _report(spec, integers, result, weights)
     ok = report.verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
         save_arrays(out, vars(report.output))
@@ -126,6 +140,7 @@ def run(
                 "line": asdict(health),
                 "baud": baud,
                 "memory": memory,
+                "weights": weights.value,
             },
         )
     typer.echo(f"{source}: {_summary(report, integers, health, ok=ok)}")
@@ -135,31 +150,60 @@ def run(
         raise typer.Exit(1)
 
 
+class Weights(Enum):
+    """Where a board's weights come from."""
+
+    LINE = "line"
+    MEMORY = "memory"
+    BITSTREAM = "bitstream"
+
+
+def _baked_line(line: "Line", spec: "Spec", vectors: "LayerVectors", *, folder: Path, cache: Path | None) -> "Line":
+    """A board whose bitstream has the layer's weights; a virtual one is the netlist with that bitstream's contents."""
+    from fpga.baked.bake import baked_contents, read_baked, weights_digest
+    from fpga.baked.image import weights_image
+    from fpga.baked.program import placed_program
+    from fpga.build import find_tools
+    from gen.board import VIRTUAL
+    from gen.cache import default_cache_folder
+
+    found = read_baked(folder)
+    if found.spec != spec:
+        raise InputError(f"run: the bitstream in {folder} is of another spec, expected that of --config")
+    if found.weights_sha256 != weights_digest(weights_image(spec, placed_program(spec, vectors).packets)):
+        raise InputError(f"run: the bitstream in {folder} has the weights of {found.layer}, expected this layer's")
+    if line.port != VIRTUAL:
+        return line
+    contents = baked_contents(folder, found, find_tools(), cache=cache or default_cache_folder())
+    return replace(line, netlist=line.netlist or "synth", contents=contents)
+
+
 def _play(
     accelerator: "Accelerator",
     vectors: "LayerVectors",
+    weights: Weights,
     *,
-    stored: bool,
     stage: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> "LayerRun":
-    """Run the layer, out of the board's memory where it is to be ``stored`` there."""
-    if not stored:
+    """Run the layer with its weights from where they are, once they are there."""
+    if weights is Weights.MEMORY:
+        stage("storing")
+        place = accelerator.store_layer(vectors)
         stage("running")
-        return accelerator.run_layer(vectors, progress=progress)
-    stage("storing")
-    place = accelerator.store_layer(vectors)
+        return accelerator.run_stored(place, vectors, progress=progress)
     stage("running")
-    return accelerator.run_stored(place, vectors, progress=progress)
+    run = accelerator.run_baked if weights is Weights.BITSTREAM else accelerator.run_layer
+    return run(vectors, progress=progress)
 
 
-def _report(spec: "Spec", vectors: "LayerVectors", result: "LayerRun", *, stored: bool) -> "LayerReport":
+def _report(spec: "Spec", vectors: "LayerVectors", result: "LayerRun", weights: Weights) -> "LayerReport":
     """What ran, beside what the golden model expects."""
     from cosim.layer import report_of
     from fpga.sdram.program import active_inputs, without_silent
 
     # from the memory, silent inputs are left out, and the others are closer together
-    ran = without_silent(vectors, active_inputs(vectors)) if stored else vectors
+    ran = without_silent(vectors, active_inputs(vectors)) if weights is Weights.MEMORY else vectors
     return report_of(spec, vectors, result, ran=ran)
 
 

@@ -25,9 +25,14 @@ class Tile:
     cost: ScoreCost
 
 
+def weight_rows(spec: Spec, *, inputs: int, wide: int) -> int:
+    """Rows of a layer's weights for one tile of outputs, ``wide`` low halves behind them; both begin at lane 0."""
+    return sum(-(-rows // spec.lanes) * spec.lanes for rows in (inputs, wide))
+
+
 def keeps_all_weights(spec: Spec, *, inputs: int, wide: int) -> bool:
-    """Whether a layer's weights for one tile of outputs fit the synapse memory, ``wide`` low halves among them."""
-    return sum(-(-rows // spec.lanes) * spec.lanes for rows in (inputs, wide)) <= spec.depth
+    """Whether a layer's weights for one tile of outputs fit the synapse memory."""
+    return weight_rows(spec, inputs=inputs, wide=wide) <= spec.depth
 
 
 def goes_token_by_token(spec: Spec, *, inputs: int, wide: int) -> bool:

@@ -1,5 +1,5 @@
-// Behaviour of the ECP5's block RAMs, as far as the design uses it: after the memory usage guide of the family,
-// every row zero at the start. A parameter that is not modelled is an error.
+// Behaviour of the ECP5's block RAMs, as far as the design uses it: after the memory usage guide of the family.
+// A parameter that is not modelled is an error.
 
 // True dual port: both ports read and write rows of the same width. With rows of 36 bits, as Yosys writes a simple dual
 // port, the data pins of both ports are one row: port A writes it, a byte of nine for each of its four lowest address
@@ -69,16 +69,19 @@ module DP16KD (
     if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") $fatal(1, "DP16KD: CSDECODE is not modelled");
     if (RESETMODE != "SYNC" && RESETMODE != "ASYNC") $fatal(1, "DP16KD: RESETMODE is not modelled");
     if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB") $fatal(1, "DP16KD: an inverted clock is not modelled");
-    if (|{
-        INITVAL_00, INITVAL_01, INITVAL_02, INITVAL_03, INITVAL_04, INITVAL_05, INITVAL_06, INITVAL_07,
-        INITVAL_08, INITVAL_09, INITVAL_0A, INITVAL_0B, INITVAL_0C, INITVAL_0D, INITVAL_0E, INITVAL_0F,
-        INITVAL_10, INITVAL_11, INITVAL_12, INITVAL_13, INITVAL_14, INITVAL_15, INITVAL_16, INITVAL_17,
-        INITVAL_18, INITVAL_19, INITVAL_1A, INITVAL_1B, INITVAL_1C, INITVAL_1D, INITVAL_1E, INITVAL_1F,
-        INITVAL_20, INITVAL_21, INITVAL_22, INITVAL_23, INITVAL_24, INITVAL_25, INITVAL_26, INITVAL_27,
-        INITVAL_28, INITVAL_29, INITVAL_2A, INITVAL_2B, INITVAL_2C, INITVAL_2D, INITVAL_2E, INITVAL_2F,
-        INITVAL_30, INITVAL_31, INITVAL_32, INITVAL_33, INITVAL_34, INITVAL_35, INITVAL_36, INITVAL_37,
-        INITVAL_38, INITVAL_39, INITVAL_3A, INITVAL_3B, INITVAL_3C, INITVAL_3D, INITVAL_3E, INITVAL_3F
-    }) $fatal(1, "DP16KD: INITVAL is not modelled");
+    // rows of 18 bits, each in 20; narrow rows leave out every ninth bit
+    localparam [64*320-1:0] INITIAL = {
+        INITVAL_3F, INITVAL_3E, INITVAL_3D, INITVAL_3C, INITVAL_3B, INITVAL_3A, INITVAL_39, INITVAL_38,
+        INITVAL_37, INITVAL_36, INITVAL_35, INITVAL_34, INITVAL_33, INITVAL_32, INITVAL_31, INITVAL_30,
+        INITVAL_2F, INITVAL_2E, INITVAL_2D, INITVAL_2C, INITVAL_2B, INITVAL_2A, INITVAL_29, INITVAL_28,
+        INITVAL_27, INITVAL_26, INITVAL_25, INITVAL_24, INITVAL_23, INITVAL_22, INITVAL_21, INITVAL_20,
+        INITVAL_1F, INITVAL_1E, INITVAL_1D, INITVAL_1C, INITVAL_1B, INITVAL_1A, INITVAL_19, INITVAL_18,
+        INITVAL_17, INITVAL_16, INITVAL_15, INITVAL_14, INITVAL_13, INITVAL_12, INITVAL_11, INITVAL_10,
+        INITVAL_0F, INITVAL_0E, INITVAL_0D, INITVAL_0C, INITVAL_0B, INITVAL_0A, INITVAL_09, INITVAL_08,
+        INITVAL_07, INITVAL_06, INITVAL_05, INITVAL_04, INITVAL_03, INITVAL_02, INITVAL_01, INITVAL_00
+    };
+    localparam USED = DATA_WIDTH_A < 9 ? 8 : 9;
+    if (JOINED && |INITIAL) $fatal(1, "DP16KD: INITVAL of a joined port is not modelled");
     if (GSR != "DISABLED") $fatal(1, "DP16KD: GSR is not modelled");
 
     wire [13:0] address_a = {
@@ -113,8 +116,14 @@ module DP16KD (
     reg [35:0] joined_latch = 0;
     reg [35:0] joined_output = 0;
     wire [35:0] joined_enables = {{9{ADA3}}, {9{ADA2}}, {9{ADA1}}, {9{ADA0}}};
-    integer i;
-    initial for (i = 0; i < ROWS; i = i + 1) rows[i] = 0;
+    integer i, bit_of_row, at;
+    initial for (i = 0; i < ROWS; i = i + 1) begin
+        rows[i] = 0;
+        for (bit_of_row = 0; bit_of_row < DATA_WIDTH_A && !JOINED; bit_of_row = bit_of_row + 1) begin
+            at = i * DATA_WIDTH_A + bit_of_row;
+            rows[i][bit_of_row] = INITIAL[at / (2 * USED) * 20 + at / USED % 2 * 9 + at % USED];
+        end
+    end
 
     // both ports of the design are on one clock
     wire collision = enabled_a && enabled_b && row_a == row_b;
@@ -158,7 +167,7 @@ module DP16KD (
 endmodule
 
 // Simple dual port: one port writes rows of 36 bits, a byte of nine for each BE, and the other one reads them.
-// As above, but for a row that is read while it is written.
+// As above, but for a row that is read while it is written; every row is zero at the start.
 module PDPW16KD (
     input DI35, DI34, DI33, DI32, DI31, DI30, DI29, DI28, DI27, DI26, DI25, DI24, DI23, DI22, DI21, DI20, DI19,
         DI18, DI17, DI16, DI15, DI14, DI13, DI12, DI11, DI10, DI9, DI8, DI7, DI6, DI5, DI4, DI3, DI2, DI1, DI0,

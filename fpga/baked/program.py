@@ -1,0 +1,63 @@
+"""A layer's program for a bitstream that has its weights: all tiles of outputs side by side, and none loaded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from amaranth.lib import data
+
+from fpga.layouts import pack, unpack, words_in
+from golden.errors import InputError
+from golden.spec import Spec
+from golden.tiling import weight_rows
+from golden.vectors import LayerVectors
+from rtl.packets import Words, operation_of
+from rtl.program import LayerProgram, layer_program
+from rtl.shapes import Operation, RunHeader, WeightsHeader
+
+MOVED: Mapping[Any, type[data.Struct]] = {Operation.WEIGHTS: WeightsHeader, Operation.RUN: RunHeader}
+"""Packets that say where weights lie, and their headers."""
+
+
+def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
+    """The program of ``rtl.program.layer_program``, each tile of outputs with rows of the synapse memory to itself.
+
+    Args:
+        spec: the accelerator.
+        vectors: the layer and its tokens.
+
+    Raises:
+        InputError: the synapse memory does not hold all of the layer's weights.
+    """
+    rows = weight_rows(spec, inputs=vectors.inputs, wide=vectors.wide.size)
+    tiles = -(-vectors.outputs // spec.neurons)
+    if tiles * rows > spec.depth:
+        raise InputError(
+            f"layer: its {tiles} tiles of outputs take {tiles * rows} rows of weights, expected {spec.depth} at most"
+        )
+    program = layer_program(spec, vectors)
+    packets = []
+    tile = -1
+    for packet in program.packets:
+        operation = Operation(operation_of(packet))
+        tile += operation is Operation.NEURONS
+        packets.append(_moved(packet, MOVED[operation], by=tile * rows) if operation in MOVED else packet)
+    return LayerProgram(packets=packets, places=program.places)
+
+
+def _moved(packet: Words, layout: type[data.Struct], *, by: int) -> Words:
+    words = words_in(layout)
+    fields = unpack(layout, packet[:words].tolist())
+    fields["input"] += by
+    return np.concatenate([np.array(pack(layout, **fields), np.uint32), packet[words:]])
+
+
+def baked_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
+    """As ``placed_program``, with all weights there already.
+
+    Raises:
+        InputError: the synapse memory does not hold all of the layer's weights.
+    """
+    program = placed_program(spec, vectors)
+    packets = [packet for packet in program.packets if Operation(operation_of(packet)) is not Operation.WEIGHTS]
+    return LayerProgram(packets=packets, places=program.places)

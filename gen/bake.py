@@ -1,0 +1,80 @@
+"""The command ``bake``: a layer's weights into a finished bitstream."""
+
+# Commands import what they need when they run, so that --help answers at once; their options have names anyway.
+# ruff: noqa: PLC0415, PLR0917
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosim.cli import chosen_layer
+from golden.errors import InputError
+
+
+def bake(
+    build: Annotated[Path, typer.Argument(metavar="DIR", help="folder that `synth --bakeable` wrote")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream with the weights to")],
+    vectors: Annotated[
+        Path | None, typer.Option(metavar="IN.npz", help="the weights of these integers", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="a layer of this quantized model", show_default=False)
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.self_attn.k_proj")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+) -> None:
+    """Put a layer's weights into a finished bitstream, without building it again.
+
+    They are in the accelerator's block RAMs once the board is programmed, so that `run --baked` sends none; the
+    synapse memory must hold all of the layer. Exit status 0 if the bitstream is made and, unpacked, has these weights,
+    1 if a tool failed, 2 for bad input.
+    """
+    from rich.console import Console
+
+    from fpga.baked.bake import bake as bake_weights
+    from fpga.baked.bake import read_bakeable
+    from fpga.baked.image import weights_image
+    from fpga.baked.program import placed_program
+    from fpga.build import BITSTREAM, find_tools
+    from fpga.toolchain import ToolError
+    from gen.cache import default_cache_folder
+    from golden.files import check_writable, writable_folder, write_json
+
+    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
+        raise InputError("bake: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+    spec = read_bakeable(build).spec
+    if out.resolve() == build.resolve():
+        raise InputError(f"bake: {out} is the build's own folder, expected another one for --out")
+    tools = find_tools()
+    writable_folder(out)
+    if json_file is not None:
+        check_writable(json_file)
+    try:
+        with Console(stderr=True).status("baking"):
+            name, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=1)
+            began = time.perf_counter()
+            image = weights_image(spec, placed_program(spec, integers).packets)
+            cache_folder = cache or default_cache_folder()
+            baked = bake_weights(build, image, layer=name, tools=tools, out=out, cache=cache_folder)
+            seconds = time.perf_counter() - began
+    except ToolError as error:
+        typer.echo(f"spikequant: {error}", err=True)
+        raise typer.Exit(1) from None
+    if json_file is not None:
+        write_json(json_file, {**baked.model_dump(mode="json"), "seconds": seconds})
+    typer.echo(
+        f"{out / BITSTREAM}: {name}, {integers.outputs} x {integers.inputs} weights in {len(baked.blocks)} block RAMs, "
+        f"{seconds:.1f} s, sha256 {baked.bitstream_sha256[:16]}"
+    )
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add ``bake`` to the command line."""
+    app.command()(bake)
