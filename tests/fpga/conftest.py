@@ -16,19 +16,19 @@ from golden.spec import PRESETS, Spec
 
 SMALLEST = """
 preset = "tiny"
-lanes = 1
-depth = 4
+lanes = 2
+depth = 16
 weight_bits = 8
 activation_bits = 2
 salient_bits = 0
 max_salient_shift = 0
-membrane_bits = 12
+membrane_bits = 24
 membrane_slots = 1
 theta_fraction_bits = 0
 output_bits = 2
 readout = "ramp"
 """
-"""The accelerator that is built fastest, as a spec file."""
+"""An accelerator that is built fast, as a spec file."""
 
 DIVISOR = 8
 CLOCK_PERIOD = 1e-6
@@ -169,7 +169,7 @@ def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def smallest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A spec file of the accelerator that is built fastest."""
+    """A spec file of an accelerator that is built fast."""
     path = tmp_path_factory.mktemp("specs") / "smallest.toml"
     path.write_text(SMALLEST, encoding="utf-8")
     return path

@@ -1,0 +1,57 @@
+"""Weights that are all in the synapse memory before the first token."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fpga.baked.program import baked_program, placed_program
+from fpga.host import Accelerator
+from fpga.virtual import BAUD, VirtualBoard
+from golden.errors import InputError
+from golden.integer import run_layer
+from golden.samples import random_vectors
+from golden.spec import Spec
+from golden.vectors import PER_TOKEN, LayerVectors
+from rtl.packets import operation_of, parse_result
+from rtl.program import gather
+from rtl.shapes import Operation
+
+
+def layer(spec: Spec, *, seed: int, tokens: int = 3, inputs: int = 5) -> LayerVectors:
+    """Two tiles of outputs with low halves, which just fit where there are five inputs."""
+    return random_vectors(spec, outputs=13, inputs=inputs, wide=2, tokens=tokens, max_shift=1, seed=seed)
+
+
+def assert_right(membrane: object, vectors: LayerVectors, spec: Spec) -> None:
+    np.testing.assert_array_equal(membrane, run_layer(vectors, spec).membrane)
+
+
+def test_tiles_side_by_side_are_right_for_any_tokens(board_program: Path, small: Spec) -> None:
+    vectors, other = (layer(small, seed=seed) for seed in (1, 2))
+    program = baked_program(small, vectors)
+    loads = [
+        packet
+        for packet in placed_program(small, vectors).packets
+        if Operation(operation_of(packet)) is Operation.WEIGHTS
+    ]
+    assert len(loads) == 4
+    with (
+        VirtualBoard(board_program, seconds=240) as board,
+        Accelerator(small, port=board.port, baud=BAUD) as accelerator,
+    ):
+        played = accelerator.play([*loads, *program.packets], len(program.places))
+        results = [parse_result(small, packet) for packet in played.packets]
+        assert_right(gather(vectors, program.places, results).membrane, vectors, small)
+        tokens = layer(small, seed=3, tokens=5)
+        fed = replace(vectors, **{name: getattr(tokens, name) for name in PER_TOKEN})
+        assert_right(accelerator.run_baked(fed).output.membrane, fed, small)
+        # and nothing else is loaded
+        assert (accelerator.run_baked(other).output.membrane != run_layer(other, small).membrane).any()
+
+
+def test_a_layer_that_is_too_large_is_refused(small: Spec) -> None:
+    expected = r"^layer: its 2 tiles of outputs take 20 rows of weights, expected 16 at most$"
+    with pytest.raises(InputError, match=expected):
+        placed_program(small, layer(small, seed=1, inputs=7))
