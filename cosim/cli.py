@@ -114,6 +114,16 @@ class OneLayer:
     waves: Path
 
 
+def check_one_layer(command: str, *, vectors: Path | None, checkpoint: Path | None, layer: str | None) -> None:
+    """That the options name one layer.
+
+    Raises:
+        InputError: they name none, or two.
+    """
+    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
+        raise InputError(f"{command}: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+
+
 def chosen_layer(
     spec: "Spec", *, vectors: Path | None, checkpoint: Path | None, layer: str | None, tokens: int
 ) -> tuple[str, "LayerVectors"]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cosim.cli import chosen_layer
+from cosim.cli import check_one_layer, chosen_layer
 from golden.errors import InputError
 
 
@@ -47,8 +47,7 @@ def bake(
     from gen.cache import default_cache_folder
     from golden.files import check_writable, writable_folder, write_json
 
-    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
-        raise InputError("bake: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+    check_one_layer("bake", vectors=vectors, checkpoint=checkpoint, layer=layer)
     spec = read_bakeable(build).spec
     if out.resolve() == build.resolve():
         raise InputError(f"bake: {out} is the build's own folder, expected another one for --out")

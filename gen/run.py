@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cosim.cli import chosen_layer, outcome_line
+from cosim.cli import check_one_layer, chosen_layer, outcome_line
 from fpga.boards import DEFAULT_BAUD
 from gen.netlist import Stage
 from golden.errors import InputError
@@ -91,8 +91,7 @@ def run(
     from golden.vectors import save_arrays
     from rtl.packets import PacketError
 
-    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
-        raise InputError("run: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
+    check_one_layer("run", vectors=vectors, checkpoint=checkpoint, layer=layer)
     if baked is not None and memory is not None:
         raise InputError("run: --baked and --memory say where weights are, expected one of them")
     line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit, netlist=netlist)
