@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fpga.boards import DEFAULT_BAUD
+from golden.errors import InputError
 
 
 def synth(
@@ -51,6 +52,8 @@ def synth(
     from golden.spec import load_spec
     from rtl.accelerator import Accelerator
 
+    if bakeable and memory:
+        raise InputError("synth: --bakeable and --memory say where weights are, expected one of them")
     spec = load_spec(config)
     target = find_board(board)
     wish = MemoryWish(find_chip(memory), memory_frequency * 1e6) if memory else None

@@ -145,6 +145,8 @@ def run(
     typer.echo(f"{source}: {_summary(report, integers, health, ok=ok)}")
     if report.verdict.first:
         typer.echo(f"first mismatch: {report.verdict.first}", err=True)
+        if weights is Weights.BITSTREAM:
+            typer.echo("weights that were loaded since take the bitstream's place: program the board again", err=True)
     if not ok:
         raise typer.Exit(1)
 

@@ -22,6 +22,7 @@ def run(*arguments: object) -> Result:
         (["--config", "huge"], "config 'huge': unknown preset"),
         (["--frequency", "nan"], "frequency: nan MHz"),
         (["--baud", "3"], "baud: 3 "),
+        (["--bakeable", "--memory", "AS4C16M16SA-7"], "synth: --bakeable and --memory say where weights are"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], expected: str, tmp_path: Path, build_cache: Path) -> None:
