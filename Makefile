@@ -54,8 +54,10 @@ fuzz-files: $(STAMP)
 	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m cosim.fuzz --json build/fuzz.json $(FUZZ)
 
-# A million frames, broken ones and garbage at the board's end of the serial line, in Verilator.
+# That faults of the board's end of the serial line are found; then a million frames, broken ones and garbage at it, in
+# Verilator.
 fuzz-line: $(STAMP)
+	$(VENV)/bin/pytest -m "long or not long" tests/fpga/test_fuzz.py
 	$(VENV)/bin/python -m fpga.fuzz --frames 1000000 --json build/fuzz-line.json
 
 # That each kind of proof can fail, and then every proof. What is proved is kept; a run that is broken off goes on.

@@ -41,6 +41,7 @@ def synth(
     """
     from rich.console import Console
 
+    from fpga.baked.bake import make_marker
     from fpga.boards import find_board
     from fpga.build import MemoryWish, find_tools
     from fpga.sdram.timing import find_chip
@@ -58,6 +59,7 @@ def synth(
     target = find_board(board)
     wish = MemoryWish(find_chip(memory), memory_frequency * 1e6) if memory else None
     tools = find_tools()
+    kept = cache or default_cache_folder()
     writable_folder(out)
     if json_file is not None:
         check_writable(json_file)
@@ -65,6 +67,7 @@ def synth(
     with progress_bar() as bar:
         task = bar.add_task("elaborating", total=seeds + STEPS_BESIDE_SEEDS)
         try:
+            marker = make_marker(spec, cache=kept) if bakeable else None
             result = run_synth(
                 lambda: Accelerator(spec),
                 board=target,
@@ -72,12 +75,12 @@ def synth(
                 frequency_hz=frequency * 1e6,
                 baud=baud,
                 memory=wish,
-                bakeable=spec if bakeable else None,
+                marker=marker,
                 seeds=range(1, seeds + 1),
                 jobs=jobs or usable_cores(),
                 allow_timing_failure=allow_timing_failure,
                 out=out,
-                cache=cache or default_cache_folder(),
+                cache=kept,
                 progress=lambda step: bar.update(task, advance=1, description=step),
             )
         except ToolError as error:

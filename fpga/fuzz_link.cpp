@@ -186,7 +186,7 @@ class Fuzzer {
             restart_due_ = false;
             ++epoch_;
             queue_.clear();
-            taken_ = written_ = base_ = 0;
+            taken_ = written_ = base_ = base_before_ = base_opened_ = 0;
             source_valid_ = false;
         } else {
             if (delivered) {
@@ -266,21 +266,24 @@ class Fuzzer {
             if (answer_.size() > 8 * (kLongestReply + 1)) fail("an answer without end");
             return;
         }
-        if (answer_.empty()) return;
+        if (answer_.empty()) {
+            base_before_ = base_opened_;
+            base_opened_ = base_;
+            return;
+        }
         Words words;
         if (!decode(answer_, words) || words.size() < 2) fail("the board sent a damaged frame");
         answer_.clear();
         ++answers_;
         const Control control = Control::of(words[words.size() - 2], words.back());
         words.resize(words.size() - 2);
-        last_kind_ = control.kind;
-        last_again_ = control.again;
         if (control.session != session_ || restart_due_) return;
         if ((received_ - control.acknowledge) % kPositions > depth_) fail("an acknowledgement out of range");
         if ((taken_ + depth_ - control.limit) % kPositions > depth_) fail("a limit out of range");
-        // what is sent may have been acknowledged meanwhile
-        if ((control.sequence - base_ + depth_) % kPositions > written_ - base_ + depth_) fail("a sequence out of range");
+        // what is sent may have been acknowledged meanwhile, but not before the answer before this one opened
+        if ((control.sequence - base_before_) % kPositions > written_ - base_before_) fail("a sequence out of range");
         acknowledged_ = control.acknowledge;
+        missed_ |= control.again;
         if (control.kind == kHello) {
             if (words.size() != kHelloWords) fail("a HELLO of a wrong length");
             hello_ = words;
@@ -423,6 +426,12 @@ class Fuzzer {
         const std::array<uint32_t, 3> counters{hello_[8], hello_[9], hello_[10]};
         if (counters != std::array<uint32_t, 3>{damaged_, refused_, overruns_}) fail("a wrong counter");
 
+        missed_ = false;
+        Control gap = usual(kData);
+        gap.sequence = (gap.sequence + 1 + below(kPositions / 2 - 1)) % kPositions;
+        send(encode(frame_words(gap, 3)));
+        wait_for([&] { return missed_; }, "words that are missing are not asked for");
+
         Control control = usual(kData);
         control.again = 0;
         send(encode(frame_words(control, 20)));
@@ -454,9 +463,12 @@ class Fuzzer {
     std::vector<Symbols> history_;
     std::deque<uint64_t> queue_;
     Words hello_;
-    bool frozen_ = false, source_valid_ = false, restart_due_ = false, last_again_ = false;
-    unsigned session_ = 0, acknowledged_ = 0, last_kind_ = 0;
+    bool frozen_ = false, source_valid_ = false, restart_due_ = false, missed_ = false;
+    unsigned session_ = 0, acknowledged_ = 0;
     uint64_t received_ = 0, taken_ = 0, written_ = 0, base_ = 0, heard_ = 0, epoch_ = 0;
+    // base_ when the answer that is under way opened, and the one before it
+    uint64_t base_opened_ = 0, base_before_ = 0;
+
     uint32_t damaged_ = 0, refused_ = 0, overruns_ = 0;
     uint64_t frames_ = 0, bytes_ = 0, taken_frames_ = 0, sessions_ = 0, words_ = 0, answers_ = 0, result_words_ = 0,
              cycles_ = 0;

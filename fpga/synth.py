@@ -8,8 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fpga.baked.bake import BAKEABLE, Bakeable, make_marker, write_bakeable
-from fpga.baked.image import block_contents
+from fpga.baked.bake import BAKEABLE, Marker, write_bakeable
 from fpga.boards import Board
 from fpga.build import (
     BITSTREAM,
@@ -28,7 +27,6 @@ from fpga.build import (
     synthesize,
 )
 from golden.files import replace_file
-from golden.spec import Spec
 
 STEPS_BESIDE_SEEDS = 3
 """Calls of ``progress`` in ``run_synth`` beside one for each seed: elaborated, synthesized, packed."""
@@ -121,12 +119,12 @@ def run_synth(
     cache: Path,
     progress: Progress,
     memory: MemoryWish | None = None,
-    bakeable: Spec | None = None,
+    marker: Marker | None = None,
 ) -> SynthResult:
     """Build the component that ``make_core`` makes, and write the best seed's bitstream and all logs to ``out``.
 
-    Where the timing fails and may not, the logs are there, and no bitstream, not even an older one. With the spec of
-    the component ``bakeable``, the synapse memory starts with a marker, so that ``fpga.baked`` can put weights there.
+    Where the timing fails and may not, the logs are there, and no bitstream, not even an older one. With a
+    ``marker`` the synapse memory starts with that, and ``out`` gets what ``fpga.baked`` needs to put weights there.
 
     Raises:
         InputError: the board cannot hold the design, or cannot make the clock or the baud rate.
@@ -139,10 +137,15 @@ def run_synth(
     netlist = synthesize(plan, tools, cache=cache)
     progress(f"placing and routing, seeds {seeds[0]}..{seeds[-1]}")
     _keep(netlist / f"{NAME}.rpt", out / "yosys.log")
-    marker = make_marker(bakeable, cache=cache) if bakeable else None
-    contents = block_contents(bakeable, marker) if bakeable and marker is not None else {}
     routed = place_and_route_seeds(
-        plan, tools, netlist, seeds=seeds, jobs=jobs, cache=cache, progress=progress, contents=contents
+        plan,
+        tools,
+        netlist,
+        seeds=seeds,
+        jobs=jobs,
+        cache=cache,
+        progress=progress,
+        contents=marker.contents if marker else {},
     )
     for one in routed:
         _keep(one.folder / f"{NAME}.tim", out / f"nextpnr-seed{one.seed}.log")
@@ -151,12 +154,10 @@ def run_synth(
     bitstream = None
     if chosen.report.timing_met or allow_timing_failure:
         progress("packing")
-        command = plan.commands["ecppack"]
-        bitstream = Bitstream(chosen, pack(command, chosen.configuration, tools, cache=cache))
+        bitstream = Bitstream(chosen, pack(plan.commands["ecppack"], chosen.configuration, tools, cache=cache))
         _keep(bitstream.folder / f"{NAME}.bit", out / BITSTREAM)
-        if bakeable and marker is not None:
-            build = Bakeable(board=board.name, spec=bakeable, pack=tuple(command))
-            write_bakeable(out, build, configuration=chosen.configuration, marker=marker)
+        if marker:
+            write_bakeable(out, plan, marker, chosen.configuration)
     return SynthResult(plan=plan, routed=routed, chosen=chosen, bitstream=bitstream, tools=tools)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from golden.errors import InputError
-from golden.json_file import parse_json, read_json_text
+from golden.files import read_text
+from golden.json_file import parse_json
 from golden.recipe import Recipe
 from golden.site import AnySite
 
@@ -75,7 +76,7 @@ def read_description(folder: Path) -> Description:
         InputError: it is missing, not valid, or of another version.
     """
     path = folder / DESCRIPTION
-    text = read_json_text(path, what="checkpoint")
+    text = read_text(path, what="checkpoint")
 
     class Version(BaseModel):
         format_version: int

@@ -39,6 +39,26 @@ def replace_file(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def read_text(path: Path, *, what: str, expected: str = "") -> str:
+    """The text of a file.
+
+    Args:
+        path: the file.
+        what: what it is, for errors.
+        expected: what should have been there, for the error where nothing is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        wanted = f", expected {expected}" if expected else ""
+        raise InputError(f"{what} {path}: cannot read the file: {error.strerror}{wanted}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what} {path}: not UTF-8 at byte {error.start}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with replace_file(path) as beside:

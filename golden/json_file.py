@@ -6,28 +6,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from golden.errors import InputError
+from golden.files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def read_json_text(path: Path, *, what: str, expected: str = "") -> str:
-    """The text of a JSON file.
-
-    Args:
-        path: the file.
-        what: what it is, for errors.
-        expected: what should have been there, for the error where nothing is.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        wanted = f", expected {expected}" if expected else ""
-        raise InputError(f"{what} {path}: cannot read the file: {error.strerror}{wanted}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{what} {path}: not UTF-8 at byte {error.start}") from None
 
 
 def parse_json(text: str, kind: type[Model], *, source: str) -> Model:
@@ -56,4 +37,4 @@ def read_json(path: Path, kind: type[Model], *, what: str, expected: str = "") -
     Raises:
         InputError: it cannot be read, or is not valid.
     """
-    return parse_json(read_json_text(path, what=what, expected=expected), kind, source=f"{what} {path}")
+    return parse_json(read_text(path, what=what, expected=expected), kind, source=f"{what} {path}")

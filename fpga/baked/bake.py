@@ -5,6 +5,7 @@ Beside the bitstream the build's folder then has what it was packed from, and th
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from fpga.baked.contents import read_contents
 from fpga.baked.ecpbram import ecpbram_run
 from fpga.baked.image import Content, Image, block_contents, image_shape, image_text, read_image
-from fpga.build import BITSTREAM, NAME, Tools, pack, unpack_bitstream
+from fpga.build import BITSTREAM, NAME, Plan, Tools, pack, unpack_bitstream
 from fpga.toolchain import ToolError, run_tool
 from golden.errors import InputError
-from golden.files import replace_file, write_text
-from golden.json_file import read_json, read_json_text
+from golden.files import read_text, replace_file, write_text
+from golden.json_file import read_json
 from golden.spec import Spec
 
 BAKEABLE = "bakeable.json"
@@ -69,8 +70,26 @@ class Baked(BaseModel):
     blocks: dict[str, int]
 
 
-def make_marker(spec: Spec, *, cache: Path) -> Image:
+@dataclass(frozen=True)
+class Marker:
     """Random weights, always the same for a spec; the row that lanes without a spike read stays zero.
+
+    Attributes:
+        spec: of the accelerator.
+        image: the weights.
+    """
+
+    spec: Spec
+    image: Image
+
+    @property
+    def contents(self) -> dict[str, Content]:
+        """Of each block RAM, by the end of its cell's name."""
+        return block_contents(self.spec, self.image)
+
+
+def make_marker(spec: Spec, *, cache: Path) -> Marker:
+    """The marker of a spec.
 
     Raises:
         InputError: the synapse memory is too deep.
@@ -79,16 +98,17 @@ def make_marker(spec: Spec, *, cache: Path) -> Image:
     rows, columns = image_shape(spec)
     size = ["--seed", str(MARKER_SEED), "--width", str(columns), "--depth", str(rows)]
     run = ecpbram_run(["--generate", MARKER, *size], {}, (MARKER,))
-    marker = read_image((run_tool(run, cache=cache) / MARKER).read_text("ascii"), spec, source="ecpbram")
-    marker[0] = 0
-    return marker
+    image = read_image((run_tool(run, cache=cache) / MARKER).read_text("ascii"), spec, source="ecpbram")
+    image[0] = 0
+    return Marker(spec, image)
 
 
-def write_bakeable(folder: Path, build: Bakeable, *, configuration: bytes, marker: Image) -> None:
+def write_bakeable(folder: Path, plan: Plan, marker: Marker, configuration: bytes) -> None:
     """Write what a build's folder has beside the bitstream; ``BAKEABLE`` last, since it says that all is there."""
+    build = Bakeable(board=plan.board.name, spec=marker.spec, pack=tuple(plan.commands["ecppack"]))
     with replace_file(folder / CONFIGURATION) as beside:
         beside.write_bytes(configuration)
-    write_text(folder / MARKER, image_text(marker))
+    write_text(folder / MARKER, image_text(marker.image))
     write_text(folder / BAKEABLE, build.model_dump_json(indent=2) + "\n")
 
 
@@ -117,17 +137,14 @@ def bake(folder: Path, image: Image, *, layer: str, tools: Tools, out: Path, cac
         ToolError: a tool failed.
     """
     build = read_bakeable(folder)
-    text = read_json_text(folder / CONFIGURATION, what="build")
-    marker_text = read_json_text(folder / MARKER, what="build")
-    marker = read_image(marker_text, build.spec, source=f"build {folder / MARKER}")
+    text = read_text(folder / CONFIGURATION, what="build")
+    marker_text = read_text(folder / MARKER, what="build")
+    marker = Marker(build.spec, read_image(marker_text, build.spec, source=f"build {folder / MARKER}"))
     before = _read(text, source=f"build {folder / CONFIGURATION}")
-    blocks = {name: _number(before, content, folder) for name, content in block_contents(build.spec, marker).items()}
+    blocks = {name: _number(before, content, folder) for name, content in marker.contents.items()}
 
-    new, old, made = "new.hex", "old.hex", "baked.config"
-    arguments = ["--input", f"{NAME}.config", "--output", made, "--from", old, "--to", new]
-    inputs = {f"{NAME}.config": text.encode(), old: marker_text.encode(), new: image_text(image).encode()}
-    configuration = run_tool(ecpbram_run(arguments, inputs, (made,)), cache=cache) / made
-    packed = pack(build.pack, configuration.read_bytes(), tools, cache=cache) / f"{NAME}.bit"
+    configuration = _exchanged(text, marker_text, image_text(image), cache=cache)
+    packed = pack(build.pack, configuration, tools, cache=cache) / f"{NAME}.bit"
     bitstream = packed.read_bytes()
     wanted = before | {blocks[name]: content for name, content in block_contents(build.spec, image).items()}
     found = read_contents(unpack_bitstream(bitstream, tools, cache=cache).decode())
@@ -154,6 +171,14 @@ def _read(text: str, *, source: str) -> dict[int, Content]:
         return read_contents(text)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
+
+
+def _exchanged(configuration: str, old: str, new: str, *, cache: Path) -> bytes:
+    """The configuration with the new image in the old one's place, by ecpbram."""
+    inputs = {f"{NAME}.config": configuration.encode(), "old.hex": old.encode(), "new.hex": new.encode()}
+    made = "baked.config"
+    arguments = ["--input", f"{NAME}.config", "--output", made, "--from", "old.hex", "--to", "new.hex"]
+    return (run_tool(ecpbram_run(arguments, inputs, (made,)), cache=cache) / made).read_bytes()
 
 
 def _number(contents: dict[int, Content], marker: Content, folder: Path) -> int:

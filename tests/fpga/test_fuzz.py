@@ -1,7 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+from amaranth.hdl import Module, Value
+from amaranth.lib.wiring import Component, In
 
+import fpga.link
 from fpga.fuzz import FuzzError, build_fuzzer, fuzz
 
 
@@ -17,6 +21,58 @@ def test_no_frame_makes_the_board_do_wrong(program: Path) -> None:
     # all kinds of frames were among them
     assert all(figures[name] > 100 for name in ("taken", "damaged", "refused", "overruns", "words", "result_words"))
     assert figures["sessions"] > 10
+
+
+class Broken(Component):
+    """A block of which one input is stuck or one too large."""
+
+    def __init__(self, block: Any, pin: str, *, added: int | None) -> None:
+        self._block, self._pin, self._added = block, pin, added
+        super().__init__(block.signature)
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.submodules.block = self._block
+        for path, member, pin in self.signature.flatten(self):
+            inner = self._block
+            for name in path:
+                inner = getattr(inner, str(name))
+            if member.flow is not In:
+                m.d.comb += Value.cast(pin).eq(inner)
+            elif path == (self._pin,):
+                m.d.comb += inner.eq(0 if self._added is None else Value.cast(pin) + self._added)
+            else:
+                m.d.comb += inner.eq(pin)
+        return m
+
+
+@pytest.mark.parametrize(
+    ("block", "pin", "added", "found"),
+    [
+        ("FrameSender", "next", 1, "a sequence out of range|a wrong word from the accelerator"),
+        *(
+            pytest.param(*fault, marks=pytest.mark.long)
+            for fault in (
+                pytest.param(
+                    "FrameSender", "again_due", None, "words that are missing are not asked for", marks=pytest.mark.long
+                ),
+                ("Inbox", "drop", None, "words that were taken are not delivered"),
+                ("Outbox", "acknowledged", None, "a sequence out of range"),
+                ("Outbox", "rewind", None, "words of the accelerator do not arrive"),
+                ("FrameSender", "limit", 1, "a limit out of range"),
+                ("FrameSender", "received", 1, "an acknowledgement out of range"),
+            )
+        ),
+    ],
+)
+def test_a_board_that_does_wrong_is_found(
+    monkeypatch: pytest.MonkeyPatch, build_cache: Path, block: str, pin: str, added: int | None, found: str
+) -> None:
+    whole = getattr(fpga.link, block)
+    monkeypatch.setattr(fpga.link, block, lambda *sizes, **named: Broken(whole(*sizes, **named), pin, added=added))
+    program = build_fuzzer(cache=build_cache)
+    with pytest.raises(FuzzError, match=rf"^seed 5: after \d+ frames, \d+ cycles: ({found})$"):
+        fuzz(program, frames=20_000, seed=5, seconds=120)
 
 
 def test_a_fuzzer_that_does_not_end_is_a_failure(program: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_folder_without_such_a_build_is_refused(tmp_path: Path) -> None:
 
 def test_the_marker_leaves_the_row_of_idle_lanes_zero(tmp_path: Path) -> None:
     spec = PRESETS["tiny"]
-    marker = make_marker(spec, cache=tmp_path / "first")
+    marker = make_marker(spec, cache=tmp_path / "first").image
     assert not marker[0].any()
     assert 0.45 < marker.mean() < 0.55
-    np.testing.assert_array_equal(marker, make_marker(spec, cache=tmp_path / "second"))
+    np.testing.assert_array_equal(marker, make_marker(spec, cache=tmp_path / "second").image)
