@@ -45,10 +45,12 @@ FORBIDDEN = {
 """Other packages that a folder may import nowhere, not even inside a function or through another module."""
 
 COMPOSITION_ROOTS = {
+    "gen.bake",
     "gen.board",
     "gen.cli",
     "gen.commands",
     "gen.demo",
+    "gen.disturbed",
     "gen.generate_text",
     "gen.run",
     "gen.sweep.jobs",

@@ -53,9 +53,7 @@ class Broken(Component):
         *(
             pytest.param(*fault, marks=pytest.mark.long)
             for fault in (
-                pytest.param(
-                    "FrameSender", "again_due", None, "words that are missing are not asked for", marks=pytest.mark.long
-                ),
+                ("FrameSender", "again_due", None, "words that are missing are not asked for"),
                 ("Inbox", "drop", None, "words that were taken are not delivered"),
                 ("Outbox", "acknowledged", None, "a sequence out of range"),
                 ("Outbox", "rewind", None, "words of the accelerator do not arrive"),
