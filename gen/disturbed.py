@@ -76,8 +76,9 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Disturbed as intended, and complete and right, or ended where nothing else was possible."""
-        right = self.verdict is not None and self.verdict.ok(allow_saturation=False)
-        return self.disturbed and (bool(self.reason) if self.may_end else right)
+        if self.may_end:
+            return bool(self.reason)
+        return self.disturbed and self.verdict is not None and self.verdict.ok(allow_saturation=False)
 
     def figures(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -113,11 +114,11 @@ class Bench:
         trial: str,
         board: VirtualBoard,
         *,
-        disturbed: Callable[[Health], bool],
+        disturbed: Callable[[Health], bool] = lambda _: True,
         patience: Patience | None = None,
         may_end: bool = False,
     ) -> Outcome:
-        """The layer through the driver."""
+        """The layer through the driver; ``disturbed`` says by the counters whether it was."""
         began = time.perf_counter()
         output, health, reason = None, None, ""
         try:
@@ -129,7 +130,7 @@ class Bench:
         return Outcome(
             trial=trial,
             verdict=None if output is None else compare(self.expected, output),
-            disturbed=may_end if health is None else disturbed(health),
+            disturbed=health is not None and disturbed(health),
             reason=reason,
             may_end=may_end,
             health=health,
@@ -190,7 +191,7 @@ def gone(bench: Bench) -> Outcome:
         timer = threading.Timer(LATE_SECONDS, board.cut, (bench.seconds,))
         timer.start()
         try:
-            return bench.run("port gone", board, disturbed=lambda _: False, patience=GONE, may_end=True)
+            return bench.run("port gone", board, patience=GONE, may_end=True)
         finally:
             timer.cancel()
 
