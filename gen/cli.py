@@ -15,7 +15,7 @@ import gen.generate_text
 import gen.run
 import golden.cli
 from gen.netlist import NetlistMaker, Stage, Synthesis
-from golden.command_line import FAILED, run_app
+from golden.command_line import FAILED, MARKUP, run_app
 from golden.spec import Spec
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=MARKUP,
 )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -15,6 +15,9 @@ FAILED = 1
 BAD_INPUT = 2
 
 INTERRUPTED = 130
+
+MARKUP: Literal["markdown"] = "markdown"
+"""Of help texts: their lines are filled anew for the terminal."""
 
 
 def run_app(
@@ -58,7 +61,7 @@ def run_command(command: Callable[..., Any], *, name: str, **endings: Any) -> No
         name: of its module, below ``python -m``.
         endings: ``failures`` and ``interrupted``.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=MARKUP)
     app.command()(command)
     run_app(app, name=name, prog_name=f"python -m {name}", **endings)
 
