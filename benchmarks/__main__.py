@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, split_names, stop_on_signals
+from benchmarks.command import Checkpoint, TracedTokens, run_command, split_names, stop_on_signals
 from golden.command_line import INTERRUPTED
+from golden.commands.options import CacheFolder
 
 TELLING = "64x4,64x8,16x4"
 """Shapes that come before all others."""
@@ -46,7 +47,7 @@ def benchmark(
     ] = "64x4",
     checkpoint: Checkpoint = None,
     tokens: TracedTokens = 16,
-    cache: Cache = None,
+    cache: CacheFolder = None,
 ) -> None:
     """Build the accelerator and its multiply-accumulate twin in several shapes, and run real traces through both.
 

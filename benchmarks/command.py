@@ -17,9 +17,6 @@ Checkpoint = Annotated[
     typer.Option(metavar="DIR", help="quantized model to trace; quantizes SmolLM2 if none", show_default=False),
 ]
 TracedTokens = Annotated[int, typer.Option("--tokens", metavar="T", min=1, help="real tokens to trace")]
-Cache = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-]
 
 
 def split_names(text: str) -> list[str]:

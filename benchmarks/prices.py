@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command, split_names
+from benchmarks.command import Checkpoint, TracedTokens, run_command, split_names
 from fpga.measurement import MEASURED, hardware_digest
+from golden.commands.options import CacheFolder
 
 DEFAULT_SHAPES = "8x2,16x4,16x2x2,32x2x4,64x2,64x2x4,64x4,64x4x2,64x8,128x4"
 """Small and middle ones, with clusters and without: minutes each."""
@@ -25,7 +26,7 @@ def prices(
     ] = DEFAULT_SHAPES,
     checkpoint: Checkpoint = None,
     tokens: TracedTokens = 16,
-    cache: Cache = None,
+    cache: CacheFolder = None,
 ) -> None:
     """Synthesize and pack accelerators, one at a time, and fit what estimates go by to them.
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import Cache, Checkpoint, TracedTokens, run_command
+from benchmarks.command import Checkpoint, TracedTokens, run_command
+from golden.commands.options import CacheFolder, JsonFile
 
 
 def tokens(
@@ -31,8 +32,8 @@ def tokens(
     batches: Annotated[str, typer.Option(metavar="NUMBERS", help="tokens that share the weights")] = "1,4,16",
     checkpoint: Checkpoint = None,
     traced: TracedTokens = 16,
-    cache: Cache = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    cache: CacheFolder = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Tell how many tokens a second an accelerator and its twin take through all linear layers of a model.
 

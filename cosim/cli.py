@@ -9,6 +9,8 @@ import typer
 
 from cosim.formal.command import formal
 from gen.netlist import NetlistMaker, Stage
+from golden.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, chosen_layer
+from golden.commands.options import JsonFile, SpecName
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,22 +37,16 @@ class Outputs:
 
 def cosim(
     context: typer.Context,
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="run layers of this quantized model", show_default=False)
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.mlp.down_proj")
-    ] = None,
+    config: SpecName = "base",
+    vectors: VectorsFile = None,
+    checkpoint: CheckpointFolder = None,
+    layer: LayerName = None,
     all_layers: Annotated[
         bool, typer.Option("--all", help="every layer, on all cores; goes on where it stopped")
     ] = False,
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through a layer")] = 8,
     out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the hardware's results here")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="with --all: write a page with every layer here")
     ] = None,
@@ -112,37 +108,6 @@ class OneLayer:
     seed: int
     netlist: Stage | None
     waves: Path
-
-
-def check_one_layer(command: str, *, vectors: Path | None, checkpoint: Path | None, layer: str | None) -> None:
-    """That the options name one layer.
-
-    Raises:
-        InputError: they name none, or two.
-    """
-    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
-        raise InputError(f"{command}: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME")
-
-
-def chosen_layer(
-    spec: "Spec", *, vectors: Path | None, checkpoint: Path | None, layer: str | None, tokens: int
-) -> tuple[str, "LayerVectors"]:
-    """The layer to run, from a file or from a checkpoint, and what messages call it.
-
-    Raises:
-        InputError: there is no such layer, or the accelerator cannot take it.
-    """
-    if vectors is not None:
-        from golden.vectors import load_vectors
-
-        return str(vectors), load_vectors(vectors, spec)
-    assert checkpoint is not None
-    assert layer is not None
-    from golden.checkpoint import load_checkpoint
-    from golden.trace import layer_vectors
-
-    integers, _ = layer_vectors(load_checkpoint(checkpoint).language_model, layer, tokens, spec)
-    return f"{layer} of {checkpoint}", integers
 
 
 def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from golden.command_line import run_command
+from golden.commands.options import JsonFile, SpecName
 
 if TYPE_CHECKING:
     from golden.spec import Spec
@@ -114,10 +115,10 @@ def measure(spec: "Spec", vectors: "LayerVectors", *, rounds: int, cache: Path |
 
 
 def speed(
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="tokens of a random layer")] = 8,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="turns that each takes")] = 7,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Simulate a random layer of 576 x 1536 in cocotb's bench and in bare C++, and compare their speeds.
 

@@ -23,6 +23,7 @@ from cosim.random_programs import random_program, random_spec
 from cosim.simulated import SimulatedDevice
 from gen.cache import digest_of
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.errors import InputError
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
@@ -244,7 +245,7 @@ def verify(  # noqa: PLR0917 - each is an option of the command
     waves: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write a waveform of what fails", show_default=False)
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Run random packets on random accelerators, and compare all results with what the packets mean.
 

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from fpga.boards import DEFAULT_BAUD
+from golden.commands.options import CacheFolder, JsonFile, SpecName
 from golden.errors import InputError
 
 
 def synth(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream and the logs to")],
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     board: Annotated[str, typer.Option(metavar="NAME", help="board to build for")] = "ulx3s_85f",
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock; the PLL makes the nearest it can")] = 60.0,
     baud: Annotated[int, typer.Option(help="bits a second on the serial line")] = DEFAULT_BAUD,
@@ -30,10 +31,8 @@ def synth(
     bakeable: Annotated[
         bool, typer.Option("--bakeable", help="keep what `spikequant bake` needs to put a layer's weights there")
     ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    cache: CacheFolder = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Turn the accelerator into a bitstream for a board, with open tools.
 
@@ -97,10 +96,10 @@ def synth(
 
 
 def estimate(
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     board: Annotated[str, typer.Option(metavar="NAME", help="board to estimate for")] = "ulx3s_85f",
     frequency: Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock to count seconds with")] = 60.0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Tell what the accelerator takes and achieves before synthesis, each with its error as last measured.
 
@@ -135,7 +134,7 @@ def program(
     board: Annotated[str, typer.Option(metavar="NAME", help="board that it is for")] = "ulx3s_85f",
     flash: Annotated[bool, typer.Option("--flash", help="keep it over power-down, in the board's flash")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the command")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Put a bitstream onto a board, with openFPGALoader.
 

@@ -17,6 +17,7 @@ from fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import ToolError, usable_cores
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
+from golden.commands.options import CacheFolder, JsonFile
 from golden.files import check_writable, writable_folder, write_json
 from golden.progress import progress_bar
 from golden.spec import Spec, load_spec
@@ -152,10 +153,8 @@ def main(  # noqa: PLR0917 - each is an option of the command
     out: Annotated[Path, typer.Option(metavar="DIR", help="bitstreams and logs, a folder a board")] = Path(
         "build/boards"
     ),
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    cache: CacheFolder = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Make a bitstream for every board, each with the accelerator that is sized for its part.
 

@@ -20,6 +20,7 @@ from fpga.native import build_program
 from fpga.protocol import Identity
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.files import check_writable, write_json
 
 NAME = "link"
@@ -74,7 +75,7 @@ def main(
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="frames to send")] = 1_000_000,
     seed: Annotated[int, typer.Option(min=0, help="of all that is random")] = 1,
     seconds: Annotated[float, typer.Option(metavar="S", min=1.0, help="time after which it hangs")] = 3600.0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Fuzz the board's end of the serial line. Exit status 0 if nothing is wrong, 1 if something is."""
     from rich.console import Console  # noqa: PLC0415

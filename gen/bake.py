@@ -9,26 +9,19 @@ from typing import Annotated
 
 import typer
 
-from cosim.cli import check_one_layer, chosen_layer
+from golden.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, check_one_layer, chosen_layer
+from golden.commands.options import CacheFolder, JsonFile
 from golden.errors import InputError
 
 
 def bake(
     build: Annotated[Path, typer.Argument(metavar="DIR", help="folder that `synth --bakeable` wrote")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream with the weights to")],
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="IN.npz", help="the weights of these integers", show_default=False)
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="a layer of this quantized model", show_default=False)
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.self_attn.k_proj")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where results of earlier runs are", show_default=False)
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    vectors: VectorsFile = None,
+    checkpoint: CheckpointFolder = None,
+    layer: LayerName = None,
+    cache: CacheFolder = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Put a layer's weights into a finished bitstream, without building it again.
 

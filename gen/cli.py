@@ -16,6 +16,7 @@ import gen.run
 import golden.cli
 from gen.netlist import NetlistMaker, Stage, Synthesis
 from golden.command_line import FAILED, MARKUP, run_app
+from golden.commands.options import SpecName
 from golden.spec import Spec
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ app = typer.Typer(
 @app.command()
 def generate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write spikequant.v and manifest.json to")],
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
 ) -> None:
     """Generate the accelerator as one plain Verilog file, with a manifest."""
     from rich.console import Console

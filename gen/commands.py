@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from golden.commands.options import JsonFile, SpecName
 from golden.errors import InputError
 
 if TYPE_CHECKING:
     from gen.record import DemoRecord
 
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")]
-
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write to")] = Path("build/demo"),
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     board: Annotated[str, typer.Option(metavar="NAME", help="board to build the bitstream for")] = "ulx3s_85f",
     layer: Annotated[
         str, typer.Option(metavar="NAME", help="which linear layer of SmolLM2")

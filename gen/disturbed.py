@@ -18,7 +18,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cosim.cli import check_one_layer, chosen_layer
 from cosim.scoreboard import Verdict, compare
 from fpga.host import Accelerator
 from fpga.line import LinkError
@@ -27,6 +26,8 @@ from fpga.toolchain import ToolError
 from fpga.virtual import BAUD, VirtualBoard, build_virtual_board
 from gen.netlist import Stage
 from golden.command_line import run_command
+from golden.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, check_one_layer, chosen_layer
+from golden.commands.options import CacheFolder, JsonFile, SpecName
 from golden.errors import InputError
 from golden.files import check_writable, write_json
 from golden.integer import LayerOutput, run_layer
@@ -248,16 +249,10 @@ def outcomes_table(outcomes: list[Outcome]) -> Table:
 
 
 def main(  # noqa: PLR0917 - each is an option of the command
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="run a layer of this quantized model", show_default=False)
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.self_attn.k_proj")
-    ] = None,
+    config: SpecName = "base",
+    vectors: VectorsFile = None,
+    checkpoint: CheckpointFolder = None,
+    layer: LayerName = None,
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 2,
     netlist: Annotated[
         Stage | None,
@@ -269,10 +264,8 @@ def main(  # noqa: PLR0917 - each is an option of the command
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of the noise")] = 1,
     seconds: Annotated[float, typer.Option(metavar="S", min=1.0, help="time after which a board ends")] = 3600.0,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where built boards are kept", show_default=False)
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    cache: CacheFolder = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Run a layer on the virtual board while its line is disturbed, in one way after the other.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fpga.boards import DEFAULT_BAUD
+from golden.commands.options import JsonFile, SpecName
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,7 +43,7 @@ def generate_text(
             help="rtl: the generated Verilog, simulated; board: behind --port; golden: integers; fp: the float model"
         ),
     ] = Backend.RTL,
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="tokens to write at most")] = 20,
     codes: Annotated[bool, typer.Option("--codes", help="layers give output codes, not membranes")] = False,
     reference: Annotated[
@@ -67,7 +68,7 @@ def generate_text(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="simulators that share a layer", show_default="one a core")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Continue a prompt, every linear layer of the decoder on the chosen backend, the rest in PyTorch.
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cosim.cli import check_one_layer, chosen_layer, outcome_line
+from cosim.cli import outcome_line
 from fpga.boards import DEFAULT_BAUD
 from gen.netlist import Stage
+from golden.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, check_one_layer, chosen_layer
+from golden.commands.options import CacheFolder, JsonFile, SpecName
 from golden.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,19 +32,13 @@ def run(
     port: Annotated[
         str, typer.Option(metavar="PORT|sim", help="serial port of the board, or sim for a virtual board in Verilator")
     ],
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
-    vectors: Annotated[
-        Path | None, typer.Option(metavar="IN.npz", help="run these integers", show_default=False)
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="run a layer of this quantized model", show_default=False)
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="which layer, such as model.layers.0.mlp.down_proj")
-    ] = None,
+    config: SpecName = "base",
+    vectors: VectorsFile = None,
+    checkpoint: CheckpointFolder = None,
+    layer: LayerName = None,
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through the layer")] = 8,
     out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the board's results here")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +69,7 @@ def run(
         Stage | None,
         typer.Option(help="the virtual board is a netlist: behind synthesis, or placed and routed", show_default=False),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where built virtual boards are kept", show_default=False)
-    ] = None,
+    cache: CacheFolder = None,
 ) -> None:
     """Run a layer on a board over its serial line, and compare every output with the golden model.
 

@@ -45,6 +45,7 @@ from cosim.yosys import YosysError
 from gen.cache import digest_of
 from gen.verilog import TOP
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.files import check_writable, writable_folder, write_json
 from golden.spec import Spec
 from rtl.packets import Words
@@ -201,7 +202,7 @@ def measure(  # noqa: PLR0917 - each is an option of the command
     steps: Annotated[int, typer.Option(min=1, help="packets of each program")] = 120,
     out: Annotated[Path, typer.Option(metavar="DIR", help="where counts are kept")] = Path("build/coverage"),
     show: Annotated[int, typer.Option(min=0, help="names to print of what is not reached, of each kind")] = 20,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Count what random programs and the short regression reach: lines, bits, events, and values.
 

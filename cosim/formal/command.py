@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from golden.commands.options import JsonFile
 from golden.errors import InputError
 
 
@@ -13,7 +14,7 @@ def formal(
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="properties whose name begins with this", show_default=False)
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
     list_only: Annotated[bool, typer.Option("--list", help="say what there is to prove, and end")] = False,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="solvers at a time")] = 2,
     out: Annotated[Path, typer.Option(metavar="DIR", help="keep results and waveforms of counterexamples here")] = Path(

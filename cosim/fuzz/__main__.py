@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.errors import InputError
 
 MEMORY_MB = 3000
@@ -67,7 +68,7 @@ def fuzz(
     out: Annotated[Path, typer.Option(metavar="DIR", help="where inputs are kept; a later run goes on")] = Path(
         "build/fuzz"
     ),
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Look for inputs that a reader does not refuse in one line: a crash, a hang, a traceback, or too much memory.
 

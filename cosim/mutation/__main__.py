@@ -8,6 +8,7 @@ import typer
 from cosim.build import SimulationError
 from cosim.yosys import YosysError
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 
 GOAL = 0.97
 """Share of the mutants that are not proved equivalent, which must be killed."""
@@ -20,7 +21,7 @@ def mutate(
         "build/mutation"
     ),
     seconds: Annotated[int, typer.Option(min=1, help="for a proof, in each part around a survivor")] = 60,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Change the design in small ways, and count how many changes the short regression notices.
 

@@ -24,6 +24,7 @@ from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming, find_chip
 from fpga.toolchain import ToolError
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
+from golden.commands.options import JsonFile, SpecName
 from golden.errors import InputError
 from golden.files import check_writable, write_json
 from golden.integer import run_layer
@@ -258,13 +259,13 @@ def trace_all(checkpoint: Path, spec: Spec, tokens: int) -> dict[str, LayerVecto
 
 def main(
     checkpoint: Annotated[Path, typer.Option(metavar="DIR", help="quantized model, as spikequant quantize writes it")],
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="preset, or TOML file with a spec")] = "base",
+    config: SpecName = "base",
     tokens: Annotated[int, typer.Option(metavar="T", min=1, help="tokens to count the traffic of")] = 64,
     block: Annotated[int, typer.Option(metavar="N", min=0, help="block whose layers run")] = 5,
     chip: Annotated[str, typer.Option(metavar="CHIP", help="SDRAM to control")] = DEFAULT_CHIP,
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the accelerator")] = 75.0,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the SDRAM")] = 120.0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Tell how fast real layers stream from the memory. Exit status 0 if all outputs are right, 1 if not."""
     from rich.console import Console

@@ -23,6 +23,7 @@ from fpga.sdram.timing import DEFAULT_CHIP, NANOSECONDS, SdramTiming, find_chip
 from fpga.toolchain import ToolError
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.files import check_writable, write_json
 from golden.spec import WORD_BITS
 from rtl.packets import Words
@@ -169,7 +170,7 @@ def main(
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the accelerator")] = 75.0,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the SDRAM")] = 120.0,
     seed: Annotated[int, typer.Option(min=0, help="of all that is random")] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Send random packets to the memory. Exit status 0 if all is right and no rule of the chip is broken, else 1."""
     from rich.console import Console

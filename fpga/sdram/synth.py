@@ -19,6 +19,7 @@ from fpga.sdram.timing import DEFAULT_CHIP, SdramTiming, find_chip
 from fpga.toolchain import ToolError, usable_cores
 from gen.cache import default_cache_folder
 from golden.command_line import run_command
+from golden.commands.options import JsonFile
 from golden.errors import InputError
 from golden.files import check_writable, write_json
 from golden.spec import WORD_BITS
@@ -116,7 +117,7 @@ def main(
     frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the accelerator")] = 75.0,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the SDRAM")] = 120.0,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route from seeds 1..N")] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Tell what the memory takes of a device, and how fast it is. Exit status 0 if it is fast enough, 1 if not."""
     from rich.console import Console

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from golden.commands.options import JsonFile
+
 
 def energy(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT_DIR", help="folder that quantize wrote")],
@@ -17,7 +19,7 @@ def energy(
         str, typer.Option(metavar="PRESET|FILE", help="array whose tiles and widths are counted")
     ] = "base",
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="write stacked bars here")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Compare the energy of one token's linear layers: floats, integers, Atom, SpikeLLM and SpikeQuant.
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from golden.commands.quantize import CalibrationFile, CalibrationTokens, JsonFile, PlotFile, RecipeName
+from golden.commands.options import JsonFile
+from golden.commands.quantize import CalibrationFile, CalibrationTokens, PlotFile, RecipeName
 from golden.errors import InputError
 
 TOKENS = 4096

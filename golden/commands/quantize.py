@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from golden.commands.options import JsonFile
+
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="smollm2 (bundled), a .gguf, a transformers folder, or a hub id")
 ]
@@ -16,7 +18,6 @@ CalibrationFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="calibration text; by default bundled Wikipedia articles")
 ]
 CalibrationTokens = Annotated[int, typer.Option(metavar="N", help="tokens of calibration text for statistics")]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures here")]
 PlotFile = Annotated[Path | None, typer.Option(metavar="FILE.png", help="write a plot here")]
 
 
