@@ -10,8 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fpga.baked.contents import with_contents
-from fpga.baked.image import Content
+from fpga.block_contents import Content, with_contents
 from fpga.boards import Board, check_fit
 from fpga.carry_ends import trim_carry_ends
 from fpga.pll import PllSettings, pll_settings

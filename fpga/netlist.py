@@ -6,8 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
-from fpga.baked.contents import with_contents
-from fpga.baked.image import Content
+from fpga.block_contents import Content, with_contents
 from fpga.build import FLATTEN, NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
 from fpga.carry_ends import trim_carry_ends
 from fpga.core import make_design

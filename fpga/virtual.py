@@ -11,7 +11,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import Elaboratable, Signal
 from amaranth.lib.io import Buffer, SimulationPort
 
-from fpga.baked.image import Content
+from fpga.block_contents import Content
 from fpga.build import NAME as TOP_NAME
 from fpga.build import Design
 from fpga.core import Device, constrained_design

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fpga.baked.image import Content
+from fpga.block_contents import Content
 from fpga.boards import DEFAULT_BAUD
 from fpga.host import Accelerator
 from fpga.sdram.timing import SdramChip, SdramTiming

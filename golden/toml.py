@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from golden.errors import InputError
+from golden.files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,11 +27,10 @@ def read_toml(name: str, *, what: str, presets: Mapping[str, Any]) -> dict[str, 
     path = Path(name)
     if path.suffix != ".toml":
         raise InputError(f"{what} {name!r}: unknown preset, expected one of {', '.join(presets)} or a .toml file")
+    text = read_text(path, what=what)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{what} {name}: cannot read the file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{what} {name}: not valid TOML: {error}") from None
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fpga.baked.contents import read_contents
 from fpga.baked.ecpbram import ecpbram_run
-from fpga.baked.image import Content, Image, block_contents, image_shape, image_text, read_image
+from fpga.baked.image import Image, block_contents, image_shape, image_text, read_image
+from fpga.block_contents import Content, read_contents
 from fpga.build import BITSTREAM, NAME, Plan, Tools, pack, unpack_bitstream
 from fpga.toolchain import ToolError, run_tool
 from golden.errors import InputError
@@ -206,7 +206,7 @@ def baked_contents(folder: Path, baked: Baked, tools: Tools, *, cache: Path) -> 
     """What the bitstream in a folder has in the block RAMs of the synapse memory, by the ends of their names.
 
     Raises:
-        InputError: it is another bitstream.
+        InputError: it is another bitstream, or has no such block RAMs.
         ToolError: it cannot be unpacked.
     """
     path = folder / BITSTREAM
@@ -217,4 +217,7 @@ def baked_contents(folder: Path, baked: Baked, tools: Tools, *, cache: Path) -> 
     if hashlib.sha256(bitstream).hexdigest() != baked.bitstream_sha256:
         raise InputError(f"bitstream {path}: is not the one that {BAKED} is about, expected them from one run")
     contents = read_contents(unpack_bitstream(bitstream, tools, cache=cache).decode())
+    for name, number in baked.blocks.items():
+        if number not in contents:
+            raise InputError(f"bitstream {path}: has no block RAM {number}, expected {name} of {BAKED} there")
     return {name: contents[number] for name, number in baked.blocks.items()}

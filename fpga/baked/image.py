@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fpga.block_contents import CONTENT_WORDS, Content
 from fpga.layouts import unpack, words_in
 from golden.errors import InputError
 from golden.spec import Spec
@@ -19,11 +20,6 @@ Image = NDArray[np.uint8]
 
 Rows are those of the block RAMs, which may be more than the memory uses.
 """
-
-Content = NDArray[np.uint16]
-"""A block RAM as nine-bit words [2048], the way the bitstream has it."""
-
-CONTENT_WORDS = 2048
 
 BITS_PER_DIGIT = 4
 

@@ -156,7 +156,7 @@ def test_a_file_starts_from_its_preset(tmp_path: Path) -> None:
         (b"lanes = 3", "lanes: 3 is no power of two"),
         (b"lanes = ", "not valid TOML"),
         (b"lanes = 4\nlanes = 4", "not valid TOML"),
-        (b"\xff\xfe", "not valid TOML"),
+        (b"\xff\xfe", "not UTF-8 at byte 0"),
         (b'lanes = "4"', "lanes: "),
         (b"[array]\nlanes = 4", "unknown key 'array'"),
     ],

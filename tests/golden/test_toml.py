@@ -105,8 +105,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_toml("x", what="thing", presets=PRESETS)
     with pytest.raises(InputError, match=r"^thing .*none\.toml: cannot read the file: No such file"):
         read_toml(str(tmp_path / "none.toml"), what="thing", presets=PRESETS)
-    for content in (b"a = ", b"\xff", b"a = 1\na = 2"):
+    for content, problem in (
+        (b"a = ", "not valid TOML: "),
+        (b"\xff", "not UTF-8 at "),
+        (b"a = 1\na = 2", "not valid TOML: "),
+    ):
         good.write_bytes(content)
-        with pytest.raises(InputError, match=r"^thing .*good\.toml: not valid TOML: ") as refusal:
+        with pytest.raises(InputError, match=rf"^thing .*good\.toml: {problem}") as refusal:
             read_toml(str(good), what="thing", presets=PRESETS)
         assert "\n" not in str(refusal.value)

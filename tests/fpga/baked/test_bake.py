@@ -79,6 +79,11 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     assert refusal("bake", build, "--vectors", files[0], "--out", build) == expected
 
     check_that_mistakes_are_noticed(build, tmp_path / "lost", layer(spec, seed=1), build_cache, monkeypatch)
+    record = json.loads((folders[0] / BAKED).read_text())
+    name = next(iter(record["blocks"]))
+    (folders[0] / BAKED).write_text(json.dumps({**record, "blocks": {**record["blocks"], name: 999}}))
+    expected = f"bitstream {folders[0] / BITSTREAM}: has no block RAM 999, expected {name} of {BAKED} there"
+    assert refusal(*run, "--vectors", files[0]) == expected
     (folders[0] / BITSTREAM).write_bytes((build / BITSTREAM).read_bytes())
     expected = f"is not the one that {BAKED} is about, expected them from one run"
     assert refusal(*run, "--vectors", files[0]).endswith(expected)

@@ -1,6 +1,5 @@
-"""Where weights are: in an image of the synapse memory, in block RAMs, and in the files of the tools."""
+"""Where weights are: in an image of the synapse memory, and in block RAMs."""
 
-import json
 from collections.abc import Callable
 
 import numpy as np
@@ -8,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpga.baked.contents import read_contents, with_contents
 from fpga.baked.image import (
-    CONTENT_WORDS,
     block_contents,
     block_width,
     image_shape,
@@ -19,7 +16,6 @@ from fpga.baked.image import (
     synapse_blocks,
     weights_image,
 )
-from fpga.toolchain import ToolError
 from golden.errors import InputError
 from golden.spec import PRESETS, Spec
 from rtl.memory import block_rams
@@ -98,35 +94,3 @@ def test_a_text_that_is_no_image_is_refused(damage: Callable[[str], str]) -> Non
 def test_block_rams_whose_layout_is_not_known_are_refused(spec: Spec, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}"):
         block_width(spec)
-
-
-def netlist(*names: str) -> bytes:
-    cells = {name: {"type": "DP16KD", "parameters": {"GSR": "DISABLED"}} for name in names}
-    return json.dumps({"modules": {"top": {"cells": cells}}}).encode()
-
-
-def test_a_netlist_takes_contents_by_the_ends_of_names() -> None:
-    content = np.arange(CONTENT_WORDS, dtype=np.uint16) % 512
-    new = json.loads(with_contents(netlist("core.a.block_1", "core.a.block_11"), {"a.block_1": content}))
-    cells = new["modules"]["top"]["cells"]
-    assert cells["core.a.block_11"]["parameters"] == {"GSR": "DISABLED"}
-    parameters = cells["core.a.block_1"]["parameters"]
-    assert len(parameters) == 65
-    rows = [parameters[f"INITVAL_{number:02X}"] for number in range(64)]
-    assert {len(row) for row in rows} == {320}
-    # sixteen rows of two words, in twenty bits each
-    assert int(rows[1], 2) >> 20 & 0xFFFFF == 34 | 35 << 9
-    for names in (("core.ba.block_1",), ("x.a.block_1", "y.a.block_1")):
-        with pytest.raises(ToolError, match=r"^netlist: [02] block RAMs end with a\.block_1, expected one$"):
-            with_contents(netlist(*names), {"a.block_1": content})
-
-
-def test_a_configuration_has_contents_by_number() -> None:
-    content = np.arange(CONTENT_WORDS, dtype=np.uint16) % 512
-    words = "\n".join(" ".join(f"{word:03x}" for word in row) for row in content.reshape(-1, 8))
-    text = f".device LFE5U-25F\n\n.tile A\narc: B C\n\n.bram_init 7\n{words}\n\n.bram_init 12\n{words}\n"
-    found = read_contents(text)
-    assert list(found) == [7, 12]
-    np.testing.assert_array_equal(found[12], content)
-    with pytest.raises(ValueError, match=r"^\.bram_init 7: 2040 words, expected 2048$"):
-        read_contents(text.replace(words[:32], "", 1))

@@ -1,14 +1,20 @@
-"""Contents of block RAMs, on their way into netlists and out of configurations."""
+"""Initial contents of block RAMs: into netlists, and out of configurations."""
 
 import json
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fpga.baked.image import CONTENT_WORDS, Content
 from fpga.toolchain import ToolError
 
-BLOCK_TYPES = ("DP16KD", "PDPW16KD")
+BLOCK_RAM = "DP16KD"
+"""The cell; rows of 36 bits have another, whose contents nothing here asks for."""
+
+Content = NDArray[np.uint16]
+"""A block RAM as nine-bit words [2048], the way the bitstream has it."""
+
+CONTENT_WORDS = 2048
 
 ROWS_PER_PARAMETER = 16
 """Rows of 18 bits in one INITVAL parameter, each of which takes 20 bits there."""
@@ -31,7 +37,7 @@ def with_contents(netlist: bytes, contents: Mapping[str, Content]) -> bytes:
         (name, cell)
         for module in design["modules"].values()
         for name, cell in module["cells"].items()
-        if cell["type"] in BLOCK_TYPES
+        if cell["type"] == BLOCK_RAM
     ]
     for end, content in contents.items():
         found = [cell for name, cell in cells if f".{name}".endswith(f".{end}")]
