@@ -162,6 +162,8 @@ def make_plan(
     platform = getattr(import_module(board.module), board.platform)()
     pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
     timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
+    if timing is not None:
+        timing.check_pins()
     divisor = baud_divisor(pll.output_hz, baud)
     generated = platform.prepare(
         BoardTop(make_core(), pll=pll, divisor=divisor, memory=timing),

@@ -18,10 +18,9 @@ PIN_CYCLES = 2
 """From the cycle in which a command is chosen to the one in which it is on the pins: two registers."""
 
 RETURN_CYCLES = 1
-"""Cycles by which data is taken later than the latency of the chip says.
+"""Cycles by which data is taken later than the latency of the chip says: ``CAPTURE_CYCLES`` behind its edge.
 
-The chip's clock is half a cycle behind, its data is on the way for most of a cycle at clocks near 120 MHz, and a
-register at the pins takes it.
+That is right at clocks that ``SdramTiming.check_pins`` accepts.
 """
 
 MOST_UNDER_WAY = 8

@@ -138,8 +138,10 @@ class WeightStreamer(Component):
                 m.d.comb += self.i.ready.eq(1)
                 ended("refuse")
             with m.State("ask"):
-                m.d.comb += selector.i.valid.eq(1)
+                m.d.comb += selector.i.valid.eq(header.row_words != 0)
                 m.next = "open"
+                with m.If(header.row_words == 0):
+                    m.next = "refuse"
             with m.State("open"):
                 m.d.comb += [written.data.eq(header.opening), written.last.eq(0), written.streamed.eq(1)]
                 with m.If(selector.some):

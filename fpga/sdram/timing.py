@@ -9,8 +9,23 @@ from golden.errors import InputError
 NANOSECONDS = 1e9
 """In a second."""
 
+ROUNDING = 1e-9
+"""Relative error of a frequency."""
+
 SLOT_CYCLES = 2
 """Clock cycles of the controller's unit of time: one column command and one row command."""
+
+LATE_SLOTS = 24
+"""Slots by which a REFRESH may be late: a bank is being opened, and all are to be closed."""
+
+CAPTURE_CYCLES = 1.5
+"""From the chip's clock edge that sends data to the one of the controller's clock that takes it.
+
+The chip's clock is half a cycle behind the controller's.
+"""
+
+WAY_NS = (2.0, 6.0)
+"""Of the clock out to the chip and data back, through pins and board, at least and at most: an estimate."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,8 @@ class SdramChip:
         t_rrd: ACTIVATE to ACTIVATE of another bank.
         t_wr: last data written to PRECHARGE.
         t_mrd: mode to any command.
+        t_ac: clock to data that is read, at the latest.
+        t_oh: next clock to the end of that data, at the earliest.
         t_ref: time in which ``refreshes`` REFRESH commands are due.
         t_start: from stable power and clock to the first command.
         start_refreshes: REFRESH commands before use.
@@ -49,6 +66,8 @@ class SdramChip:
     t_rrd: int
     t_wr: int
     t_mrd: int
+    t_ac: float
+    t_oh: float
     t_ref: int
     refreshes: int
     t_start: int
@@ -86,6 +105,8 @@ def _alliance(name: str, *, column_bits: int) -> SdramChip:
         t_rrd=14,
         t_wr=14,
         t_mrd=14,
+        t_ac=5.4,
+        t_oh=2.5,
         t_ref=64_000_000,
         refreshes=8192,
         t_start=200_000,
@@ -135,12 +156,28 @@ class SdramTiming:
         """Check the clock.
 
         Raises:
-            InputError: it is too fast for the chip.
+            InputError: it is too fast for the chip, or so slow that its refreshes take most of the time.
         """
-        if self.clock_hz * self.chip.t_ck > NANOSECONDS * (1 + 1e-9):
-            fastest = NANOSECONDS / self.chip.t_ck / 1e6
+        slowest = 2 * LATE_SLOTS * SLOT_CYCLES * self.chip.refreshes / self.chip.t_ref * NANOSECONDS
+        self._check_clock(slowest, NANOSECONDS / self.chip.t_ck)
+
+    def check_pins(self) -> None:
+        """Check that data is there when ``CAPTURE_CYCLES`` have passed, on a board with a way of ``WAY_NS``.
+
+        Raises:
+            InputError: the clock is so fast that data may still be on its way, or so slow that the next may be there.
+        """
+        shortest, longest = WAY_NS
+        slowest = (CAPTURE_CYCLES - 1) / (self.chip.t_oh + shortest) * NANOSECONDS
+        fastest = CAPTURE_CYCLES / (self.chip.t_ac + longest) * NANOSECONDS
+        self._check_clock(slowest, min(fastest, NANOSECONDS / self.chip.t_ck))
+
+    def _check_clock(self, slowest_hz: float, fastest_hz: float) -> None:
+        # written so that it refuses what is no number, too
+        if not slowest_hz * (1 - ROUNDING) <= self.clock_hz <= fastest_hz * (1 + ROUNDING):
             raise InputError(
-                f"memory clock: {self.clock_hz / 1e6:g} MHz, expected {fastest:.1f} at most for the {self.chip.name}"
+                f"memory clock: {self.clock_hz / 1e6:.4g} MHz, expected {slowest_hz / 1e6:.4g} to "
+                f"{fastest_hz / 1e6:.4g} MHz for the {self.chip.name}"
             )
 
     def cycles(self, nanoseconds: float) -> int:
@@ -211,5 +248,3 @@ class SdramTiming:
         return 2 * self.clock_hz
 
 
-LATE_SLOTS = 24
-"""Slots by which a REFRESH may be late: a bank is being opened, and all are to be closed."""

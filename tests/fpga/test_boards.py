@@ -62,6 +62,12 @@ def test_a_board_with_an_sdram_has_its_pins_and_a_second_clock(name: str, echo_c
     assert b"CLKOS_DIV" in plan.files["top.il"]
 
 
+def test_a_clock_at_which_the_sdram_cannot_be_read_is_refused(echo_class: Any) -> None:
+    slower = MemoryWish(CHIPS[DEFAULT_CHIP], 60e6)
+    with pytest.raises(InputError, match=r"^memory clock: 60 MHz, expected 111\.1 to 131\.6 MHz for the AS4C16M16SA-7$"):
+        make_plan(echo_class, board=find_board("ulx3s_85f"), frequency_hz=60e6, baud=1_000_000, memory=slower)
+
+
 def test_a_board_without_an_sdram_is_told(echo_class: Any) -> None:
     with pytest.raises(InputError, match=r"^board: ecpix5_45f has no SDR SDRAM, expected a ulx3s with a memory$"):
         make_plan(echo_class, board=find_board("ecpix5_45f"), frequency_hz=75e6, baud=1_000_000, memory=WISH)

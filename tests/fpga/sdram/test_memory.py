@@ -115,10 +115,11 @@ def test_what_is_stored_outlives_hours_of_rest_as_far_as_refreshes_tell(
         stream_packet(0xAB, address=0, rows=1, row_words=1)[:3],
         np.append(stream_packet(0xAB, address=0, rows=1, row_words=1), np.uint32(7)),
         stream_packet(0xAB, address=0, rows=0, row_words=1),
+        stream_packet(0xAB, address=0, rows=1, row_words=0),
         store_packet(np.zeros(0, np.uint32), address=0),
         stream_packet(0xAB, address=0, rows=40, row_words=1, place=0),
     ],
-    ids=["short", "long", "no rows", "no words", "nothing selected"],
+    ids=["short", "long", "no rows", "rows of no words", "no words", "nothing selected"],
 )
 def test_a_broken_packet_becomes_one_that_the_accelerator_refuses(
     memory_program: Path, timing: SdramTiming, broken: np.ndarray

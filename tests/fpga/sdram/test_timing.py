@@ -44,10 +44,35 @@ def test_slots_are_long_enough_at_any_clock(clock_hz: float) -> None:
     assert timing.refresh_interval * slot * CHIP.refreshes <= CHIP.t_ref * (1 + 1e-5)
 
 
-def test_a_clock_that_is_too_fast_is_refused() -> None:
-    SdramTiming(CHIP, 1e9 / 7)
-    with pytest.raises(InputError, match=r"^memory clock: 143 MHz, expected 142.9 at most for the AS4C16M16SA-7$"):
-        SdramTiming(CHIP, 143e6)
+@pytest.mark.parametrize("hz", [143e6, 12e6, 0, -5e6, float("nan"), float("inf")])
+def test_a_clock_that_is_out_of_range_is_refused(hz: float) -> None:
+    for accepted in (1e9 / 7, 13e6):
+        assert SdramTiming(CHIP, accepted).refresh_interval > 0
+    expected = rf"^memory clock: {hz / 1e6:.4g} MHz, expected 12\.29 to 142\.9 MHz for the AS4C16M16SA-7$"
+    with pytest.raises(InputError, match=expected):
+        SdramTiming(CHIP, hz)
+
+
+@given(st.floats(13e6, 1e9 / 7), st.floats(2, 6))
+def test_at_clocks_for_boards_data_is_there_when_it_is_taken(clock_hz: float, way: float) -> None:
+    timing = SdramTiming(CHIP, clock_hz)
+    cycle = 1e9 / clock_hz
+    try:
+        timing.check_pins()
+    except InputError:
+        # it would not be, at one end of the way
+        assert cycle + CHIP.t_oh + 2 < 1.5 * cycle or CHIP.t_ac + 6 > 1.5 * cycle
+    else:
+        assert CHIP.t_ac + way - 1e-6 <= 1.5 * cycle <= cycle + CHIP.t_oh + way + 1e-6
+
+
+def test_clocks_for_boards_are_those_around_120_mhz() -> None:
+    for accepted in (112e6, 120e6, 131e6):
+        SdramTiming(CHIP, accepted).check_pins()
+    for hz in (103.125e6, 132e6):
+        expected = rf"^memory clock: {hz / 1e6:.4g} MHz, expected 111\.1 to 131\.6 MHz for the AS4C16M16SA-7$"
+        with pytest.raises(InputError, match=expected):
+            SdramTiming(CHIP, hz).check_pins()
 
 
 def test_an_unknown_chip_is_refused_with_the_known_ones() -> None:
