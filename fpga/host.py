@@ -45,7 +45,7 @@ class Accelerator:
         """
         self.spec = spec
         self._chip = chip
-        self._stored_words = 0
+        self._stored: list[StoredLayer] = []
         self._spikes = self._beats = 0
         self._line = SerialLine(port, baud)
         try:
@@ -137,26 +137,53 @@ class Accelerator:
         """
         return run_program(self, baked_program(self.spec, vectors), vectors, progress=progress)
 
+    @property
+    def _free(self) -> int:
+        """Address behind all layers that are there."""
+        return max((stored.place.end for stored in self._stored), default=0)
+
     def has_room(self, vectors: LayerVectors) -> bool:
         """The board has a memory, and the layer fits behind those that are there."""
-        place = place_layer(self.spec, vectors, address=self._stored_words)
+        place = place_layer(self.spec, vectors, address=self._free)
         return self._chip is not None and place.fits(self._chip)
 
     def store_layer(self, vectors: LayerVectors) -> StoredLayer:
         """Upload a layer's weights and constants into the board's memory, behind those that are there.
 
-        They stay until the board is switched off, or its bitstream is loaded again; sessions come and go.
+        They stay until the board is switched off, or its bitstream is loaded again; sessions come and go. The board
+        does not know what it holds: another session has to be told, by ``keep_layer``, or stores from the start again.
 
         Raises:
             InputError: the bitstream has no memory, or the layer does not fit any more.
             LinkError: the board cannot be reached, or does not do its part.
         """
+        stored = store_layer(self.spec, vectors, chip=self._memory(), address=self._free)
+        self._session.exchange(stored.packets(), results=0)
+        self._stored.append(stored)
+        return stored
+
+    def keep_layer(self, stored: StoredLayer) -> None:
+        """Count on a layer that an earlier session stored: it can be run, and nothing is stored over it.
+
+        Args:
+            stored: as ``store_layer`` gave it.
+
+        Raises:
+            InputError: the bitstream has no memory, or another layer lies there.
+        """
+        self._memory()
+        for other in self._stored:
+            if other.place.overlaps(stored.place):
+                raise InputError(
+                    f"memory: the layer at word {stored.place.address} overlaps with that at {other.place.address}, "
+                    "expected layers that were stored together"
+                )
+        self._stored.append(stored)
+
+    def _memory(self) -> SdramChip:
         if self._chip is None:
             raise InputError("memory: the bitstream has none, expected one that was made with a memory")
-        stored = store_layer(self.spec, vectors, chip=self._chip, address=self._stored_words)
-        self._session.exchange(stored.packets(), results=0)
-        self._stored_words = stored.place.end
-        return stored
+        return self._chip
 
     def run_stored(
         self,
@@ -168,13 +195,15 @@ class Accelerator:
         """Run tokens on a layer that the board's memory holds, without the rows of inputs that none of them uses.
 
         Args:
-            stored: as ``store_layer`` gave it.
+            stored: as ``store_layer`` gave it, or given to ``keep_layer``.
             vectors: the same layer and its tokens.
             progress: told the results that are in, and how many there will be.
 
         Raises:
             LinkError: the board cannot be reached, or does not do its part.
             PacketError: the accelerator refused a packet or sent a broken one.
-            ValueError: the memory holds another layer.
+            ValueError: the memory holds another layer, or this session neither stored nor kept this one.
         """
+        if not any(one is stored for one in self._stored):
+            raise ValueError("the layer was neither stored nor kept in this session")
         return run_program(self, streamed_program(stored, vectors), vectors, progress=progress)

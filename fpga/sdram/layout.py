@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.sdram.packets import store_packet
+from fpga.sdram.packets import MASK_WORDS, store_packet
 from fpga.sdram.timing import SdramChip
 from golden.errors import InputError
-from golden.spec import Spec
+from golden.spec import WORD_BITS, Spec
 from golden.vectors import LayerVectors
 from golden.words import WORDS_PER_NEURON
 from rtl.packets import Words, weights_packet
@@ -57,9 +57,23 @@ class LayerPlace:
         """Address behind the last word."""
         return self.address + self.words
 
+    @property
+    def mask_words(self) -> int:
+        """Words of the mask of rows, at most, whichever inputs are silent."""
+
+        def words(rows: int) -> int:
+            # the rows of a part begin with a word of their own
+            return rows // WORD_BITS + -(-rows // self.spec.depth)
+
+        return words(self.inputs) + words(self.wide)
+
     def fits(self, chip: SdramChip) -> bool:
-        """The chip is large enough."""
-        return self.end <= chip.words
+        """The chip is large enough, and so is the mask of rows."""
+        return self.end <= chip.words and self.mask_words <= MASK_WORDS
+
+    def overlaps(self, other: "LayerPlace") -> bool:
+        """They have words in common."""
+        return self.address < other.end and other.address < self.end
 
     def constants(self, tile: int) -> int:
         """Address of a tile's constants."""
@@ -110,9 +124,13 @@ def store_layer(spec: Spec, vectors: LayerVectors, *, chip: SdramChip, address: 
     """A layer's weights and constants as the accelerator takes them; neurons beyond its outputs get zero weights.
 
     Raises:
-        InputError: it does not fit the chip from that address on.
+        InputError: it does not fit the chip from that address on, or has too many inputs for the mask of rows.
     """
     place = place_layer(spec, vectors, address=address)
+    if place.mask_words > MASK_WORDS:
+        raise InputError(
+            f"memory: the mask of the layer's rows takes {place.mask_words} words, expected {MASK_WORDS} at most"
+        )
     if not place.fits(chip):
         raise InputError(
             f"memory: the layer ends at word {place.end}, expected {chip.words} at most in the {chip.name}"

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.sdram.layout import StoredLayer
-from fpga.sdram.packets import MASK_WORDS, select_packet, stream_packet
-from golden.errors import InputError
+from fpga.sdram.packets import select_packet, stream_packet
 from golden.spec import WORD_BITS
 from golden.vectors import LayerVectors
 from rtl.packets import Words, operation_of
@@ -54,11 +53,13 @@ class _Selection:
     """Rows that are loaded together.
 
     Attributes:
-        rows: bool [inputs or wide ones], of all that are stored.
+        first: number of the first row, of the inputs or the wide ones.
+        rows: bool, which of the rows from there on, up to the last one.
         low: they are low halves.
         place: where they are in the mask.
     """
 
+    first: int
     rows: NDArray[np.bool_]
     low: bool
     place: int
@@ -67,8 +68,8 @@ class _Selection:
 def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np.bool_]) -> list[_Selection]:
     """The parts of the active rows that the synapse memory holds at once, as ``rtl.program`` cuts them.
 
-    Raises:
-        InputError: they are more than the mask has bits for.
+    A part's bits in the mask are those from its first row to its last one, so all parts together have about a bit for
+    each row that is stored (``LayerPlace.mask_words``).
     """
     depth = stored.place.spec.depth
     selections: list[_Selection] = []
@@ -76,12 +77,10 @@ def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np
     for chosen, low in ((active, False), (active[wide], True)):
         columns = np.flatnonzero(chosen)
         for start in range(0, len(columns), depth):
-            rows = np.zeros(len(chosen), bool)
-            rows[columns[start : start + depth]] = True
-            selections.append(_Selection(rows=rows, low=low, place=place))
+            part = columns[start : start + depth]
+            rows = chosen[part[0] : part[-1] + 1]
+            selections.append(_Selection(first=int(part[0]), rows=rows, low=low, place=place))
             place += -(-len(rows) // WORD_BITS)
-    if place > MASK_WORDS:
-        raise InputError(f"memory: the mask of the layer's rows takes {place} words, expected {MASK_WORDS} at most")
     return selections
 
 
@@ -96,7 +95,6 @@ def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram
         vectors: the same layer with its tokens.
 
     Raises:
-        InputError: the layer has too many rows for the mask.
         ValueError: the memory does not hold these weights.
     """
     active = active_inputs(vectors)
@@ -129,11 +127,11 @@ def _weights(stored: StoredLayer, tile: int, packet: Words, selections: list[_Se
     place = stored.place
     body = packet[HEADER_WORDS[Operation.WEIGHTS] :]
     for selection in selections:
-        rows = stored.rows(tile, low=selection.low)
+        rows = stored.rows(tile, low=selection.low)[selection.first :][: len(selection.rows)]
         if np.array_equal(rows[selection.rows].reshape(-1), body):
             return stream_packet(
                 int(packet[0]),
-                address=place.rows(tile, low=selection.low),
+                address=place.rows(tile, low=selection.low) + selection.first * place.spec.words_per_row,
                 rows=len(rows),
                 row_words=place.spec.words_per_row,
                 place=selection.place,

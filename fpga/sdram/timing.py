@@ -246,5 +246,3 @@ class SdramTiming:
     def peak_bytes(self) -> float:
         """Bytes a second if every cycle had data."""
         return 2 * self.clock_hz
-
-

@@ -64,7 +64,9 @@ def test_a_board_with_an_sdram_has_its_pins_and_a_second_clock(name: str, echo_c
 
 def test_a_clock_at_which_the_sdram_cannot_be_read_is_refused(echo_class: Any) -> None:
     slower = MemoryWish(CHIPS[DEFAULT_CHIP], 60e6)
-    with pytest.raises(InputError, match=r"^memory clock: 60 MHz, expected 111\.1 to 131\.6 MHz for the AS4C16M16SA-7$"):
+    with pytest.raises(
+        InputError, match=r"^memory clock: 60 MHz, expected 111\.1 to 131\.6 MHz for the AS4C16M16SA-7$"
+    ):
         make_plan(echo_class, board=find_board("ulx3s_85f"), frequency_hz=60e6, baud=1_000_000, memory=slower)
 
 

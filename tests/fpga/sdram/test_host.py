@@ -53,8 +53,17 @@ def test_layers_are_stored_once_and_run_on_any_tokens(
                     assert_right(accelerator.run_stored(place, fed), fed, small)
             # and one whose weights come over the line
             assert_right(accelerator.run_layer(second), second, small)
-        # another session finds what is stored
+        # another session finds what is stored, if it is told, and stores nothing over it
+        third = layer(small, tokens=1, seed=3)
         with Accelerator(small, port=board.port, baud=BAUD, chip=timing.chip) as accelerator:
+            with pytest.raises(ValueError, match=r"^the layer was neither stored nor kept in this session$"):
+                accelerator.run_stored(stored[1], second)
+            accelerator.keep_layer(stored[1])
+            with pytest.raises(
+                InputError, match=r"^memory: the layer at word \d+ overlaps with that at \d+, expected "
+            ):
+                accelerator.keep_layer(stored[1])
+            assert accelerator.store_layer(third).place.address == stored[1].place.end
             assert_right(accelerator.run_stored(stored[1], second), second, small)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fpga.sdram.bench import run_bench
 from fpga.sdram.layout import place_layer, store_layer
-from fpga.sdram.packets import MemoryOperation
+from fpga.sdram.packets import MASK_WORDS, MemoryOperation
 from fpga.sdram.program import active_inputs, streamed_program, without_silent
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
 from golden.errors import InputError
@@ -96,6 +96,32 @@ def test_what_reaches_the_accelerator_is_the_ordinary_program(
     assert [packet.tolist() for packet in run.packets] == [packet.tolist() for packet in expected.packets]
 
 
+def test_parts_of_many_inputs_share_the_mask(memory_program: Path, timing: SdramTiming, small: Spec) -> None:
+    """Each part has the bits of its own rows; a bit for each row of the layer would be too many."""
+    vectors = layer(small, inputs=1500, wide=80)
+    stored = store_layer(small, vectors, chip=CHIP, address=77)
+    assert stored.place.mask_words <= MASK_WORDS < 1500 // small.depth * 1500 // 32
+    program = streamed_program(stored, vectors)
+    expected = layer_program(small, without_silent(vectors, active_inputs(vectors)))
+    results = len(expected.packets)
+    run = run_bench(
+        memory_program, stored.packets(), program.packets, results=results, clock_hz=CLOCK_HZ, timing=timing
+    )
+    assert run.violations == 0
+    assert [packet.tolist() for packet in run.packets] == [packet.tolist() for packet in expected.packets]
+
+
+@given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 400), silent=st.floats(0, 1))
+def test_the_mask_is_as_long_as_is_told_before(small: Spec, seed: int, inputs: int, silent: float) -> None:
+    vectors = layer(small, inputs=inputs, wide=inputs // 3, seed=seed)
+    vectors.level[:, np.random.default_rng(seed).random(inputs) < silent] = 0
+    stored = store_layer(small, vectors, chip=CHIP)
+    selects = [
+        packet for packet in streamed_program(stored, vectors).packets if packet[0] % 16 == MemoryOperation.SELECT
+    ]
+    assert sum(len(packet) - 1 for packet in selects) <= stored.place.mask_words
+
+
 def test_a_layer_is_stored_once_for_all_tokens(small: Spec) -> None:
     """Programs of other tokens have no weights in them."""
     stored = store_layer(small, layer(small), chip=CHIP)
@@ -125,6 +151,12 @@ def test_places_follow_each_other(small: Spec) -> None:
 
 
 def test_what_does_not_fit_is_told(small: Spec) -> None:
+    many = layer(small, inputs=9000, wide=0)
+    assert not place_layer(small, many).fits(CHIP)
+    with pytest.raises(
+        InputError, match=r"^memory: the mask of the layer's rows takes \d+ words, expected 512 at most$"
+    ):
+        store_layer(small, many, chip=CHIP)
     vectors = layer(small)
     with pytest.raises(InputError, match=r"^memory: the layer ends at word 8388615, expected 8388608 at most in the"):
         store_layer(small, vectors, chip=CHIP, address=CHIP.words - 200)
