@@ -67,7 +67,10 @@ def read_contents(configuration: str) -> dict[int, Content]:
         opening, *lines = section.strip().split("\n")
         if not opening.startswith(".bram_init "):
             continue
-        content = np.array([int(word, 16) for line in lines for word in line.split()], np.uint16)
+        words = [int(word, 16) for line in lines for word in line.split()]
+        if not all(0 <= word < 2**9 for word in words):
+            raise ValueError(f"{opening}: a word has more than nine bits")
+        content = np.array(words, np.uint16)
         if len(content) != CONTENT_WORDS:
             raise ValueError(f"{opening}: {len(content)} words, expected {CONTENT_WORDS}")
         contents[int(opening.split()[1])] = content

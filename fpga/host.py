@@ -16,11 +16,14 @@ from golden.spec import Spec
 from golden.vectors import LayerVectors
 from rtl.accelerator import Accelerator as Design
 from rtl.device import LayerRun, Played, run_on_device, run_program
-from rtl.packets import Words, parse_result
+from rtl.packets import PacketError, Words, parse_result
 
 
 class Accelerator:
     """An accelerator behind a serial port, as a device. A context: leave it, and the port is free again.
+
+    An error or an interrupt in the middle of a run ends the session: what would come back then may be the old run's.
+    Open another one for the next run.
 
     Example:
         with Accelerator(load_spec("base"), port="/dev/ttyUSB0", baud=1_000_000) as accelerator:
@@ -83,13 +86,16 @@ class Accelerator:
 
         Args:
             packets: words of each packet; they load all that they use.
-            results: RESULT packets to wait for.
+            results: RESULT packets to wait for, one at least.
             progress: told the number of results that are in.
 
         Raises:
-            LinkError: the board cannot be reached, or does not do its part.
+            LinkError: the board cannot be reached, or does not do its part, or the session has ended.
             PacketError: the last result is broken.
+            ValueError: there is no result to wait for.
         """
+        if results < 1:
+            raise ValueError("no result to wait for, expected one at least")
         before = self.health().cycles
         began = time.perf_counter()
         received = self._session.exchange(packets, results=results, progress=progress)
@@ -102,7 +108,11 @@ class Accelerator:
             beats_before=self._beats,
         )
         # the accelerator counts from the session's beginning
-        last = parse_result(self.spec, received[-1])
+        try:
+            last = parse_result(self.spec, received[-1])
+        except PacketError:
+            self._session.end()
+            raise
         self._spikes, self._beats = last.spikes, last.beats
         return played
 

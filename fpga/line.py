@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import termios
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import serial
 
 from fpga.codec import FrameReader, encode_frame
-from fpga.protocol import CONTROL_WORDS, HELLO_WORDS, MAX_SIZE
+from fpga.protocol import CONTROL_WORDS, HELLO_WORDS, MAX_SIZE, MIN_BAUD
 from golden.errors import InputError
 
 LONGEST_FRAME = 2**MAX_SIZE + HELLO_WORDS + CONTROL_WORDS
@@ -26,6 +27,21 @@ class LinkError(Exception):
     """The board cannot be reached, or does not do its part: one line."""
 
 
+class PortLostError(LinkError):
+    """The port is gone, and has not come back."""
+
+
+@contextlib.contextmanager
+def _os_errors() -> Iterator[None]:
+    """Whatever pyserial says of a port that is none, or that hangs up meanwhile, is an OSError."""
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from None
+    except (ValueError, OverflowError) as error:
+        raise serial.SerialException(str(error)) from None
+
+
 class SerialLine:
     """The host's end of the wire.
 
@@ -40,40 +56,52 @@ class SerialLine:
         """Open the port, for this process alone.
 
         Raises:
-            InputError: it cannot be opened.
+            InputError: it cannot be opened, or is too slow for the times that a session allows.
         """
+        if baud < MIN_BAUD:
+            raise InputError(f"baud: {baud} bits a second, expected {MIN_BAUD} at least")
         self.port, self.baud = port, baud
         self.damaged = self.reopened = 0
         self._reader = FrameReader(max_words=LONGEST_FRAME)
         try:
             self._serial: Any = self._opened()
-        except (serial.SerialException, ValueError, OSError) as error:
+        except OSError as error:
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number else str(error)
             raise InputError(f"port {port}: cannot be opened ({reason}), expected a serial port that is free") from None
 
     def _opened(self) -> Any:
-        return serial.Serial(self.port, self.baud, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True)
+        """The port, open.
+
+        Raises:
+            OSError: it cannot be opened; ``serial.SerialException`` is one, too.
+        """
+        with _os_errors():
+            return serial.Serial(
+                self.port, self.baud, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True
+            )
 
     def close(self) -> None:
         """Let the port go; whatever it says."""
-        with contextlib.suppress(serial.SerialException, OSError):
+        with contextlib.suppress(OSError, termios.error):
             self._serial.close()
 
     def reopen(self, seconds: float) -> None:
         """Close the port and open it again, as soon as it is there.
 
         Raises:
-            LinkError: it does not come back in that time.
+            PortLostError: it does not come back in that time.
         """
         self.close()
         deadline = time.monotonic() + seconds
         while True:
             try:
                 self._serial = self._opened()
-            except (serial.SerialException, OSError) as error:
+            except OSError as error:
                 if time.monotonic() > deadline:
-                    raise LinkError(f"port {self.port}: lost, and not back within {seconds:g} s ({error})") from None
+                    raise PortLostError(
+                        f"port {self.port}: lost, and not back within {seconds:g} s ({error})"
+                    ) from None
                 time.sleep(OPEN_POLL_SECONDS)
             else:
                 self.reopened += 1
@@ -86,7 +114,9 @@ class SerialLine:
         Raises:
             OSError: the port is lost; ``serial.SerialException`` is one, too.
         """
-        self._serial.write(encode_frame(words))
+        frame = encode_frame(words)
+        with _os_errors():
+            self._serial.write(frame)
 
     def receive(self) -> Iterator[list[int] | None]:
         """The frames that have arrived, or that the next bytes end if they come soon; None for a damaged one.
@@ -94,8 +124,9 @@ class SerialLine:
         Raises:
             OSError: the port is lost.
         """
-        received = self._serial.read(1)
-        received += self._serial.read(self._serial.in_waiting) if received else b""
+        with _os_errors():
+            received = self._serial.read(1)
+            received += self._serial.read(self._serial.in_waiting) if received else b""
         for frame in self._reader.feed(received):
             self.damaged += frame is None
             yield frame

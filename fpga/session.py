@@ -1,7 +1,8 @@
 """The host's end of the protocol: a session with a board, in which every packet arrives once and in order."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
@@ -29,6 +30,9 @@ from rtl.packets import Words
 
 FRAMES_AHEAD = 4
 """Frames of the present length that are sent before the first is acknowledged."""
+
+LONGEST_PACKET = 2**16
+"""Words beyond which what a board sends is no packet; a RESULT of the largest array has fewer."""
 
 HELLO_SECONDS, HELLO_BITS = 0.1, 2000
 """Seconds, and on a slow line bits, after which a HELLO is sent again; an answer may come later all the same."""
@@ -82,6 +86,9 @@ def _ahead(base: int, position: int) -> int:
 class Session:
     """A conversation with one board over one port.
 
+    An error, or an interrupt, leaves it open which words the board still has and which results it will send. So it
+    ends the session: whoever goes on with it is refused, and opens another.
+
     Attributes:
         hello: what the board last said of itself.
     """
@@ -96,6 +103,7 @@ class Session:
         self._line = line
         self._patience = patience or Patience()
         self._session = 0
+        self._ended = False
         self._resent = self._asked_again = 0
         self._forget()
         self.hello = self._greet()
@@ -106,8 +114,25 @@ class Session:
         now = time.monotonic()
         self._sent = self._highest = self._acknowledged = self._limit = self._received = 0
         self._pace = Pace()
-        self._moved_up = self._moved_down = self._heard = now
+        self._moved_up = self._moved_down = self._heard = self._returned = now
         self._went_back = self._asked = (-1, now)
+
+    def end(self) -> None:
+        """Nothing more is said in this session."""
+        self._ended = True
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is said in one go; where it ends early, so does the session.
+
+        Raises:
+            LinkError: it has ended.
+        """
+        if self._ended:
+            raise LinkError(f"port {self._line.port}: an earlier error ended the session, expected a new one")
+        self._ended = True
+        yield
+        self._ended = False
 
     def _greet(self) -> dict[str, Any]:
         random = SystemRandom()
@@ -163,8 +188,12 @@ class Session:
         """Ask the board for its counters.
 
         Raises:
-            LinkError: it does not answer.
+            LinkError: it does not answer, or the session has ended.
         """
+        with self._whole():
+            return self._health()
+
+    def _health(self) -> Health:
         deadline = time.monotonic() + self._patience.silence
         while time.monotonic() < deadline:
             control, hello = self._ask_hello(self._pace.wait)
@@ -199,31 +228,50 @@ class Session:
             progress: told the number of packets that have come back, whenever it grows.
 
         Raises:
-            LinkError: the board fell silent, started afresh or makes no progress, or the port is gone for good.
+            LinkError: the board fell silent, started afresh or makes no progress, the port is gone for good, or the
+                session has ended.
         """
+        with self._whole():
+            return self._exchange(packets, results, progress)
+
+    def _exchange(self, packets: Sequence[Words], results: int, progress: Callable[[int], None]) -> list[Words]:
         outgoing = Outgoing(packets, self._acknowledged)
         came: list[Words] = []
         part: list[int] = []
         self._moved_up = self._moved_down = self._heard = time.monotonic()
         while len(came) < results or self._acknowledged < outgoing.end:
             known = len(came)
+            self._lose_patience(outgoing)
             try:
                 self._send_what_fits(outgoing)
                 confirm = False
                 for frame in self._line.receive():
                     confirm |= self._take(frame, part, came)
+                    if len(came) > results or (part and len(came) == results) or len(part) > LONGEST_PACKET:
+                        raise LinkError(
+                            f"port {self._line.port}: the board sent more than the {results} packets expected of it"
+                        )
                 if confirm:
                     self._confirm()
-                self._watch_the_clock(outgoing)
+                self._repeat_what_is_late()
             except OSError:
-                self._line.reopen(self._patience.port)
-                self._go_back()
-                self._moved_up = self._moved_down = self._heard = time.monotonic()
+                self._come_back()
             if len(came) > known:
                 progress(len(came))
-        if part or len(came) > results:
-            raise LinkError(f"port {self._line.port}: the board sent more than the {results} packets expected of it")
         return came
+
+    def _come_back(self) -> None:
+        """Open a lost port again; the time that takes is nobody's silence, unless nothing came since the last time."""
+        lost = time.monotonic()
+        self._line.reopen(self._patience.port)
+        now = time.monotonic()
+        if self._heard > self._returned:
+            away = now - lost
+            self._moved_up, self._moved_down, self._heard = (
+                then + away for then in (self._moved_up, self._moved_down, self._heard)
+            )
+        self._returned = now
+        self._go_back()
 
     def _frame(self, kind: int, sequence: int, payload: Sequence[int] = (), **control: int) -> list[int]:
         mask = 2**POSITION_BITS - 1
@@ -301,7 +349,7 @@ class Session:
             self._asked_again += 1
             self._confirm(again=True)
 
-    def _watch_the_clock(self, outgoing: Outgoing) -> None:
+    def _lose_patience(self, outgoing: Outgoing) -> None:
         now = time.monotonic()
         if now - self._heard > self._patience.silence:
             raise self._silent()
@@ -310,7 +358,9 @@ class Session:
                 f"port {self._line.port}: the board answers, but took and gave no word for "
                 f"{self._patience.progress:g} s; {self._acknowledged} of {outgoing.end} words sent"
             )
-        late = False
+
+    def _repeat_what_is_late(self) -> None:
+        now, late = time.monotonic(), False
         if self._sent > self._acknowledged and now - max(self._moved_up, self._went_back[1]) > self._pace.wait:
             self._pace.lost()
             self._go_back()

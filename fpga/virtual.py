@@ -2,7 +2,8 @@
 
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -15,6 +16,7 @@ from fpga.block_contents import Content
 from fpga.build import NAME as TOP_NAME
 from fpga.build import Design
 from fpga.core import Device, constrained_design
+from fpga.line import LinkError
 from fpga.native import build_program
 from fpga.netlist import DEVICE, netlist_of, readable
 from fpga.pll import pll_settings
@@ -194,6 +196,7 @@ class VirtualBoard:
         Raises:
             ToolError: it does not start.
         """
+        self._seconds = seconds
         self._folder = tempfile.TemporaryDirectory(prefix="spikequant-")
         self.port = str(Path(self._folder.name) / "port")
         cycles_per_bit = CYCLES_PER_BIT * (MEMORY_RATIO if memory else 1)
@@ -218,10 +221,28 @@ class VirtualBoard:
         self.close()
 
     def cut(self, seconds: float) -> None:
-        """Take the port away for a while, as when a cable is pulled; the board goes on."""
+        """Take the port away for a while, as when a cable is pulled; the board goes on. One that has ended has none."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"cut {round(1000 * seconds)}\n".encode())
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(f"cut {round(1000 * seconds)}\n".encode())
+            self.process.stdin.flush()
+
+    @contextmanager
+    def told_if_it_ends(self) -> Iterator[None]:
+        """A block in which a lost port is no news where the board itself has ended.
+
+        Raises:
+            ToolError: it has, with its last words.
+        """
+        try:
+            yield
+        except LinkError as error:
+            if self.process.poll() is None:
+                raise
+            assert self.process.stderr is not None
+            said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else f"its time of {self._seconds:g} s is over"
+            raise ToolError(f"virtual board: ended, {reason}", console="") from error
 
     def close(self) -> None:
         """Switch it off."""

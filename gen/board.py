@@ -74,7 +74,7 @@ def board_accelerator(
     Raises:
         InputError: a tool is missing, or the board holds something else.
         LinkError: nobody answers.
-        ToolError: the virtual board could not be built or did not start.
+        ToolError: the virtual board could not be built, did not start, or ended before its time.
     """
     with ExitStack() as stack:
         port = line.port
@@ -87,5 +87,6 @@ def board_accelerator(
             noise = {"corrupt": line.corrupt, "drop": line.drop}
             board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
             port = stack.enter_context(board).port
+            stack.enter_context(board.told_if_it_ends())
         stage("greeting the board")
         yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip))

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from golden.files import writable_folder
+
 
 def default_cache_folder() -> Path:
     """Where builds are kept between runs."""
@@ -39,11 +41,14 @@ def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], No
         digest: of all inputs and tool versions.
         build: fills an empty folder, which is later moved; it must not contain its own path.
         fresh: build even where a finished build is, in whose place the new one goes.
+
+    Raises:
+        InputError: the cache cannot be written.
     """
     folder = cached_folder(cache, kind, digest)
     if folder.is_dir() and not fresh:
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
+    writable_folder(cache)
     beside = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=cache))
     try:
         build(beside)

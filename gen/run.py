@@ -97,8 +97,6 @@ def run(
             check_writable(path)
     source, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=tokens)
 
-    if baked is not None:
-        line = _baked_line(line, spec, integers, folder=baked, cache=cache)
     weights = Weights.BITSTREAM if baked else Weights.MEMORY if chip else Weights.LINE
 
     with progress_bar() as bar:
@@ -108,6 +106,8 @@ def run(
             bar.update(task, description=description)
 
         try:
+            if baked is not None:
+                line = _baked_line(line, spec, integers, folder=baked, cache=cache)
             with board_accelerator(spec, line, chip=chip, cache=cache, stage=stage) as accelerator:
                 result = _play(
                     accelerator,

@@ -37,5 +37,8 @@ def test_a_configuration_has_contents_by_number() -> None:
     found = read_contents(text)
     assert list(found) == [7, 12]
     np.testing.assert_array_equal(found[12], content)
+    for word in ("1ffff", "-1", "200"):
+        with pytest.raises(ValueError, match=r"^\.bram_init 7: a word has more than nine bits$"):
+            read_contents(text.replace("000", word, 1))
     with pytest.raises(ValueError, match=r"^\.bram_init 7: 2040 words, expected 2048$"):
         read_contents(text.replace(words[:32], "", 1))

@@ -16,6 +16,7 @@ from fpga.host import Accelerator
 from fpga.line import LinkError, SerialLine
 from fpga.protocol import identify
 from fpga.session import Patience, Session
+from fpga.toolchain import ToolError
 from fpga.virtual import BAUD, VirtualBoard
 from golden.errors import InputError
 from golden.integer import run_layer
@@ -94,6 +95,41 @@ def test_a_cable_that_is_cut_and_plugged_in_again_costs_time_and_nothing_else(bo
         health = accelerator.health()
     assert_right(run, vectors, small)
     assert health.reopened >= 2
+
+
+@pytest.mark.parametrize("stop", [1, 7, 11])
+def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Path, small: Spec, stop: int) -> None:
+    """The board freezes with results to send, and goes on once its host has given up."""
+    first, second = layer(small), layer(small, seed=9)
+    with VirtualBoard(board_program, seconds=LIMIT) as board:
+
+        def freeze(done: int, _total: int) -> None:
+            if done >= stop:
+                board.process.send_signal(signal.SIGSTOP)
+
+        with Accelerator(small, port=board.port, baud=BAUD, patience=IMPATIENT) as accelerator:
+            with pytest.raises(LinkError, match="silent"):
+                accelerator.run_layer(first, progress=freeze)
+            board.process.send_signal(signal.SIGCONT)
+            with pytest.raises(LinkError, match=r"^port .*: an earlier error ended the session, expected a new one$"):
+                accelerator.run_layer(second)
+        with Accelerator(small, port=board.port, baud=BAUD) as accelerator:
+            assert_right(accelerator.run_layer(second), second, small)
+            with pytest.raises(ValueError, match=r"^no result to wait for"):
+                accelerator.play([], 0)
+
+
+def test_a_board_that_ends_is_told_with_its_last_words(board_program: Path, small: Spec) -> None:
+    with VirtualBoard(board_program, seconds=1) as board:
+        # long enough to come to the limit
+        vectors = layer(small, tokens=400)
+        with (
+            pytest.raises(ToolError, match=r"^virtual board: ended, its time of 1 s is over$"),
+            board.told_if_it_ends(),
+            Accelerator(small, port=board.port, baud=BAUD, patience=IMPATIENT) as accelerator,
+        ):
+            accelerator.run_layer(vectors)
+        board.cut(1.0)
 
 
 def test_a_port_that_stays_away_ends_the_run(board_program: Path, small: Spec) -> None:
@@ -200,11 +236,13 @@ def test_a_board_that_starts_afresh_is_not_taken_for_the_same(board_program: Pat
 
 
 def test_a_board_that_answers_but_gives_nothing_is_given_up(board_program: Path, small: Spec) -> None:
+    identity = identify("Accelerator", small)
     with VirtualBoard(board_program, seconds=LIMIT) as board:
         line = SerialLine(board.port, BAUD)
-        session = Session(line, identify("Accelerator", small), patience=IMPATIENT)
+        session = Session(line, identity, patience=IMPATIENT)
         with pytest.raises(LinkError, match="the board answers, but took and gave no word for 2 s; 0 of 0 words sent"):
             session.exchange([], results=1)
+        session = Session(line, identity, patience=IMPATIENT)
         board.process.send_signal(signal.SIGSTOP)
         with pytest.raises(LinkError, match="the board has been silent for 1 s"):
             session.exchange([np.arange(5, dtype=np.uint32)], results=0)

@@ -1,6 +1,7 @@
 """The host against boards that do wrong: a script at the other end of a pseudo-terminal."""
 
 import os
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import serial
 
 from fpga.codec import FrameReader, encode_frame
 from fpga.layouts import pack, unpack
@@ -142,6 +144,121 @@ def test_a_board_that_breaks_the_rules_is_told_so(
     _, session = session_with(answer)
     with pytest.raises(LinkError, match=expected):
         session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+
+
+def listening(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+    """A board that takes three words, and never sends any."""
+    if asked["kind"] == Kind.HELLO:
+        return [hello(asked)]
+    return [reply(asked, Kind.STATE, acknowledge=3)]
+
+
+def test_a_session_ends_with_its_first_error(session_with: SessionWith) -> None:
+    """The board may still have words of the run that ended, or send its results."""
+    _, session = session_with(listening)
+    with pytest.raises(LinkError, match="took and gave no word for 1 s"):
+        session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+    ended = r"^port .*: an earlier error ended the session, expected a new one$"
+    with pytest.raises(LinkError, match=ended):
+        session.exchange([], results=0)
+    with pytest.raises(LinkError, match=ended):
+        session.health()
+
+
+def test_an_interrupt_ends_the_session_too(session_with: SessionWith) -> None:
+    def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
+        if asked["kind"] == Kind.HELLO:
+            return [hello(asked)]
+        return [reply(asked, Kind.DATA, [9], last=1, acknowledge=3)] if asked["kind"] == Kind.DATA else []
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    _, session = session_with(answer)
+    with pytest.raises(KeyboardInterrupt):
+        session.exchange([np.array([1, 2, 3], np.uint32)], results=2, progress=interrupt)
+    with pytest.raises(LinkError, match="an earlier error ended the session"):
+        session.exchange([], results=1)
+
+
+def test_a_board_that_sends_without_end_is_cut_short(session_with: SessionWith) -> None:
+    """It acknowledges nothing, but goes on with words that nobody asked for."""
+    for last in (1, 0):
+        sent = 0
+
+        def answer(asked: dict[str, Any], _payload: list[int], last: int = last) -> list[bytes]:
+            nonlocal sent
+            if asked["kind"] == Kind.HELLO:
+                return [hello(asked)]
+            sent += 1
+            return [reply(asked, Kind.DATA, [7] * 128, last=last, sequence=128 * (sent - 1) % 4096)]
+
+        peer, session = session_with(answer)
+        with pytest.raises(LinkError, match="the board sent more than the 1 packets expected of it"):
+            session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+        assert len(peer.asked) < 2**16 / 128 + 100
+
+
+class FlappingLine(SerialLine):
+    """A port that is lost with each frame but a HELLO, and back at once."""
+
+    greeted = False
+
+    def send(self, words: list[int]) -> None:
+        if self.greeted:
+            raise OSError("gone")
+        super().send(words)
+
+    def receive(self) -> Iterator[list[int] | None]:
+        for frame in super().receive():
+            self.greeted |= frame is not None
+            yield frame
+
+
+def test_a_port_that_is_lost_again_and_again_ends_the_session() -> None:
+    peer = Peer(lambda asked, _: [hello(asked)])
+    line = FlappingLine(peer.port, 1_000_000)
+    session = Session(line, IDENTITY, patience=PATIENCE)
+    began = time.monotonic()
+    with pytest.raises(LinkError, match=r"^port .*: the board has been silent for 1 s$"):
+        session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
+    assert time.monotonic() - began < 5
+    assert line.reopened > 3
+    line.close()
+    peer.close()
+
+
+def test_a_port_that_hangs_up_while_it_is_opened_is_lost_or_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = Peer(lambda asked, _: [hello(asked)])
+    line = SerialLine(peer.port, 1_000_000)
+    opened = serial.Serial
+    hung_up = termios.error(5, "Input/output error")
+    failures: list[Exception] = [hung_up, ValueError("custom baud"), OverflowError("baud")]
+
+    def open_or_fail(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(serial, "Serial", open_or_fail)
+    line.reopen(5.0)
+    assert (line.reopened, failures) == (1, [])
+    line.close()
+    failures.append(hung_up)
+    with pytest.raises(InputError, match=r"^port .*: cannot be opened \(Input/output error\), expected a serial port"):
+        SerialLine(peer.port, 1_000_000)
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("baud", "expected"),
+    [(1199, "^baud: 1199 bits a second, expected 1200 at least$"), (2**32, "^port .*: cannot be opened ")],
+)
+def test_a_speed_that_no_line_has_is_refused(baud: int, expected: str) -> None:
+    peer = Peer(lambda asked, _: [hello(asked)])
+    with pytest.raises(InputError, match=expected):
+        SerialLine(peer.port, baud)
+    peer.close()
 
 
 def test_results_come_together_from_frames_that_are_late_double_and_out_of_order(session_with: SessionWith) -> None:

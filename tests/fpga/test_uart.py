@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
+from fpga.protocol import MIN_BAUD
 from fpga.uart import MAX_DIVISOR, MIN_DIVISOR, UartReceiver, UartTransmitter, baud_divisor
 from golden.errors import InputError
 
@@ -144,3 +145,7 @@ def test_a_baud_rate_that_the_clock_cannot_make_is_refused(baud: int) -> None:
         baud_divisor(100e6, baud)
     assert "\n" not in str(caught.value)
     assert f"expected {int(100e6 / MAX_DIVISOR) + 1}..12500000" in str(caught.value)
+    # the host gives up on lines that are slower, at any clock
+    with pytest.raises(InputError, match=rf"^baud: 1199 .*expected {MIN_BAUD}\.\."):
+        baud_divisor(25e6, 1199)
+    assert baud_divisor(25e6, MIN_BAUD) == 20833
