@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from golden.errors import InputError
 
@@ -72,6 +74,10 @@ class Board:
     def preset(self) -> str:
         """Key of ``golden.spec.PRESETS``: the accelerator that is sized for the device (docs/benchmarks.md)."""
         return SIZED[self.device]
+
+    def make_platform(self) -> Any:
+        """An instance of the platform's class."""
+        return getattr(import_module(self.module), self.platform)()
 
     @property
     def capacity(self) -> Resources:

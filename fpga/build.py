@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +25,9 @@ NAME = "top"
 
 BITSTREAM = "spikequant.bit"
 """Name of the bitstream in the folder that a build writes to."""
+
+RECORD = "build.json"
+"""Beside a bitstream: what it is for, and what it takes and reaches."""
 
 FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
 """Run before synthesis: Yosys 0.70's ``abc9`` fails on some designs with wide nets and instantiated carry cells."""
@@ -159,7 +161,7 @@ def make_plan(
     """
     if memory is not None and not board.sdram:
         raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
-    platform = getattr(import_module(board.module), board.platform)()
+    platform = board.make_platform()
     pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
     timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
     if timing is not None:

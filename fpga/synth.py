@@ -13,6 +13,7 @@ from fpga.boards import Board
 from fpga.build import (
     BITSTREAM,
     NAME,
+    RECORD,
     REPORT,
     Bitstream,
     MemoryWish,
@@ -26,7 +27,7 @@ from fpga.build import (
     place_and_route_seeds,
     synthesize,
 )
-from golden.files import replace_file
+from golden.files import replace_file, write_json
 
 STEPS_BESIDE_SEEDS = 3
 """Calls of ``progress`` in ``run_synth`` beside one for each seed: elaborated, synthesized, packed."""
@@ -121,7 +122,7 @@ def run_synth(
     memory: MemoryWish | None = None,
     marker: Marker | None = None,
 ) -> SynthResult:
-    """Build the component that ``make_core`` makes, and write the best seed's bitstream and all logs to ``out``.
+    """Build the component that ``make_core`` makes; the best seed's bitstream, a record and all logs go to ``out``.
 
     Where the timing fails and may not, the logs are there, and no bitstream, not even an older one. With a
     ``marker`` the synapse memory starts with that, and ``out`` gets what ``fpga.baked`` needs to put weights there.
@@ -130,7 +131,7 @@ def run_synth(
         InputError: the board cannot hold the design, or cannot make the clock or the baud rate.
         ToolError: a tool failed.
     """
-    for name in (BITSTREAM, BAKEABLE):
+    for name in (BITSTREAM, BAKEABLE, RECORD):
         (out / name).unlink(missing_ok=True)
     plan = make_plan(make_core, board=board, frequency_hz=frequency_hz, baud=baud, memory=memory)
     progress("synthesizing")
@@ -158,7 +159,10 @@ def run_synth(
         _keep(bitstream.folder / f"{NAME}.bit", out / BITSTREAM)
         if marker:
             write_bakeable(out, plan, marker, chosen.configuration)
-    return SynthResult(plan=plan, routed=routed, chosen=chosen, bitstream=bitstream, tools=tools)
+    result = SynthResult(plan=plan, routed=routed, chosen=chosen, bitstream=bitstream, tools=tools)
+    if bitstream:
+        write_json(out / RECORD, result.figures())
+    return result
 
 
 def _keep(source: Path, target: Path) -> None:

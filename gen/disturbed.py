@@ -8,7 +8,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from cosim.scoreboard import Verdict, compare
 from fpga.host import Accelerator
-from fpga.line import LinkError
+from fpga.line import LinkError, PortLostError
 from fpga.session import Health, Patience
 from fpga.toolchain import ToolError
 from fpga.virtual import BAUD, VirtualBoard, build_virtual_board
@@ -45,8 +45,11 @@ CUT_SECONDS = 0.3
 CUT_EVERY = 3.0
 """Seconds from one cut to the next."""
 
-LATE_SECONDS = 0.5
+LATE_SECONDS = 0.1
 """From the beginning of an upload to the end of its host."""
+
+POLL_SECONDS = 0.1
+"""Between two looks at a host that has not begun."""
 
 GONE = Patience(port=2.0)
 """Of a host whose port does not come back."""
@@ -61,7 +64,8 @@ class Outcome:
         verdict: on the outputs; None where the run ended early.
         disturbed: what the disturbance did was counted by host or board.
         reason: why the run ended early; empty if it did not.
-        may_end: it was to end early.
+        lost: that the port was gone is why.
+        may_end: it was to end so.
         health: counters of host and board; None where the run ended early.
         seconds: of the run.
     """
@@ -70,6 +74,7 @@ class Outcome:
     verdict: Verdict | None
     disturbed: bool
     reason: str
+    lost: bool
     may_end: bool
     health: Health | None
     seconds: float
@@ -78,7 +83,7 @@ class Outcome:
     def ok(self) -> bool:
         """Disturbed as intended, and complete and right, or ended where nothing else was possible."""
         if self.may_end:
-            return bool(self.reason)
+            return self.lost
         return self.disturbed and self.verdict is not None and self.verdict.ok(allow_saturation=False)
 
     def figures(self) -> dict[str, Any]:
@@ -115,24 +120,38 @@ class Bench:
         trial: str,
         board: VirtualBoard,
         *,
+        during: AbstractContextManager[object] | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
         disturbed: Callable[[Health], bool] = lambda _: True,
         patience: Patience | None = None,
         may_end: bool = False,
     ) -> Outcome:
-        """The layer through the driver; ``disturbed`` says by the counters whether it was."""
+        """The layer through the driver.
+
+        Args:
+            trial: which way the line is disturbed.
+            board: with the line.
+            during: a block around the run, within the session.
+            progress: told the results that are in, and how many there will be.
+            disturbed: says by the counters whether the run was.
+            patience: of the host.
+            may_end: the run is to end early, because the port is gone.
+        """
         began = time.perf_counter()
-        output, health, reason = None, None, ""
+        output, health, reason, lost = None, None, "", False
         try:
             with Accelerator(self.spec, port=board.port, baud=BAUD, patience=patience) as accelerator:
-                output = accelerator.run_layer(self.vectors).output
+                with during or nullcontext():
+                    output = accelerator.run_layer(self.vectors, progress=progress).output
                 health = accelerator.health()
-        except (LinkError, PacketError) as error:
-            reason = str(error)
+        except (InputError, LinkError, PacketError) as error:
+            reason, lost = str(error), isinstance(error, PortLostError)
         return Outcome(
             trial=trial,
             verdict=None if output is None else compare(self.expected, output),
             disturbed=health is not None and disturbed(health),
             reason=reason,
+            lost=lost,
             may_end=may_end,
             health=health,
             seconds=time.perf_counter() - began,
@@ -166,7 +185,7 @@ def _cuts(board: VirtualBoard) -> Iterator[None]:
     done = threading.Event()
 
     def cut() -> None:
-        pause = CUT_SECONDS
+        pause = 0.0
         while not done.wait(pause):
             board.cut(CUT_SECONDS)
             pause = CUT_EVERY
@@ -182,25 +201,26 @@ def _cuts(board: VirtualBoard) -> Iterator[None]:
 
 def cut(bench: Bench) -> Outcome:
     """The cable is pulled and plugged in again."""
-    with bench.board() as board, _cuts(board):
-        return bench.run("port cut and re-opened", board, disturbed=lambda health: health.reopened > 0)
+    with bench.board() as board:
+        return bench.run(
+            "port cut and re-opened", board, during=_cuts(board), disturbed=lambda health: health.reopened > 0
+        )
 
 
 def gone(bench: Bench) -> Outcome:
     """The cable is pulled for good."""
     with bench.board() as board:
-        timer = threading.Timer(LATE_SECONDS, board.cut, (bench.seconds,))
-        timer.start()
-        try:
-            return bench.run("port gone", board, patience=GONE, may_end=True)
-        finally:
-            timer.cancel()
+
+        def pull(done: int, total: int) -> None:
+            if done >= total // 2:
+                board.cut(bench.seconds)
+
+        return bench.run("port gone", board, progress=pull, patience=GONE, may_end=True)
 
 
 def _doomed_host(spec: Spec, port: str, vectors: LayerVectors, begun: Event) -> None:
     with Accelerator(spec, port=port, baud=BAUD) as accelerator:
-        begun.set()
-        accelerator.run_layer(vectors)
+        accelerator.run_layer(vectors, progress=lambda _done, _total: begun.set())
 
 
 def killed(bench: Bench) -> Outcome:
@@ -210,12 +230,13 @@ def killed(bench: Bench) -> Outcome:
     with bench.board() as board:
         host = context.Process(target=_doomed_host, args=(bench.spec, board.port, bench.vectors, begun))
         host.start()
-        in_time = begun.wait(bench.seconds)
+        while host.is_alive() and not begun.wait(POLL_SECONDS):
+            pass
         time.sleep(LATE_SECONDS)
         died = host.is_alive()
         host.kill()
         host.join()
-        return bench.run("host killed, another one", board, disturbed=lambda _: in_time and died)
+        return bench.run("host killed, another one", board, disturbed=lambda _: begun.is_set() and died)
 
 
 TRIALS: Mapping[str, Callable[[Bench], Outcome]] = {
@@ -289,10 +310,10 @@ def main(  # noqa: PLR0917 - each is an option of the command
         for trial in chosen:
             bar.update(task, completed=len(outcomes), description=trial)
             outcomes.append(TRIALS[trial](bench))
-    ok = all(outcome.ok for outcome in outcomes)
-    if json_file is not None:
-        figures = {"ok": ok, "layer": name, "config": config, "netlist": netlist, "seed": seed}
-        write_json(json_file, figures | {"trials": [outcome.figures() for outcome in outcomes]})
+            ok = len(outcomes) == len(chosen) and all(outcome.ok for outcome in outcomes)
+            if json_file is not None:
+                figures = {"ok": ok, "layer": name, "config": config, "netlist": netlist, "seed": seed}
+                write_json(json_file, figures | {"trials": [outcome.figures() for outcome in outcomes]})
     Console().print(outcomes_table(outcomes))
     for outcome in outcomes:
         if outcome.reason:

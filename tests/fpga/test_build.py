@@ -11,7 +11,7 @@ from amaranth.hdl import Module
 from amaranth.lib.memory import Memory
 
 from fpga.boards import find_board
-from fpga.build import BITSTREAM, find_tools, make_plan
+from fpga.build import BITSTREAM, RECORD, find_tools, make_plan
 from fpga.report import read_packed_resources, read_route_report, read_synthesis_report
 from fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from fpga.toolchain import CONSOLE, ToolError
@@ -51,7 +51,7 @@ def test_the_best_seed_becomes_a_bitstream(built: tuple[SynthResult, Path]) -> N
     assert hashlib.sha256(content).hexdigest() == figures["bitstream_sha256"]
     assert b"LFE5U-85F-6CABGA381" in content[:100]
     logs = {"yosys.log", "nextpnr-seed1.log", "nextpnr-seed2.log", "nextpnr-seed1.json", "nextpnr-seed2.json"}
-    assert {path.name for path in out.iterdir()} == logs | {BITSTREAM}
+    assert {path.name for path in out.iterdir()} == logs | {BITSTREAM, RECORD}
 
 
 def test_reports_agree_with_each_other(built: tuple[SynthResult, Path], build_cache: Path) -> None:

@@ -52,8 +52,8 @@ def test_nothing_wrong_comes_through(tmp_path: Path, options: list[object], buil
 
 def test_what_counts_as_right() -> None:
     right = Verdict(outputs=5, mismatches=0, saturated=0, first="")
-    good = Outcome("it", right, disturbed=True, reason="", may_end=False, health=None, seconds=1.0)
-    ended = replace(good, verdict=None, reason="port: lost", may_end=True)
+    good = Outcome("it", right, disturbed=True, reason="", lost=False, may_end=False, health=None, seconds=1.0)
+    ended = replace(good, verdict=None, reason="port: lost", lost=True, may_end=True)
     assert good.ok
     assert ended.ok
     bad = [
@@ -61,6 +61,7 @@ def test_what_counts_as_right() -> None:
         replace(good, verdict=replace(right, mismatches=1)),
         replace(good, verdict=replace(right, saturated=1)),
         replace(ended, may_end=False),
+        replace(ended, lost=False),
         replace(good, may_end=True),
     ]
     assert not any(outcome.ok for outcome in bad)

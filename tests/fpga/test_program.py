@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from fpga.baked.bake import BAKED
 from fpga.boards import BOARDS
-from fpga.build import BITSTREAM
+from fpga.build import BITSTREAM, RECORD
 from fpga.cli import add_commands
 from fpga.program import find_loader, program_command, run_loader
 from fpga.toolchain import ToolError
@@ -20,9 +22,24 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["program", *map(str, arguments)])
 
 
-def put_bitstream(path: Path, device: str) -> Path:
+PARTS = {
+    "ulx3s_25f": "LFE5U-25F-6CABGA381",
+    "ulx3s_45f": "LFE5U-45F-6CABGA381",
+    "ulx3s_85f": "LFE5U-85F-6CABGA381",
+    "ecpix5_45f": "LFE5UM5G-45F-8CABGA554",
+    "ecpix5_85f": "LFE5UM5G-85F-8CABGA554",
+    "orangecrab_25f": "LFE5U-25F-8CSFBGA285",
+    "orangecrab_85f": "LFE5U-85F-8CSFBGA285",
+    "colorlight_i5": "LFE5U-25F-6CABGA381",
+    "colorlight_i9": "LFE5U-45F-6CABGA381",
+    "ecp5_evn": "LFE5UM5G-85F-8CABGA381",
+}
+"""What ecppack calls each board's part."""
+
+
+def put_bitstream(path: Path, part: str) -> Path:
     """The beginning of what ecppack writes."""
-    path.write_bytes(b"\xff\x00Part: %s-6CABGA381\x00\xff\xff" % device.encode())
+    path.write_bytes(b"\xff\x00Part: %s\x00\xff\xff" % part.encode())
     return path
 
 
@@ -36,13 +53,34 @@ def put_loader(folder: Path, script: str) -> list[str]:
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_dry_run_shows_the_command_for_every_board(tmp_path: Path, name: str) -> None:
     board = BOARDS[name]
-    file = put_bitstream(tmp_path / BITSTREAM, board.device)
+    file = put_bitstream(tmp_path / BITSTREAM, PARTS[name])
     result = run("--board", name, tmp_path, "--dry-run", "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{find_loader()} --board {board.loader} {file}\n"
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["board"], figures["programmed"]) == (name, False)
     assert figures["command"][1:] == ["--board", board.loader, str(file)]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_bitstream_goes_onto_boards_of_its_part_alone(tmp_path: Path, name: str) -> None:
+    file = put_bitstream(tmp_path / "it.bit", PARTS[name])
+    taken = {other for other in BOARDS if run("--board", other, file, "--dry-run").exit_code == 0}
+    assert taken == {other for other in BOARDS if PARTS[other] == PARTS[name]}
+
+
+@pytest.mark.parametrize("beside", [RECORD, BAKED])
+def test_a_record_says_which_of_the_boards_with_that_part_it_is(tmp_path: Path, beside: str) -> None:
+    file = put_bitstream(tmp_path / BITSTREAM, PARTS["colorlight_i5"])
+    record = {"board": "colorlight_i5", "bitstream_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    (tmp_path / beside).write_text(json.dumps(record))
+    assert run("--board", "colorlight_i5", tmp_path, "--dry-run").exit_code == 0
+    expected = f"{file}: is for the board colorlight_i5, expected one for ulx3s_25f"
+    for path in (tmp_path, file):
+        assert str(run("--board", "ulx3s_25f", path, "--dry-run").exception) == expected
+    # a record of another bitstream says nothing of this one
+    (tmp_path / beside).write_text(json.dumps({**record, "bitstream_sha256": "0" * 64}))
+    assert run("--board", "ulx3s_25f", tmp_path, "--dry-run").exit_code == 0
 
 
 def test_the_loader_knows_every_board() -> None:
@@ -75,7 +113,11 @@ def test_a_loader_that_cannot_start_is_bad_input(tmp_path: Path) -> None:
         (["none.bit"], "none.bit: cannot read the bitstream: No such file or directory"),
         (["."], "spikequant.bit: cannot read the bitstream: No such file or directory"),
         (["text.bit"], "text.bit: no bitstream of an ECP5, expected one that `spikequant synth` made"),
-        (["other.bit"], "other.bit: is for the part LFE5U-25F-6CABGA381, expected LFE5U-85F of board ulx3s_85f"),
+        (
+            ["other.bit"],
+            "other.bit: is for the part LFE5U-25F-6CABGA381, expected LFE5U-85F-6 with 381 balls, that of board ulx3s",
+        ),
+        (["n" * 300], "n" * 300 + ": cannot read the bitstream: File name too long"),
         (["other.bit", "--board", "arty"], "board: unknown board 'arty', expected one of ulx3s_25f, "),
     ],
 )
@@ -83,7 +125,7 @@ def test_bad_input_is_one_line(
     arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    put_bitstream(tmp_path / "other.bit", "LFE5U-25F")
+    put_bitstream(tmp_path / "other.bit", PARTS["ulx3s_25f"])
     (tmp_path / "text.bit").write_text("hello")
     result = run("--dry-run", *arguments)
     assert isinstance(result.exception, InputError)

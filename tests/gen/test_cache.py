@@ -1,6 +1,7 @@
 import pytest
 
 from gen.cache import cached_build, digest_of
+from golden.errors import InputError
 
 
 def test_digest_separates_its_parts():
@@ -50,3 +51,9 @@ def test_a_fresh_build_takes_the_place_of_the_kept_one(tmp_path):
     folder = cached_build(tmp_path, "kind", "d", lambda beside: (beside / "new").touch(), fresh=True)
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_cache_that_cannot_be_is_bad_input(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file.*: cannot write here: "):
+        cached_build(tmp_path / "file", "x", "0" * 64, lambda _: None)

@@ -1,5 +1,6 @@
 """A bitstream, the weights of two layers in it, and what its block RAMs then do on the netlist of a board."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,9 +66,14 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
         assert f"{vectors}, 11 x 5 weights in 4 block RAMs" in result.stdout
         assert {path.name for path in baked.iterdir()} == {BITSTREAM, BAKED}
         assert json.loads(figures_file.read_text())["seconds"] > 0
+    for folder in (build, *folders):
+        assert spikequant("program", folder, "--board", "ulx3s_25f", "--dry-run").exit_code == 0
+        expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected one for colorlight_i5"
+        assert refusal("program", folder / BITSTREAM, "--board", "colorlight_i5", "--dry-run") == expected
     assert len({(folder / BITSTREAM).read_bytes() for folder in (build, *folders)}) == 3
 
-    run = ["run", "--port", "sim", "--config", smallest_file, "--baked", folders[0], *cached]
+    sim = ["run", "--port", "sim", "--config", smallest_file, *cached]
+    run = [*sim, "--baked", folders[0]]
     result = spikequant(*run, "--vectors", files[0])
     assert result.exit_code == 0, result.output
     assert "33 outputs, 0 mismatches, 0 saturated: equal" in result.stdout
@@ -87,6 +93,15 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     (folders[0] / BITSTREAM).write_bytes((build / BITSTREAM).read_bytes())
     expected = f"is not the one that {BAKED} is about, expected them from one run"
     assert refusal(*run, "--vectors", files[0]).endswith(expected)
+
+    # a record of what is no bitstream
+    record = json.loads((folders[1] / BAKED).read_text())
+    (folders[1] / BITSTREAM).write_bytes(b"none")
+    record["bitstream_sha256"] = hashlib.sha256(b"none").hexdigest()
+    (folders[1] / BAKED).write_text(json.dumps(record))
+    result = spikequant(*sim, "--baked", folders[1], "--vectors", files[1])
+    assert result.exit_code == 1
+    assert f"spikequant: {files[1]}: ecpunpack failed" in result.output
 
 
 def check_that_mistakes_are_noticed(
