@@ -67,9 +67,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
         assert {path.name for path in baked.iterdir()} == {BITSTREAM, BAKED}
         assert json.loads(figures_file.read_text())["seconds"] > 0
     for folder in (build, *folders):
-        assert spikequant("program", folder, "--board", "ulx3s_25f", "--dry-run").exit_code == 0
-        expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected one for colorlight_i5"
-        assert refusal("program", folder / BITSTREAM, "--board", "colorlight_i5", "--dry-run") == expected
+        check_that_its_board_is_known(folder)
     assert len({(folder / BITSTREAM).read_bytes() for folder in (build, *folders)}) == 3
 
     sim = ["run", "--port", "sim", "--config", smallest_file, *cached]
@@ -102,6 +100,12 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     result = spikequant(*sim, "--baked", folders[1], "--vectors", files[1])
     assert result.exit_code == 1
     assert f"spikequant: {files[1]}: ecpunpack failed" in result.output
+
+
+def check_that_its_board_is_known(folder: Path) -> None:
+    assert spikequant("program", folder, "--board", "ulx3s_25f", "--dry-run").exit_code == 0
+    expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected one for colorlight_i5"
+    assert refusal("program", folder / BITSTREAM, "--board", "colorlight_i5", "--dry-run") == expected
 
 
 def check_that_mistakes_are_noticed(
