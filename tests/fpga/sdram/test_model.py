@@ -66,6 +66,48 @@ def test_a_time_is_kept_to_the_cycle_and_broken_by_one(trace: Any, name: str) ->
     assert set(build(trace, least - 1).run()[0]) == {rule}
 
 
+AT_120_MHZ = {
+    "tRP to activate": 3,
+    "tRCD to read": 3,
+    "tRAS": 6,
+    "tRRD": 2,
+    "tRFC to activate": 8,
+    "tRFC to refresh": 8,
+    "tMRD": 2,
+    "tWR": 2,
+}
+"""Fewest cycles of 8.333 ns, of which none of these times is a multiple."""
+
+
+@pytest.mark.parametrize("name", AT_120_MHZ)
+def test_a_time_lasts_until_the_next_cycle(build_trace: Callable[..., Any], name: str) -> None:
+    rule, build, _ = RULES[name]
+    least = AT_120_MHZ[name]
+    assert build(build_trace(T_CLOCK=8333), least).run()[0] == []
+    assert set(build(build_trace(T_CLOCK=8333), least - 1).run()[0]) == {rule}
+
+
+def test_a_bank_may_be_open_to_the_cycle(trace: Any) -> None:
+    longest = int(50 * US)
+    assert opened(trace, then=longest - 1).command("precharge").run()[0] == []
+    trace.lines.clear()
+    assert set(opened(trace, then=longest).command("precharge").run()[0]) == {"tRAS maximum"}
+
+
+def test_a_refresh_may_be_late_to_the_cycle(trace: Any) -> None:
+    longest = int(100 * US)
+    begun = sum(int(line.split()[0]) for line in trace.start().lines)
+    assert trace.idle(longest - begun).run()[0] == []
+    assert set(trace.idle(1).run()[0]) == {"tREF"}
+
+
+def test_a_bank_has_a_cycle_of_its_own(build_trace: Callable[..., Any]) -> None:
+    """Where tRC is longer than tRAS and tRP together."""
+    for least, broken in ((10, set[str]()), (9, {"tRC"})):
+        t = opened(build_trace(T_RC=70_000), then=5).command("precharge", then=least - 7).command("activate")
+        assert set(t.run()[0]) == broken
+
+
 def test_the_cycle_of_a_bank_is_longer_than_what_it_is_made_of(trace: Any) -> None:
     """With this chip tRC is tRAS and tRP, so it is broken beside one of them."""
     kept = opened(trace, then=5).command("precharge", then=2).command("activate").run()[0]
