@@ -27,7 +27,7 @@ def tokens(
         "build/benchmarks/benchmarks.json"
     ),
     bandwidth: Annotated[
-        float, typer.Option(metavar="MB/S", min=0.001, help="of the memory: 16 bits at 133 MHz, 86 % of the peak")
+        float, typer.Option(metavar="MB/S", min=0.001, help="of the memory: 16 bits at 120 MHz, 96 % of the peak")
     ] = 230.0,
     batches: Annotated[str, typer.Option(metavar="NUMBERS", help="tokens that share the weights")] = "1,4,16",
     checkpoint: Checkpoint = None,

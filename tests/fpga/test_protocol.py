@@ -7,6 +7,8 @@ from fpga.protocol import (
     BUFFER_WORDS,
     CONTROL_WORDS,
     HELLO_WORDS,
+    MAX_SIZE,
+    MIN_BAUD,
     POSITION_BITS,
     VERSION,
     Control,
@@ -15,6 +17,7 @@ from fpga.protocol import (
     identify,
 )
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, find_chip
+from fpga.session import Patience
 from golden.spec import PRESETS
 
 
@@ -68,3 +71,17 @@ def test_the_document_has_the_layouts_of_the_code() -> None:
     assert places == sorted(places)
     assert f"modulo {2**POSITION_BITS:,}" in text
     assert f"board holds {BUFFER_WORDS} words" in text
+
+
+def test_the_document_has_the_times_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    wait = Patience()
+    limits = (
+        f"no board answers ({wait.hello:g} s), nothing whole comes ({wait.silence:g} s), the board answers but no word "
+        f"moves ({wait.progress:g} s), or the port does not come back ({wait.port:g} s)"
+    )
+    assert limits in text
+    assert f"{MIN_BAUD:,} bits a second at least" in text
+    # eight data bits, a start and a stop bit
+    longest = 2**MAX_SIZE + CONTROL_WORDS + 1
+    assert longest * 40 / MIN_BAUD < wait.silence / 2

@@ -1,5 +1,7 @@
 """What the figures of a stream are made of."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,13 @@ def test_the_document_has_the_packets_of_the_code() -> None:
     assert len(LAYOUTS) == len(MemoryOperation)
     for operation in MemoryOperation:
         assert f"| {operation.name} ({operation.value}) |" in text
+
+
+def test_the_document_has_the_clocks_that_boards_take(timing: SdramTiming) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "memory.md").read_text(encoding="utf-8")
+    slowest, fastest = map(float, re.findall(r"clock has to be (\d+) to (\d+) MHz", text)[0])
+    for hz in (slowest * 1e6 + 2e5, fastest * 1e6 - 5e5):
+        replace(timing, clock_hz=hz).check_pins()
+    for hz in (slowest * 1e6 - 5e5, fastest * 1e6 + 5e5):
+        with pytest.raises(InputError, match="memory clock"):
+            replace(timing, clock_hz=hz).check_pins()
