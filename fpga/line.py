@@ -42,6 +42,11 @@ def _os_errors() -> Iterator[None]:
         raise serial.SerialException(str(error)) from None
 
 
+def _reason(error: OSError) -> str:
+    """What the system says, without the port that pyserial puts around it."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 class SerialLine:
     """The host's end of the wire.
 
@@ -66,9 +71,9 @@ class SerialLine:
         try:
             self._serial: Any = self._opened()
         except OSError as error:
-            number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number else str(error)
-            raise InputError(f"port {port}: cannot be opened ({reason}), expected a serial port that is free") from None
+            raise InputError(
+                f"port {port}: cannot be opened ({_reason(error)}), expected a serial port that is free"
+            ) from None
 
     def _opened(self) -> Any:
         """The port, open.
@@ -100,7 +105,7 @@ class SerialLine:
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise PortLostError(
-                        f"port {self.port}: lost, and not back within {seconds:g} s ({error})"
+                        f"port {self.port}: lost, and not back within {seconds:g} s ({_reason(error)})"
                     ) from None
                 time.sleep(OPEN_POLL_SECONDS)
             else:
