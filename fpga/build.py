@@ -26,7 +26,7 @@ NAME = "top"
 BITSTREAM = "spikequant.bit"
 """Name of the bitstream in the folder that a build writes to."""
 
-RECORD = "build.json"
+RECORD = "bitstream.json"
 """Beside a bitstream: what it is for, and what it takes and reaches."""
 
 FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"

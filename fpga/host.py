@@ -75,7 +75,7 @@ class Accelerator:
         """The error counters of board and host.
 
         Raises:
-            LinkError: the board does not answer.
+            LinkError: the board does not answer, or the session has ended.
         """
         return self._session.health()
 
@@ -90,7 +90,7 @@ class Accelerator:
             progress: told the number of results that are in.
 
         Raises:
-            LinkError: the board cannot be reached, or does not do its part, or the session has ended.
+            LinkError: the board cannot be reached, does not do its part, or the session has ended.
             PacketError: the last result is broken.
             ValueError: there is no result to wait for.
         """
@@ -126,7 +126,7 @@ class Accelerator:
             progress: told the results that are in, and how many there will be.
 
         Raises:
-            LinkError: the board cannot be reached, or does not do its part.
+            LinkError: the board cannot be reached, does not do its part, or the session has ended.
             PacketError: the accelerator refused a packet or sent a broken one.
         """
         return run_on_device(self, vectors, progress=progress)
@@ -142,7 +142,7 @@ class Accelerator:
 
         Raises:
             InputError: no bitstream of this spec holds all of the layer's weights.
-            LinkError: the board cannot be reached, or does not do its part.
+            LinkError: the board cannot be reached, does not do its part, or the session has ended.
             PacketError: the accelerator refused a packet or sent a broken one.
         """
         return run_program(self, baked_program(self.spec, vectors), vectors, progress=progress)
@@ -165,7 +165,7 @@ class Accelerator:
 
         Raises:
             InputError: the bitstream has no memory, or the layer does not fit any more.
-            LinkError: the board cannot be reached, or does not do its part.
+            LinkError: the board cannot be reached, does not do its part, or the session has ended.
         """
         stored = store_layer(self.spec, vectors, chip=self._memory(), address=self._free)
         self._session.exchange(stored.packets(), results=0)
@@ -179,9 +179,11 @@ class Accelerator:
             stored: as ``store_layer`` gave it.
 
         Raises:
-            InputError: the bitstream has no memory, or another layer lies there.
+            InputError: the bitstream has no memory, or one that is too small, the layer is of another spec, or
+                another one lies there.
         """
-        self._memory()
+        if not stored.place.fits(self._memory()) or stored.place.spec != self.spec:
+            raise InputError("memory: the layer was stored for another board, expected one of this spec and memory")
         for other in self._stored:
             if other.place.overlaps(stored.place):
                 raise InputError(
@@ -210,7 +212,7 @@ class Accelerator:
             progress: told the results that are in, and how many there will be.
 
         Raises:
-            LinkError: the board cannot be reached, or does not do its part.
+            LinkError: the board cannot be reached, does not do its part, or the session has ended.
             PacketError: the accelerator refused a packet or sent a broken one.
             ValueError: the memory holds another layer, or this session neither stored nor kept this one.
         """

@@ -24,7 +24,7 @@ HEADER_BYTES = 256
 
 
 class Record(BaseModel):
-    """What a build or a bake says of its bitstream.
+    """What ``synth`` or ``bake`` says of the bitstream beside it.
 
     Attributes:
         board: what it is for.
@@ -79,11 +79,18 @@ def find_bitstream(path: Path, board: Board) -> Path:
         )
     digest = hashlib.sha256(content).hexdigest()
     for beside in (file.with_name(RECORD), file.with_name(BAKED)):
-        if beside.is_file():
-            record = read_json(beside, Record, what="record")
-            if record.bitstream_sha256 == digest and record.board != board.name:
-                raise InputError(f"{file}: is for the board {record.board}, expected one for {board.name}")
+        record = _read_record(beside)
+        if record and record.bitstream_sha256 == digest and record.board != board.name:
+            raise InputError(f"{file}: is for the board {record.board}, expected one for {board.name}")
     return file
+
+
+def _read_record(path: Path) -> Record | None:
+    """The record; None where there is none, since the bitstream is what is asked for."""
+    try:
+        return read_json(path, Record, what="record")
+    except InputError:
+        return None
 
 
 def program_command(loader: Path, board: Board, bitstream: Path, *, flash: bool) -> list[str]:

@@ -48,7 +48,7 @@ DIGEST_BITS = 64
 """Bits of the digest of what a design is."""
 
 MIN_BAUD = 1200
-"""Bits a second at which a longest frame takes half of the time after which the host gives up."""
+"""Bits a second at which the longest frame, all of it escaped, arrives before the host gives up."""
 
 KILOCYCLE = 1024
 """Clock cycles in the board's unit of time."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fpga.layouts import pack, unpack
-from fpga.line import LinkError, SerialLine
+from fpga.line import LinkError, PortLostError, SerialLine
 from fpga.outgoing import Outgoing
 from fpga.pace import Pace
 from fpga.protocol import (
@@ -33,6 +33,9 @@ FRAMES_AHEAD = 4
 
 LONGEST_PACKET = 2**16
 """Words beyond which what a board sends is no packet; a RESULT of the largest array has fewer."""
+
+MOST_LOSSES = 20
+"""Times that a port may be lost without a frame in between."""
 
 HELLO_SECONDS, HELLO_BITS = 0.1, 2000
 """Seconds, and on a slow line bits, after which a HELLO is sent again; an answer may come later all the same."""
@@ -104,6 +107,8 @@ class Session:
         self._patience = patience or Patience()
         self._session = 0
         self._ended = False
+        self._excused = 0.0
+        self._losses = 0
         self._resent = self._asked_again = 0
         self._forget()
         self.hello = self._greet()
@@ -111,11 +116,41 @@ class Session:
 
     def _forget(self) -> None:
         """Begin at position 0 both ways."""
-        now = time.monotonic()
+        now = self._now()
         self._sent = self._highest = self._acknowledged = self._limit = self._received = 0
         self._pace = Pace()
-        self._moved_up = self._moved_down = self._heard = self._returned = now
+        self._moved_up = self._moved_down = self._heard = now
         self._went_back = self._asked = (-1, now)
+
+    def _now(self) -> float:
+        """Seconds, but for those that are excused: no patience is lost in them."""
+        return time.monotonic() - self._excused
+
+    @contextmanager
+    def _excuse(self) -> Iterator[None]:
+        """A block in which nobody waits for the board."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._excused += time.monotonic() - began
+
+    def _reopen(self) -> None:
+        """Open a lost port again.
+
+        Raises:
+            PortLostError: it does not come back, or is lost again and again.
+        """
+        self._losses += 1
+        if self._losses > MOST_LOSSES:
+            raise PortLostError(f"port {self._line.port}: lost {MOST_LOSSES} times, and nothing came in between")
+        with self._excuse():
+            self._line.reopen(self._patience.port)
+
+    def _hear(self) -> None:
+        """A whole frame of this session has come."""
+        self._heard = self._now()
+        self._losses = 0
 
     def end(self) -> None:
         """Nothing more is said in this session."""
@@ -136,8 +171,8 @@ class Session:
 
     def _greet(self) -> dict[str, Any]:
         random = SystemRandom()
-        deadline = time.monotonic() + self._patience.hello
-        while time.monotonic() < deadline:
+        deadline = self._now() + self._patience.hello
+        while self._now() < deadline:
             self._session = self._session or random.randrange(1, 2**16)
             control, hello = self._ask_hello(HELLO_SECONDS + HELLO_BITS / self._line.baud)
             if control is None or hello is None:
@@ -154,10 +189,10 @@ class Session:
 
     def _ask_hello(self, seconds: float) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Send a HELLO and wait for the answer, which noise may have swallowed."""
-        deadline = time.monotonic() + seconds
+        deadline = self._now() + seconds
         try:
             self._line.send(self._frame(Kind.HELLO, self._sent))
-            while time.monotonic() < deadline:
+            while self._now() < deadline:
                 for frame in self._line.receive():
                     if frame is None or len(frame) < CONTROL_WORDS:
                         continue
@@ -168,9 +203,10 @@ class Session:
                     if len(payload) != HELLO_WORDS:
                         # only the first word is the same in every version
                         payload = [*payload[:1], *[0] * (HELLO_WORDS - 1)]
+                    self._hear()
                     return control, unpack(Hello, payload)
         except OSError:
-            self._line.reopen(self._patience.port)
+            self._reopen()
         return None, None
 
     def _check(self, identity: Identity) -> None:
@@ -194,8 +230,8 @@ class Session:
             return self._health()
 
     def _health(self) -> Health:
-        deadline = time.monotonic() + self._patience.silence
-        while time.monotonic() < deadline:
+        deadline = self._now() + self._patience.silence
+        while self._now() < deadline:
             control, hello = self._ask_hello(self._pace.wait)
             if control is not None and hello is not None:
                 # a HELLO opens the session anew on a board that has lost it
@@ -238,10 +274,9 @@ class Session:
         outgoing = Outgoing(packets, self._acknowledged)
         came: list[Words] = []
         part: list[int] = []
-        self._moved_up = self._moved_down = self._heard = time.monotonic()
+        self._moved_up = self._moved_down = self._heard = self._now()
         while len(came) < results or self._acknowledged < outgoing.end:
             known = len(came)
-            self._lose_patience(outgoing)
             try:
                 self._send_what_fits(outgoing)
                 confirm = False
@@ -255,23 +290,13 @@ class Session:
                     self._confirm()
                 self._repeat_what_is_late()
             except OSError:
-                self._come_back()
+                self._reopen()
+                self._go_back()
+            self._lose_patience(outgoing)
             if len(came) > known:
-                progress(len(came))
+                with self._excuse():
+                    progress(len(came))
         return came
-
-    def _come_back(self) -> None:
-        """Open a lost port again; the time that takes is nobody's silence, unless nothing came since the last time."""
-        lost = time.monotonic()
-        self._line.reopen(self._patience.port)
-        now = time.monotonic()
-        if self._heard > self._returned:
-            away = now - lost
-            self._moved_up, self._moved_down, self._heard = (
-                then + away for then in (self._moved_up, self._moved_down, self._heard)
-            )
-        self._returned = now
-        self._go_back()
 
     def _frame(self, kind: int, sequence: int, payload: Sequence[int] = (), **control: int) -> list[int]:
         mask = 2**POSITION_BITS - 1
@@ -285,10 +310,10 @@ class Session:
             words, last = outgoing.piece(self._sent, min(2**self._pace.size, end - self._sent))
             self._line.send(self._frame(Kind.DATA, self._sent, words, last=int(last)))
             if self._sent == self._acknowledged:
-                self._moved_up = time.monotonic()
+                self._moved_up = self._now()
             self._sent += len(words)
             self._highest = max(self._highest, self._sent)
-            self._pace.sent(self._sent, time.monotonic())
+            self._pace.sent(self._sent, self._now())
 
     def _confirm(self, *, again: bool = False) -> None:
         self._line.send(self._frame(Kind.STATE, self._sent, again=int(again)))
@@ -300,9 +325,10 @@ class Session:
             self._ask_again()
             return False
         control, payload = unpack(Control, frame[-CONTROL_WORDS:]), frame[:-CONTROL_WORDS]
-        now = self._heard = time.monotonic()
         if control["session"] != self._session:
             raise self._afresh()
+        self._hear()
+        now = self._heard
         acknowledged = _ahead(self._acknowledged, control["acknowledge"])
         if acknowledged > self._highest:
             raise LinkError(f"port {self._line.port}: the board claims words that were never sent")
@@ -334,23 +360,23 @@ class Session:
 
     def _is_due(self, told: tuple[int, float], position: int) -> bool:
         """Whether a miss at a position is news: what was told of it has had its time."""
-        return told[0] != position or time.monotonic() - told[1] > (self._pace.trip or self._pace.wait)
+        return told[0] != position or self._now() - told[1] > (self._pace.trip or self._pace.wait)
 
     def _go_back(self) -> None:
         """Send again from the first word that the board has not acknowledged."""
         self._resent += self._sent > self._acknowledged
-        self._went_back = (self._acknowledged, time.monotonic())
+        self._went_back = (self._acknowledged, self._now())
         self._sent = self._acknowledged
         self._pace.went_back()
 
     def _ask_again(self) -> None:
         if self._is_due(self._asked, self._received):
-            self._asked = (self._received, time.monotonic())
+            self._asked = (self._received, self._now())
             self._asked_again += 1
             self._confirm(again=True)
 
     def _lose_patience(self, outgoing: Outgoing) -> None:
-        now = time.monotonic()
+        now = self._now()
         if now - self._heard > self._patience.silence:
             raise self._silent()
         if now - max(self._moved_up, self._moved_down) > self._patience.progress:
@@ -360,7 +386,7 @@ class Session:
             )
 
     def _repeat_what_is_late(self) -> None:
-        now, late = time.monotonic(), False
+        now, late = self._now(), False
         if self._sent > self._acknowledged and now - max(self._moved_up, self._went_back[1]) > self._pace.wait:
             self._pace.lost()
             self._go_back()

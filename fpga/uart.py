@@ -28,7 +28,7 @@ def baud_divisor(clock_hz: float, baud: int) -> int:
     if not MIN_DIVISOR <= divisor <= MAX_DIVISOR or abs(clock_hz / divisor / baud - 1) > MAX_BAUD_ERROR:
         lowest, highest = max(int(clock_hz / MAX_DIVISOR) + 1, MIN_BAUD), int(clock_hz / MIN_DIVISOR)
         raise InputError(
-            f"baud: {baud} cannot be made from a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"
+            f"baud: {baud} is no speed of a line at a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"
             " with a whole number of cycles a bit within 2 %"
         )
     return divisor

@@ -236,13 +236,14 @@ class VirtualBoard:
         """
         try:
             yield
-        except LinkError as error:
-            if self.process.poll() is None:
+        except (InputError, LinkError) as error:
+            status = self.process.poll()
+            if status is None:
                 raise
             assert self.process.stderr is not None
             said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            reason = said[-1] if said else f"its time of {self._seconds:g} s is over"
-            raise ToolError(f"virtual board: ended, {reason}", console="") from error
+            reason = f"its time of {self._seconds:g} s is over" if status == 0 else f"status {status}"
+            raise ToolError(f"virtual board: ended, {said[-1] if said else reason}", console="") from error
 
     def close(self) -> None:
         """Switch it off."""

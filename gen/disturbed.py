@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,9 +45,6 @@ CUT_SECONDS = 0.3
 CUT_EVERY = 3.0
 """Seconds from one cut to the next."""
 
-LATE_SECONDS = 0.1
-"""From the beginning of an upload to the end of its host."""
-
 POLL_SECONDS = 0.1
 """Between two looks at a host that has not begun."""
 
@@ -62,7 +59,7 @@ class Outcome:
     Attributes:
         trial: which way.
         verdict: on the outputs; None where the run ended early.
-        disturbed: what the disturbance did was counted by host or board.
+        disturbed: what the disturbance did was counted by host or board, or the port is gone as was meant.
         reason: why the run ended early; empty if it did not.
         lost: that the port was gone is why.
         may_end: it was to end so.
@@ -83,7 +80,7 @@ class Outcome:
     def ok(self) -> bool:
         """Disturbed as intended, and complete and right, or ended where nothing else was possible."""
         if self.may_end:
-            return self.lost
+            return self.disturbed and self.lost
         return self.disturbed and self.verdict is not None and self.verdict.ok(allow_saturation=False)
 
     def figures(self) -> dict[str, Any]:
@@ -136,11 +133,17 @@ class Bench:
             disturbed: says by the counters whether the run was.
             patience: of the host.
             may_end: the run is to end early, because the port is gone.
+
+        Raises:
+            ToolError: the board itself has ended.
         """
         began = time.perf_counter()
         output, health, reason, lost = None, None, "", False
         try:
-            with Accelerator(self.spec, port=board.port, baud=BAUD, patience=patience) as accelerator:
+            with (
+                board.told_if_it_ends(),
+                Accelerator(self.spec, port=board.port, baud=BAUD, patience=patience) as accelerator,
+            ):
                 with during or nullcontext():
                     output = accelerator.run_layer(self.vectors, progress=progress).output
                 health = accelerator.health()
@@ -210,17 +213,24 @@ def cut(bench: Bench) -> Outcome:
 def gone(bench: Bench) -> Outcome:
     """The cable is pulled for good."""
     with bench.board() as board:
+        pulled = threading.Event()
 
         def pull(done: int, total: int) -> None:
-            if done >= total // 2:
+            if done >= total // 2 and not pulled.is_set():
                 board.cut(bench.seconds)
+                pulled.set()
 
-        return bench.run("port gone", board, progress=pull, patience=GONE, may_end=True)
+        outcome = bench.run("port gone", board, progress=pull, patience=GONE, may_end=True)
+        return replace(outcome, disturbed=pulled.is_set())
 
 
 def _doomed_host(spec: Spec, port: str, vectors: LayerVectors, begun: Event) -> None:
+    def tell(done: int, total: int) -> None:
+        if done >= total // 2:
+            begun.set()
+
     with Accelerator(spec, port=port, baud=BAUD) as accelerator:
-        accelerator.run_layer(vectors, progress=lambda _done, _total: begun.set())
+        accelerator.run_layer(vectors, progress=tell)
 
 
 def killed(bench: Bench) -> Outcome:
@@ -232,7 +242,6 @@ def killed(bench: Bench) -> Outcome:
         host.start()
         while host.is_alive() and not begun.wait(POLL_SECONDS):
             pass
-        time.sleep(LATE_SECONDS)
         died = host.is_alive()
         host.kill()
         host.join()

@@ -62,6 +62,7 @@ def test_what_counts_as_right() -> None:
         replace(good, verdict=replace(right, saturated=1)),
         replace(ended, may_end=False),
         replace(ended, lost=False),
+        replace(ended, disturbed=False),
         replace(good, may_end=True),
     ]
     assert not any(outcome.ok for outcome in bad)

@@ -119,17 +119,42 @@ def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Pat
                 accelerator.play([], 0)
 
 
+@pytest.mark.parametrize("cut_at", [7, 12])
+def test_a_cut_that_is_longer_than_silence_may_last_is_no_silence(
+    board_program: Path, small: Spec, cut_at: int
+) -> None:
+    """In the middle, and behind the last result, when the counters are asked for."""
+    vectors, patience = layer(small), replace(IMPATIENT, port=10.0)
+    with (
+        VirtualBoard(board_program, seconds=LIMIT) as board,
+        Accelerator(small, port=board.port, baud=BAUD, patience=patience) as accelerator,
+    ):
+
+        def cut(done: int, _total: int) -> None:
+            if done == cut_at:
+                board.cut(2.5)
+                time.sleep(0.1)
+
+        assert_right(accelerator.run_layer(vectors, progress=cut), vectors, small)
+        assert accelerator.health().reopened >= 1
+
+
 def test_a_board_that_ends_is_told_with_its_last_words(board_program: Path, small: Spec) -> None:
-    with VirtualBoard(board_program, seconds=1) as board:
-        # long enough to come to the limit
-        vectors = layer(small, tokens=400)
+    with VirtualBoard(board_program, seconds=LIMIT) as board:
         with (
-            pytest.raises(ToolError, match=r"^virtual board: ended, its time of 1 s is over$"),
+            pytest.raises(ToolError, match=r"^virtual board: ended, status -9$"),
             board.told_if_it_ends(),
             Accelerator(small, port=board.port, baud=BAUD, patience=IMPATIENT) as accelerator,
         ):
-            accelerator.run_layer(vectors)
+            accelerator.run_layer(layer(small), progress=lambda _done, _total: board.process.kill())
         board.cut(1.0)
+    with VirtualBoard(board_program, seconds=0.2) as board:
+        board.process.wait(timeout=10)
+        with (
+            pytest.raises(ToolError, match=r"^virtual board: ended, its time of 0.2 s is over$"),
+            board.told_if_it_ends(),
+        ):
+            Accelerator(small, port=board.port, baud=BAUD)
 
 
 def test_a_port_that_stays_away_ends_the_run(board_program: Path, small: Spec) -> None:

@@ -78,9 +78,10 @@ def test_a_record_says_which_of_the_boards_with_that_part_it_is(tmp_path: Path, 
     expected = f"{file}: is for the board colorlight_i5, expected one for ulx3s_25f"
     for path in (tmp_path, file):
         assert str(run("--board", "ulx3s_25f", path, "--dry-run").exception) == expected
-    # a record of another bitstream says nothing of this one
-    (tmp_path / beside).write_text(json.dumps({**record, "bitstream_sha256": "0" * 64}))
-    assert run("--board", "ulx3s_25f", tmp_path, "--dry-run").exit_code == 0
+    # a record of another bitstream says nothing of this one, and neither does a file that is none
+    for text in (json.dumps({**record, "bitstream_sha256": "0" * 64}), "{}", "[1, 2", "7"):
+        (tmp_path / beside).write_text(text)
+        assert run("--board", "ulx3s_25f", tmp_path, "--dry-run").exit_code == 0
 
 
 def test_the_loader_knows_every_board() -> None:

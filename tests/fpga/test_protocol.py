@@ -2,6 +2,7 @@ from pathlib import Path
 
 from amaranth.lib import data
 
+from fpga.codec import encode_frame
 from fpga.layouts import pack, unpack
 from fpga.protocol import (
     BUFFER_WORDS,
@@ -17,7 +18,7 @@ from fpga.protocol import (
     identify,
 )
 from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, find_chip
-from fpga.session import Patience
+from fpga.session import MOST_LOSSES, Patience
 from golden.spec import PRESETS
 
 
@@ -82,6 +83,8 @@ def test_the_document_has_the_times_of_the_code() -> None:
     )
     assert limits in text
     assert f"{MIN_BAUD:,} bits a second at least" in text
+    longest = encode_frame([0xC0C0C0C0] * (2**MAX_SIZE + CONTROL_WORDS))
     # eight data bits, a start and a stop bit
-    longest = 2**MAX_SIZE + CONTROL_WORDS + 1
-    assert longest * 40 / MIN_BAUD < wait.silence / 2
+    assert wait.silence - 2 < len(longest) * 10 / MIN_BAUD < wait.silence
+    assert "lost twenty times" in text
+    assert MOST_LOSSES == 20

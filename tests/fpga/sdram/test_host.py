@@ -59,6 +59,11 @@ def test_layers_are_stored_once_and_run_on_any_tokens(
             with pytest.raises(ValueError, match=r"^the layer was neither stored nor kept in this session$"):
                 accelerator.run_stored(stored[1], second)
             accelerator.keep_layer(stored[1])
+            far, other = 2**23, small.model_copy(update={"lanes": 4})
+            for changes in ({"address": far}, {"spec": other}):
+                foreign = replace(stored[0], place=replace(stored[0].place, **changes))
+                with pytest.raises(InputError, match=r"^memory: the layer was stored for another board, expected "):
+                    accelerator.keep_layer(foreign)
             with pytest.raises(
                 InputError, match=r"^memory: the layer at word \d+ overlaps with that at \d+, expected "
             ):
