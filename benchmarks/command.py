@@ -8,9 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from benchmarks.errors import ToggleError
-from fpga.toolchain import ToolError
-from golden import command_line
+from spikequant.golden.support import command_line
 
 Checkpoint = Annotated[
     Path | None,
@@ -35,12 +33,10 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
-    """Run a benchmark's command line, as ``golden.command_line`` does; what a run has built stays.
+    """Run a benchmark's command line, as ``spikequant.golden.support.command_line`` does; what a run has built stays.
 
     Args:
         command: a function with typer's annotations.
         name: of its module, below ``python -m``.
     """
-    command_line.run_command(
-        command, name=name, failures=(ToggleError, ToolError), interrupted="interrupted; another run goes on from here"
-    )
+    command_line.run_command(command, name=name, interrupted="interrupted; another run goes on from here")

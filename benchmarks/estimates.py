@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from benchmarks.packing import Packed
-from benchmarks.results import ALL, Benchmark
-from fpga.estimate import estimate, estimate_ebrs
-from fpga.expectation import site_cycles
-from fpga.measurement import Measured, Site, Taken, hardware_digest
-from fpga.prices import Priced, fit_prices, left_out_errors
-from golden.spec import Spec
+from spikequant.benchmarks.packing import Packed
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.fpga.estimate.estimate import estimate, estimate_ebrs
+from spikequant.fpga.estimate.expectation import site_cycles
+from spikequant.fpga.estimate.measurement import Measured, Site, Taken, hardware_digest
+from spikequant.fpga.estimate.prices import Priced, fit_prices, left_out_errors
+from spikequant.golden.layer.spec import Spec
 
 
 def make_measured(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fpga.build import NAME
-from fpga.netlist import MODELS, yosys_models
-from fpga.report import REST, component_of
-from fpga.toolchain import Tool, ToolRun, run_tool
+from spikequant.fpga.build.build import NAME
+from spikequant.fpga.build.netlist import yosys_models
+from spikequant.fpga.build.report import REST, component_of
+from spikequant.fpga.toolchain import Tool, ToolRun, run_tool
+from spikequant.rtl.fabric import CELL_MODELS
 
 KINDS: Mapping[str, str] = {
     "TRELLIS_FF": "registers",
@@ -80,7 +81,7 @@ def driven_nets(netlist: bytes) -> dict[str, Net]:
 
 
 def prepare_netlist(netlist: Path, yosys: Tool, *, cache: Path) -> Path:
-    """The folder with ``sim.v`` and ``sim.json`` of a netlist that ``fpga.build.synthesize`` made.
+    """The folder with ``sim.v`` and ``sim.json`` of a netlist that ``spikequant.fpga.build.build.synthesize`` made.
 
     Raises:
         ToolError: Yosys failed.
@@ -95,4 +96,4 @@ def cell_models() -> list[Path]:
     Raises:
         InputError: Yosys' own are not installed.
     """
-    return [MODELS / "block_ram.v", MODELS / "multiplier.v", yosys_models() / "cells_sim.v"]
+    return [CELL_MODELS / "block_ram.v", CELL_MODELS / "multiplier.v", yosys_models() / "cells_sim.v"]

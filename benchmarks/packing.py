@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.shapes import Candidate
-from fpga.boards import Resources
-from fpga.build import NAME, Tools, synthesize
-from fpga.carry_ends import trim_carry_ends
-from fpga.core import BELOW, DEVICE_OPTIONS, make_design
-from fpga.prices import PACKING
-from fpga.report import FFS, LUTS, read_component_cells, read_packed_resources
-from fpga.toolchain import CONSOLE, ToolRun, run_tool
+from spikequant.benchmarks.shapes import Candidate
+from spikequant.fpga.boards import Resources
+from spikequant.fpga.build.build import NAME, Tools, synthesize
+from spikequant.fpga.build.carry_ends import trim_carry_ends
+from spikequant.fpga.build.core import BELOW, DEVICE_OPTIONS, make_design
+from spikequant.fpga.build.report import FFS, LUTS, read_component_cells, read_packed_resources
+from spikequant.fpga.estimate.prices import PACKING
+from spikequant.fpga.toolchain import CONSOLE, ToolRun, run_tool
 
 DEVICE = "LFE5U-85F"
 """The largest one; what a design takes is the same on all of them."""
@@ -38,7 +38,7 @@ def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[s
     """Lookup tables and registers of a netlist's components, and what packing adds to them.
 
     Args:
-        netlist: the folder that ``fpga.build.synthesize`` gave.
+        netlist: the folder that ``spikequant.fpga.build.build.synthesize`` gave.
         used: of the packed design.
     """
     found = []

@@ -6,12 +6,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.results import ALL, Benchmark
-from benchmarks.routing import Routing
-from benchmarks.shapes import FAMILY
-from benchmarks.tables import NAMES
-from benchmarks.work import STAGES
-from golden.drawing import MUTED, drawn
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.benchmarks.routing import Routing
+from spikequant.benchmarks.shapes import FAMILY
+from spikequant.benchmarks.tables import NAMES
+from spikequant.benchmarks.work import STAGES
+from spikequant.golden.support.plotting import MUTED, drawn
 
 THROUGHPUT = "throughput.png"
 TOGGLES = "toggles.png"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks.results import Benchmark
-from fpga.boards import DEVICES
+from spikequant.benchmarks.results import Benchmark
+from spikequant.fpga.boards import DEVICES
 
 NEARLY = 0.03
 """Shapes whose throughput is this share below the best are as good: seeds differ by as much."""

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.shapes import ARRAYS, Array
-from benchmarks.work import LATENCIES
-from golden.spec import WORD_BITS, Spec
-from golden.throughput import Counted, layer_runs, run_cycles
-from golden.tiling import token_tiles
-from golden.token_cost import TokenCost, spiking_costs, twin_costs
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.shapes import ARRAYS, Array
+from spikequant.benchmarks.twin.cycles import twin_costs
+from spikequant.benchmarks.work import LATENCIES
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.golden.layer.tiling import token_tiles
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.cycles.throughput import Counted, layer_runs, run_cycles
+from spikequant.rtl.cycles.token_cost import TokenCost, spiking_costs
 
 NEURON_WORDS = 3
 """Words of a neuron's constants at most: threshold, bias and zero point."""

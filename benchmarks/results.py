@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.routing import Routing
-from benchmarks.shapes import ARRAYS, Array
-from benchmarks.toggles import CAVEAT, Toggles, toggle_figures
-from benchmarks.work import COUNTED, STAGES, Work
-from fpga.boards import Resources
-from golden.errors import InputError
-from golden.spec import Spec
+from spikequant.benchmarks.routing import Routing
+from spikequant.benchmarks.shapes import ARRAYS, Array
+from spikequant.benchmarks.toggles import CAVEAT, Toggles, toggle_figures
+from spikequant.benchmarks.work import COUNTED, STAGES, Work
+from spikequant.fpga.boards import Resources
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.errors import InputError
 
 COSTS = ("luts_per_op", "ebrs", "dsps")
 """Figures of a comparison of which less is better."""

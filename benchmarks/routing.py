@@ -9,20 +9,20 @@ from pathlib import Path
 from statistics import median
 from threading import Lock
 
-from benchmarks.packing import TARGET_HZ, by_component
-from benchmarks.shapes import Candidate
-from fpga import carry_ends, core
-from fpga.boards import DEVICES, Resources
-from fpga.build import NAME, PLACEMENT, Design, Tools, place_and_route, synthesize
-from fpga.carry_ends import trim_carry_ends
-from fpga.core import BELOW, device_commands, loaded_design, make_design
-from fpga.estimate import synapse_blocks
-from fpga.measurement import hardware_digest
-from fpga.report import SlowestPath, component_of
-from fpga.toolchain import ToolError
-from gen.cache import cached_build, cached_folder, digest_of
-from golden.errors import InputError
-from golden.files import write_json
+from spikequant.benchmarks.packing import TARGET_HZ, by_component
+from spikequant.benchmarks.shapes import Candidate
+from spikequant.fpga.boards import DEVICES, Resources
+from spikequant.fpga.build import carry_ends, core
+from spikequant.fpga.build.build import NAME, PLACEMENT, Design, Tools, place_and_route, synthesize
+from spikequant.fpga.build.carry_ends import trim_carry_ends
+from spikequant.fpga.build.core import BELOW, device_commands, loaded_design, make_design
+from spikequant.fpga.build.report import SlowestPath, component_of
+from spikequant.fpga.estimate.estimate import synapse_blocks
+from spikequant.fpga.estimate.measurement import hardware_digest
+from spikequant.fpga.toolchain import ToolError
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.files import write_json
+from spikequant.golden.support.store import cached_build, cached_folder, digest_of
 
 KIND = "routing"
 """Of folders in the cache."""

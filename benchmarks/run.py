@@ -6,44 +6,44 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import golden.mac
-import golden.score
-import golden.spec
-import golden.throughput
-import golden.tiling
-import golden.token_cost
-import golden.vectors
-import golden.waiting
-import golden.words
-from benchmarks import netlist as netlist_module
-from benchmarks import toggles as toggles_module
-from benchmarks import work as work_module
-from benchmarks.netlist import cell_models
-from benchmarks.results import ALL, Benchmark
-from benchmarks.routing import Router, Seed, gather
-from benchmarks.shapes import ARRAYS, Array, Candidate, parse_shape
-from benchmarks.toggles import HARNESS, Toggles, count_toggles
-from benchmarks.traces import Traces
-from benchmarks.work import Work, layer_work, together
-from fpga.build import Tools
-from fpga.measurement import hardware_digest
-from gen.cache import cached_build, cached_folder, digest_of
-from golden.files import write_json
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+import spikequant.benchmarks.twin.arithmetic
+import spikequant.golden.layer.score
+import spikequant.golden.layer.spec
+import spikequant.golden.layer.tiling
+import spikequant.golden.layer.vectors
+import spikequant.rtl.cycles.throughput
+import spikequant.rtl.cycles.token_cost
+import spikequant.rtl.packet_sizes
+import spikequant.rtl.result_queue
+from spikequant.benchmarks import netlist as netlist_module
+from spikequant.benchmarks import toggles as toggles_module
+from spikequant.benchmarks import work as work_module
+from spikequant.benchmarks.netlist import cell_models
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.benchmarks.routing import Router, Seed, gather
+from spikequant.benchmarks.shapes import ARRAYS, Array, Candidate, parse_shape
+from spikequant.benchmarks.toggles import HARNESS, Toggles, count_toggles
+from spikequant.benchmarks.traces import Traces
+from spikequant.benchmarks.work import Work, layer_work, together
+from spikequant.fpga.build.build import Tools
+from spikequant.fpga.estimate.measurement import hardware_digest
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.files import write_json
+from spikequant.golden.support.store import cached_build, cached_folder, digest_of
 
 Progress = Callable[[str], None]
 
 COUNTING = (
-    golden.mac,
-    golden.score,
-    golden.spec,
-    golden.throughput,
-    golden.tiling,
-    golden.token_cost,
-    golden.vectors,
-    golden.waiting,
-    golden.words,
+    spikequant.benchmarks.twin.arithmetic,
+    spikequant.golden.layer.score,
+    spikequant.golden.layer.spec,
+    spikequant.rtl.cycles.throughput,
+    spikequant.golden.layer.tiling,
+    spikequant.rtl.cycles.token_cost,
+    spikequant.golden.layer.vectors,
+    spikequant.rtl.result_queue,
+    spikequant.rtl.packet_sizes,
     work_module,
 )
 """Modules that cycles are counted with: they are counted again when one of these changes."""

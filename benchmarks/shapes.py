@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fpga.core import DEVICE_OPTIONS
-from golden.errors import InputError
-from golden.spec import Spec, make_spec
-from rtl.accelerator import Accelerator
-from rtl.mac_twin import MacTwin
-from rtl.memory import WIDE_ROWS
-from rtl.shapes import bits_for_index
+from spikequant.benchmarks.twin.twin import MacTwin
+from spikequant.fpga.build.core import DEVICE_OPTIONS
+from spikequant.golden.layer.spec import Spec, make_spec
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.fabric.memory import WIDE_ROWS
+from spikequant.rtl.shapes import bits_for_index
 
 Array = Literal["spiking", "mac"]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fpga.measurement import Site
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+from spikequant.fpga.estimate.measurement import Site
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 
 
 def kind_of(layer: str) -> str:

@@ -8,19 +8,19 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.netlist import KINDS, PORTS
-from benchmarks.packing import Packed
-from benchmarks.presets import choose_presets
-from benchmarks.rates import Batch
-from benchmarks.results import ALL, Benchmark
-from benchmarks.routing import Routing
-from benchmarks.shapes import ARRAYS, Array
-from benchmarks.toggles import CAVEAT
-from benchmarks.work import COUNTED, STAGES, Work
-from fpga.estimate import estimate
-from fpga.measurement import Measured
-from fpga.prices import Priced, left_out_errors
-from golden.spec import WORD_BITS, Spec
+from spikequant.benchmarks.netlist import KINDS, PORTS
+from spikequant.benchmarks.packing import Packed
+from spikequant.benchmarks.presets import choose_presets
+from spikequant.benchmarks.rates import Batch
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.benchmarks.routing import Routing
+from spikequant.benchmarks.shapes import ARRAYS, Array
+from spikequant.benchmarks.toggles import CAVEAT
+from spikequant.benchmarks.work import COUNTED, STAGES, Work
+from spikequant.fpga.estimate.estimate import estimate
+from spikequant.fpga.estimate.measurement import Measured
+from spikequant.fpga.estimate.prices import Priced, left_out_errors
+from spikequant.golden.layer.spec import WORD_BITS, Spec
 
 NAMES = {"spiking": "ours", "mac": "MAC twin"}
 

@@ -16,21 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.errors import ToggleError
-from benchmarks.netlist import cell_models, driven_nets, prepare_netlist
-from benchmarks.shapes import Array, Candidate
-from fpga.build import NAME, Tools, synthesize
-from fpga.core import make_design
-from gen.cache import cached_build, digest_of
-from gen.verilator import tool_environment
-from golden.files import write_json
-from golden.integer import LayerOutput, run_layer
-from golden.mac import mac_vectors, run_mac_layer
-from golden.spec import Spec
-from golden.vectors import LayerVectors
-from rtl.packets import Words, operation_of, parse_result
-from rtl.program import LayerProgram, gather, layer_program
-from rtl.shapes import Operation
+from spikequant.benchmarks.errors import ToggleError
+from spikequant.benchmarks.netlist import cell_models, driven_nets, prepare_netlist
+from spikequant.benchmarks.shapes import Array, Candidate
+from spikequant.benchmarks.twin.arithmetic import mac_vectors, run_mac_layer
+from spikequant.benchmarks.twin.program import twin_program
+from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.fpga.build.build import NAME, Tools, synthesize
+from spikequant.fpga.build.core import make_design
+from spikequant.golden.layer.integer import LayerOutput, run_layer
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.files import write_json
+from spikequant.golden.support.store import cached_build, digest_of
+from spikequant.rtl.driver.packets import Words, operation_of, parse_result
+from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
+from spikequant.rtl.shapes import Operation
 
 CAVEAT = (
     "Switched bits are no joules: a long wire takes more than a short one, a memory's read more than its outputs, "
@@ -98,7 +99,7 @@ def make_program(array: Array, spec: Spec, vectors: LayerVectors) -> LayerProgra
     """A layer's packets for either array."""
     if array == "spiking":
         return layer_program(spec, vectors)
-    return layer_program(spec, mac_vectors(vectors, spec), dense=True)
+    return twin_program(spec, mac_vectors(vectors, spec))
 
 
 def count_toggles(candidate: Candidate, layer: LayerVectors, *, tools: Tools, cache: Path) -> Toggles:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.cache import cached_build, cached_folder
-from golden.digest import digest_text, digest_versions
-from golden.errors import InputError
-from golden.spec import Spec
-from golden.vectors import LayerVectors, load_vectors, save_arrays, save_vectors
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors, load_vectors, save_arrays, save_vectors
+from spikequant.golden.support.digest import digest_text, digest_versions
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.store import cached_build, cached_folder
 
 RECIPE = "fast"
 """Quantizes the bundled model where no checkpoint is given."""
@@ -121,7 +121,7 @@ def _layer(outputs: int, arrays: dict[str, NDArray[np.generic]]) -> LayerVectors
 
 
 def _digest(checkpoint: Path) -> str:
-    from golden.description import DESCRIPTION, sha256  # noqa: PLC0415 - loads PyTorch
+    from spikequant.golden.checkpoint.description import DESCRIPTION, sha256
 
     return " ".join(
         sha256(path)
@@ -132,13 +132,13 @@ def _digest(checkpoint: Path) -> str:
 
 def _trace(folder: Path, checkpoint: Path | None, tokens: int) -> None:
     # these load PyTorch, which takes longer than reading a trace
-    from golden.checkpoint import load_checkpoint  # noqa: PLC0415
-    from golden.evaluate import quantized_layers  # noqa: PLC0415
-    from golden.methods import Calibration, apply_method  # noqa: PLC0415
-    from golden.model import load_model  # noqa: PLC0415
-    from golden.recipe import RECIPES  # noqa: PLC0415
-    from golden.spikequant import spikequant  # noqa: PLC0415
-    from golden.trace import trace_layers  # noqa: PLC0415
+    from spikequant.golden.checkpoint.checkpoint import load_checkpoint
+    from spikequant.golden.evaluation.methods import Calibration, apply_method
+    from spikequant.golden.evaluation.trace import trace_layers
+    from spikequant.golden.models.model import load_model
+    from spikequant.golden.quantizer.linear import quantized_layers
+    from spikequant.golden.quantizer.recipe import RECIPES
+    from spikequant.golden.quantizer.spikequant import spikequant
 
     if checkpoint is None:
         model = load_model()

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 
-from benchmarks.shapes import ARRAYS, Array
-from golden.score import PhaseCost
-from golden.spec import Spec
-from golden.throughput import (
-    ARRAY_ONLY,
-    SPIKING,
-    TWIN,
-    Counted,
-    Latencies,
-    layer_cycles,
-)
-from golden.tiling import token_tiles
-from golden.token_cost import TokenCost, spiking_costs, twin_costs
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.shapes import ARRAYS, Array
+from spikequant.benchmarks.twin.cycles import TWIN, twin_costs
+from spikequant.golden.layer.score import PhaseCost
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.tiling import token_tiles
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.cycles.throughput import ARRAY_ONLY, SPIKING, Counted, Latencies, layer_cycles
+from spikequant.rtl.cycles.token_cost import TokenCost, spiking_costs
 
 STAGES: Mapping[str, Counted] = {
     "array": ARRAY_ONLY,

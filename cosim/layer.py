@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cosim.runner import StallingDevice
-from cosim.scoreboard import Verdict, compare
-from cosim.simulated import SimulatedDevice
-from golden.integer import LayerOutput, run_layer
-from golden.neuron import event_program
-from golden.spec import Spec
-from golden.tiling import token_tiles
-from golden.vectors import LayerVectors
-from rtl.device import Device, LayerRun, run_on_device
+from spikequant.cosim.scoreboard import Verdict, compare
+from spikequant.cosim.simulator.device import SimulatedDevice
+from spikequant.cosim.simulator.runner import StallingDevice
+from spikequant.golden.layer.integer import LayerOutput, run_layer
+from spikequant.golden.layer.neuron import event_program
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.tiling import token_tiles
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.driver.device import Device, LayerRun, run_on_device
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cosim.whole import ModelReport
-from gen.page import page_template
-from golden.files import write_text
+from spikequant.cosim.whole_model import ModelReport
+from spikequant.golden.support.files import write_text
+from spikequant.golden.support.page import page_template
 
 
 def write_page(path: Path, report: ModelReport, *, model: str, allow_saturation: bool) -> None:

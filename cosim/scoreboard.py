@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.integer import LayerOutput
+from spikequant.golden.layer.integer import LayerOutput
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 import subprocess
 from pathlib import Path
 
+from spikequant.golden.support.errors import SpikeQuantError
 
-class YosysError(Exception):
+
+class YosysError(SpikeQuantError):
     """Yosys failed; the message is its first error."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from golden.errors import InputError
+from spikequant.golden.support.errors import InputError
 
 DEFAULT_BAUD = 1_000_000
 """Bits a second on a board's serial line where nothing else is wished."""
@@ -47,7 +47,7 @@ SIZED: Mapping[str, str] = {
     "LFE5UM5G-45F": "max45",
     "LFE5UM5G-85F": "max85",
 }
-"""For each device the preset of ``golden.spec`` that does most on it, as the benchmarks chose."""
+"""For each device the preset of ``spikequant.golden.layer.spec`` that does most on it, as the benchmarks chose."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Board:
 
     @property
     def preset(self) -> str:
-        """Key of ``golden.spec.PRESETS``: the accelerator that is sized for the device (docs/benchmarks.md)."""
+        """Key of ``golden.layer.spec.PRESETS``: the accelerator that is sized for the device (docs/benchmarks.md)."""
         return SIZED[self.device]
 
     def make_platform(self) -> Any:
@@ -93,10 +93,10 @@ BOARDS: Mapping[str, Board] = {
         Board("ulx3s_85f", "LFE5U-85F", "amaranth_boards.ulx3s", "ULX3S_85F_Platform", "ulx3s", sdram=True),
         Board("ecpix5_45f", "LFE5UM5G-45F", "amaranth_boards.ecpix5", "ECPIX545Platform", "ecpix5"),
         Board("ecpix5_85f", "LFE5UM5G-85F", "amaranth_boards.ecpix5", "ECPIX585Platform", "ecpix5"),
-        Board("orangecrab_25f", "LFE5U-25F", "fpga.platforms", "OrangeCrab25FPlatform", "orangeCrab"),
-        Board("orangecrab_85f", "LFE5U-85F", "fpga.platforms", "OrangeCrab85FPlatform", "orangeCrab"),
-        Board("colorlight_i5", "LFE5U-25F", "fpga.platforms", "ColorlightI5Platform", "colorlight-i5"),
-        Board("colorlight_i9", "LFE5U-45F", "fpga.platforms", "ColorlightI9Platform", "colorlight-i9"),
+        Board("orangecrab_25f", "LFE5U-25F", "spikequant.fpga.platforms", "OrangeCrab25FPlatform", "orangeCrab"),
+        Board("orangecrab_85f", "LFE5U-85F", "spikequant.fpga.platforms", "OrangeCrab85FPlatform", "orangeCrab"),
+        Board("colorlight_i5", "LFE5U-25F", "spikequant.fpga.platforms", "ColorlightI5Platform", "colorlight-i5"),
+        Board("colorlight_i9", "LFE5U-45F", "spikequant.fpga.platforms", "ColorlightI9Platform", "colorlight-i9"),
         Board("ecp5_evn", "LFE5UM5G-85F", "amaranth_boards.ecp5_5g_evn", "ECP55GEVNPlatform", "ecp5_evn"),
     )
 }

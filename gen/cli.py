@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-import cosim.cli
-import fpga.cli
-import gen.bake
-import gen.commands
-import gen.generate_text
-import gen.run
-import golden.cli
-from gen.netlist import NetlistMaker, Stage, Synthesis
-from golden.command_line import FAILED, MARKUP, run_app
-from golden.commands.options import SpecName
-from golden.spec import Spec
+import spikequant.gen.commands.bake
+import spikequant.gen.commands.cosim
+import spikequant.gen.commands.demo
+import spikequant.gen.commands.generate_text
+import spikequant.gen.commands.golden_cli
+import spikequant.gen.commands.run
+import spikequant.gen.commands.synth
+from spikequant.cosim.netlist import NetlistMaker, Stage, Synthesis
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.command_line import FAILED, MARKUP, run_app
+from spikequant.golden.support.options import SpecName
 
 app = typer.Typer(
     name="spikequant",
@@ -37,8 +37,8 @@ def generate(
     """Generate the accelerator as one plain Verilog file, with a manifest."""
     from rich.console import Console
 
-    from gen.manifest import write_generated
-    from golden.spec import load_spec
+    from spikequant.golden.layer.spec import load_spec
+    from spikequant.rtl.manifest import write_generated
 
     spec = load_spec(config)
     console = Console(stderr=True)
@@ -51,14 +51,22 @@ def generate(
     )
 
 
-for package in (golden.cli, cosim.cli, fpga.cli, gen.bake, gen.commands, gen.generate_text, gen.run):
+for package in (
+    spikequant.gen.commands.golden_cli,
+    spikequant.gen.commands.cosim,
+    spikequant.gen.commands.synth,
+    spikequant.gen.commands.bake,
+    spikequant.gen.commands.demo,
+    spikequant.gen.commands.generate_text,
+    spikequant.gen.commands.run,
+):
     package.add_commands(app)
 
 
 @contextmanager
 def _tool_errors() -> Iterator[None]:
     """A tool that fails ends the program with a line."""
-    from fpga.toolchain import ToolError
+    from spikequant.fpga.toolchain import ToolError
 
     try:
         yield
@@ -68,14 +76,14 @@ def _tool_errors() -> Iterator[None]:
 
 
 def _netlist(spec: Spec, stage: Stage) -> Mapping[str, str]:
-    from fpga.netlist import netlist_sources
+    from spikequant.fpga.build.netlist import netlist_sources
 
     with _tool_errors():
         return netlist_sources(spec, stage)
 
 
 def _synthesis(spec: Spec) -> Synthesis:
-    from fpga.netlist import synthesis_of
+    from spikequant.fpga.build.netlist import synthesis_of
 
     with _tool_errors():
         return synthesis_of(spec)

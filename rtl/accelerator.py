@@ -4,24 +4,24 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect
 
-from golden.spec import WORD_BITS, Spec
-from golden.waiting import packets_waiting
-from rtl.charge_buffer import PHASES
-from rtl.cluster import Cluster
-from rtl.encoder import Encoder
-from rtl.queue import RegisterStage, StreamQueue
-from rtl.reader import PacketReader
-from rtl.sequencer import ADDRESS_CYCLES, Sequencer
-from rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
-from rtl.turns import NUMBER_BITS, BufferTurns
-from rtl.writer import PacketWriter
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.charge_buffer import PHASES
+from spikequant.rtl.cluster import Cluster
+from spikequant.rtl.encoder.encoder import Encoder
+from spikequant.rtl.fabric.queue import RegisterStage, StreamQueue
+from spikequant.rtl.hazards import NUMBER_BITS, BufferTurns
+from spikequant.rtl.reader import PacketReader
+from spikequant.rtl.result_queue import packets_waiting
+from spikequant.rtl.sequencer import ADDRESS_CYCLES, Sequencer
+from spikequant.rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
+from spikequant.rtl.writer import PacketWriter
 
 RUNS_WAITING = 4
 """Runs that wait for the one under way."""
 
 
 class Accelerator(Component):
-    """One AXI4-Stream of packets in, one out; ``rtl.shapes`` says what the packets are.
+    """One AXI4-Stream of packets in, one out; ``spikequant.rtl.shapes`` says what the packets are.
 
     While one token's spikes run, the next one's codes are sorted, the previous phase's charges reach the membranes,
     and results leave. What waits: the end of a phase until the charges of the one before have left the array and

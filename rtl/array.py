@@ -7,12 +7,12 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import GATHERED, Spec
-from rtl.charge_buffer import ChargeBuffer
-from rtl.fabric import Replica
-from rtl.integrator import IntegratorGroup
-from rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
-from rtl.synapse import SynapseMemory, row_write_layout
+from spikequant.golden.layer.spec import GATHERED, Spec
+from spikequant.rtl.charge_buffer import ChargeBuffer
+from spikequant.rtl.fabric.carry import Replica
+from spikequant.rtl.integrator import IntegratorGroup
+from spikequant.rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
+from spikequant.rtl.synapse import SynapseMemory, row_write_layout
 
 GROUP = 4
 """Neurons that share a carry chain."""

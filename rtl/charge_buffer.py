@@ -3,10 +3,10 @@
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import GATHERED, Spec
-from rtl.fabric import unreset
-from rtl.memory import BlockMemory
-from rtl.shapes import bits_for_index, charged_layout, gathered_layout
+from spikequant.golden.layer.spec import GATHERED, Spec
+from spikequant.rtl.fabric.carry import unreset
+from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.shapes import bits_for_index, charged_layout, gathered_layout
 
 PHASES = 2
 """Phases that it holds."""

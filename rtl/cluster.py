@@ -6,16 +6,16 @@ from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from golden.spec import Spec
-from rtl.array import SpikingArray
-from rtl.backend import Backend
-from rtl.charge_buffer import ChargeBuffer
-from rtl.fabric import Replica, unreset
-from rtl.neuron import Neurons, parameter_write_layout
-from rtl.queue import RegisterStage
-from rtl.readout import HalvingReadout, make_readout
-from rtl.shapes import cycle_layout, phase_layout, result_word_layout
-from rtl.synapse import row_write_layout
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.array import SpikingArray
+from spikequant.rtl.charge_buffer import ChargeBuffer
+from spikequant.rtl.fabric.carry import Replica, unreset
+from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.neurons.neuron import Neurons, parameter_write_layout
+from spikequant.rtl.neurons.output_stage import Backend
+from spikequant.rtl.neurons.readout import HalvingReadout, make_readout
+from spikequant.rtl.shapes import cycle_layout, phase_layout, result_word_layout
+from spikequant.rtl.synapse import row_write_layout
 
 MOST_GATED = 512
 """Neurons up to which lookup tables are scarcer than registers on the largest ECP5."""

@@ -7,9 +7,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import Spec
-from rtl.fabric import Accumulator, SignedSums, unreset
-from rtl.shapes import step_layout
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.fabric.carry import Accumulator, SignedSums, unreset
+from spikequant.rtl.shapes import step_layout
 
 
 class IntegratorGroup(Component):

@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import WORD_BITS, Spec
-from rtl.fabric import exceeds, unreset
-from rtl.neuron import parameter_write_layout
-from rtl.queue import RegisterStage
-from rtl.shapes import (
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.fabric.carry import exceeds, unreset
+from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.neurons.neuron import parameter_write_layout
+from spikequant.rtl.shapes import (
     CodesHeader,
     NeuronsHeader,
     Operation,
@@ -21,7 +21,7 @@ from rtl.shapes import (
     run_layout,
     word_layout,
 )
-from rtl.synapse import row_write_layout
+from spikequant.rtl.synapse import row_write_layout
 
 
 def _judged_layout() -> data.StructLayout:

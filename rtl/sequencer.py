@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import Spec
-from rtl.fabric import exceeds
-from rtl.memory import BlockMemory
-from rtl.queue import BlockQueue
-from rtl.shapes import (
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.fabric.carry import exceeds
+from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.shapes import (
     Behind,
     Half,
     beat_layout,

@@ -19,8 +19,11 @@ Words fill up from the least significant bits: input k before k + 1, neuron n be
 from amaranth.hdl import ShapeCastable, signed, unsigned
 from amaranth.lib import data, enum
 
-from golden.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_BITS, Spec
-from golden.words import CODES_PER_WORD, MOST_CODES_PER_WORD
+from spikequant.golden.layer.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_BITS, Spec
+from spikequant.rtl.packet_sizes import CODES_PER_WORD, MOST_CODES_PER_WORD
+
+PacketWord = data.StructLayout({"data": WORD_BITS, "last": 1})
+"""A word of a packet, and whether it is the last."""
 
 
 class Operation(enum.Enum, shape=4):

@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import Spec
-from rtl.fabric import Replica
-from rtl.memory import BlockMemory, PairMemory
-from rtl.shapes import bits_for_index
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.fabric.carry import Replica
+from spikequant.rtl.fabric.memory import BlockMemory, PairMemory
+from spikequant.rtl.shapes import bits_for_index
 
 
 def row_write_layout(spec: Spec) -> data.StructLayout:

@@ -7,9 +7,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
-from golden.spec import WORD_BITS, Spec
-from golden.words import WORDS_PER_RESULT, codes_per_word
-from rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, codes_per_word
+from spikequant.rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
 
 
 class PacketWriter(Component):

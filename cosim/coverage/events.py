@@ -5,11 +5,11 @@ Verilator counts each ``cover property`` along with lines and bits, so watching 
 
 from amaranth.hdl import Elaboratable, Fragment
 
-from golden.spec import Spec
-from rtl.accelerator import RUNS_WAITING
-from rtl.reader import PacketReader
-from rtl.shapes import Behind, beat_layout, bits_for_index, idle_place
-from rtl.writer import PacketWriter
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.accelerator import RUNS_WAITING
+from spikequant.rtl.reader import PacketReader
+from spikequant.rtl.shapes import Behind, beat_layout, bits_for_index, idle_place
+from spikequant.rtl.writer import PacketWriter
 
 WATCH = "watch"
 """The module that counts, and the name of its file."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from golden.errors import InputError
-from golden.toml import read_toml
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.toml_files import read_toml
 
 LINE, TOGGLE, UNNAMED, EVENT, PROGRAM = "line", "toggle", "toggle, unnamed", "event", "program"
 """Kinds of points: lines and branches of the Verilog, bits of its named wires, bits of the wires that Yosys puts

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cosim.coverage.points import PROGRAM, Point
-from cosim.packet_model import Completed
-from golden.spec import BIAS_BITS, THETA_BITS, Spec
-from rtl.packets import Words, parse_result
-from rtl.shapes import Half
+from spikequant.cosim.coverage.points import PROGRAM, Point
+from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec
+from spikequant.rtl.driver.packet_model import Completed
+from spikequant.rtl.driver.packets import Words, parse_result
+from spikequant.rtl.shapes import Half
 
 MANY = 4
 """Runs of a membrane that are as good as any larger number."""

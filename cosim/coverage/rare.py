@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from golden.score import score_cost
-from golden.spec import Spec
-from golden.waiting import packets_waiting
-from rtl.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
-from rtl.shapes import Half
+from spikequant.golden.layer.score import score_cost
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.driver.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from spikequant.rtl.result_queue import packets_waiting
+from spikequant.rtl.shapes import Half
 
 PASSED = 2**17
 """Beats, and spikes, of the long one at the least: bit 16 of the totals has risen and fallen."""

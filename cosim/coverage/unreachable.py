@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosim.coverage.points import GENERATED
-from cosim.formal.prove import find_tools
-from cosim.formal.reachability import SECONDS_EACH, WRITE_GRAPH, abstract, never_true
-from cosim.yosys import run_yosys
-from gen.verilog import TOP
-from golden.spec import WORD_BITS
+from spikequant.cosim.coverage.points import GENERATED
+from spikequant.cosim.formal.prove import find_tools
+from spikequant.cosim.formal.reachability import SECONDS_EACH, WRITE_GRAPH, abstract, never_true
+from spikequant.cosim.yosys import run_yosys
+from spikequant.golden.layer.spec import WORD_BITS
+from spikequant.rtl.verilog import TOP
 
 INPUTS = {"clk": 1, "rst": 1, "s_axis_tdata": WORD_BITS, "s_axis_tvalid": 1, "s_axis_tlast": 1, "m_axis_tready": 1}
 """Ports of the accelerator that the proof leaves free, but for the clock."""

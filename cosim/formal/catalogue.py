@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from cosim.formal import fabric, netlists, neurons, progress, readouts, sorting, streams
-from cosim.formal.property import Property
-from gen.netlist import Synthesis
-from golden.spec import Spec
+from spikequant.cosim.formal import fabric, netlists, neurons, progress, readouts, sorting, streams
+from spikequant.cosim.formal.property import Property
+from spikequant.cosim.netlist import Synthesis
+from spikequant.golden.layer.spec import Spec
 
 
 def catalogue(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:

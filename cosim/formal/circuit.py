@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cosim.formal.harness import TOP, Harness, rtlil_of
+from spikequant.cosim.formal.harness import TOP, Harness, rtlil_of
 
 DESIGN = "design.il"
 

@@ -1,17 +1,17 @@
-"""Both forms of each circuit of ``rtl.fabric`` side by side, with the models of the vendor's cells."""
+"""Both forms of each circuit of ``spikequant.rtl.fabric.carry`` side by side, with the models of the vendor's cells."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 from amaranth.hdl import Const, Fragment, Module, Value
 from amaranth.lib.wiring import Component, Flow, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import Harness, anything, check, cycles
-from cosim.formal.property import AllInputs, AnyState, Method, Property
-from rtl.fabric import (
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import Harness, anything, check, cycles
+from spikequant.cosim.formal.property import AllInputs, AnyState, Method, Property
+from spikequant.rtl.fabric import CELL_MODELS
+from spikequant.rtl.fabric.carry import (
     INVERTED_PRODUCT,
     NOTHING,
     PRODUCT,
@@ -30,7 +30,7 @@ from rtl.fabric import (
 MODELS = "+/ecp5/cells_sim.v"
 """The models of the ECP5's cells that come with Yosys."""
 
-MULTIPLIER_MODEL = Path(__file__).parents[2] / "fpga" / "models" / "multiplier.v"
+MULTIPLIER_MODEL = CELL_MODELS / "multiplier.v"
 """Our own model of the multiplier block: Yosys has none."""
 
 BOTH = (PRODUCT, PRODUCT)

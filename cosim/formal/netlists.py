@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from cosim.formal.circuit import Circuit
-from cosim.formal.property import Property, Reachable
-from gen.netlist import Synthesis
-from golden.spec import PRESETS, Spec
+from spikequant.cosim.formal.circuit import Circuit
+from spikequant.cosim.formal.property import Property, Reachable
+from spikequant.cosim.netlist import Synthesis
+from spikequant.golden.layer.spec import PRESETS, Spec
 
 GOLD, GATE = "gold.il", "gate.json"
 

@@ -7,8 +7,8 @@ from typing import Literal
 from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import (
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import (
     Harness,
     anything,
     before,
@@ -20,11 +20,11 @@ from cosim.formal.harness import (
     suppose,
     total,
 )
-from cosim.formal.property import AnyState, Induction, Property
-from golden.spec import Spec
-from rtl.integrator import IntegratorGroup
-from rtl.neuron import ZERO_STAGE, Neurons
-from rtl.shapes import phase_layout, step_layout
+from spikequant.cosim.formal.property import AnyState, Induction, Property
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.integrator import IntegratorGroup
+from spikequant.rtl.neurons.neuron import ZERO_STAGE, Neurons
+from spikequant.rtl.shapes import phase_layout, step_layout
 
 
 class Neuron:

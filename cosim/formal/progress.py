@@ -5,16 +5,16 @@ from functools import partial
 
 from amaranth.hdl import Cat, Fragment, Module, Signal, Value
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import Harness, anything, before, check, inner, suppose
-from cosim.formal.property import Bounded, Method, Property, Reachable
-from cosim.formal.streams import TINY
-from golden.spec import WORD_BITS, Spec
-from golden.words import result_words
-from rtl.accelerator import Accelerator
-from rtl.reader import PacketReader
-from rtl.sequencer import Sequencer
-from rtl.writer import PacketWriter
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import Harness, anything, before, check, inner, suppose
+from spikequant.cosim.formal.property import Bounded, Method, Property, Reachable
+from spikequant.cosim.formal.streams import TINY
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.packet_sizes import result_words
+from spikequant.rtl.reader import PacketReader
+from spikequant.rtl.sequencer import Sequencer
+from spikequant.rtl.writer import PacketWriter
 
 PAUSE = 1
 """Cycles that a fair stream pauses at most."""

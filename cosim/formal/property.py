@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cosim.formal.circuit import Circuit
+from spikequant.cosim.formal.circuit import Circuit
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from cosim.formal.circuit import Circuit
-from cosim.formal.property import Induction, Property, Reachable
-from cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
-from cosim.yosys import YosysError, run_yosys
-from gen.cache import cached_build, digest_of
-from golden.errors import InputError
+from spikequant.cosim.formal.circuit import Circuit
+from spikequant.cosim.formal.property import Induction, Property, Reachable
+from spikequant.cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
+from spikequant.cosim.yosys import YosysError, run_yosys
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.store import cached_build, digest_of
 
 SECONDS = 900
 """After which a proof is given up."""

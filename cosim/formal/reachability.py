@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cosim.formal.graph import cone, read_graph, write_graph
-from cosim.yosys import YosysError, run_yosys
+from spikequant.cosim.formal.graph import cone, read_graph, write_graph
+from spikequant.cosim.yosys import YosysError, run_yosys
 
 GRAPH = "graph.aig"
 REDUCED = "reduced.aig"

@@ -8,8 +8,8 @@ from amaranth.asserts import Initial
 from amaranth.hdl import Const, Fragment, Module, Mux, Signal, Value
 from amaranth.lib import data
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import (
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import (
     Harness,
     anything,
     check,
@@ -20,10 +20,10 @@ from cosim.formal.harness import (
     is_some_state,
     suppose,
 )
-from cosim.formal.property import AnyState, Induction, Property
-from golden.spec import THETA_BITS, Spec
-from rtl.readout import HalvingReadout, RampReadout
-from rtl.shapes import code_layout, ready_layout
+from spikequant.cosim.formal.property import AnyState, Induction, Property
+from spikequant.golden.layer.spec import THETA_BITS, Spec
+from spikequant.rtl.neurons.readout import HalvingReadout, RampReadout
+from spikequant.rtl.shapes import code_layout, ready_layout
 
 
 def times(number: Value, factor: Value) -> Value:

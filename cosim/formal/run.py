@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cosim.formal.property import Property
-from cosim.formal.prove import Result, Tools, prove
+from spikequant.cosim.formal.property import Property
+from spikequant.cosim.formal.prove import Result, Tools, prove
 
 
 def prove_all(

@@ -5,13 +5,13 @@ from functools import partial
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import Harness, check, cycles, something, suppose, total
-from cosim.formal.property import Bounded, Property
-from golden.spec import Spec
-from golden.words import CODES_PER_WORD
-from rtl.encoder import Encoder
-from rtl.shapes import Behind, CodesHeader, idle_place
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import Harness, check, cycles, something, suppose, total
+from spikequant.cosim.formal.property import Bounded, Property
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.encoder.encoder import Encoder
+from spikequant.rtl.packet_sizes import CODES_PER_WORD
+from spikequant.rtl.shapes import Behind, CodesHeader, idle_place
 
 
 class Watched(Harness):

@@ -6,8 +6,8 @@ from typing import Any
 
 from amaranth.hdl import Cat, Fragment, Module, Mux, Signal, Value, ValueLike
 
-from cosim.formal.circuit import around
-from cosim.formal.harness import (
+from spikequant.cosim.formal.circuit import around
+from spikequant.cosim.formal.harness import (
     Harness,
     anything,
     before,
@@ -19,12 +19,12 @@ from cosim.formal.harness import (
     suppose,
     total,
 )
-from cosim.formal.property import Bounded, Induction, Property
-from golden.spec import PRESETS, WORD_BITS, Spec
-from rtl.accelerator import Accelerator
-from rtl.queue import BlockQueue, RegisterStage, StreamQueue
-from rtl.reader import PacketReader
-from rtl.writer import PacketWriter
+from spikequant.cosim.formal.property import Bounded, Induction, Property
+from spikequant.golden.layer.spec import PRESETS, WORD_BITS, Spec
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.fabric.queue import BlockQueue, RegisterStage, StreamQueue
+from spikequant.rtl.reader import PacketReader
+from spikequant.rtl.writer import PacketWriter
 
 TINY = PRESETS["tiny"]
 TWO_CLUSTERS = Spec(neurons=16, clusters=2, lanes=2, depth=64, membrane_slots=2, score_words=64)

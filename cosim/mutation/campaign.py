@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cosim.build import SimulationError, compile_model, verilator_command
-from cosim.formal import graph
-from cosim.mutation import comparison, equivalence
-from cosim.mutation.equivalence import Region, compare
-from cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, design_of, write_mutated
-from cosim.mutation.regression import SPEC, bench_words, regression
-from gen.cache import cached_build, digest_of
-from gen.verilator import tool_environment
-from gen.verilog import TOP
+from spikequant.cosim.formal import graph
+from spikequant.cosim.mutation import comparison, equivalence
+from spikequant.cosim.mutation.equivalence import Region, compare
+from spikequant.cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, design_of, write_mutated
+from spikequant.cosim.random.regression import SPEC, bench_words, regression
+from spikequant.cosim.simulator.build import SimulationError, compile_model, verilator_command
+from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.golden.support.store import cached_build, digest_of
+from spikequant.rtl.verilog import TOP
 
 BENCH = Path(__file__).with_name("bench.cpp")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cosim.formal.graph import Graph
+from spikequant.cosim.formal.graph import Graph
 
 
 class _Builder:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosim.formal.graph import Graph, read_graph, write_graph
-from cosim.formal.prove import find_tools
-from cosim.formal.reachability import GRAPH, ask, bounded, unbounded
-from cosim.mutation.comparison import comparison
-from cosim.mutation.mutants import CHOICE, DESIGN, PREPARE, Mutant, escaped, module_names
-from cosim.yosys import run_yosys
-from gen.verilog import TOP
+from spikequant.cosim.formal.graph import Graph, read_graph, write_graph
+from spikequant.cosim.formal.prove import find_tools
+from spikequant.cosim.formal.reachability import GRAPH, ask, bounded, unbounded
+from spikequant.cosim.mutation.comparison import comparison
+from spikequant.cosim.mutation.mutants import CHOICE, DESIGN, PREPARE, Mutant, escaped, module_names
+from spikequant.cosim.yosys import run_yosys
+from spikequant.rtl.verilog import TOP
 
 MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
 """Modules that are memories and little else."""

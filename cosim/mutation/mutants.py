@@ -7,11 +7,11 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from cosim.formal.prove import find_tools
-from cosim.yosys import run_yosys
-from gen.verilog import TOP
-from golden.spec import Spec
-from rtl.accelerator import Accelerator
+from spikequant.cosim.formal.prove import find_tools
+from spikequant.cosim.yosys import run_yosys
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.verilog import TOP
 
 CHOICE, CHOICE_BITS = "mutant", 16
 """The input that chooses a mutant by its number; 0 is the design as it is."""

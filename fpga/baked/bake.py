@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fpga.baked.ecpbram import ecpbram_run
-from fpga.baked.image import Image, block_contents, image_shape, image_text, read_image
-from fpga.block_contents import Content, read_contents
-from fpga.build import BITSTREAM, NAME, Plan, Tools, pack, unpack_bitstream
-from fpga.toolchain import ToolError, run_tool
-from golden.errors import InputError
-from golden.files import read_text, replace_file, write_text
-from golden.json_file import read_json
-from golden.spec import Spec
+from spikequant.fpga.baked.ecpbram import ecpbram_run
+from spikequant.fpga.baked.image import Image, block_contents, image_shape, image_text, read_image
+from spikequant.fpga.build.block_contents import Content, read_contents
+from spikequant.fpga.build.build import BITSTREAM, NAME, Plan, Tools, pack, unpack_bitstream
+from spikequant.fpga.toolchain import ToolError, run_tool
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.files import read_text, replace_file, write_text
+from spikequant.golden.support.json_files import read_json
 
 BAKEABLE = "bakeable.json"
 CONFIGURATION = "spikequant.config"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yowasp_runtime import run_wasm
 
-from fpga.toolchain import ToolRun, find_tool
+from spikequant.fpga.toolchain import ToolRun, find_tool
 
 PROGRAM = "ecpbram"
 
@@ -19,7 +19,7 @@ def ecpbram_run(arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: 
         InputError: it is not installed.
     """
     tool = replace(find_tool(PROGRAM), path=Path(sys.executable))
-    return ToolRun(tool, ["-m", "fpga.baked.ecpbram", *arguments], inputs, outputs)
+    return ToolRun(tool, ["-m", "spikequant.fpga.baked.ecpbram", *arguments], inputs, outputs)
 
 
 def main() -> int:

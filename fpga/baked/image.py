@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.block_contents import CONTENT_WORDS, Content
-from fpga.layouts import unpack, words_in
-from golden.errors import InputError
-from golden.spec import Spec
-from rtl.memory import SHAPES, WIDE_ROWS, block_rows
-from rtl.packets import Words, operation_of
-from rtl.shapes import Operation, WeightsHeader
+from spikequant.fpga.build.block_contents import CONTENT_WORDS, Content
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.layouts import unpack, words_in
+from spikequant.rtl.driver.packets import Words, operation_of
+from spikequant.rtl.fabric.memory import SHAPES, WIDE_ROWS, block_rows
+from spikequant.rtl.shapes import Operation, WeightsHeader
 
 Image = NDArray[np.uint8]
 """Bits [rows, columns] of all synapse memories side by side: of the first cluster's pairs of lanes, then the next's.
@@ -38,7 +38,7 @@ class Block:
 
 
 def block_width(spec: Spec) -> int:
-    """Bits of a row of each block RAM, as ``rtl.memory`` chooses them.
+    """Bits of a row of each block RAM, as ``spikequant.rtl.fabric.memory`` chooses them.
 
     Raises:
         InputError: the memory is so deep that the tools choose, or its rows are as wide as only a single lane's are.

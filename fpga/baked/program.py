@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 from amaranth.lib import data
 
-from fpga.layouts import pack, unpack, words_in
-from golden.errors import InputError
-from golden.spec import Spec
-from golden.tiling import weight_rows
-from golden.vectors import LayerVectors
-from rtl.packets import Words, operation_of
-from rtl.program import LayerProgram, layer_program
-from rtl.shapes import Operation, RunHeader, WeightsHeader
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.tiling import weight_rows
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.layouts import pack, unpack, words_in
+from spikequant.rtl.driver.packets import Words, operation_of
+from spikequant.rtl.driver.program import LayerProgram, layer_program
+from spikequant.rtl.shapes import Operation, RunHeader, WeightsHeader
 
 MOVED: Mapping[Any, type[data.Struct]] = {Operation.WEIGHTS: WeightsHeader, Operation.RUN: RunHeader}
 """Packets that say where weights lie, and their headers."""
 
 
 def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
-    """The program of ``rtl.program.layer_program``, each tile of outputs with rows of the synapse memory to itself.
+    """The program of ``layer_program``, each tile of outputs with rows of the synapse memory to itself.
 
     Args:
         spec: the accelerator.

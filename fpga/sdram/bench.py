@@ -13,15 +13,15 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetI
 from amaranth.lib.wiring import Component, Flow, In, Out, connect
 from numpy.typing import NDArray
 
-from fpga.native import build_program
-from fpga.sdram.memory import DOMAIN, WeightMemory
-from fpga.sdram.model import MODEL, wrap_with_chip
-from fpga.sdram.pins import SdramPins, SimulatedSdramPort
-from fpga.sdram.timing import NANOSECONDS, SdramTiming
-from fpga.toolchain import ToolError
-from golden.spec import WORD_BITS, Spec
-from rtl.accelerator import Accelerator
-from rtl.packets import Words
+from spikequant.fpga.native import build_program
+from spikequant.fpga.sdram.memory import DOMAIN, WeightMemory
+from spikequant.fpga.sdram.model import MODEL, wrap_with_chip
+from spikequant.fpga.sdram.pins import SdramPins, SimulatedSdramPort
+from spikequant.fpga.sdram.timing import NANOSECONDS, SdramTiming
+from spikequant.fpga.toolchain import ToolError
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.driver.packets import Words
 
 HARNESS = Path(__file__).with_name("bench.cpp")
 

@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from fpga.sdram.rows import Command, RowKeeper
-from fpga.sdram.shapes import DATA_BITS, PinsSignature, RequestLayout, WordLayout, burst_layout
-from fpga.sdram.splitter import RequestSplitter
-from fpga.sdram.timing import SdramTiming
+from spikequant.fpga.sdram.rows import Command, RowKeeper
+from spikequant.fpga.sdram.shapes import DATA_BITS, PinsSignature, RequestLayout, WordLayout, burst_layout
+from spikequant.fpga.sdram.splitter import RequestSplitter
+from spikequant.fpga.sdram.timing import SdramTiming
 
 SEQUENTIAL_BURST_OF_2 = 0b001
 """Mode register: READ and WRITE take two columns, one behind the other."""

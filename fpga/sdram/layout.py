@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.sdram.packets import MASK_WORDS, store_packet
-from fpga.sdram.timing import SdramChip
-from golden.errors import InputError
-from golden.spec import WORD_BITS, Spec
-from golden.vectors import LayerVectors
-from golden.words import WORDS_PER_NEURON
-from rtl.packets import Words, weights_packet
-from rtl.program import tile_constants
-from rtl.shapes import HEADER_WORDS, Operation
+from spikequant.fpga.sdram.packets import MASK_WORDS, store_packet
+from spikequant.fpga.sdram.timing import SdramChip
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.packets import Words, weights_packet
+from spikequant.rtl.driver.program import tile_constants
+from spikequant.rtl.packet_sizes import WORDS_PER_NEURON
+from spikequant.rtl.shapes import HEADER_WORDS, Operation
 
 
 @dataclass(frozen=True)

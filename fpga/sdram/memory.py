@@ -5,12 +5,12 @@ from amaranth.lib import data, stream
 from amaranth.lib.fifo import AsyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from fpga.protocol import PacketWord
-from fpga.sdram.controller import MOST_UNDER_WAY, SdramController
-from fpga.sdram.shapes import PinsSignature, RequestLayout, WordLayout
-from fpga.sdram.streamer import WeightStreamer
-from fpga.sdram.timing import SdramTiming
-from rtl.queue import RegisterStage
+from spikequant.fpga.sdram.controller import MOST_UNDER_WAY, SdramController
+from spikequant.fpga.sdram.shapes import PinsSignature, RequestLayout, WordLayout
+from spikequant.fpga.sdram.streamer import WeightStreamer
+from spikequant.fpga.sdram.timing import SdramTiming
+from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.shapes import PacketWord
 
 REQUESTS = 8
 """Requests on their way between the clocks."""

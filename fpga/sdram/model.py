@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fpga.sdram.pins import SimulatedSdramPort
-from fpga.sdram.timing import NANOSECONDS, SdramTiming
+from spikequant.fpga.sdram.pins import SimulatedSdramPort
+from spikequant.fpga.sdram.timing import NANOSECONDS, SdramTiming
 
-MODEL = Path(__file__).parents[1] / "models" / "sdram.v"
+MODEL = Path(__file__).with_name("sdram.v")
 
 PICOSECONDS = 1000
 """In a nanosecond."""

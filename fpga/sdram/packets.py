@@ -1,4 +1,4 @@
-"""The packets for the memory, which the host sends among those of ``rtl.shapes`` for the accelerator.
+"""The packets for the memory, which the host sends among those of ``spikequant.rtl.shapes`` for the accelerator.
 
 =========  ====================================================================================
 STORE      ``StoreHeader``, then words that are written one behind the other
@@ -12,17 +12,17 @@ import numpy as np
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
-from fpga.layouts import pack, words_in
-from fpga.sdram.shapes import ADDRESS_BITS
-from golden.spec import WORD_BITS
-from rtl.packets import Words
+from spikequant.fpga.sdram.shapes import ADDRESS_BITS
+from spikequant.golden.layer.spec import WORD_BITS
+from spikequant.rtl.driver.layouts import pack, words_in
+from spikequant.rtl.driver.packets import Words
 
 MASK_WORDS = 512
 """Words of the mask: one block RAM, 16,384 rows."""
 
 
 class MemoryOperation(enum.IntEnum, shape=4):
-    """What a packet for the memory is; none of ``rtl.shapes.Operation``."""
+    """What a packet for the memory is; none of ``spikequant.rtl.shapes.Operation``."""
 
     STORE = 8
     SELECT = 9

@@ -6,8 +6,8 @@ from amaranth.hdl import ClockSignal, Const, Module, Signal
 from amaranth.lib.io import Buffer, DDRBuffer, FFBuffer, SimulationPort
 from amaranth.lib.wiring import Component, In, flipped
 
-from fpga.sdram.shapes import BANK_BITS, DATA_BITS, MASK_BITS, PinsSignature
-from fpga.sdram.timing import SdramChip
+from spikequant.fpga.sdram.shapes import BANK_BITS, DATA_BITS, MASK_BITS, PinsSignature
+from spikequant.fpga.sdram.timing import SdramChip
 
 CONTROLS = ("clk_en", "ras", "cas", "we", "ba", "a", "dqm")
 """Outputs of the controller that are pins of the same name in ``amaranth_boards``' resource."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fpga.sdram.layout import StoredLayer
-from fpga.sdram.packets import select_packet, stream_packet
-from golden.spec import WORD_BITS
-from golden.vectors import LayerVectors
-from rtl.packets import Words, operation_of
-from rtl.program import LayerProgram, layer_program
-from rtl.shapes import HEADER_WORDS, Operation
+from spikequant.fpga.sdram.layout import StoredLayer
+from spikequant.fpga.sdram.packets import select_packet, stream_packet
+from spikequant.golden.layer.spec import WORD_BITS
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.driver.packets import Words, operation_of
+from spikequant.rtl.driver.program import LayerProgram, layer_program
+from spikequant.rtl.shapes import HEADER_WORDS, Operation
 
 
 def active_inputs(vectors: LayerVectors) -> NDArray[np.bool_]:
@@ -66,7 +66,7 @@ class _Selection:
 
 
 def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np.bool_]) -> list[_Selection]:
-    """The parts of the active rows that the synapse memory holds at once, as ``rtl.program`` cuts them.
+    """The parts of the active rows that the synapse memory holds at once, as ``rtl.driver.program`` cuts them.
 
     A part's bits in the mask are those from its first row to its last one, so all parts together have about a bit for
     each row that is stored (``LayerPlace.mask_words``).
@@ -85,7 +85,7 @@ def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np
 
 
 def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram:
-    """The program of ``rtl.program.layer_program`` for the inputs that are not silent, fed from the memory.
+    """The program of ``rtl.driver.program.layer_program`` for the inputs that are not silent, fed from the memory.
 
     What reaches the accelerator is that program's packets, each word of them: WEIGHTS and NEURONS packets are put
     together in front of it.

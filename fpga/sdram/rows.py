@@ -6,8 +6,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
-from fpga.sdram.shapes import ALL_BANKS, BANK_BITS
-from fpga.sdram.timing import SdramTiming
+from spikequant.fpga.sdram.shapes import ALL_BANKS, BANK_BITS
+from spikequant.fpga.sdram.timing import SdramTiming
 
 BANKS = 2**BANK_BITS
 

@@ -5,16 +5,16 @@ from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from fpga.sdram.packets import MASK_WORDS
-from fpga.sdram.shapes import ADDRESS_BITS, ReadLayout, RequestLayout
-from golden.spec import WORD_BITS
+from spikequant.fpga.sdram.packets import MASK_WORDS
+from spikequant.fpga.sdram.shapes import ADDRESS_BITS, ReadLayout, RequestLayout
+from spikequant.golden.layer.spec import WORD_BITS
 
 PLACE_BITS = (MASK_WORDS - 1).bit_length()
 
 RowsLayout = data.StructLayout(
     {"selected": 1, "address": ADDRESS_BITS, "rows": 16, "row_words": 16, "place": PLACE_BITS}
 )
-"""Rows of equal length, as ``fpga.sdram.packets.StreamHeader`` has them."""
+"""Rows of equal length, as ``spikequant.fpga.sdram.packets.StreamHeader`` has them."""
 
 
 class RowSelector(Component):

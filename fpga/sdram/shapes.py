@@ -3,8 +3,8 @@
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
-from fpga.sdram.timing import SdramChip
-from golden.spec import WORD_BITS
+from spikequant.fpga.sdram.timing import SdramChip
+from spikequant.golden.layer.spec import WORD_BITS
 
 ADDRESS_BITS = 24
 """Width of the address of a 32-bit word: 64 MB."""

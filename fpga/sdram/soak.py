@@ -6,7 +6,6 @@ row has to be refreshed.
 """
 
 # The command imports what it needs when it runs, so that --help answers at once; its options have names anyway.
-# ruff: noqa: PLC0415, PLR0917
 
 import time
 from dataclasses import dataclass, field
@@ -17,16 +16,15 @@ import numpy as np
 import typer
 from numpy.random import Generator
 
-from fpga.sdram.bench import BenchRun, Stalls, build_bench, run_bench
-from fpga.sdram.packets import MASK_WORDS, select_packet, store_packet, stream_packet
-from fpga.sdram.timing import DEFAULT_CHIP, NANOSECONDS, SdramTiming, find_chip
-from fpga.toolchain import ToolError
-from gen.cache import default_cache_folder
-from golden.command_line import run_command
-from golden.commands.options import JsonFile
-from golden.files import check_writable, write_json
-from golden.spec import WORD_BITS
-from rtl.packets import Words
+from spikequant.fpga.sdram.bench import BenchRun, Stalls, build_bench, run_bench
+from spikequant.fpga.sdram.packets import MASK_WORDS, select_packet, store_packet, stream_packet
+from spikequant.fpga.sdram.timing import DEFAULT_CHIP, NANOSECONDS, SdramTiming, find_chip
+from spikequant.golden.layer.spec import WORD_BITS
+from spikequant.golden.support.command_line import run_command
+from spikequant.golden.support.files import check_writable, write_json
+from spikequant.golden.support.options import JsonFile
+from spikequant.golden.support.store import default_cache_folder
+from spikequant.rtl.driver.packets import Words
 
 OPENING = 0xAB
 """First word of the packets that are put together."""
@@ -190,4 +188,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, name="fpga.sdram.soak", failures=(ToolError,))
+    run_command(main, name="spikequant.fpga.sdram.soak")

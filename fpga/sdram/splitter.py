@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from fpga.sdram.shapes import BANK_BITS, ReadLayout, RequestLayout, burst_layout
-from fpga.sdram.timing import SdramChip
+from spikequant.fpga.sdram.shapes import BANK_BITS, ReadLayout, RequestLayout, burst_layout
+from spikequant.fpga.sdram.timing import SdramChip
 
 
 class RequestSplitter(Component):

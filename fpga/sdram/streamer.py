@@ -5,11 +5,11 @@ from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out
 
-from fpga.protocol import PacketWord
-from fpga.sdram.packets import STREAM_WORDS, MemoryOperation, SelectHeader, StoreHeader, StreamHeader
-from fpga.sdram.selection import RowSelector
-from fpga.sdram.shapes import ADDRESS_BITS, RequestLayout, WordLayout
-from golden.spec import WORD_BITS
+from spikequant.fpga.sdram.packets import STREAM_WORDS, MemoryOperation, SelectHeader, StoreHeader, StreamHeader
+from spikequant.fpga.sdram.selection import RowSelector
+from spikequant.fpga.sdram.shapes import ADDRESS_BITS, RequestLayout, WordLayout
+from spikequant.golden.layer.spec import WORD_BITS
+from spikequant.rtl.shapes import PacketWord
 
 SCRIPT_WORDS = 512
 """Words and packets that may wait to be sent on, while the rows behind them are asked for already: one block RAM."""
@@ -19,7 +19,7 @@ ScriptLayout = data.StructLayout({"data": WORD_BITS, "last": 1, "streamed": 1})
 
 
 class WeightStreamer(Component):
-    """Packets of ``fpga.sdram.packets`` become requests; all others pass as they are, in order.
+    """Packets of ``spikequant.fpga.sdram.packets`` become requests; all others pass as they are, in order.
 
     A STREAM packet is read ahead while those before it are still being sent on. A packet for the memory that breaks
     the rules becomes one that breaks those of the accelerator, which tells so in its next RESULT packet.

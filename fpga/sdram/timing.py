@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from golden.errors import InputError
+from spikequant.golden.support.errors import InputError
 
 NANOSECONDS = 1e9
 """In a second."""

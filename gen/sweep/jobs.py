@@ -12,32 +12,33 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-import fpga
-from fpga.boards import DEFAULT_BAUD, find_board
-from fpga.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
-from fpga.toolchain import ToolError
-from gen.cache import cached_build, default_cache_folder, digest_of
-from gen.verilog import generate_verilog
-from golden.checkpoint import load_checkpoint
-from golden.digest import digest_sources, digest_versions
-from golden.energy.activity import check_runnable, measure_activity
-from golden.energy.methods import FIRST_SPIKE
-from golden.energy.report import evaluate_energy
-from golden.errors import InputError
-from golden.evaluate import quantized_layers, score
-from golden.methods import Calibration
-from golden.model import load_model
-from golden.pipeline import quantize_to_folder
-from golden.recipe import Recipe
-from golden.spec import Spec
-from golden.text import evaluation_corpus
-from golden.throughput import SPIKING, Counted, layer_cycles
-from golden.tiling import token_tiles
-from golden.token_cost import spiking_costs
-from golden.trace import catch_inputs
-from golden.vectors import LayerVectors
-from golden.windows import corpus_windows
-from rtl.accelerator import Accelerator
+import spikequant.fpga
+from spikequant.fpga.boards import DEFAULT_BAUD, find_board
+from spikequant.fpga.build.build import best, find_tools, make_plan, place_and_route_seeds, synthesize
+from spikequant.fpga.toolchain import ToolError
+from spikequant.golden.checkpoint.checkpoint import load_checkpoint
+from spikequant.golden.energy.activity import check_runnable, measure_activity
+from spikequant.golden.energy.methods import FIRST_SPIKE
+from spikequant.golden.energy.report import evaluate_energy
+from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.methods import Calibration
+from spikequant.golden.evaluation.pipeline import quantize_to_folder
+from spikequant.golden.evaluation.trace import catch_inputs
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.tiling import token_tiles
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.models.model import load_model
+from spikequant.golden.models.text import evaluation_corpus
+from spikequant.golden.models.windows import corpus_windows
+from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.digest import digest_sources, digest_versions
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
+from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.cycles.throughput import SPIKING, Counted, layer_cycles
+from spikequant.rtl.cycles.token_cost import spiking_costs
+from spikequant.rtl.verilog import generate_verilog
 
 QUANTIZED, SCORE, WINDOW = "checkpoint", "score.json", "window.npy"
 """What is kept of a quantized model: itself, its score, and the first window of tokens that it was scored on."""
@@ -208,7 +209,7 @@ class HardwareJob:
     def of(cls, spec: Spec, board: str, *, frequency_mhz: float, seeds: int, cache: Path | None) -> "HardwareJob":
         """A job whose digest knows the spec's Verilog."""
         verilog = digest_of([generate_verilog(spec)])
-        return cls(spec, verilog, digest_sources(fpga), board, frequency_mhz, seeds, cache)
+        return cls(spec, verilog, digest_sources(spikequant.fpga), board, frequency_mhz, seeds, cache)
 
     @property
     def digest(self) -> str:

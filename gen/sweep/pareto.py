@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from golden.drawing import MUTED, drawn
+from spikequant.golden.support.plotting import MUTED, drawn
 
 FRONT = "#1f5fa8"
 

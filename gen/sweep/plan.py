@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from golden.errors import InputError
-from golden.spec import Spec, make_spec
-from golden.toml import override, read_toml
+from spikequant.golden.layer.spec import Spec, make_spec
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.toml_files import override, read_toml
 
 
 class SweepPlan(BaseModel):

@@ -8,11 +8,9 @@ from typing import TypeVar
 from distributed import Client
 from pydantic import ValidationError
 
-import golden
-from fpga.boards import find_board
-from gen.cache import default_cache_folder
-from gen.cluster import run_jobs
-from gen.sweep.jobs import (
+import spikequant.golden
+from spikequant.fpga.boards import find_board
+from spikequant.gen.sweep.jobs import (
     Accuracy,
     AccuracyJob,
     Activity,
@@ -23,13 +21,15 @@ from gen.sweep.jobs import (
     SweepJob,
     run_job,
 )
-from gen.sweep.pareto import Point
-from gen.sweep.plan import SweepPlan
-from golden.digest import digest_model, digest_sources
-from golden.files import write_text
-from golden.model import load_model
-from golden.pipeline import check_storable
-from golden.recipe import load_recipe
+from spikequant.gen.sweep.pareto import Point
+from spikequant.gen.sweep.plan import SweepPlan
+from spikequant.golden.evaluation.pipeline import check_storable
+from spikequant.golden.models.model import load_model
+from spikequant.golden.quantizer.recipe import load_recipe
+from spikequant.golden.support.cluster import run_jobs
+from spikequant.golden.support.digest import digest_model, digest_sources
+from spikequant.golden.support.files import write_text
+from spikequant.golden.support.store import default_cache_folder
 
 Kind = TypeVar("Kind", bound=Result)
 
@@ -70,7 +70,7 @@ def plan_jobs(plan: SweepPlan, *, cache: Path | None = None) -> SweepJobs:
         check_storable(recipe)
     for board in plan.boards:
         find_board(board)
-    digest, sources = digest_model(load_model(plan.model).model), digest_sources(golden)
+    digest, sources = digest_model(load_model(plan.model).model), digest_sources(spikequant.golden)
     accuracy = {
         name: AccuracyJob(
             model=plan.model,

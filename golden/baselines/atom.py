@@ -5,17 +5,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from golden.baselines.calibrated import input_moment
-from golden.baselines.uniform import (
+from spikequant.golden.baselines.calibrated import input_moment
+from spikequant.golden.baselines.uniform import (
     check_bits,
     round_groups_symmetric,
     round_symmetric,
     round_tokens_symmetric,
     symmetric_step,
 )
-from golden.fake_quant import FakeQuantLinear
-from golden.gptq import QuantizeColumn, gptq_blocks
-from golden.method import FloatLayer, Method
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.gptq import QuantizeColumn, gptq_blocks
+from spikequant.golden.quantizer.method import FloatLayer, Method
 
 GROUP = 128
 """Channels that share a step."""

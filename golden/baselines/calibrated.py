@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from golden.method import FloatLayer
-from golden.statistics import SiteStatistics
+from spikequant.golden.quantizer.method import FloatLayer
+from spikequant.golden.quantizer.statistics import SiteStatistics
 
 
 def input_statistics(layer: FloatLayer) -> SiteStatistics:

@@ -5,13 +5,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from golden.baselines.calibrated import input_moment
-from golden.baselines.uniform import check_bits, round_symmetric, round_tokens_symmetric, symmetric_step
-from golden.fake_quant import FakeQuantLinear
-from golden.gptq import gptq
-from golden.hadamard import random_signs, rotate
-from golden.method import FloatLayer, Method
-from golden.model import site_group
+from spikequant.golden.baselines.calibrated import input_moment
+from spikequant.golden.baselines.hadamard import random_signs, rotate
+from spikequant.golden.baselines.uniform import check_bits, round_symmetric, round_tokens_symmetric, symmetric_step
+from spikequant.golden.models.model import site_group
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.gptq import gptq
+from spikequant.golden.quantizer.method import FloatLayer, Method
 
 INPUT_CLIP = 0.9
 """Share of a token's range that inputs keep."""
@@ -41,7 +41,7 @@ def quarot(weight_bits: int = 4, activation_bits: int = 4, seed: int = 0) -> Met
 
     - the search tries 21 shares of the range down to 0.5 in the place of 80 down to 0.2;
     - the output projection's inputs are rotated over their whole width, since not every number of heads has a Hadamard
-      matrix; a width without one is rotated block by block (see ``golden.hadamard``);
+      matrix; a width without one is rotated block by block (see ``spikequant.golden.baselines.hadamard``);
     - the offset of a LayerNorm stays in the inputs, and values out of a fused projection are not rotated;
     - GPTQ sees the float model's inputs, the paper's those after rounding all that comes before;
     - the cache of keys and values is not quantized, hence keys and queries are not rotated.

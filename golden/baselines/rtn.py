@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from golden.baselines.uniform import check_bits, round_rows_asymmetric, round_tokens_asymmetric
-from golden.fake_quant import FakeQuantLinear
-from golden.method import FloatLayer, Method
+from spikequant.golden.baselines.uniform import check_bits, round_rows_asymmetric, round_tokens_asymmetric
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.method import FloatLayer, Method
 
 
 def rtn(weight_bits: int = 4, activation_bits: int = 4) -> Method:

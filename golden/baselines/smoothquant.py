@@ -5,10 +5,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from golden.baselines.rtn import quantize_layer
-from golden.baselines.uniform import check_bits
-from golden.errors import InputError
-from golden.method import FloatSite, Method
+from spikequant.golden.baselines.rtn import quantize_layer
+from spikequant.golden.baselines.uniform import check_bits
+from spikequant.golden.quantizer.method import FloatSite, Method
+from spikequant.golden.support.errors import InputError
 
 LEAST = 1e-5
 """Smallest peak and smallest factor, as in the released code."""

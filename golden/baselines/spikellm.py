@@ -4,11 +4,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from golden.baselines.calibrated import input_moment
-from golden.baselines.uniform import asymmetric_grid, check_bits, round_asymmetric, round_rows_asymmetric
-from golden.errors import InputError
-from golden.fake_quant import FakeQuantLinear
-from golden.method import FloatLayer, Method
+from spikequant.golden.baselines.calibrated import input_moment
+from spikequant.golden.baselines.uniform import asymmetric_grid, check_bits, round_asymmetric, round_rows_asymmetric
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.method import FloatLayer, Method
+from spikequant.golden.support.errors import InputError
 
 NORMAL_SHARE = 0.9
 """Share of the channels with a single spike step."""

@@ -7,7 +7,7 @@ An asymmetric grid has codes ``0..top`` and an integer zero point; a symmetric o
 import torch
 from torch import Tensor
 
-from golden.errors import InputError
+from spikequant.golden.support.errors import InputError
 
 MAX_BITS = 8
 

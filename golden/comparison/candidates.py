@@ -6,13 +6,13 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from golden.checkpoint import Checkpoint, load_checkpoint
-from golden.description import DESCRIPTION, read_description, sha256
-from golden.digest import digest_text
-from golden.evaluate import quantized_layers
-from golden.methods import FLOAT, Calibration, apply_method, find_method
-from golden.model import LanguageModel
-from golden.recipe import Recipe
+from spikequant.golden.checkpoint.checkpoint import Checkpoint, load_checkpoint
+from spikequant.golden.checkpoint.description import DESCRIPTION, read_description, sha256
+from spikequant.golden.evaluation.methods import FLOAT, Calibration, apply_method, find_method
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.digest import digest_text
 
 SPIKEQUANT = "spikequant"
 

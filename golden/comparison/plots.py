@@ -7,11 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from golden.comparison.rows import Row
-from golden.drawing import INK, drawn
-from golden.methods import FLOAT
-
-COLOURS = ("#1f5fa8", "#d1495b", "#e0a526", "#2f8f4e", "#7b4fa3", "#0b7a75", "#8a5a2b")
+from spikequant.golden.comparison.rows import Row
+from spikequant.golden.evaluation.methods import FLOAT
+from spikequant.golden.support.plotting import COLOURS, INK, drawn
 
 LOG_SPAN = 10.0
 """Values farther apart than this need a logarithmic axis."""

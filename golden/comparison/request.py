@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.checkpoint import is_checkpoint
-from golden.comparison.candidates import SPIKEQUANT
-from golden.description import read_description
-from golden.errors import InputError
-from golden.methods import METHODS, Calibration
-from golden.recipe import Recipe
+from spikequant.golden.checkpoint.checkpoint import is_checkpoint
+from spikequant.golden.checkpoint.description import read_description
+from spikequant.golden.comparison.candidates import SPIKEQUANT
+from spikequant.golden.evaluation.methods import METHODS, Calibration
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.errors import InputError
 
 ALL = "all"
 """Every method."""

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel
 
-from golden.comparison.candidates import Candidate
-from golden.comparison.kept import KeptRows
-from golden.comparison.widths import Widths, measure_widths
-from golden.digest import digest_text, digest_windows
-from golden.evaluate import Score, score
-from golden.windows import TextWindows
+from spikequant.golden.comparison.candidates import Candidate
+from spikequant.golden.comparison.widths import Widths, measure_widths
+from spikequant.golden.evaluation.evaluate import Score, score
+from spikequant.golden.models.windows import TextWindows
+from spikequant.golden.support.digest import digest_text, digest_windows
+from spikequant.golden.support.partial_results import KeptRows
 
 
 @dataclass(frozen=True)

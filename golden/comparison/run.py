@@ -8,23 +8,23 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from golden.agreement import Agreement, compare_paths
-from golden.checkpoint import load_checkpoint
-from golden.comparison.candidates import SPIKEQUANT, Candidate, checkpoint_candidate, method_candidate
-from golden.comparison.kept import KeptRows
-from golden.comparison.request import ALL, Request
-from golden.comparison.rows import EvaluationText, Row, compare
-from golden.comparison.sweep import sweep_candidates
-from golden.description import read_description
-from golden.digest import digest_model, digest_text, digest_versions, digest_windows
-from golden.errors import InputError
-from golden.layers.report import LayerReport, check_comparable, measure_layers
-from golden.methods import FLOAT, METHODS
-from golden.model import LanguageModel, load_model
-from golden.quantize import WEIGHT_BITS
-from golden.spec import Spec
-from golden.text import Corpus, evaluation_corpus
-from golden.windows import corpus_windows
+from spikequant.golden.checkpoint.checkpoint import load_checkpoint
+from spikequant.golden.checkpoint.description import read_description
+from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, checkpoint_candidate, method_candidate
+from spikequant.golden.comparison.request import ALL, Request
+from spikequant.golden.comparison.rows import EvaluationText, Row, compare
+from spikequant.golden.comparison.sweep import sweep_candidates
+from spikequant.golden.evaluation.agreement import Agreement, compare_paths
+from spikequant.golden.evaluation.methods import FLOAT, METHODS
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer_report.report import LayerReport, check_comparable, measure_layers
+from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.text import Corpus, evaluation_corpus
+from spikequant.golden.models.windows import corpus_windows
+from spikequant.golden.quantizer.weights import WEIGHT_BITS
+from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.partial_results import KeptRows
 
 
 @dataclass(frozen=True)

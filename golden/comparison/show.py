@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from golden.agreement import Agreement
-from golden.comparison.rows import Row
+from spikequant.golden.comparison.rows import Row
+from spikequant.golden.evaluation.agreement import Agreement
 
 MISSING = "-"
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 
-from golden.comparison.candidates import SPIKEQUANT, Candidate, method_candidate
-from golden.errors import InputError
-from golden.methods import FLOAT, Calibration
-from golden.model import LanguageModel
-from golden.recipe import Recipe
+from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, method_candidate
+from spikequant.golden.evaluation.methods import FLOAT, Calibration
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.errors import InputError
 
 WIDEST = 8
 METHODS = ("rtn", SPIKEQUANT)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
-from golden.baselines.atom import GROUP, WIDE_BITS, WIDE_SHARE
-from golden.baselines.spikellm import NORMAL_SHARE
-from golden.fake_quant import FakeQuantLinear
-from golden.linear import SpikeQuantLinear
-from golden.model import site_name
-from golden.quantize import LOW_BITS
-from golden.recipe import Recipe
-from golden.site import TokenSite
-from golden.spec import THETA_BITS
+from spikequant.golden.baselines.atom import GROUP, WIDE_BITS, WIDE_SHARE
+from spikequant.golden.baselines.spikellm import NORMAL_SHARE
+from spikequant.golden.layer.spec import THETA_BITS
+from spikequant.golden.models.model import site_name
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.linear import SpikeQuantLinear
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.quantizer.site import TokenSite
+from spikequant.golden.quantizer.weights import LOW_BITS
 
 FLOAT_BITS = 32.0
 SCALE_BITS = 16

@@ -7,14 +7,13 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from golden.encode import encode
-from golden.errors import InputError
-from golden.evaluate import quantized_layers
-from golden.linear import SpikeQuantLinear
-from golden.model import LanguageModel
-from golden.progress import track
-from golden.score import DOUBLINGS
-from golden.spec import Spec
+from spikequant.golden.layer.score import DOUBLINGS
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.encode import encode
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.progress import track
 
 GIF_SALIENT_SHARE = 0.10
 """Share of the channels that SpikeLLM gives more spiking steps."""

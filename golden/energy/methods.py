@@ -9,9 +9,9 @@ control, registers, leakage.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from golden.energy.activity import GIF_SALIENT_SHARE, LayerActivity
-from golden.energy.work import Component, Kind, Work
-from golden.spec import BIAS_BITS, THETA_BITS, Spec, signed_bits
+from spikequant.golden.energy.activity import GIF_SALIENT_SHARE, LayerActivity
+from spikequant.golden.energy.work import Component, Kind, Work
+from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec, signed_bits
 
 GROUP = 128
 """Inputs that share a scale in W4A4 with groups, and in Atom."""

@@ -8,7 +8,7 @@ is scaled from one that it has, and its entry says so.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from golden.energy.work import Kind, Work
+from spikequant.golden.energy.work import Kind, Work
 
 HOROWITZ = "M. Horowitz, Computing's energy problem, ISSCC 2014, doi 10.1109/ISSCC.2014.6757323, figure 1.1.9"
 RECONSIDERED = "Z. Yan et al., Reconsidering the energy efficiency of spiking neural networks, arXiv 2409.08290"

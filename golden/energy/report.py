@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from golden.energy.activity import LayerActivity
-from golden.energy.methods import ATOM, FIRST_SPIKE, GIF, METHODS, EnergyMethod, output_tiles
-from golden.energy.models import MODELS, EnergyModel
-from golden.energy.work import Component, Kind, Work
-from golden.spec import Spec
+from spikequant.golden.energy.activity import LayerActivity
+from spikequant.golden.energy.methods import ATOM, FIRST_SPIKE, GIF, METHODS, EnergyMethod, output_tiles
+from spikequant.golden.energy.models import MODELS, EnergyModel
+from spikequant.golden.energy.work import Component, Kind, Work
+from spikequant.golden.layer.spec import Spec
 
 CLAIM = 4.6
 """SpikeQuant's abstract (arXiv 2510.19498): "up to 4.6 times" less energy than existing methods."""

@@ -8,10 +8,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from golden.energy.methods import FIRST_SPIKE
-from golden.energy.models import EnergyModel
-from golden.energy.report import EnergyReport, EnergyTable, MethodCounts, claim_lines, loss_lines
-from golden.energy.work import Component
+from spikequant.golden.energy.methods import FIRST_SPIKE
+from spikequant.golden.energy.models import EnergyModel
+from spikequant.golden.energy.report import EnergyReport, EnergyTable, MethodCounts, claim_lines, loss_lines
+from spikequant.golden.energy.work import Component
 
 Entry = TypeVar("Entry")
 

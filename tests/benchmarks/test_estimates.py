@@ -2,14 +2,14 @@
 
 import pytest
 
-from benchmarks.estimates import error_lines, estimate_errors, make_measured
-from benchmarks.packing import Packed
-from benchmarks.results import ALL, Benchmark
-from benchmarks.sites import average_sites
-from fpga.boards import Resources
-from fpga.estimate import estimate, estimate_ebrs
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.estimates import error_lines, estimate_errors, make_measured
+from spikequant.benchmarks.packing import Packed
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.benchmarks.sites import average_sites
+from spikequant.fpga.boards import Resources
+from spikequant.fpga.estimate.estimate import estimate, estimate_ebrs
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 
 
 def packed(spec: Spec) -> Packed:

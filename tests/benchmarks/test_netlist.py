@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.netlist import Net, driven_nets
+from spikequant.benchmarks.netlist import Net, driven_nets
 
 CELLS = {
     "array.sum_CCU2C_S0": ("CCU2C", {"CIN": (["0"], "input"), "S0": ([7], "output"), "COUT": ([8], "output")}),

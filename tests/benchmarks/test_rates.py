@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.rates import Batch, average_batch
-from benchmarks.results import median_clock
-from benchmarks.tokens import tokens
-from golden.errors import InputError
-from golden.spec import PRESETS, Spec
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.rates import Batch, average_batch
+from spikequant.benchmarks.results import median_clock
+from spikequant.gen.commands.tokens import tokens
+from spikequant.golden.layer.spec import PRESETS, Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.errors import InputError
 
 BATCH = Batch(tokens=2, cycles={"spiking": 1000, "mac": 2000}, words=4000, words_used=3000)
 
@@ -75,7 +75,10 @@ def test_the_command_tells_both_arrays(
 ) -> None:
     file = tmp_path / "rates.json"
     options = ["--shape", "64x2", "--tokens", 6, "--cache", traced_cache, "--json", file]
-    assert command(tokens, "benchmarks.tokens", *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6") == 0
+    assert (
+        command(tokens, "spikequant.gen.commands.tokens", *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6")
+        == 0
+    )
     figures = json.loads(file.read_text())
     assert figures["clock_mhz"] == {"spiking": 100, "mac": 150}
     rates = figures["rates"]
@@ -85,9 +88,9 @@ def test_the_command_tells_both_arrays(
         assert on_chip["MAC twin"] > streamed["MAC twin"]
     assert rates[1]["megabytes_per_token"] == pytest.approx(6 * rates[4]["megabytes_per_token"])
     capsys.readouterr()
-    assert command(tokens, "benchmarks.tokens", *options, "--mhz", 100, "--batches", "7") == 2
-    assert command(tokens, "benchmarks.tokens", *options, "--figures", tmp_path / "absent.json") == 2
+    assert command(tokens, "spikequant.gen.commands.tokens", *options, "--mhz", 100, "--batches", "7") == 2
+    assert command(tokens, "spikequant.gen.commands.tokens", *options, "--figures", tmp_path / "absent.json") == 2
     errors = capsys.readouterr().err.splitlines()
-    assert [line.partition(": ")[0] for line in errors] == ["benchmarks.tokens"] * 2
+    assert [line.partition(": ")[0] for line in errors] == ["spikequant.gen.commands.tokens"] * 2
     assert "expected numbers from 1 to the 6 traced tokens" in errors[0]
     assert "no clock of 64x2 on the LFE5U-85F" in errors[1]

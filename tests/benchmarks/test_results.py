@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmarks.plots import plots
-from benchmarks.presets import choose_preset, choose_presets
-from benchmarks.results import ALL, Benchmark
-from benchmarks.tables import tables
+from spikequant.benchmarks.plots import plots
+from spikequant.benchmarks.presets import choose_preset, choose_presets
+from spikequant.benchmarks.results import ALL, Benchmark
+from spikequant.benchmarks.tables import tables
 
 
 def test_the_median_counts_and_not_the_best_seed(benchmark: Benchmark) -> None:

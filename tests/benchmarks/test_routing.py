@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import routing
-from benchmarks.routing import Router, Seed, gather
-from benchmarks.shapes import Candidate
-from fpga.boards import Resources
-from fpga.build import find_tools
-from fpga.prices import PACKING
-from golden.spec import Spec
+from spikequant.benchmarks import routing
+from spikequant.benchmarks.routing import Router, Seed, gather
+from spikequant.benchmarks.shapes import Candidate
+from spikequant.fpga.boards import Resources
+from spikequant.fpga.build.build import find_tools
+from spikequant.fpga.estimate.prices import PACKING
+from spikequant.golden.layer.spec import Spec
 
 
 @pytest.fixture(scope="session")

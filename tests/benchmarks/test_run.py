@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.run import Request, count_work, kept_work, placements
-from benchmarks.traces import Traces
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.run import Request, count_work, kept_work, placements
+from spikequant.benchmarks.traces import Traces
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 
 
 def request(**changes: object) -> Request:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks.shapes import parse_shape
-from golden.errors import InputError
-from golden.spec import PRESETS
-from rtl.memory import WIDE_ROWS, block_rams
+from spikequant.benchmarks.shapes import parse_shape
+from spikequant.golden.layer.spec import PRESETS
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.fabric.memory import WIDE_ROWS, block_rams
 
 
 def test_the_default_spec_has_a_name() -> None:

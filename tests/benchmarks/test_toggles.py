@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import ToggleError
-from benchmarks.shapes import Candidate
-from benchmarks.toggles import Toggles, count_toggles, read_changes, switched, toggle_figures
-from fpga.build import find_tools
-from golden.samples import random_vectors
-from golden.spec import Spec
+from spikequant.benchmarks.errors import ToggleError
+from spikequant.benchmarks.shapes import Candidate
+from spikequant.benchmarks.toggles import Toggles, count_toggles, read_changes, switched, toggle_figures
+from spikequant.fpga.build.build import find_tools
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import Spec
 
 SAIF = r"""(SAIFILE
 (DURATION 99)

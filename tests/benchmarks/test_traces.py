@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.traces import FIELDS, read_traces, write_traces
-from benchmarks.work import layer_work
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.traces import FIELDS, read_traces, write_traces
+from spikequant.benchmarks.work import layer_work
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 
 
 def test_a_trace_keeps_all_that_counts(layers: dict[str, LayerVectors], tmp_path: Path) -> None:

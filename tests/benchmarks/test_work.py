@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.run import count_work
-from benchmarks.sites import average_sites, kind_of
-from benchmarks.work import STAGES, layer_work, together
-from fpga.expectation import site_cycles
-from golden.mac import feed_cycles
-from golden.score import score_cost
-from golden.spec import Spec
-from golden.vectors import LayerVectors
+from spikequant.benchmarks.run import count_work
+from spikequant.benchmarks.sites import average_sites, kind_of
+from spikequant.benchmarks.twin.arithmetic import feed_cycles
+from spikequant.benchmarks.work import STAGES, layer_work, together
+from spikequant.fpga.estimate.expectation import site_cycles
+from spikequant.golden.layer.score import score_cost
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 
 SPECS = [Spec(neurons=32), Spec(neurons=16, lanes=2), Spec(lanes=8, depth=4088), Spec(neurons=8, lanes=1, depth=512)]
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cosim.layer
-from cosim.layer import LayerReport, cosimulate
-from golden.integer import LayerOutput, run_layer
-from golden.neuron import simulate
-from golden.samples import random_vectors
-from golden.spec import Spec
-from golden.tiling import token_tiles
-from golden.vectors import LayerVectors
+import spikequant.cosim.layer
+from spikequant.cosim.layer import LayerReport, cosimulate
+from spikequant.golden.layer.integer import LayerOutput, run_layer
+from spikequant.golden.layer.neuron import simulate
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.tiling import token_tiles
+from spikequant.golden.layer.vectors import LayerVectors
 
 NARROW = Spec(
     neurons=16,
@@ -108,7 +108,7 @@ def test_a_wrong_expectation_is_a_mismatch(
         golden.membrane[1, 2] += 1
         return golden
 
-    monkeypatch.setattr(cosim.layer, "run_layer", off_by_one)
+    monkeypatch.setattr(spikequant.cosim.layer, "run_layer", off_by_one)
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=3, seed=1)
     report = cosimulate(small, vectors, sources=sources, cache=cache)
     assert report.verdict.mismatches == 1

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosim.scoreboard import compare
-from golden.integer import LayerOutput
+from spikequant.cosim.scoreboard import compare
+from spikequant.golden.layer.integer import LayerOutput
 
 SHAPE = (3, 4)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from fpga.boards import BOARDS, Resources, check_fit, find_board
-from fpga.build import MemoryWish, make_plan
-from fpga.sdram.timing import CHIPS, DEFAULT_CHIP
-from golden.errors import InputError
+from spikequant.fpga.boards import BOARDS, Resources, check_fit, find_board
+from spikequant.fpga.build.build import MemoryWish, make_plan
+from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP
+from spikequant.golden.support.errors import InputError
 
 
 @pytest.mark.parametrize("name", BOARDS)

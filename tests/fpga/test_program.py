@@ -6,13 +6,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from fpga.baked.bake import BAKED
-from fpga.boards import BOARDS
-from fpga.build import BITSTREAM, RECORD
-from fpga.cli import add_commands
-from fpga.program import find_loader, program_command, run_loader
-from fpga.toolchain import ToolError
-from golden.errors import InputError
+from spikequant.fpga.baked.bake import BAKED
+from spikequant.fpga.boards import BOARDS
+from spikequant.fpga.build.build import BITSTREAM, RECORD
+from spikequant.fpga.program import find_loader, program_command, run_loader
+from spikequant.fpga.toolchain import ToolError
+from spikequant.gen.commands.synth import add_commands
+from spikequant.golden.support.errors import InputError
 
 
 def run(*arguments: object) -> Result:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fpga.toolchain import ToolError, ToolRun, find_tool, run_tool
-from golden.errors import InputError
+from spikequant.fpga.toolchain import ToolError, ToolRun, find_tool, run_tool
+from spikequant.golden.support.errors import InputError
 
 ADDER = b"module top(input a, input b, output c); assign c = a ^ b; endmodule\n"
 

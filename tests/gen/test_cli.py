@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gen.cli import main
-from golden.samples import random_vectors
-from golden.spec import PRESETS
-from golden.vectors import LayerVectors
+from spikequant.gen.cli import main
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import PRESETS
+from spikequant.golden.layer.vectors import LayerVectors
 
 COMMANDS = (
     *("demo", "quantize", "eval", "energy", "estimate", "generate", "cosim", "synth", "program", "run"),

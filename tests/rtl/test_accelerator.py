@@ -9,15 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from golden.integer import LayerOutput, run_layer
-from golden.samples import random_vectors
-from golden.score import score_cost
-from golden.spec import Spec
-from golden.vectors import LayerVectors
-from golden.waiting import packets_waiting
-from golden.words import result_words
-from rtl.accelerator import RUNS_WAITING, Accelerator
-from rtl.packets import (
+from spikequant.golden.layer.integer import LayerOutput, run_layer
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.score import score_cost
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.accelerator import RUNS_WAITING, Accelerator
+from spikequant.rtl.driver.packets import (
     PacketError,
     TileResult,
     TokenTile,
@@ -28,8 +26,10 @@ from rtl.packets import (
     run_packet,
     weights_packet,
 )
-from rtl.program import gather, gather_codes, layer_program
-from rtl.shapes import Half, ResultHeader
+from spikequant.rtl.driver.program import gather, gather_codes, layer_program
+from spikequant.rtl.packet_sizes import result_words
+from spikequant.rtl.result_queue import packets_waiting
+from spikequant.rtl.shapes import Half, ResultHeader
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
 

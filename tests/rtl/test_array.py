@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden.spec import Spec
-from rtl.array import SpikingArray
-from rtl.charge_buffer import PHASES
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.array import SpikingArray
+from spikequant.rtl.charge_buffer import PHASES
 
 SPECS = [
     Spec(neurons=8, lanes=1, depth=12),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from golden.spec import GATHERED, Spec
-from rtl.charge_buffer import PHASES, ChargeBuffer
+from spikequant.golden.layer.spec import GATHERED, Spec
+from spikequant.rtl.charge_buffer import PHASES, ChargeBuffer
 
 NEURONS = [8, 12, 24, 64]
 

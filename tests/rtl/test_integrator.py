@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from golden.spec import Spec
-from rtl.integrator import IntegratorGroup
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.integrator import IntegratorGroup
 
 GATHERING = 2
 """Cycles from a choice to its charge."""

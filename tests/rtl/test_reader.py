@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.spec import Spec
-from rtl.reader import PacketReader
-from rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.reader import PacketReader
+from spikequant.rtl.shapes import CodesHeader, Half, NeuronsHeader, Operation, RunHeader, WeightsHeader
 
 SMALL = Spec(neurons=16, lanes=4, depth=16, weight_bits=4, max_salient_shift=11, membrane_slots=3)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.spec import Spec
-from rtl.sequencer import Sequencer
-from rtl.shapes import Behind, Half, idle_place
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.sequencer import Sequencer
+from spikequant.rtl.shapes import Behind, Half, idle_place
 
 Charge = Counter[tuple[int, int]]
 """By pair and row, how often its weight has been added, less how often subtracted; without zeros."""

@@ -5,9 +5,9 @@ from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.spec import WORD_BITS, Spec
-from golden.words import CODE_BITS, CODES_PER_WORD, WORDS_PER_RESULT, WORDS_PER_RESULT_HEADER
-from rtl.shapes import (
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.packet_sizes import CODE_BITS, CODES_PER_WORD, WORDS_PER_RESULT, WORDS_PER_RESULT_HEADER
+from spikequant.rtl.shapes import (
     HEADER_WORDS,
     Behind,
     Code,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden.spec import Spec
-from rtl.synapse import SynapseMemory
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.synapse import SynapseMemory
 
 SPECS = [
     Spec(neurons=8, lanes=1, depth=8, weight_bits=4),

@@ -10,10 +10,10 @@ from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from golden.spec import WORD_BITS, Spec
-from golden.words import codes_per_word
-from rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
-from rtl.writer import PacketWriter
+from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.packet_sizes import codes_per_word
+from spikequant.rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
+from spikequant.rtl.writer import PacketWriter
 
 BEATS, SPIKES = 1000, 5000
 """Totals in the first cycle; each goes up by one in every cycle, so that a late look at them shows."""

@@ -1,6 +1,6 @@
 """Changes of bits that are proved to be impossible, and such as are not."""
 
-from cosim.coverage.unreachable import unreachable
+from spikequant.cosim.coverage.unreachable import unreachable
 
 VERILOG = """
 module part(input clk, input rst, input on, output reg [3:0] low = 0, output reg stuck = 1);

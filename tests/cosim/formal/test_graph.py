@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from cosim.formal.graph import Graph, GraphError, cone, read_graph, write_graph
+from spikequant.cosim.formal.graph import Graph, GraphError, cone, read_graph, write_graph
 
 # inputs 1 to 3, latches 4 and 5, conjunctions 6 to 8
 GRAPH = Graph(

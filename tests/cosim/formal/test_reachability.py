@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cosim.formal import reachability
-from cosim.formal.graph import Graph, write_graph
-from cosim.formal.prove import find_tools
-from cosim.formal.reachability import GRAPH, ask, bounded, never_true, unbounded
+from spikequant.cosim.formal import reachability
+from spikequant.cosim.formal.graph import Graph, write_graph
+from spikequant.cosim.formal.prove import find_tools
+from spikequant.cosim.formal.reachability import GRAPH, ask, bounded, never_true, unbounded
 
 # a, b and c come in; the latches are a and b of the cycle before, and a third that only ever stays as it is
 GRAPH_OF_THREE = Graph(

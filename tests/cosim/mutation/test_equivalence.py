@@ -10,14 +10,14 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from cosim.formal.graph import Graph, GraphError, read_graph, write_graph
-from cosim.formal.prove import find_tools
-from cosim.mutation.campaign import KILLED, prepare, simulate
-from cosim.mutation.comparison import comparison
-from cosim.mutation.equivalence import Region, compare, graph_of, never_shows, regions_of
-from cosim.mutation.mutants import CHOICE, CHOICE_BITS, DESIGN, PREPARE, Mutant
-from cosim.yosys import run_yosys
-from gen.verilog import TOP
+from spikequant.cosim.formal.graph import Graph, GraphError, read_graph, write_graph
+from spikequant.cosim.formal.prove import find_tools
+from spikequant.cosim.mutation.campaign import KILLED, prepare, simulate
+from spikequant.cosim.mutation.comparison import comparison
+from spikequant.cosim.mutation.equivalence import Region, compare, graph_of, never_shows, regions_of
+from spikequant.cosim.mutation.mutants import CHOICE, CHOICE_BITS, DESIGN, PREPARE, Mutant
+from spikequant.cosim.yosys import run_yosys
+from spikequant.rtl.verilog import TOP
 
 
 class Counter(Component):

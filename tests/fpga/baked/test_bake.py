@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-import fpga.baked.bake
-from fpga.baked.bake import BAKEABLE, BAKED, CONFIGURATION, MARKER, bake, make_marker, read_bakeable
-from fpga.baked.ecpbram import ecpbram_run
-from fpga.baked.image import image_text, read_image, weights_image
-from fpga.baked.program import placed_program
-from fpga.build import BITSTREAM, find_tools
-from fpga.toolchain import ToolError, ToolRun
-from gen.cli import app
-from golden.errors import InputError
-from golden.samples import random_vectors
-from golden.spec import PRESETS, Spec, load_spec
-from golden.vectors import LayerVectors, save_vectors
+import spikequant.fpga.baked.bake
+from spikequant.fpga.baked.bake import BAKEABLE, BAKED, CONFIGURATION, MARKER, bake, make_marker, read_bakeable
+from spikequant.fpga.baked.ecpbram import ecpbram_run
+from spikequant.fpga.baked.image import image_text, read_image, weights_image
+from spikequant.fpga.baked.program import placed_program
+from spikequant.fpga.build.build import BITSTREAM, find_tools
+from spikequant.fpga.toolchain import ToolError, ToolRun
+from spikequant.gen.cli import app
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import PRESETS, Spec, load_spec
+from spikequant.golden.layer.vectors import LayerVectors, save_vectors
+from spikequant.golden.support.errors import InputError
 
 
 def spikequant(*arguments: object) -> Result:
@@ -121,7 +121,7 @@ def check_that_mistakes_are_noticed(
     image = weights_image(spec, placed_program(spec, vectors).packets)
     arguments: dict[str, Any] = {"layer": "it", "tools": find_tools(), "out": out, "cache": cache}
     with monkeypatch.context() as patched:
-        patched.setattr(fpga.baked.bake, "ecpbram_run", careless)
+        patched.setattr(spikequant.fpga.baked.bake, "ecpbram_run", careless)
         with pytest.raises(ToolError, match=r"^ecpbram: .* has other weights than it was given$"):
             bake(build, image, **arguments)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpga.baked.image import (
+from spikequant.fpga.baked.image import (
     block_contents,
     block_width,
     image_shape,
@@ -16,10 +16,10 @@ from fpga.baked.image import (
     synapse_blocks,
     weights_image,
 )
-from golden.errors import InputError
-from golden.spec import PRESETS, Spec
-from rtl.memory import block_rams
-from rtl.packets import weights_packet
+from spikequant.golden.layer.spec import PRESETS, Spec
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.packets import weights_packet
+from spikequant.rtl.fabric.memory import block_rams
 
 SPECS = [
     PRESETS["tiny"],

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fpga.baked.program import baked_program, placed_program
-from fpga.host import Accelerator
-from fpga.virtual import BAUD, VirtualBoard
-from golden.errors import InputError
-from golden.integer import run_layer
-from golden.samples import random_vectors
-from golden.spec import Spec
-from golden.vectors import PER_TOKEN, LayerVectors
-from rtl.packets import operation_of, parse_result
-from rtl.program import gather
-from rtl.shapes import Operation
+from spikequant.fpga.baked.program import baked_program, placed_program
+from spikequant.fpga.host.device import Accelerator
+from spikequant.fpga.virtual.board import BAUD, VirtualBoard
+from spikequant.golden.layer.integer import run_layer
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.packets import operation_of, parse_result
+from spikequant.rtl.driver.program import gather
+from spikequant.rtl.shapes import Operation
 
 
 def layer(spec: Spec, *, seed: int, tokens: int = 3, inputs: int = 5) -> LayerVectors:

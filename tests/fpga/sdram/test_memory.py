@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpga.sdram.bench import BenchRun, Cut, Stalls, run_bench
-from fpga.sdram.packets import store_packet, stream_packet
-from fpga.sdram.soak import FOREIGN, PacketReference, soak
-from fpga.sdram.timing import SdramTiming
+from spikequant.fpga.sdram.bench import BenchRun, Cut, Stalls, run_bench
+from spikequant.fpga.sdram.packets import store_packet, stream_packet
+from spikequant.fpga.sdram.soak import FOREIGN, PacketReference, soak
+from spikequant.fpga.sdram.timing import SdramTiming
 
 CLOCK_HZ = 60e6
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fpga.sdram.model import model_parameters
-from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
+from spikequant.fpga.sdram.model import model_parameters
+from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
 
 ALL_BANKS = 1 << 10
 US = 1000 / 7

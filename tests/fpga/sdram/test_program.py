@@ -9,17 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpga.sdram.bench import run_bench
-from fpga.sdram.layout import place_layer, store_layer
-from fpga.sdram.packets import MASK_WORDS, MemoryOperation
-from fpga.sdram.program import active_inputs, streamed_program, without_silent
-from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
-from golden.errors import InputError
-from golden.integer import run_layer
-from golden.samples import random_vectors
-from golden.spec import Spec
-from golden.vectors import PER_TOKEN, LayerVectors
-from rtl.program import layer_program
+from spikequant.fpga.sdram.bench import run_bench
+from spikequant.fpga.sdram.layout import place_layer, store_layer
+from spikequant.fpga.sdram.packets import MASK_WORDS, MemoryOperation
+from spikequant.fpga.sdram.program import active_inputs, streamed_program, without_silent
+from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming
+from spikequant.golden.layer.integer import run_layer
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
+from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.program import layer_program
 
 CHIP = CHIPS[DEFAULT_CHIP]
 CLOCK_HZ = 60e6

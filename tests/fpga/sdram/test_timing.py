@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SLOT_CYCLES, SdramTiming, find_chip
-from golden.errors import InputError
+from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SLOT_CYCLES, SdramTiming, find_chip
+from spikequant.golden.support.errors import InputError
 
 CHIP = CHIPS[DEFAULT_CHIP]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from golden.method import FloatLayer, Method
-from golden.statistics import SiteWatcher
+from spikequant.golden.quantizer.method import FloatLayer, Method
+from spikequant.golden.quantizer.statistics import SiteWatcher
 
 INPUTS = 160
 OUTPUTS = 64

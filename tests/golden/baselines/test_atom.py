@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from golden.baselines.atom import GROUP, atom
-from golden.baselines.rtn import rtn
+from spikequant.golden.baselines.atom import GROUP, atom
+from spikequant.golden.baselines.rtn import rtn
 
 
 def test_channels_come_in_the_order_of_their_power_and_the_last_ones_have_eight_bits(case: Any) -> None:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from golden.baselines.atom import atom
-from golden.baselines.quarot import quarot
-from golden.baselines.rtn import rtn
-from golden.baselines.smoothquant import smoothquant
-from golden.baselines.spikellm import spikellm
-from golden.calibrate import quantize_model
-from golden.fake_quant import FakeQuantLinear
-from golden.method import Method
-from golden.model import LanguageModel, decoder_linears
-from golden.windows import token_windows
+from spikequant.golden.baselines.atom import atom
+from spikequant.golden.baselines.quarot import quarot
+from spikequant.golden.baselines.rtn import rtn
+from spikequant.golden.baselines.smoothquant import smoothquant
+from spikequant.golden.baselines.spikellm import spikellm
+from spikequant.golden.models.model import LanguageModel, decoder_linears
+from spikequant.golden.models.windows import token_windows
+from spikequant.golden.quantizer.calibrate import quantize_model
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.method import Method
 
 METHODS = (rtn, smoothquant, atom, spikellm, quarot)
 

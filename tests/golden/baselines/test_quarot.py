@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from golden.baselines.quarot import CLIP_GRID, quarot, searched_step
-from golden.baselines.rtn import rtn
+from spikequant.golden.baselines.quarot import CLIP_GRID, quarot, searched_step
+from spikequant.golden.baselines.rtn import rtn
 
 NAMES = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj", "anything")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from golden.baselines.rtn import rtn
+from spikequant.golden.baselines.rtn import rtn
 
 
 def nearest_of_16(row: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import torch
 
-from golden.baselines.rtn import rtn
-from golden.baselines.smoothquant import smoothing_factors, smoothquant
-from golden.errors import InputError
-from golden.method import FloatSite
+from spikequant.golden.baselines.rtn import rtn
+from spikequant.golden.baselines.smoothquant import smoothing_factors, smoothquant
+from spikequant.golden.quantizer.method import FloatSite
+from spikequant.golden.support.errors import InputError
 
 
 def test_factors_by_hand() -> None:

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from golden.baselines.rtn import rtn
-from golden.baselines.spikellm import saliency, spikellm
-from golden.errors import InputError
+from spikequant.golden.baselines.rtn import rtn
+from spikequant.golden.baselines.spikellm import saliency, spikellm
+from spikequant.golden.support.errors import InputError
 
 
 def test_saliency_is_the_mean_over_tokens(case: Any) -> None:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.baselines.uniform import (
+from spikequant.golden.baselines.uniform import (
     asymmetric_grid,
     check_bits,
     round_groups_symmetric,
@@ -11,7 +11,7 @@ from golden.baselines.uniform import (
     round_tokens_symmetric,
     symmetric_step,
 )
-from golden.errors import InputError
+from spikequant.golden.support.errors import InputError
 
 SEEDS = st.integers(0, 2**32)
 

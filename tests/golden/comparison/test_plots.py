@@ -4,11 +4,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from golden.comparison.plots import comparison_plot, sweep_plot
-from golden.comparison.rows import Row
-from golden.comparison.show import comparison_table, number, show_comparison, sweep_table
-from golden.comparison.widths import FLOAT_WIDTHS
-from golden.evaluate import Score
+from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
+from spikequant.golden.comparison.rows import Row
+from spikequant.golden.comparison.show import comparison_table, number, show_comparison, sweep_table
+from spikequant.golden.comparison.widths import FLOAT_WIDTHS
+from spikequant.golden.evaluation.evaluate import Score
 
 PNG = b"\x89PNG"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from golden.comparison.candidates import Built, Candidate
-from golden.comparison.kept import KeptRows
-from golden.comparison.rows import EvaluationText, Row, compare
-from golden.evaluate import score
-from golden.model import LanguageModel
-from golden.recipe import Recipe
-from golden.windows import TextWindows
+from spikequant.golden.comparison.candidates import Built, Candidate
+from spikequant.golden.comparison.rows import EvaluationText, Row, compare
+from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.windows import TextWindows
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.partial_results import KeptRows
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import pytest
 
-from golden.comparison.sweep import at_bits, parse_bits, sweep_candidates
-from golden.errors import InputError
-from golden.methods import Calibration
-from golden.model import LanguageModel
-from golden.recipe import Recipe
+from spikequant.golden.comparison.sweep import at_bits, parse_bits, sweep_candidates
+from spikequant.golden.evaluation.methods import Calibration
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.support.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.comparison.widths import FLOAT_WIDTHS, measure_widths
-from golden.fake_quant import FakeQuantLinear
-from golden.model import LanguageModel, decoder_linears, replace_layer
-from golden.recipe import Recipe
+from spikequant.golden.comparison.widths import FLOAT_WIDTHS, measure_widths
+from spikequant.golden.models.model import LanguageModel, decoder_linears, replace_layer
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.recipe import Recipe
 
 
 def unchanged(values: Tensor) -> Tensor:

@@ -7,14 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from golden.energy.activity import EventCounts, count_events, count_gif, measure_activity, salient_channels
-from golden.errors import InputError
-from golden.evaluate import quantized_layers, score
-from golden.model import LanguageModel
-from golden.neuron import simulate
-from golden.samples import random_vectors
-from golden.spec import PRESETS, Spec
-from golden.vectors import LayerVectors
+from spikequant.golden.energy.activity import EventCounts, count_events, count_gif, measure_activity, salient_channels
+from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.layer.neuron import simulate
+from spikequant.golden.layer.random_layers import random_vectors
+from spikequant.golden.layer.spec import PRESETS, Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.support.errors import InputError
 
 SPEC = PRESETS["tiny"]
 

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from golden.energy.activity import EventCounts, GifCounts, LayerActivity
-from golden.energy.methods import (
+from spikequant.golden.energy.activity import EventCounts, GifCounts, LayerActivity
+from spikequant.golden.energy.methods import (
     FIRST_SPIKE,
     METHODS,
     atom_work,
@@ -18,8 +18,8 @@ from golden.energy.methods import (
     w4a4_group_work,
     w4a4_output_work,
 )
-from golden.energy.work import Component, Kind, Work
-from golden.spec import PRESETS
+from spikequant.golden.energy.work import Component, Kind, Work
+from spikequant.golden.layer.spec import PRESETS
 
 SPEC = PRESETS["tiny"]  # 8 neurons, 2 lanes, 64 inputs deep, 8 output bits
 

@@ -1,6 +1,6 @@
 import pytest
 
-from golden.energy.models import (
+from spikequant.golden.energy.models import (
     HOROWITZ,
     MAIN_MEMORY_22,
     MODELS,
@@ -11,7 +11,7 @@ from golden.energy.models import (
     Constant,
     EnergyModel,
 )
-from golden.energy.work import Component, Kind, Work
+from spikequant.golden.energy.work import Component, Kind, Work
 
 WIDTHS = {
     Kind.INTEGER_ADD: [(5, 1), (20, 1)],

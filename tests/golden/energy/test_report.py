@@ -5,12 +5,19 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from golden.energy.activity import EventCounts, GifCounts, LayerActivity
-from golden.energy.methods import FIRST_SPIKE, METHODS
-from golden.energy.models import MODELS
-from golden.energy.report import CLAIM, EnergyReport, claim_lines, energy_figures, evaluate_energy, loss_lines
-from golden.energy.show import plot_report, show_report
-from golden.spec import PRESETS
+from spikequant.golden.energy.activity import EventCounts, GifCounts, LayerActivity
+from spikequant.golden.energy.methods import FIRST_SPIKE, METHODS
+from spikequant.golden.energy.models import MODELS
+from spikequant.golden.energy.report import (
+    CLAIM,
+    EnergyReport,
+    claim_lines,
+    energy_figures,
+    evaluate_energy,
+    loss_lines,
+)
+from spikequant.golden.energy.show import plot_report, show_report
+from spikequant.golden.layer.spec import PRESETS
 
 SPEC = PRESETS["base"]
 

@@ -1,0 +1,1 @@
+"""The matched multiply-accumulate array that the accelerator is compared with."""

@@ -1,0 +1,1 @@
+"""From a wrong output to its cause: stage, token, neuron and tick."""

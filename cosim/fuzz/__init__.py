@@ -1,1 +1,0 @@
-"""Everything that reads a file or a packet, fed with whatever finds a new way through it."""

@@ -1,0 +1,1 @@
+"""Random and directed packet programs."""

@@ -1,0 +1,145 @@
+"""Programs that reach the ends of ranges, which random ones hardly do; all but one keep the rules."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spikequant.golden.layer.score import score_cost
+from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec
+from spikequant.rtl.driver.packets import TokenTile, Words, codes_packet, neurons_packet, run_packet, weights_packet
+from spikequant.rtl.shapes import Half
+
+STEPS = (1, -1, 15, -15, 0, 8, -8, 3)
+"""Weights less their zero points, neuron by neuron; the same for all inputs."""
+
+
+def _constants(spec: Spec, theta: Sequence[int], bias: Sequence[int]) -> list[Words]:
+    steps = np.resize(STEPS, spec.neurons)
+    zero = np.where(steps < 0, spec.max_weight_code, 0)
+    codes = np.broadcast_to(zero + steps, (spec.depth, spec.neurons))
+    return [
+        neurons_packet(
+            theta=np.resize(np.array(theta, np.uint32), spec.neurons),
+            bias=np.resize(np.array(bias, np.int64), spec.neurons).astype(np.int32),
+            zero=zero.astype(np.uint8),
+        ),
+        weights_packet(spec, first_input=0, codes=codes.astype(np.uint8)),
+    ]
+
+
+def _tile(spec: Spec, total: int, *, shift: int, negative: bool = False) -> TokenTile:
+    """All inputs salient, with levels whose sum is ``total``, before the shift; the largest first."""
+    most = spec.max_salient_code
+    value = np.clip(total - most * np.arange(spec.depth), 0, most)
+    level = (-value if negative else value).astype(np.int64)
+    assert abs(level.sum()) == total
+    salient = np.ones(spec.depth, np.bool_)
+    cost = score_cost(spec, level << shift, salient, shift)
+    offset = -most if negative else 0
+    return TokenTile((level - offset).astype(np.uint8), salient, 0, shift, offset, merged=cost.merged)
+
+
+def _run(spec: Spec, *, number: int, count: int, tile: TokenTile, half: Half, brief: bool, slot: int) -> list[Words]:
+    """One of the runs of a membrane, whose score ends in the last word of its buffer."""
+    level = (tile.value.astype(np.int64) + tile.offset) << tile.shift
+    buffer, address = number % 2, spec.score_words - score_cost(spec, level, tile.salient, tile.shift).words
+    return [
+        codes_packet(tile, buffer=buffer, address=address),
+        run_packet(
+            buffer=buffer,
+            address=address,
+            shift=tile.shift,
+            first_input=0,
+            slot=slot,
+            first=number == 0,
+            last=number == count - 1,
+            half=half,
+            brief=brief,
+        ),
+    ]
+
+
+def _membrane(
+    spec: Spec, parts: Sequence[tuple[int, int, Half]], *, negative: bool = False, brief: bool = False, slot: int = 0
+) -> list[Words]:
+    """Runs that add sums of levels, each with its shift and half."""
+    return [
+        packet
+        for number, (total, shift, half) in enumerate(parts)
+        for packet in _run(
+            spec,
+            number=number,
+            count=len(parts),
+            tile=_tile(spec, total, shift=shift, negative=negative),
+            half=half,
+            brief=brief,
+            slot=slot,
+        )
+    ]
+
+
+def _parts(spec: Spec, target: int) -> list[tuple[int, int, Half]]:
+    """Runs whose levels add up to ``target`` where the weight is 1: the largest scales first."""
+    whole, high, shift = Half(Half.WHOLE), Half(Half.HIGH), spec.max_salient_shift
+    parts = []
+    for scale, kind in (
+        (spec.weight_bits + shift, (shift, high)),
+        (spec.weight_bits, (0, high)),
+        (shift, (shift, whole)),
+        (0, (0, whole)),
+    ):
+        while target >> scale:
+            total = min(target >> scale, spec.max_population)
+            parts.append((total, *kind))
+            target -= total << scale
+    return parts
+
+
+def overflow_program(spec: Spec) -> list[Words]:
+    """Sums so far beyond a membrane that they come back to where it holds them: only the flag tells."""
+    most = (spec.max_population, spec.max_salient_shift, Half(Half.HIGH))
+    packets = _constants(spec, (2**9, 2**14 + 1), (0, 1, -1))
+    for number, runs in enumerate((8, 9, 17, 18)):
+        for negative in (False, True):
+            packets += _membrane(spec, [most] * runs, negative=negative, slot=number % spec.membrane_slots)
+    return packets
+
+
+def edge_programs(spec: Spec) -> Iterator[tuple[list[Words], int]]:
+    """Packets and the number of their results: sums at their bound, membranes at their rails, ends of constants."""
+    slots = spec.membrane_slots
+    top, rail = 2**THETA_BITS, 2 ** (spec.membrane_bits - 1)
+    end = 2 ** (BIAS_BITS - 1)
+    # sums of levels at the bound and beside it, with every shift, apart and in place
+    bound = spec.max_population
+    packets = _constants(spec, (1, 100, 2**12, 2**16 - 1), (0,))
+    sums = [
+        (total, shift, negative)
+        for shift in range(spec.max_salient_shift + 1)
+        for total in (bound, bound - 1, bound >> shift, max(0, (bound >> shift) - 1))
+        for negative in (False, True)
+    ]
+    for number, (total, shift, negative) in enumerate(sums):
+        whole = [(total, shift, Half(Half.WHOLE))]
+        packets += _membrane(spec, whole, negative=negative, brief=bool(number & 1), slot=number % slots)
+    yield packets, len(sums)
+    # membranes on their rails and beside them, from either side
+    packets = _constants(spec, (2**9, 2**14 + 1, 2**17 - 1, 2**20), (0, 1, -1))
+    targets = [(rail + beside, negative) for beside in (-2, -1, 0, 1) for negative in (False, True)]
+    for number, (target, negative) in enumerate(targets):
+        packets += _membrane(spec, _parts(spec, target), negative=negative, slot=number % slots)
+    yield packets, len(targets)
+    # powers of two, so that every bit of a membrane is once alone and once with all below it
+    packets = _constants(spec, (1, 2, 3, 5), (0,))
+    powers = [(1 << bit) - less for bit in range(1, spec.membrane_bits) for less in (0, 1)]
+    for number, target in enumerate(powers):
+        packets += _membrane(spec, _parts(spec, target), negative=bool(number & 2), slot=number % slots)
+    yield packets, len(powers)
+    # ends of thresholds and biases
+    thetas = (top - 1, top - 2, top // 2, top // 2 - 1, top // 2 + 1, top // 4, 1, 2, 3, top // 3)
+    biases = (end - 1, -end, 0, 1 - end, end // 2, -end // 2, 1, -1)
+    for turn in range(len(biases)):
+        packets = _constants(spec, thetas[turn:] + thetas[:turn], biases[turn:] + biases[:turn])
+        packets += _membrane(spec, [(bound, 0, Half(Half.WHOLE))], brief=bool(turn & 1))
+        packets += _membrane(spec, [(0, 0, Half(Half.LOW))], brief=not turn & 1)
+        yield packets, 2

@@ -1,0 +1,1 @@
+"""The accelerator in Verilator, driven by cocotb."""

@@ -1,0 +1,1 @@
+"""From a component to a bitstream: synthesis, placement, routing, packing."""

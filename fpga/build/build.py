@@ -1,0 +1,312 @@
+"""A component becomes a bitstream: elaborate, synthesize, trim, place and route, pack, read back."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from spikequant.fpga.boards import Board, check_fit
+from spikequant.fpga.build.block_contents import Content, with_contents
+from spikequant.fpga.build.carry_ends import trim_carry_ends
+from spikequant.fpga.build.pll import PllSettings, pll_settings
+from spikequant.fpga.build.report import RouteReport, read_packed_resources, read_route_report, read_synthesis_report
+from spikequant.fpga.build.top import BoardTop
+from spikequant.fpga.link.uart import baud_divisor
+from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
+from spikequant.fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
+from spikequant.golden.support.errors import InputError
+
+NAME = "top"
+"""Name of the top module, and of the files that the tools exchange."""
+
+BITSTREAM = "spikequant.bit"
+"""Name of the bitstream in the folder that a build writes to."""
+
+RECORD = "bitstream.json"
+"""Beside a bitstream: what it is for, and what it takes and reaches."""
+
+FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
+"""Run before synthesis: Yosys 0.70's ``abc9`` fails on some designs with wide nets and instantiated carry cells."""
+
+STATISTICS = f"{NAME}.stat.json"
+REPORT = f"{NAME}.report.json"
+
+PLACEMENT = ("--placer-heap-timingweight", "100")
+"""Options of every placement: slow paths weigh more than by default, since wires take most of them (decision 019)."""
+
+Progress = Callable[[str], None]
+"""Called with a few words whenever a step of a build is over."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the tools are to place on a device, as data.
+
+    Attributes:
+        target: what messages call whatever the design is for.
+        device: a key of ``spikequant.fpga.boards.DEVICES``.
+        files: content by name: ``top.il``, ``top.ys`` and ``top.lpf``, and whatever else came with them.
+        commands: the command lines of yosys and nextpnr, and of ecppack where there is to be a bitstream, by tool.
+    """
+
+    target: str
+    device: str
+    files: dict[str, bytes]
+    commands: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Plan(Design):
+    """A design on a board.
+
+    Attributes:
+        board: where the bitstream is for.
+        pll: makes the clock.
+        baud: bits a second on the serial line, as the clock's divider makes them.
+        memory: the board's SDRAM at its clock, if the design uses it.
+    """
+
+    board: Board
+    pll: PllSettings
+    baud: float
+    memory: SdramTiming | None = None
+
+
+@dataclass(frozen=True)
+class MemoryWish:
+    """That weights come from the board's SDRAM: from which chip, at which clock at most."""
+
+    chip: SdramChip
+    frequency_hz: float
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The design placed and routed from one seed; ``folder`` holds ``top.config`` and the log."""
+
+    seed: int
+    report: RouteReport
+    folder: Path
+
+    @property
+    def configuration(self) -> bytes:
+        """What nextpnr wrote for ecppack."""
+        return (self.folder / f"{NAME}.config").read_bytes()
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A packed design; ``folder`` holds ``top.bit``."""
+
+    routed: Routed
+    folder: Path
+
+    @property
+    def content(self) -> bytes:
+        """The bytes for the device."""
+        return (self.folder / f"{NAME}.bit").read_bytes()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the content, as hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools of a build."""
+
+    yosys: Tool
+    nextpnr: Tool
+    ecppack: Tool
+    ecpunpack: Tool
+
+    def versions(self) -> dict[str, str]:
+        """Version of each tool's package, by the tool's name."""
+        return {tool.name: tool.version for tool in (self.yosys, self.nextpnr, self.ecppack, self.ecpunpack)}
+
+
+def find_tools() -> Tools:
+    """All tools of a build.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    return Tools(
+        yosys=find_tool("yosys"),
+        nextpnr=find_tool("nextpnr-ecp5"),
+        ecppack=find_tool("ecppack"),
+        ecpunpack=find_tool("ecpunpack"),
+    )
+
+
+def make_plan(
+    make_core: Callable[[], Any],
+    *,
+    board: Board,
+    frequency_hz: float,
+    baud: int,
+    memory: MemoryWish | None = None,
+) -> Plan:
+    """The component that ``make_core`` makes on a board, with a clock as near as the PLL comes to ``frequency_hz``.
+
+    Equal components give equal plans: no path and no time is in them.
+
+    Raises:
+        InputError: a frequency or baud rate that the board cannot make, or a memory that it does not have.
+    """
+    if memory is not None and not board.sdram:
+        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
+    platform = board.make_platform()
+    pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
+    timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
+    if timing is not None:
+        timing.check_pins()
+    divisor = baud_divisor(pll.output_hz, baud)
+    generated = platform.prepare(
+        BoardTop(make_core(), pll=pll, divisor=divisor, memory=timing),
+        name=NAME,
+        emit_src=False,
+        verbose=True,
+        script_after_read=FLATTEN,
+        script_after_synth=f"tee -q -o {STATISTICS} stat -json",
+    )
+    script = json.loads(generated.files[f"build_{NAME}.json"])
+    return Plan(
+        target=f"board {board.name}",
+        device=board.device,
+        board=board,
+        pll=pll,
+        baud=pll.output_hz / divisor,
+        memory=timing,
+        files={name: text.encode() if isinstance(text, str) else text for name, text in generated.files.items()},
+        commands={tool: arguments for tool, *arguments in script["commands"]},
+    )
+
+
+def synthesize(plan: Design, tools: Tools, *, cache: Path) -> Path:
+    """Run yosys: the folder with the netlist ``top.json`` and the log ``top.rpt``.
+
+    Raises:
+        InputError: the device does not hold the design.
+        ToolError: yosys failed.
+    """
+    inputs = {name: plan.files[name] for name in (f"{NAME}.il", f"{NAME}.ys")}
+    outputs = (f"{NAME}.json", STATISTICS, f"{NAME}.rpt")
+    folder = run_tool(ToolRun(tools.yosys, plan.commands["yosys"], inputs, outputs), cache=cache)
+    check_fit(read_synthesis_report(folder / STATISTICS), plan.device, target=plan.target)
+    return folder
+
+
+def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, cache: Path) -> Routed:
+    """Run nextpnr on a netlist from one seed. Missed timing is no error here: the report has it.
+
+    Raises:
+        InputError: the device does not hold the design.
+        ToolError: nextpnr failed, such as on a design that cannot be routed.
+    """
+    extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail", *PLACEMENT]
+    inputs = {f"{NAME}.json": netlist, f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
+    outputs = (f"{NAME}.config", REPORT, f"{NAME}.tim")
+    run = ToolRun(tools.nextpnr, [*plan.commands["nextpnr-ecp5"], *extra], inputs, outputs)
+    try:
+        folder = run_tool(run, cache=cache)
+    except ToolError as error:
+        check_fit(read_packed_resources(error.console), plan.device, target=plan.target)
+        raise
+    return Routed(seed=seed, report=read_route_report(folder / REPORT), folder=folder)
+
+
+def unpack_bitstream(bitstream: bytes, tools: Tools, *, cache: Path) -> bytes:
+    """Run ecpunpack: the configuration that a bitstream holds.
+
+    Raises:
+        ToolError: the tool failed.
+    """
+    names = (f"{NAME}.bit", f"{NAME}.config")
+    run = ToolRun(tools.ecpunpack, ["--input", names[0], "--textcfg", names[1]], {names[0]: bitstream}, names[1:])
+    return (run_tool(run, cache=cache) / names[1]).read_bytes()
+
+
+def pack(command: Sequence[str], configuration: bytes, tools: Tools, *, cache: Path) -> Path:
+    """Run ecppack, read its bitstream back with ecpunpack, and pack that again: it must be the same.
+
+    Args:
+        command: arguments of ecppack, as a plan has them.
+        configuration: of the placed and routed design.
+        tools: with what.
+        cache: where results of earlier runs are.
+
+    Returns:
+        The folder with the bitstream, ``top.bit``.
+
+    Raises:
+        ToolError: a tool failed, or the bitstream does not survive.
+    """
+    bitstream = f"{NAME}.bit"
+
+    def packed(content: bytes) -> Path:
+        run = ToolRun(tools.ecppack, command, {f"{NAME}.config": content}, (bitstream,))
+        return run_tool(run, cache=cache)
+
+    folder = packed(configuration)
+    made = (folder / bitstream).read_bytes()
+    if (packed(unpack_bitstream(made, tools, cache=cache)) / bitstream).read_bytes() != made:
+        raise ToolError(f"ecpunpack reads {folder / bitstream} back as another design", console="")
+    return folder
+
+
+def place_and_route_seeds(
+    plan: Design,
+    tools: Tools,
+    netlist: Path,
+    *,
+    seeds: Sequence[int],
+    jobs: int,
+    cache: Path,
+    progress: Progress,
+    contents: Mapping[str, Content] = MappingProxyType({}),
+) -> list[Routed]:
+    """Trim the carry chains, place and route from every seed, ``jobs`` at a time; in the order of the seeds.
+
+    Args:
+        plan: what to build.
+        tools: with what.
+        netlist: the folder that ``synthesize`` gave.
+        seeds: of the placements.
+        jobs: seeds at a time.
+        cache: where results of earlier runs are.
+        progress: told of each seed that is routed.
+        contents: of block RAMs, by the ends of their names; the others start with zeros.
+
+    Raises:
+        InputError, ToolError: as ``place_and_route``; seeds that have not begun are then left out.
+        ToolError: there is no such block RAM.
+    """
+    trimmed = with_contents(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist, contents)
+
+    def route(seed: int) -> Routed:
+        routed = place_and_route(plan, tools, trimmed, seed=seed, cache=cache)
+        progress(f"routed seed {seed}: {routed.report.critical.achieved_mhz:.1f} MHz")
+        return routed
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(route, seed) for seed in seeds]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def best(routed: Sequence[Routed]) -> Routed:
+    """The seed with most to spare; the first of equals."""
+
+    def margin(candidate: Routed) -> float:
+        critical = candidate.report.critical
+        return critical.achieved_mhz / critical.wanted_mhz
+
+    return max(routed, key=margin)

@@ -1,0 +1,208 @@
+"""What synthesis and routing say about a design."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikequant.fpga.boards import Resources
+
+LUTS_PER_CARRY = 2
+"""LUTs that a carry cell (CCU2C) takes."""
+
+LUTS_PER_RAM = 4
+"""LUTs that a distributed memory of 16 x 4 bits (TRELLIS_DPR16X4) takes."""
+
+LUTS = {"LUT4": 1, "CCU2C": LUTS_PER_CARRY, "TRELLIS_DPR16X4": LUTS_PER_RAM}
+"""LUTs of each cell that takes any."""
+
+FFS = {"TRELLIS_FF": 1}
+"""Registers of each cell that has any."""
+
+CLUSTER = re.compile(r"^cluster_\d+$")
+"""The name of a cluster of neurons."""
+
+INSIDE: Mapping[str, Sequence[str]] = {
+    "cluster": ("array", "backend"),
+    "backend": ("neurons", "completion", "readout", "packer"),
+}
+"""Components that are taken out of a larger one."""
+
+REST = "rest"
+"""The component of a cell that belongs to none below the top."""
+
+
+@dataclass(frozen=True)
+class ClockTiming:
+    """One clock of a routed design, in MHz: what was asked for, and what the slowest path allows."""
+
+    name: str
+    wanted_mhz: float
+    achieved_mhz: float
+
+    @property
+    def met(self) -> bool:
+        """No path is too slow."""
+        return self.achieved_mhz >= self.wanted_mhz
+
+
+@dataclass(frozen=True)
+class SlowestPath:
+    """The path that binds a clock.
+
+    Attributes:
+        start, end: cells that it leaves and that it reaches.
+        delay_ns: from clock edge to clock edge.
+        wires_ns: what of it wires take.
+        tables: lookup tables and carry cells on it.
+    """
+
+    start: str
+    end: str
+    delay_ns: float
+    wires_ns: float
+    tables: int
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """A routed design.
+
+    Attributes:
+        used: what it takes of the device.
+        clocks: every clock with a path of its own, at least one.
+        slowest: the path that binds each clock, by its name.
+    """
+
+    used: Resources
+    clocks: tuple[ClockTiming, ...]
+    slowest: Mapping[str, SlowestPath]
+
+    @property
+    def critical(self) -> ClockTiming:
+        """The clock that misses its frequency most, or has least to spare."""
+        return min(self.clocks, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz)
+
+    @property
+    def binding(self) -> SlowestPath | None:
+        """The path that binds the critical clock; none where it has none of its own."""
+        return self.slowest.get(self.critical.name)
+
+    @property
+    def timing_met(self) -> bool:
+        """Every clock meets its frequency."""
+        return all(clock.met for clock in self.clocks)
+
+
+def read_synthesis_report(path: Path) -> Resources:
+    """What a design needs at least, from the JSON of yosys' ``stat``.
+
+    LUTs that the packer adds, where a carry chain is entered or left, are not in it.
+    """
+    cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
+    return Resources(
+        luts=sum(count * cells.get(cell, 0) for cell, count in LUTS.items()),
+        ffs=cells.get("TRELLIS_FF", 0),
+        ebrs=cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0),
+        dsps=cells.get("MULT18X18D", 0),
+    )
+
+
+def component_of(cell: str, *, below: str = "") -> str:
+    """The component that a cell belongs to, by its name: ``encoder`` for ``encoder.count[1]_TRELLIS_FF_Q``.
+
+    Those inside a cluster count together: ``array`` for ``cluster_3.array.sum[2]``.
+
+    Args:
+        cell: its name.
+        below: the part of the name, with its point, above the components.
+    """
+    *parts, _ = cell.removeprefix(below).split(".")
+    if not parts or not parts[0].isidentifier() or not cell.startswith(below):
+        return REST
+    place, component = 0, CLUSTER.sub("cluster", parts[0])
+    while place + 1 < len(parts) and parts[place + 1] in INSIDE.get(component, ()):
+        place += 1
+        component = parts[place]
+    return component
+
+
+def read_component_cells(netlist: Path, sizes: Mapping[str, int], *, below: str) -> dict[str, int]:
+    """What the components take, that of the packer left out, from a netlist that Yosys wrote as JSON.
+
+    Args:
+        netlist: of one module.
+        sizes: what each type of cell counts, such as ``LUTS`` or ``FFS``.
+        below: as ``component_of`` has it.
+    """
+    (module,) = (
+        module
+        for module in json.loads(netlist.read_text(encoding="utf-8"))["modules"].values()
+        if int(module["attributes"].get("top", "0"), 2)
+    )
+    taken: dict[str, int] = {}
+    for name, cell in module["cells"].items():
+        if cell["type"] in sizes:
+            component = component_of(name, below=below)
+            taken[component] = taken.get(component, 0) + sizes[cell["type"]]
+    return taken
+
+
+def _resources(used: dict[str, int]) -> Resources:
+    return Resources(
+        luts=used.get("TRELLIS_COMB", 0),
+        ffs=used.get("TRELLIS_FF", 0),
+        ebrs=used.get("DP16KD", 0),
+        dsps=used.get("MULT18X18D", 0),
+    )
+
+
+def _slowest_paths(paths: Sequence[Mapping[str, Any]]) -> dict[str, SlowestPath]:
+    """The paths from a clock to itself, by the clock's name."""
+    found: dict[str, SlowestPath] = {}
+    for path in paths:
+        edge, _, clock = path["from"].partition(" ")
+        steps = path["path"]
+        if edge != "posedge" or path["to"] != path["from"] or not steps:
+            continue
+        found[clock] = SlowestPath(
+            start=steps[0]["from"]["cell"],
+            end=steps[-1]["to"]["cell"],
+            delay_ns=sum(step["delay"] for step in steps),
+            wires_ns=sum(step["delay"] for step in steps if step["type"] == "routing"),
+            tables=sum(step["type"] == "logic" for step in steps),
+        )
+    return found
+
+
+def read_route_report(path: Path) -> RouteReport:
+    """The JSON that nextpnr-ecp5 writes for ``--report``.
+
+    Raises:
+        ValueError: it names no clock.
+    """
+    report = json.loads(path.read_text(encoding="utf-8"))
+    clocks = tuple(
+        ClockTiming(name, wanted_mhz=clock["constraint"], achieved_mhz=clock["achieved"])
+        for name, clock in report["fmax"].items()
+    )
+    if not clocks:
+        raise ValueError(f"{path}: the routed design has no clock")
+    return RouteReport(
+        used=_resources({name: cells["used"] for name, cells in report["utilization"].items()}),
+        clocks=clocks,
+        slowest=_slowest_paths(report["critical_paths"]),
+    )
+
+
+def read_packed_resources(log: str) -> Resources:
+    """What a design needs, from nextpnr's log; zeros where it ended before it had counted."""
+    used = {}
+    for line in log.splitlines():
+        # such as "Info:   DP16KD:   240/   208   115%"
+        name, _, counts = line.removeprefix("Info:").strip().partition(":")
+        if "/" in counts and counts.split("/")[0].strip().isdigit():
+            used[name] = int(counts.split("/")[0])
+    return _resources(used)

@@ -1,0 +1,1 @@
+"""Resources and speed of an accelerator before synthesis."""

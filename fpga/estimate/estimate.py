@@ -1,0 +1,147 @@
+"""What an accelerator takes and achieves, before synthesis.
+
+Block RAMs follow from the memories, lookup tables and registers from prices that are fitted to packed designs, and
+cycles from the levels that the sites of a real model have on average.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from spikequant.fpga.boards import Board, Resources
+from spikequant.fpga.estimate.expectation import site_cycles
+from spikequant.fpga.estimate.measurement import Measured, hardware_digest
+from spikequant.fpga.estimate.prices import estimate_total
+from spikequant.golden.layer.spec import GATHERED, THETA_BITS, Spec
+from spikequant.rtl.charge_buffer import PHASES
+from spikequant.rtl.cluster import FEW_CLUSTERS
+from spikequant.rtl.encoder.bucket import bucket_count, bucket_rows, link_layout
+from spikequant.rtl.fabric.memory import block_rams
+from spikequant.rtl.neurons.packer import WORDS_WAITING
+from spikequant.rtl.result_queue import waiting_rows
+from spikequant.rtl.shapes import (
+    beat_layout,
+    bits_for_index,
+    complete_layout,
+    gathered_layout,
+    membrane_layout,
+    result_word_layout,
+    size_of,
+)
+
+
+def synapse_blocks(spec: Spec) -> int:
+    """Block RAMs of the weights."""
+    bits = spec.cluster.neurons * spec.weight_bits
+    return spec.clusters * spec.pairs * block_rams(bits, spec.memory_rows, dual=spec.lanes > 1)
+
+
+def estimate_ebrs(spec: Spec) -> int:
+    """Block RAMs of all memories."""
+    neurons = spec.cluster.neurons
+    own = [
+        (size_of(membrane_layout(spec)), spec.membrane_slots * 2 ** bits_for_index(neurons)),
+        (size_of(complete_layout(spec)), waiting_rows(spec.cluster)),
+        (THETA_BITS, 2 * neurons),
+    ]
+    if spec.clusters <= FEW_CLUSTERS:
+        # else in lookup tables
+        charges = size_of(gathered_layout(spec)["charges"].shape)
+        own += [
+            (spec.weight_bits, neurons),
+            (size_of(result_word_layout()), WORDS_WAITING),
+            (charges, PHASES << bits_for_index(neurons // GATHERED)),
+        ]
+    links = 2 * (2 if spec.max_burst else 1) * 2 ** bits_for_index(bucket_rows(spec))
+    return (
+        synapse_blocks(spec)
+        + spec.clusters * sum(block_rams(bits, depth, dual=False) for bits, depth in own)
+        + bucket_count(spec) * block_rams(size_of(link_layout(spec)), links, dual=False)
+        + block_rams(size_of(beat_layout(spec)), 2 * spec.score_words, dual=False)
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accelerator before synthesis.
+
+    Attributes:
+        luts, ffs, ebrs: what it takes, without a board's own.
+        cycles: of one token in all layers of the model.
+        notes: what else one has to know of the figures, a line each.
+        measured: with what; its errors stand beside the figures.
+    """
+
+    luts: int
+    ffs: int
+    ebrs: int
+    cycles: float
+    notes: tuple[str, ...]
+    measured: Measured
+
+    def tokens_per_second(self, frequency_hz: float) -> float:
+        """Of the model's decoder layers, when weights need not be waited for."""
+        return frequency_hz / self.cycles
+
+    def fits(self, capacity: Resources) -> bool:
+        """Whether a device of this capacity holds it, if the estimates are right."""
+        return self.luts <= capacity.luts and self.ffs <= capacity.ffs and self.ebrs <= capacity.ebrs
+
+    def figures(self, frequency_hz: float) -> dict[str, Any]:
+        """What ``--json`` writes."""
+        return {
+            "luts": self.luts,
+            "ffs": self.ffs,
+            "ebrs": self.ebrs,
+            "cycles_per_token": self.cycles,
+            "frequency_mhz": frequency_hz / 1e6,
+            "tokens_per_second": self.tokens_per_second(frequency_hz),
+            "errors": dict(self.measured.errors),
+            "notes": list(self.notes),
+            "model": self.measured.model,
+            "source": self.measured.source,
+        }
+
+
+def estimate_table(found: Estimate, board: Board, frequency_hz: float) -> Table:
+    """An estimate for a terminal."""
+    errors, capacity = found.measured.errors, board.capacity
+    table = Table("", "estimate", "error", "of", title=f"{board.name}, {board.device}, before synthesis")
+
+    def error(name: str) -> str:
+        return f"up to {errors[name]:.1%}"
+
+    table.add_row("LUT", str(found.luts), error("luts"), str(capacity.luts))
+    table.add_row("FF", str(found.ffs), error("ffs"), str(capacity.ffs))
+    table.add_row("EBR", str(found.ebrs), error("ebrs"), str(capacity.ebrs))
+    table.add_row("cycles a token", f"{found.cycles:.0f}", error("cycles"), "")
+    rate = found.tokens_per_second(frequency_hz)
+    table.add_row("tokens a second", f"{rate:.1f}", error("cycles"), f"{frequency_hz / 1e6:.1f} MHz")
+    lines = (f"{found.measured.model}, weights at hand; errors over {found.measured.source}", *found.notes)
+    table.caption = "\n".join(lines)
+    return table
+
+
+def estimate(spec: Spec, measured: Measured) -> Estimate:
+    """Estimate an accelerator.
+
+    Args:
+        spec: the accelerator.
+        measured: prices and sites.
+    """
+    notes = []
+    if spec.neurons * spec.lanes > measured.largest:
+        notes.append(
+            f"larger than all that was measured (up to {measured.largest} weight-ops a cycle): errors may be too"
+        )
+    if hardware_digest() != measured.hardware:
+        notes.append("the hardware has changed since it was measured; `make prices` measures it again")
+    return Estimate(
+        luts=estimate_total(spec, measured.luts),
+        ffs=estimate_total(spec, measured.ffs),
+        ebrs=estimate_ebrs(spec),
+        cycles=sum(site_cycles(spec, site) for site in measured.sites),
+        notes=tuple(notes),
+        measured=measured,
+    )

@@ -1,0 +1,1 @@
+"""The host side of a board: accelerators behind a serial port."""

@@ -1,0 +1,1 @@
+"""The serial link: both ends of the protocol between host and board."""

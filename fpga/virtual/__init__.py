@@ -1,0 +1,1 @@
+"""A board in Verilator, with its serial line and its memory."""

@@ -1,0 +1,38 @@
+"""One fuzzing run: ``python -m spikequant.gen.fuzz.engine TARGET FLAG... CORPUS``, with the flags of libFuzzer.
+
+In a process of its own, because libFuzzer ends it. With a file in the place of the corpus it replays that.
+"""
+
+import logging
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import atheris
+
+INSTRUMENTED = ["golden", "rtl", "gen", "spikequant.rtl.driver.packet_model", "gguf", "zipfile", "numpy.lib"]
+"""Packages whose branches are followed."""
+
+
+def main(target: str, arguments: list[str]) -> None:
+    """Fuzz a target until the flags end it."""
+    logging.disable()
+    warnings.simplefilter("ignore")
+    folder = Path(tempfile.mkdtemp(prefix="spikequant-"))
+    with atheris.instrument_imports(include=INSTRUMENTED):
+        from spikequant.gen.fuzz.targets import TARGETS, run_once
+
+        # readers import what they need when they run
+        for sample in TARGETS[target].samples():
+            run_once(target, sample, folder)
+
+    def once(content: bytes) -> None:
+        run_once(target, content, folder)
+
+    atheris.Setup([sys.argv[0], *arguments], once)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

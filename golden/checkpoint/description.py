@@ -1,0 +1,106 @@
+"""What a checkpoint says about itself: ``spikequant.json``, beside the tensors."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.quantizer.site import AnySite
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.files import read_text
+from spikequant.golden.support.json_files import parse_json
+
+FORMAT_VERSION = 2
+DESCRIPTION = "spikequant.json"
+TENSORS = "model.safetensors"
+
+
+class LayerFacts(BaseModel):
+    """One quantized layer, beside its tensors.
+
+    Attributes:
+        site: name of its input site.
+        inputs: K.
+        outputs: N.
+        weight_bits: width of a weight code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    site: str
+    inputs: int = Field(ge=1)
+    outputs: int = Field(ge=1)
+    weight_bits: int = Field(ge=1, le=8)
+
+
+class Description(BaseModel):
+    """What ``spikequant.json`` holds.
+
+    Attributes:
+        format_version: ``FORMAT_VERSION``.
+        name: what the source model was called.
+        calibration: one line about the text.
+        training: one line about what was learned from it, empty where nothing was.
+        recipe: how the model was quantized.
+        config: the transformers configuration.
+        sites: input sites by name.
+        layers: quantized layers by name.
+        files: SHA-256 of every other file, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    name: str
+    calibration: str
+    training: str
+    recipe: Recipe
+    config: dict[str, Any]
+    sites: dict[str, AnySite]
+    layers: dict[str, LayerFacts]
+    files: dict[str, str]
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_description(folder: Path) -> Description:
+    """Read and validate the description.
+
+    Raises:
+        InputError: it is missing, not valid, or of another version.
+    """
+    path = folder / DESCRIPTION
+    text = read_text(path, what="checkpoint")
+
+    class Version(BaseModel):
+        format_version: int
+
+    source = f"checkpoint {path}"
+    version = parse_json(text, Version, source=source).format_version
+    if version != FORMAT_VERSION:
+        raise InputError(f"{source}: format_version is {version}, expected {FORMAT_VERSION}")
+    return parse_json(text, Description, source=source)
+
+
+def check_files(folder: Path, description: Description) -> None:
+    """See that the other files are the ones that were written with this description.
+
+    Raises:
+        InputError: one is missing or differs.
+    """
+    if TENSORS not in description.files:
+        raise InputError(f"checkpoint {folder / DESCRIPTION}: files names no {TENSORS}")
+    for name, digest in description.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise InputError(f"checkpoint {folder}: {name} is missing, expected every file that {DESCRIPTION} names")
+        if (found := sha256(path)) != digest:
+            raise InputError(
+                f"checkpoint {path}: SHA-256 is {found[:12]}..., expected {digest[:12]}... (damaged or mixed)"
+            )

@@ -1,0 +1,1 @@
+"""Training of a quantized model against its float model."""

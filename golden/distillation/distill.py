@@ -1,0 +1,371 @@
+"""Teach a quantized model to predict what its float model predicts.
+
+Straight-through training of weights, scales, norm gains and biases by Adam (arXiv 1412.6980) on the divergence of
+the predictions, as in LLM-QAT (arXiv 2305.17888), on a few hundred windows of calibration text.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spikequant.golden.distillation.trainable import TrainableLinear, TrainableSite
+from spikequant.golden.models.model import decoder_linears, replace_layer, site_name
+from spikequant.golden.quantizer.calibrate import quantize_model
+from spikequant.golden.quantizer.linear import SpikeQuantLinear
+from spikequant.golden.quantizer.method import FloatLayer, Method
+from spikequant.golden.quantizer.recipe import Distillation, Recipe
+from spikequant.golden.quantizer.site import Site
+from spikequant.golden.quantizer.spikequant import make_site, spikequant
+from spikequant.golden.quantizer.statistics import usable_peaks
+from spikequant.golden.quantizer.weights import LOW_BITS, find_grid
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.files import replace_file
+from spikequant.golden.support.progress import track
+
+HEAD_TOKENS = 256
+"""Tokens whose predictions are held at once."""
+
+KEEP_SECONDS = 240.0
+"""Training is kept on disk about this often."""
+
+SITE_RISE = 0.003
+"""What every site's log scale grows by after an update with too many salient values."""
+
+STATE = "distillation.safetensors"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training went.
+
+    Attributes:
+        steps: updates.
+        tokens: tokens seen, with repeats.
+        divergence: mean Kullback-Leibler divergence per token at each update, in nats.
+        salient: share of salient values at each update.
+        seconds: time of all updates, those of earlier runs included.
+    """
+
+    steps: int
+    tokens: int
+    divergence: list[float]
+    salient: list[float]
+    seconds: float
+
+    def __str__(self) -> str:
+        """One line for a protocol."""
+        return f"distilled in {self.steps} updates on {self.tokens} tokens"
+
+
+class _BrainLinear(nn.Module):
+    """A float layer that multiplies in bfloat16."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight = linear.weight.detach().bfloat16()
+        self.bias = linear.bias
+
+    def forward(self, values: Tensor) -> Tensor:
+        output = nn.functional.linear(values.bfloat16(), self.weight).float()
+        return output if self.bias is None else output + self.bias
+
+
+def make_teacher(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy of a float model that only predicts, with its decoder's matrices in bfloat16."""
+    teacher = copy.deepcopy(model).requires_grad_(False)
+    for name, linear in decoder_linears(teacher).items():
+        replace_layer(teacher, name, _BrainLinear(linear))
+    return teacher
+
+
+def make_student(model: PreTrainedModel, windows: list[Tensor], recipe: Recipe) -> None:
+    """Replace every decoder linear layer by one that learns, in place, calibrated by the recipe.
+
+    Args:
+        model: a float model.
+        windows: int64 [n] token windows of calibration text.
+        recipe: with static sites.
+
+    Raises:
+        InputError: the recipe is none that can be trained.
+    """
+    _check(model, recipe)
+    sites: dict[str, TrainableSite] = {}
+
+    def trainable(layer: FloatLayer) -> TrainableLinear:
+        assert layer.statistics is not None
+        name = site_name(layer.name)
+        if name not in sites:
+            site = make_site(recipe, layer.name, layer.statistics)
+            assert isinstance(site, Site)
+            sites[name] = TrainableSite(site)
+        grid = find_grid(
+            layer.linear.weight.detach(),
+            power=layer.statistics.power,
+            bits=recipe.weights.bits,
+            wide_fraction=recipe.weights.wide_fraction,
+            clip_search=recipe.weights.clip_search,
+        )
+        return TrainableLinear(layer.linear.weight, grid, layer.linear.bias, sites[name])
+
+    plain = spikequant(recipe)
+    method = Method(plain.name, plain.source, plain.differences, trainable, factors=plain.factors)
+    quantize_model(model, windows, method)
+
+
+def _check(model: PreTrainedModel, recipe: Recipe) -> None:
+    activations = recipe.activations
+    if activations.scale != "static" or activations.salient_format != "window" or activations.salient_bits == 0:
+        raise InputError("recipe: distillation needs static sites with salient windows")
+    if activations.salient_rule != "outside":
+        raise InputError(
+            "recipe: distillation needs activations.salient_rule = 'outside', which has no threshold to learn"
+        )
+    if recipe.weights.gptq or recipe.correct_bias:
+        raise InputError("recipe: distillation learns rounding and biases itself, expected no gptq and no correct_bias")
+    if recipe.extra_hardware:
+        raise InputError(f"recipe: distillation trains what the datapath runs, not {recipe.extra_hardware[0]}")
+    low_bits = LOW_BITS if recipe.weights.wide_fraction else 0
+    if max(activations.bits, activations.salient_bits, recipe.weights.bits + low_bits) > 8:
+        raise InputError("recipe: distillation computes in bfloat16, expected codes and wide weights of at most 8 bits")
+    if getattr(model.config, "final_logit_softcapping", None):
+        raise InputError(f"model {model.config.model_type}: caps its logits, expected a plain output head to distill")
+
+
+def distill(
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    windows: list[Tensor],
+    settings: Distillation,
+    *,
+    keep: Path,
+    digest: str,
+) -> Training:
+    """Train a student in place, or go on where an earlier run with the same digest stopped.
+
+    Args:
+        teacher: as ``make_teacher`` gives it.
+        student: as ``make_student`` gives it.
+        windows: int64 [n] token windows, all of one length, at least as many as in one update.
+        settings: how.
+        keep: folder for the state of the training, from which it goes on, or ends at once where it was done.
+        digest: of all that the training depends on.
+    """
+    optimizer = _optimizer(student, settings)
+    head = _Head(teacher)
+    progress = _resume(keep / STATE, student, optimizer, digest)
+    predictions = _Predictions(teacher, windows)
+    sites = [module for module in student.modules() if isinstance(module, TrainableSite)]
+    layers = [module for module in student.modules() if isinstance(module, TrainableLinear)]
+    batches = _batches(len(windows), settings)
+    done = len(progress.divergence)
+    for _ in range(done):
+        next(batches)
+    kept = time.monotonic()
+    for step in track(range(done, settings.steps), "distilling"):
+        began = time.monotonic()
+        chosen = next(batches)
+        rate = learning_rate(step, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * rate
+        hidden = student.base_model(torch.stack([windows[i] for i in chosen]), use_cache=False).last_hidden_state
+        divergence, gradient = head.divergence(hidden.detach().flatten(0, 1), predictions.hidden(chosen))
+        hidden.flatten(0, 1).backward(gradient)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        salient = _after_update(sites, layers, settings)
+        progress.add(divergence, salient, time.monotonic() - began)
+        if time.monotonic() - kept > KEEP_SECONDS or step == settings.steps - 1:
+            _keep(keep / STATE, student, optimizer, progress, digest)
+            kept = time.monotonic()
+    return Training(
+        steps=settings.steps,
+        tokens=settings.steps * settings.batch * windows[0].numel(),
+        divergence=progress.divergence,
+        salient=progress.salient,
+        seconds=progress.seconds,
+    )
+
+
+@dataclass
+class _Progress:
+    divergence: list[float]
+    salient: list[float]
+    seconds: float
+
+    def add(self, divergence: float, salient: float, seconds: float) -> None:
+        self.divergence.append(divergence)
+        self.salient.append(salient)
+        self.seconds += seconds
+
+
+def learning_rate(step: int, settings: Distillation) -> float:
+    """The share of the full learning rate at an update: a linear start, then half a cosine to nothing."""
+    start = min(1.0, (step + 1) / (settings.warmup + 1))
+    return start * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+def _batches(count: int, settings: Distillation) -> Iterator[list[int]]:
+    """Windows of each update, in a random order that is new in every round."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    left: list[int] = []
+    while True:
+        while len(left) < settings.batch:
+            left += torch.randperm(count, generator=generator).tolist()
+        chosen, left = left[: settings.batch], left[settings.batch :]
+        yield chosen
+
+
+def _optimizer(student: PreTrainedModel, settings: Distillation) -> torch.optim.Adam:
+    """Adam over everything that learns; the embeddings and the output head stay."""
+    sites = {id(module.log_scale) for module in student.modules() if isinstance(module, TrainableSite)}
+    latents = {id(module.latent) for module in student.modules() if isinstance(module, TrainableLinear)}
+    head = {id(parameter) for parameter in student.get_output_embeddings().parameters()}
+    rates: dict[float, list[nn.Parameter]] = {}
+    for parameter in student.parameters():
+        learns = id(parameter) not in head and (id(parameter) in latents or parameter.ndim < 2)
+        parameter.requires_grad_(learns)
+        if learns:
+            rate = settings.site_rate if id(parameter) in sites else settings.scale_rate
+            rates.setdefault(settings.weight_rate if id(parameter) in latents else rate, []).append(parameter)
+    groups = [{"params": parameters, "lr": rate, "base": rate} for rate, parameters in rates.items()]
+    # gradients are means over a thousand tokens, far below Adam's usual epsilon
+    return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-10, fused=True)
+
+
+def _after_update(sites: list[TrainableSite], layers: list[TrainableLinear], settings: Distillation) -> float:
+    """Keep weights in reach and salience within bounds; the share of salient values in the update."""
+    for layer in layers:
+        layer.confine()
+    counts = [site.salient.take() for site in sites]
+    salient = sum(part for part, _ in counts) / max(1, sum(whole for _, whole in counts))
+    for site in sites:
+        site.forget()
+        if salient > settings.most_salient:
+            site.log_scale.data += SITE_RISE
+    return salient
+
+
+class _Predictions:
+    """What the teacher's output head reads, computed once for every window."""
+
+    def __init__(self, teacher: PreTrainedModel, windows: list[Tensor]) -> None:
+        self._teacher = teacher
+        self._windows = windows
+        self._known: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def hidden(self, chosen: list[int]) -> Tensor:
+        """bfloat16 [tokens of all chosen windows, hidden size]."""
+        missing = [i for i in chosen if i not in self._known]
+        if missing:
+            batch = torch.stack([self._windows[i] for i in missing])
+            found = self._teacher.base_model(batch, use_cache=False).last_hidden_state.bfloat16()
+            self._known.update(zip(missing, found, strict=True))
+        return torch.cat([self._known[i] for i in chosen])
+
+
+class _Head:
+    """The output head, which teacher and student share."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        head = model.get_output_embeddings()
+        self._weight = head.weight.detach().bfloat16()
+        self._bias = None if getattr(head, "bias", None) is None else head.bias.detach().float()
+
+    def _predict(self, hidden: Tensor) -> Tensor:
+        logits = nn.functional.linear(hidden.bfloat16(), self._weight).float()
+        return (logits if self._bias is None else logits + self._bias).log_softmax(-1)
+
+    @torch.no_grad()
+    def divergence(self, hidden: Tensor, expected: Tensor) -> tuple[float, Tensor]:
+        """Mean divergence from the expected predictions, and its gradient by the hidden states [tokens, size]."""
+        total = 0.0
+        gradient = torch.empty_like(hidden)
+        tokens = hidden.shape[0]
+        for rows, wanted, target in zip(
+            hidden.split(HEAD_TOKENS), expected.split(HEAD_TOKENS), gradient.split(HEAD_TOKENS), strict=True
+        ):
+            found, truth = self._predict(rows), self._predict(wanted)
+            likely = truth.exp()
+            total += float(truth.sub_(found).mul_(likely).sum())
+            target.copy_(found.exp_().sub_(likely).bfloat16() @ self._weight)
+        return total / tokens, gradient.div_(tokens)
+
+
+def _parameters(student: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: parameter.data for name, parameter in student.named_parameters() if parameter.requires_grad}
+
+
+def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, progress: _Progress, digest: str) -> None:
+    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    tensors = {f"value.{name}": parameter.data for name, parameter in learned.items()}
+    for moment in ("exp_avg", "exp_avg_sq"):
+        tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for name, parameter in learned.items()}
+    tensors["divergence"] = torch.tensor(progress.divergence, dtype=torch.float64)
+    tensors["salient"] = torch.tensor(progress.salient, dtype=torch.float64)
+    with replace_file(path) as beside:
+        save_file(tensors, beside, {"digest": digest, "seconds": str(progress.seconds)})
+
+
+def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, digest: str) -> _Progress:
+    """Put a kept state into student and optimizer; no progress where there is none to use."""
+    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("digest") != digest:
+                return _Progress([], [], 0.0)
+            divergence = file.get_tensor("divergence").tolist()
+            for name, parameter in learned.items():
+                parameter.data.copy_(file.get_tensor(f"value.{name}"))
+                optimizer.state[parameter] = {
+                    "step": torch.tensor(float(len(divergence))),
+                    "exp_avg": file.get_tensor(f"exp_avg.{name}"),
+                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}"),
+                }
+            return _Progress(divergence, file.get_tensor("salient").tolist(), float(metadata["seconds"]))
+    except (OSError, SafetensorError):
+        return _Progress([], [], 0.0)
+
+
+@torch.no_grad()
+def freeze(student: PreTrainedModel, windows: list[Tensor]) -> None:
+    """Replace every layer that learns by its integer form, in place, and watch its outputs' peaks.
+
+    Args:
+        student: a trained model.
+        windows: int64 [n] token windows of calibration text.
+    """
+    layers = {name: module for name, module in student.named_modules() if isinstance(module, TrainableLinear)}
+    frozen: dict[str, SpikeQuantLinear] = {}
+    for name, layer in layers.items():
+        frozen[name] = layer.freeze(torch.ones(layer.bias.shape))
+        replace_layer(student, name, frozen[name])
+    peaks = {name: torch.zeros_like(layer.output_peaks) for name, layer in frozen.items()}
+    handles = [layer.register_forward_hook(_watch_peaks(peaks[name])) for name, layer in frozen.items()]
+    try:
+        for window in track(windows, "watching outputs"):
+            student.base_model(window[None], use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, quantized in frozen.items():
+        quantized.output_peaks.copy_(usable_peaks(peaks[name]))
+    student.requires_grad_(False)
+
+
+def _watch_peaks(peak: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def watch(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        torch.maximum(peak, output.abs().flatten(0, -2).amax(0), out=peak)
+
+    return watch

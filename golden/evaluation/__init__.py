@@ -1,0 +1,1 @@
+"""Perplexity and divergence of quantized models, and real layers as integers."""

@@ -1,0 +1,135 @@
+"""How well a model predicts text: perplexity, and what its quantized layers did meanwhile."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spikequant.golden.models.model import site_name
+from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.tally import Tally
+from spikequant.golden.support.progress import track
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model scored on some windows, and where a reference read them too, how the two compare.
+
+    Attributes:
+        perplexity: exp of the mean negative log-likelihood of the scored tokens.
+        tokens: scored tokens.
+        salient_ratio: share of salient values at the quantized input sites, 0 without such sites.
+        silent_ratio: share of values at level 0 there, 0 without such sites.
+        clipped_tokens: tokens, summed over sites, whose salient window was limited.
+        tokens_per_second: of the model alone, median over the windows.
+        divergence: mean Kullback-Leibler divergence from the reference's predictions, in nats.
+        agreement: share of positions whose likeliest token is the reference's.
+        ratio: perplexity over that of the reference.
+        speed_ratio: tokens per second over those of the reference, which took turns with the model.
+    """
+
+    perplexity: float
+    tokens: int
+    salient_ratio: float
+    silent_ratio: float
+    clipped_tokens: int
+    tokens_per_second: float
+    divergence: float | None = None
+    agreement: float | None = None
+    ratio: float | None = None
+    speed_ratio: float | None = None
+
+
+@contextmanager
+def tallied_sites(model: PreTrainedModel, *, histogram: bool = False) -> Iterator[dict[str, Tally]]:
+    """Count what every quantized site encodes, by site name; a site shared by layers counts once."""
+    one_per_site = {site_name(name): layer for name, layer in quantized_layers(model).items()}
+    tallies = {site: Tally(histogram=histogram) for site in one_per_site}
+    for site, layer in one_per_site.items():
+        layer.tally = tallies[site]
+    try:
+        yield tallies
+    finally:
+        for layer in one_per_site.values():
+            layer.tally = None
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    """Logits [n - 1, vocabulary] of a window of n tokens, their loss summed, and the tokens per second."""
+
+    logits: Tensor
+    loss: float
+    speed: float
+
+
+def _predict(model: PreTrainedModel, window: Tensor) -> _Prediction:
+    began = time.perf_counter()
+    logits = model(window[None], use_cache=False).logits[0, :-1].float()
+    speed = window.numel() / (time.perf_counter() - began)
+    return _Prediction(logits, float(nn.functional.cross_entropy(logits, window[1:], reduction="sum")), speed)
+
+
+@torch.no_grad()
+def score(
+    model: PreTrainedModel,
+    windows: list[Tensor],
+    reference: PreTrainedModel | None = None,
+    *,
+    description: str = "scoring",
+) -> Score:
+    """Score a model, float or quantized, on windows of tokens that do not see each other.
+
+    Args:
+        model: in evaluation mode.
+        windows: int64 [n] each, n >= 2.
+        reference: a float model of the same vocabulary to compare predictions with; it reads each window after the
+            model, so that no more than one window's predictions are held. May be the model itself.
+        description: what the progress bar says.
+    """
+    loss, expected_loss, divergence, agreed, tokens = 0.0, 0.0, 0.0, 0, 0
+    speeds: list[float] = []
+    expected_speeds: list[float] = []
+    with tallied_sites(model) as tallies:
+        for window in track(windows, description):
+            found = _predict(model, window)
+            loss += found.loss
+            speeds.append(found.speed)
+            tokens += window.numel() - 1
+            if reference is not None:
+                expected = found if reference is model else _predict(reference, window)
+                expected_loss += expected.loss
+                expected_speeds.append(expected.speed)
+                divergence += _divergence(expected.logits, found.logits)
+                agreed += int((expected.logits.argmax(-1) == found.logits.argmax(-1)).count_nonzero())
+    values = max(1, sum(tally.values for tally in tallies.values()))
+    compared = reference is not None
+    return Score(
+        perplexity=_exp(loss / tokens),
+        tokens=tokens,
+        salient_ratio=sum(tally.salient for tally in tallies.values()) / values,
+        silent_ratio=sum(tally.silent for tally in tallies.values()) / values,
+        clipped_tokens=sum(tally.clipped_tokens for tally in tallies.values()),
+        tokens_per_second=median(speeds),
+        divergence=divergence / tokens if compared else None,
+        agreement=agreed / tokens if compared else None,
+        ratio=_exp((loss - expected_loss) / tokens) if compared else None,
+        speed_ratio=median(speeds) / median(expected_speeds) if compared else None,
+    )
+
+
+def _exp(value: float) -> float:
+    """Infinity where math.exp would overflow."""
+    return float(torch.tensor(value, dtype=torch.float64).exp())
+
+
+def _divergence(expected: Tensor, logits: Tensor) -> float:
+    """Sum over positions of KL(expected || predicted), both as logits [n, vocabulary]."""
+    return float(
+        nn.functional.kl_div(logits.log_softmax(-1), expected.log_softmax(-1), reduction="sum", log_target=True)
+    )

@@ -1,0 +1,115 @@
+"""From a float model to a checkpoint folder, the way the recipe says, going on where an earlier run stopped."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from spikequant.golden.checkpoint.block_store import BlockStore
+from spikequant.golden.checkpoint.checkpoint import save_checkpoint
+from spikequant.golden.distillation.distill import Training, distill, freeze, make_student, make_teacher
+from spikequant.golden.distillation.generated_text import generate_windows
+from spikequant.golden.evaluation.methods import Calibration
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.text import calibration_corpus
+from spikequant.golden.models.windows import corpus_windows
+from spikequant.golden.quantizer.calibrate import quantize_model
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.quantizer.spikequant import spikequant
+from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
+from spikequant.golden.support.errors import InputError
+
+PARTIAL = ".partial"
+"""Folder inside the checkpoint's for what an unfinished run has done."""
+
+ALL_TOKENS = 2**24
+"""More tokens than any calibration text that is trained on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        calibration: one line about the calibration text.
+        training: how the training went; None where there was none.
+        learned: one line about it; empty where there was none.
+    """
+
+    calibration: str
+    training: Training | None
+    learned: str
+
+
+def check_storable(recipe: Recipe) -> None:
+    """Refuse recipes that no accelerator here runs.
+
+    Raises:
+        InputError: with what it would need.
+    """
+    if recipe.extra_hardware:
+        raise InputError(
+            f"recipe: needs {recipe.extra_hardware[0]}, expected one that the datapath runs; "
+            "eval takes research recipes"
+        )
+
+
+def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibration: Calibration, out: Path) -> Outcome:
+    """Quantize a float model in place and write it.
+
+    Args:
+        language_model: a float model.
+        recipe: how.
+        calibration: text for statistics, and for training where the recipe trains.
+        out: folder to write; what is unfinished lies in a folder inside it until the end.
+
+    Raises:
+        InputError: unusable text, or a recipe that the datapath does not run.
+    """
+    check_storable(recipe)
+    model = language_model.model
+    text = calibration.windows(language_model.tokenizer)
+    partial = out / PARTIAL
+    training, learned = None, ""
+    if recipe.distillation.steps:
+        windows = training_windows(language_model, recipe, calibration)
+        settings = recipe.distillation
+        windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
+        digest = _digest(model, recipe, [*text.windows, *windows])
+        teacher = make_teacher(model)
+        make_student(model, text.windows, recipe)
+        training = distill(teacher, model, windows, settings, keep=partial, digest=digest)
+        written = f", {settings.generated} of their windows written by the float model" if settings.generated else ""
+        learned = f"{training}{written}"
+        freeze(model, text.windows)
+    else:
+        store = BlockStore(partial, _digest(model, recipe, text.windows))
+        quantize_model(model, text.windows, spikequant(recipe), keeper=store)
+    save_checkpoint(out, language_model, recipe, calibration=text.protocol, training=learned)
+    shutil.rmtree(partial, ignore_errors=True)
+    return Outcome(text.protocol, training, learned)
+
+
+def training_windows(language_model: LanguageModel, recipe: Recipe, calibration: Calibration) -> list[Tensor]:
+    """Whole windows of the calibration text to train on, at most as many as the recipe wants.
+
+    Raises:
+        InputError: too few for one update.
+    """
+    settings = recipe.distillation
+    corpus = calibration_corpus(calibration.path)
+    found = corpus_windows(language_model.tokenizer, corpus, tokens=ALL_TOKENS, context=settings.context).windows
+    whole = [window for window in found if window.numel() == settings.context]
+    if len(whole) < settings.batch:
+        raise InputError(
+            f"calibration text: {len(whole)} windows of {settings.context}, "
+            f"expected at least {settings.batch} to train on"
+        )
+    return whole[: settings.windows]
+
+
+def _digest(model: PreTrainedModel, recipe: Recipe, windows: list[Tensor]) -> str:
+    """Of all that the result depends on."""
+    return digest_text(recipe.model_dump_json(), digest_versions(), digest_windows(windows), digest_model(model))

@@ -1,0 +1,1 @@
+"""One linear layer as integers: its spec, its arithmetic, and its spikes in time order."""

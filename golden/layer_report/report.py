@@ -1,0 +1,277 @@
+"""What every layer of a quantized model does, beside the same layer of the float model, on the same text."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spikequant.golden.evaluation.evaluate import tallied_sites
+from spikequant.golden.models.model import decoder_blocks, decoder_linears, site_group, site_name
+from spikequant.golden.quantizer.blocks import enter, run_block
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
+from spikequant.golden.quantizer.tally import HISTOGRAM_REACH, Tally
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.progress import track
+
+SQNR_RULE = (
+    "against the same layer of the float model, each model reading its own hidden states; one gain per output, the one "
+    "of least squares, is free, since channel factors may have been folded and training moves scales"
+)
+
+
+@dataclass(frozen=True)
+class SiteFigures:
+    """An input site, over all tokens.
+
+    Attributes:
+        name: of the site.
+        group: kind of input: qkv, o, gate_up or down.
+        block: index of its decoder block.
+        inputs: K.
+        salient_ratio: share of salient values.
+        silent_ratio: share of values at level 0.
+        clipped_tokens: tokens whose salient window was limited.
+        histogram: how many values had level -32..32, farther ones in the outermost.
+    """
+
+    name: str
+    group: str
+    block: int
+    inputs: int
+    salient_ratio: float
+    silent_ratio: float
+    clipped_tokens: int
+    histogram: list[int]
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """A quantized layer, over all tokens.
+
+    Attributes:
+        name: of the layer.
+        kind: last part of its name.
+        block: index of its decoder block.
+        site: name of its input site.
+        inputs: K.
+        outputs: N.
+        wide_columns: columns with a low half.
+        sqnr_db: power of the float layer's outputs over that of the difference, after the best gain per output;
+            None where the float outputs are all zero or the difference is.
+        gain_low: smallest such gain.
+        gain_high: largest such gain.
+        membrane_low: smallest membrane V in its integer units, without the bias.
+        membrane_high: largest.
+        membrane_bits: width of a signed accumulator that holds both.
+    """
+
+    name: str
+    kind: str
+    block: int
+    site: str
+    inputs: int
+    outputs: int
+    wide_columns: int
+    sqnr_db: float | None
+    gain_low: float
+    gain_high: float
+    membrane_low: int
+    membrane_high: int
+    membrane_bits: int
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """All layers.
+
+    Attributes:
+        protocol: one line that says what was measured, on what.
+        tokens: that went through each layer.
+        membrane_bits: width of the accelerator's membrane.
+        layers: in the order of the model.
+        sites: in the order of the model.
+    """
+
+    protocol: str
+    tokens: int
+    membrane_bits: int
+    layers: list[LayerFigures]
+    sites: list[SiteFigures]
+
+    def figures(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"histogram_levels": [-HISTOGRAM_REACH, HISTOGRAM_REACH], "sqnr_rule": SQNR_RULE, **asdict(self)}
+
+
+def accumulator_bits(low: int, high: int) -> int:
+    """Width of the narrowest two's complement number that holds ``low..high`` and zero."""
+    return max(max(high, 0).bit_length(), (~min(low, 0)).bit_length() if low < 0 else 0) + 1
+
+
+def signal_to_noise(expected_power: Tensor, found_power: Tensor, product: Tensor) -> float | None:
+    """Signal to quantization noise in dB, after the gain per output that leaves the least squared difference.
+
+    With r the float outputs, q the quantized ones and ``g = sum(r q) / sum(q q)`` per output, the noise is
+    ``sum((r - g q)**2) = sum(r r) - sum(r q)**2 / sum(q q)``, and signal and noise are summed over the outputs.
+
+    Args:
+        expected_power: float64 [N], sum of r**2.
+        found_power: float64 [N], sum of q**2.
+        product: float64 [N], sum of r q.
+
+    Returns:
+        None where there is no signal, or no noise that float64 can tell.
+    """
+    explained = torch.where(found_power > 0, product.square() / found_power.clamp(min=1e-300), 0.0)
+    signal = float(expected_power.sum())
+    noise = float((expected_power - explained).clamp(min=0).sum())
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 1e-14 * signal else None
+
+
+class _Meter:
+    """Sums over tokens of one layer's outputs beside those of the float layer."""
+
+    def __init__(self, layer: SpikeQuantLinear) -> None:
+        self.layer = layer
+        outputs = layer.codes.shape[0]
+        self.expected_power = torch.zeros(outputs, dtype=torch.float64)
+        self.found_power = torch.zeros(outputs, dtype=torch.float64)
+        self.product = torch.zeros(outputs, dtype=torch.float64)
+        self.low = self.high = 0
+
+    def add(self, values: Tensor, found: Tensor, expected: Tensor) -> None:
+        """Measure outputs [..., N] of inputs [..., K]."""
+        found, expected = found.flatten(0, -2).double(), expected.flatten(0, -2).double()
+        self.expected_power += expected.square().sum(0)
+        self.found_power += found.square().sum(0)
+        self.product += (expected * found).sum(0)
+        # the layer hands out the membrane times the value of its unit, bias included
+        scale = self.layer.site.grid(values.flatten(0, -2)).scale
+        membrane = (found / self.layer.unit_values(scale)).round_() - self.layer.bias_units(scale)
+        self.low = min(self.low, int(membrane.min()))
+        self.high = max(self.high, int(membrane.max()))
+
+    def figures(self, name: str, block: int) -> LayerFigures:
+        """What all tokens came to."""
+        gains = (self.product / self.found_power)[self.found_power > 0]
+        outputs, inputs = self.layer.codes.shape
+        return LayerFigures(
+            name=name,
+            kind=name.rpartition(".")[2],
+            block=block,
+            site=site_name(name),
+            inputs=inputs,
+            outputs=outputs,
+            wide_columns=self.layer.wide.numel(),
+            sqnr_db=signal_to_noise(self.expected_power, self.found_power, self.product),
+            gain_low=float(gains.min()) if gains.numel() else 1.0,
+            gain_high=float(gains.max()) if gains.numel() else 1.0,
+            membrane_low=self.low,
+            membrane_high=self.high,
+            membrane_bits=accumulator_bits(self.low, self.high),
+        )
+
+
+@contextmanager
+def _metered(model: PreTrainedModel, reference: PreTrainedModel, meters: dict[str, _Meter]) -> Iterator[None]:
+    """Every layer's output meets that of the float layer, which has to run first."""
+    expected: dict[str, Tensor] = {}
+
+    def catch(_module: nn.Module, _inputs: Any, output: Tensor, *, name: str) -> None:
+        expected[name] = output
+
+    def measure(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, *, name: str) -> None:
+        meters[name].add(inputs[0], output, expected.pop(name))
+
+    handles = []
+    for name in meters:
+        handles.append(reference.get_submodule(name).register_forward_hook(partial(catch, name=name)))
+        handles.append(model.get_submodule(name).register_forward_hook(partial(measure, name=name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def check_comparable(model: PreTrainedModel, reference: PreTrainedModel) -> None:
+    """Refuse pairs of models whose layers are not the same ones.
+
+    Raises:
+        InputError: there is no layer of SpikeQuant's, or the float model has none of its name and shape.
+    """
+    layers = quantized_layers(model)
+    if not layers:
+        raise InputError(
+            "layers: the model has no layers for the integer datapath, expected method spikequant, no research recipe"
+        )
+    shapes = {name: linear.weight.shape for name, linear in decoder_linears(reference).items()}
+    for name, layer in layers.items():
+        if shapes.get(name) != layer.codes.shape:
+            found = "none" if name not in shapes else f"{list(shapes[name])}"
+            raise InputError(
+                f"reference: layer {name} is {found} there, expected {list(layer.codes.shape)}: another model?"
+            )
+
+
+@torch.no_grad()
+def measure_layers(
+    model: PreTrainedModel, reference: PreTrainedModel, windows: list[Tensor], *, membrane_bits: int, protocol: str
+) -> LayerReport:
+    """Run both models over text, block by block side by side.
+
+    Each model reads its own hidden states, so that a layer's noise holds the errors of the layers before it.
+
+    Args:
+        model: with quantized layers that read membranes.
+        reference: the float model.
+        windows: int64 [n] each.
+        membrane_bits: width of the accelerator's membrane, to compare with.
+        protocol: one line on the models and the text.
+
+    Raises:
+        InputError: the two are no pair.
+    """
+    check_comparable(model, reference)
+    layers = quantized_layers(model)
+    blocks = list(decoder_blocks(model))
+    block_of = {name: i for i, block in enumerate(blocks) for name in layers if name.startswith(f"{block}.")}
+    meters = {name: _Meter(layer) for name, layer in layers.items()}
+    with tallied_sites(model, histogram=True) as tallies, _metered(model, reference, meters):
+        for window in track(windows, "measuring layers"):
+            theirs, ours = enter(reference, window), enter(model, window)
+            expected, hidden = theirs.hidden, ours.hidden
+            for i, block in enumerate(blocks):
+                expected = run_block(reference.get_submodule(block), expected, theirs.calls[i])
+                hidden = run_block(model.get_submodule(block), hidden, ours.calls[i])
+    return LayerReport(
+        protocol=protocol,
+        tokens=sum(window.numel() for window in windows),
+        membrane_bits=membrane_bits,
+        layers=[meter.figures(name, block_of[name]) for name, meter in meters.items()],
+        sites=[_site_figures(site, tally, layers, block_of) for site, tally in tallies.items()],
+    )
+
+
+def _site_figures(
+    site: str, tally: Tally, layers: dict[str, SpikeQuantLinear], block_of: dict[str, int]
+) -> SiteFigures:
+    reader = next(name for name in layers if site_name(name) == site)
+    values = max(1, tally.values)
+    assert tally.histogram is not None
+    return SiteFigures(
+        name=site,
+        group=site_group(reader),
+        block=block_of[reader],
+        inputs=layers[reader].codes.shape[1],
+        salient_ratio=tally.salient / values,
+        silent_ratio=tally.silent / values,
+        clipped_tokens=tally.clipped_tokens,
+        histogram=tally.histogram.tolist(),
+    )

@@ -1,1 +1,0 @@
-"""What every layer of a quantized model does with real text."""

@@ -1,0 +1,1 @@
+"""Language models and text: loading, structure, windows of tokens."""

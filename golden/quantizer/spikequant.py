@@ -1,0 +1,120 @@
+"""The SpikeQuant method: what its recipe makes of a site and of a layer."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from spikequant.golden.models.model import site_group
+from spikequant.golden.quantizer.encode import encode
+from spikequant.golden.quantizer.equalize import search_factors
+from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
+from spikequant.golden.quantizer.grouped_weights import research_weight
+from spikequant.golden.quantizer.linear import SpikeQuantLinear
+from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
+from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.quantizer.site import AnySite, TokenSite, calibrate_site, salient_outside
+from spikequant.golden.quantizer.statistics import SiteStatistics
+from spikequant.golden.quantizer.weights import quantize_weight
+
+SOURCE = "SpikeQuant, arXiv 2510.19498"
+DIFFERENCES = (
+    "only the abstract was available: wide columns, the search of ranges and channel factors, and all training are "
+    "this project's"
+)
+
+
+def spikequant(recipe: Recipe) -> Method:
+    """SpikeQuant by a recipe.
+
+    Needs hardware beyond the integer datapath where ``recipe.extra_hardware`` says so.
+    """
+    return Method(
+        name="spikequant",
+        source=SOURCE,
+        differences=DIFFERENCES,
+        quantize=lambda layer: _quantize(layer, recipe),
+        second_moment=bool(recipe.weights.gptq),
+        factors=(lambda site: _factors(site, recipe)) if recipe.equalize else None,
+    )
+
+
+def make_site(recipe: Recipe, layer: str, statistics: SiteStatistics) -> AnySite:
+    """The input site of a layer.
+
+    Args:
+        recipe: how.
+        layer: name of the layer, or of its site; its last part says which saliency factor counts.
+        statistics: of the input.
+    """
+    chosen = recipe.activations
+    k = recipe.k(layer)
+    if chosen.scale == "token":
+        return TokenSite(
+            k=k,
+            zero_point=chosen.zero_point,
+            bits=chosen.bits,
+            salient_bits=chosen.salient_bits,
+            salient_format=chosen.salient_format,
+        )
+    site = calibrate_site(
+        statistics,
+        k,
+        bits=chosen.bits,
+        salient_bits=chosen.salient_bits,
+        zero_point=chosen.zero_point,
+        salient_format=chosen.salient_format,
+    )
+    return salient_outside(site) if chosen.salient_rule == "outside" else site
+
+
+def _factors(site: FloatSite, recipe: Recipe) -> Tensor:
+    def error(statistics: SiteStatistics, weights: Sequence[Tensor]) -> float:
+        inputs = statistics.sample
+        rounded = _rounded(inputs, make_site(recipe, site.name, statistics))
+        total = 0.0
+        for weight in weights:
+            # the search of ranges costs much and changes little between candidates
+            codes = quantize_weight(
+                weight,
+                power=statistics.power,
+                bits=recipe.weights.bits,
+                wide_fraction=recipe.weights.wide_fraction,
+            )
+            wanted = inputs @ weight.T
+            noise = (rounded @ codes.values().T - wanted).square_().sum()
+            total += float(noise / wanted.square_().sum().clamp(min=torch.finfo(torch.float32).tiny))
+        return total
+
+    return search_factors(site.statistics, site.weights, recipe.equalize, foldable=site.foldable, error=error)
+
+
+def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
+    statistics, peaks = layer.statistics, layer.output_peaks
+    assert statistics is not None
+    assert peaks is not None
+    site = make_site(recipe, layer.name, statistics)
+    bias = None if layer.linear.bias is None else layer.linear.bias.detach()
+    chosen = recipe.weights
+    if chosen.group_size or chosen.salient_k:
+        values = research_weight(layer.linear.weight.detach(), chosen)
+        return FakeQuantLinear(values, bias, partial(_rounded, site=site))
+    weight = quantize_weight(
+        layer.linear.weight,
+        power=statistics.power,
+        bits=chosen.bits,
+        wide_fraction=chosen.wide_fraction,
+        clip_search=chosen.clip_search,
+        second_moment=statistics.second_moment if site_group(layer.name) in chosen.gptq else None,
+    )
+    if recipe.correct_bias:
+        plain = SpikeQuantLinear(weight, None, site, peaks)
+        error = (nn.functional.linear(statistics.sample, layer.linear.weight) - plain(statistics.sample)).mean(0)
+        bias = error if bias is None else bias + error
+    return SpikeQuantLinear(weight, bias, site, peaks)
+
+
+def _rounded(values: Tensor, site: AnySite) -> Tensor:
+    levels = encode(values, site)
+    return levels.level * levels.scale

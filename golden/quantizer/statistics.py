@@ -1,0 +1,103 @@
+"""What calibration text says about the inputs and outputs of layers."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spikequant.golden.quantizer.saliency import median_absolute_deviation
+
+SAMPLE_VALUES = 2**19
+"""Values kept per site to take medians and try quantizers on: whole tokens, evenly strided over all windows."""
+
+LEAST_PEAK = 2.0**-10
+"""Smallest output peak, as a share of the layer's largest."""
+
+
+@dataclass(frozen=True)
+class SiteStatistics:
+    """The input of one or more layers, K channels wide.
+
+    Attributes:
+        sample: float32 [S, K], inputs of some tokens.
+        low: float32 [K], smallest value per channel.
+        high: float32 [K], largest value per channel.
+        power: float32 [K], mean of x**2 per channel.
+        tokens: how many were seen.
+        second_moment: float32 [K, K], mean of x x^T; None where nobody asked for it.
+    """
+
+    sample: Tensor
+    low: Tensor
+    high: Tensor
+    power: Tensor
+    tokens: int
+    second_moment: Tensor | None = None
+
+    @property
+    def peak(self) -> Tensor:
+        """Largest magnitude per channel, float32 [K]."""
+        return torch.maximum(self.high, -self.low)
+
+    def median_and_deviation(self) -> tuple[float, float]:
+        """Median of the sample's values and their median absolute deviation."""
+        return median_absolute_deviation(self.sample)
+
+    def divided(self, factors: Tensor) -> "SiteStatistics":
+        """What it would be of an input divided by factors [K] per channel, positive."""
+        return replace(
+            self,
+            sample=self.sample / factors,
+            low=self.low / factors,
+            high=self.high / factors,
+            power=self.power / factors.square(),
+            second_moment=None if self.second_moment is None else self.second_moment / factors / factors[:, None],
+        )
+
+
+class SiteWatcher:
+    """Gathers the statistics of a site, window by window.
+
+    Args:
+        windows: how many windows are to come.
+        second_moment: whether to gather it; K**2 numbers.
+    """
+
+    def __init__(self, *, windows: int, second_moment: bool = False) -> None:
+        self._values_per_window = -(-SAMPLE_VALUES // windows)
+        self._wants_moment = second_moment
+        self._sample: list[Tensor] = []
+        self._low = self._high = torch.zeros(1)
+        self._power = torch.zeros(1, dtype=torch.float64)
+        self._moment: Tensor | None = None
+        self.tokens = 0
+
+    def add(self, values: Tensor) -> None:
+        """Watch the inputs [..., K] of one window."""
+        rows = values.detach().reshape(-1, values.shape[-1]).float()
+        self._sample.append(rows[:: max(1, rows.numel() // self._values_per_window)].clone())
+        # a channel's range includes zero, as every grid does
+        self._low = torch.minimum(self._low, rows.amin(0))
+        self._high = torch.maximum(self._high, rows.amax(0))
+        self._power = self._power + rows.square().sum(0, dtype=torch.float64)
+        self.tokens += rows.shape[0]
+        if self._wants_moment:
+            moment = rows.T @ rows
+            self._moment = moment if self._moment is None else self._moment.add_(moment)
+
+    def statistics(self) -> SiteStatistics:
+        """All that was seen; at least one window."""
+        return SiteStatistics(
+            sample=torch.cat(self._sample),
+            low=self._low,
+            high=self._high,
+            power=(self._power / self.tokens).float(),
+            tokens=self.tokens,
+            second_moment=None if self._moment is None else self._moment / self.tokens,
+        )
+
+
+def usable_peaks(peaks: Tensor) -> Tensor:
+    """Output peaks [N] with none near zero: an output that was silent in calibration need not stay so."""
+    largest = float(peaks.max())
+    return peaks.clamp(min=largest * LEAST_PEAK) if largest else torch.ones_like(peaks)

@@ -1,0 +1,117 @@
+"""What drives an accelerator, be it simulated or on a board: packets in, results out, a layer at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spikequant.golden.layer.integer import LayerOutput
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.driver.packets import Words, parse_result
+from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
+
+TOTAL_RANGE = 2**32
+"""Totals of spikes and beats begin again there."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came back from a device.
+
+    Attributes:
+        packets: words of each RESULT packet.
+        cycles: clock cycles from the first word in to the last word out; 0 from a device that does not count them.
+        seconds: wall time of the same span.
+        spikes_before, beats_before: the device's totals before that span.
+    """
+
+    packets: list[Words]
+    cycles: int
+    seconds: float
+    spikes_before: int = 0
+    beats_before: int = 0
+
+
+class Device(Protocol):
+    """An accelerator that takes packets. One at a time may use it."""
+
+    @property
+    def spec(self) -> Spec:
+        """What it was generated from."""
+
+    def play(
+        self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
+    ) -> Played:
+        """Send packets, and wait for results. What ran before makes no difference but to the totals.
+
+        Args:
+            packets: words of each packet; they load all that they use.
+            results: RESULT packets to wait for.
+            progress: told the number of results that are in, now and then.
+        """
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """A layer on a device.
+
+    Attributes:
+        output: of all tokens and neurons.
+        cycles: clock cycles, loading weights included.
+        seconds: wall time of the device.
+        spikes: spikes fired, each of a burst counted.
+        beats: cycles in which the array took spikes, a tick or a doubling.
+    """
+
+    output: LayerOutput
+    cycles: int
+    seconds: float
+    spikes: int
+    beats: int
+
+
+def run_on_device(
+    device: Device, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> LayerRun:
+    """Load a layer of any size, run its tokens, and read the results.
+
+    Args:
+        device: where.
+        vectors: the layer and its tokens.
+        progress: told the results that are in, and how many there will be.
+
+    Raises:
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
+    return run_program(device, layer_program(device.spec, vectors), vectors, progress=progress)
+
+
+def run_program(
+    device: Device,
+    program: LayerProgram,
+    vectors: LayerVectors,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> LayerRun:
+    """Play a layer's program, and read the results.
+
+    Args:
+        device: where.
+        program: of the layer and its tokens.
+        vectors: the layer and its tokens.
+        progress: told the results that are in, and how many there will be.
+
+    Raises:
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
+    total = len(program.places)
+    progress(0, total)
+    played = device.play(program.packets, total, progress=lambda done: progress(done, total))
+    results = [parse_result(device.spec, packet) for packet in played.packets]
+    return LayerRun(
+        output=gather(vectors, program.places, results),
+        cycles=played.cycles,
+        seconds=played.seconds,
+        spikes=(results[-1].spikes - played.spikes_before) % TOTAL_RANGE,
+        beats=(results[-1].beats - played.beats_before) % TOTAL_RANGE,
+    )

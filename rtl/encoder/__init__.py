@@ -1,0 +1,1 @@
+"""The encoder: sorts the levels of a token into spikes in time order."""

@@ -1,0 +1,263 @@
+"""Where a share of a token's inputs is sorted: lists by level, filled for one token while another's are walked."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.fabric.carry import unreset
+from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.packet_sizes import CODES_PER_WORD
+from spikequant.rtl.shapes import bits_for_index
+
+TOP = 0
+"""The first list of a phase, that of the ramp's highest level; a list's number is the negative of its level."""
+
+
+def bucket_count(spec: Spec) -> int:
+    """Buckets of an encoder: at least one for each code of a word. Input k is in bucket ``k % bucket_count``."""
+    return max(spec.lanes, CODES_PER_WORD)
+
+
+def bucket_rows(spec: Spec) -> int:
+    """Inputs of one bucket, of which the last one may lie beyond the spec's depth."""
+    return -(-spec.depth // bucket_count(spec))
+
+
+def list_layout(spec: Spec) -> data.StructLayout:
+    """Which list, in the order in which they are walked: the falling levels of the salient phase, then the others."""
+    return data.StructLayout({"level": spec.ramp.bit_length() - 1, "normal": 1})
+
+
+def insert_layout(spec: Spec) -> data.StructLayout:
+    """An input on its way into a list: its row, its sign, and how often it fires there besides the first time."""
+    return data.StructLayout(
+        {
+            "row": bits_for_index(bucket_rows(spec)),
+            "sign": 1,
+            "repeats": max(0, spec.max_burst - 1).bit_length(),
+        }
+    )
+
+
+def link_layout(spec: Spec) -> data.StructLayout:
+    """What is kept of an input in a list: its own sign and repeats, and the input two behind it."""
+    insert = insert_layout(spec)
+    return data.StructLayout(
+        {"sign": 1, "repeats": insert["repeats"].width, "behind": pointer_layout(spec)},
+    )
+
+
+def pointer_layout(spec: Spec) -> data.StructLayout:
+    """An input's row, or nothing."""
+    return data.StructLayout({"row": bits_for_index(bucket_rows(spec)), "some": 1})
+
+
+class Bucket(Component):
+    """Linked lists of inputs, one a level, whose links are in block RAM.
+
+    The newest input heads its list. Each input is linked with the one two behind it, and a list has two heads, so
+    that two links may be on their way and an input follows in every cycle. An input above the ramp is in two lists:
+    the top one, and that of its rest. The order within a list makes no difference.
+
+    Filling: an insert takes one cycle. Then the heads are copied, list by list, and are empty again: the next token
+    may go in, into the other bank of the links, while this one's lists are walked.
+
+    Walking: from ``start`` on, the lists come one after the other, from the chosen one to the last: inputs, and
+    behind those of a list its end, which stays until ``descend``. A list takes a cycle for each input and one for
+    its end, and one more where it has less than two. The next ``start`` may come as soon as ``going`` is over, while
+    the last list is still walked.
+
+    Latency: six cycles from ``start`` to the first input or end. The list with which the walk begins is copied in
+    the cycle of ``start`` at the latest, and the others one in each cycle behind it. After a reset, every list must be
+    copied once. Tokens take turns in the two banks, the first one in bank 0.
+
+    Attributes:
+        list: where to insert, or which heads to copy.
+        insert_enable, insert: an input for ``list``.
+        bank: of the links, to insert into.
+        copy: hand the heads of ``list`` to the walk.
+        start, start_normal: walk, from the top of the salient phase or of the normal one.
+        going: the heads of some lists are still needed.
+        valid, row, sign: an input of the list that is walked.
+        ended: the list that is walked has no more of them; ``lowest`` if it is the last one of its phase.
+        take: use the input once.
+        descend: go on behind the end; only where it is.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(
+            {
+                "list": In(list_layout(spec)),
+                "insert_enable": In(1),
+                "insert": In(insert_layout(spec)),
+                "bank": In(1),
+                "copy": In(1),
+                "start": In(1),
+                "start_normal": In(1),
+                "going": Out(1),
+                "valid": Out(1),
+                "row": Out(bits_for_index(bucket_rows(spec))),
+                "sign": Out(1),
+                "ended": Out(1),
+                "lowest": Out(1),
+                "take": In(1),
+                "descend": In(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Heads in distributed RAM, one for the filling and one for the walk; links in block RAM."""
+        m = Module()
+        spec = self._spec
+        heads_layout = data.StructLayout({"newest": pointer_layout(spec), "second": pointer_layout(spec)})
+        m.submodules.filled = filled = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
+        m.submodules.walked = walked = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
+        # an input's link at the top is beside that of its rest
+        kinds = 2 if spec.max_burst else 1
+        m.submodules.links = links = BlockMemory(
+            shape=link_layout(spec), depth=2 * kinds * 2 ** bits_for_index(bucket_rows(spec))
+        )
+        self._fill(m, filled, walked, links)
+        self._walk(m, walked, links)
+        return m
+
+    def _link_address(self, row: Signal, at_top: Signal, bank: Signal) -> Cat:
+        return Cat(row, at_top, bank) if self._spec.max_burst else Cat(row, bank)
+
+    def _fill(self, m: Module, filled: Memory, walked: Memory, links: BlockMemory) -> None:
+        """A new input becomes the head of its list, or a list's heads move on to the walk."""
+        old, new, handed = filled.read_port(domain="comb"), filled.write_port(), walked.write_port()
+        number = self.list.as_value()
+        m.d.comb += [
+            old.addr.eq(number),
+            new.addr.eq(number),
+            new.en.eq(self.insert_enable | self.copy),
+            new.data.newest.row.eq(self.insert.row),
+            new.data.newest.some.eq(self.insert_enable),
+            new.data.second.row.eq(old.data.newest.row),
+            new.data.second.some.eq(old.data.newest.some & self.insert_enable),
+            handed.addr.eq(number),
+            handed.en.eq(self.copy),
+            handed.data.eq(old.data),
+        ]
+        written = unreset(m, links.write_data, "written")
+        m.d.sync += [
+            unreset(m, links.write_address, "written_address").eq(
+                self._link_address(self.insert.row, self.list.level == TOP, self.bank)
+            ),
+            written.sign.eq(self.insert.sign),
+            written.repeats.eq(self.insert.repeats),
+            written.behind.eq(old.data.second),
+            links.write_enable.eq(self.insert_enable),
+        ]
+
+    def _walk(self, m: Module, walked: Memory, links: BlockMemory) -> None:
+        """Two stages from a link to what it links to, one to the input on offer, and a place for the one behind it."""
+        spec = self._spec
+        heads = walked.read_port(domain="comb")
+        # the list that comes next, and where its links are
+        count = Signal(list_layout(spec))
+        bank = Signal(init=1)
+        place = data.StructLayout({"at_top": 1, "bank": 1, "lowest": 1})
+        # its heads, the newest first
+        head, second = (Signal(pointer_layout(spec), name=name, reset_less=True) for name in ("head", "second_head"))
+        some_heads = Signal()
+        head_place, link_place = (Signal(place, name=f"{name}_place", reset_less=True) for name in ("head", "link"))
+        load = self.going & ~some_heads
+        m.d.comb += heads.addr.eq(count)
+        with m.If(load):
+            m.d.sync += [
+                head_place.at_top.eq(count.level == TOP),
+                head_place.bank.eq(bank),
+                head_place.lowest.eq(count.level.all()),
+                second.eq(heads.data.second),
+                count.eq(count.as_value() + 1),
+                self.going.eq(~count.as_value().all()),
+            ]
+        with m.If(self.start):
+            m.d.sync += [count.level.eq(TOP), count.normal.eq(self.start_normal), self.going.eq(1), bank.eq(~bank)]
+
+        # what is issued now: a head, or what the input two before links to
+        pointer = Signal(pointer_layout(spec))
+        pointer_place = Signal(place)
+        from_heads = Signal(init=1)
+        is_second = Signal()
+        # the stages move on unless an input waits behind the one on offer
+        advance = Signal(init=1)
+        issue = Signal()
+        m.d.comb += [
+            pointer.eq(Mux(from_heads, head.as_value(), links.output.behind.as_value())),
+            pointer_place.eq(Mux(from_heads, head_place.as_value(), link_place.as_value())),
+            issue.eq(advance & (~from_heads | some_heads)),
+            links.address.eq(self._link_address(pointer.row, pointer_place.at_top, pointer_place.bank)),
+            links.read.eq(advance),
+            links.advance.eq(advance),
+        ]
+        with m.If(load | (issue & from_heads)):
+            m.d.sync += head.eq(Mux(some_heads, second.as_value(), heads.data.newest.as_value()))
+        with m.If(load):
+            m.d.sync += some_heads.eq(1)
+        with m.If(issue):
+            m.d.sync += [
+                link_place.eq(pointer_place),
+                is_second.eq(from_heads & pointer.some & ~is_second),
+                from_heads.eq(~pointer.some | (from_heads & ~is_second)),
+            ]
+            with m.If(from_heads & (~pointer.some | is_second)):
+                m.d.sync += some_heads.eq(0)
+
+        offer = data.StructLayout(
+            {
+                "row": self.row.shape(),
+                "sign": 1,
+                "repeats": self.insert.repeats.shape(),
+                "more": 1,
+                "valid": 1,
+                "ended": 1,
+                "lowest": 1,
+            }
+        )
+        coming, waiting, chosen = (Signal(offer, name=name) for name in ("coming", "waiting", "chosen"))
+        rows = [Signal.like(self.row, name=f"row_{stage}", reset_less=True) for stage in range(2)]
+        valid, ended, lowest = (Signal(2, name=f"{name}_stages") for name in ("valid", "ended", "lowest"))
+        with m.If(advance):
+            m.d.sync += [
+                valid.eq(Cat(issue & pointer.some, valid[0])),
+                ended.eq(Cat(issue & ~pointer.some, ended[0])),
+                lowest.eq(Cat(pointer_place.lowest, lowest[0])),
+                rows[0].eq(pointer.row),
+                rows[1].eq(rows[0]),
+                coming.row.eq(rows[1]),
+                coming.sign.eq(links.output.sign),
+                coming.repeats.eq(links.output.repeats),
+                coming.more.eq(links.output.repeats.any()),
+                coming.valid.eq(valid[1]),
+                coming.ended.eq(ended[1]),
+                coming.lowest.eq(lowest[1]),
+            ]
+        present, more = Signal(), Signal()
+        repeats = Signal.like(self.insert.repeats)
+        moves = Signal()
+        m.d.comb += [
+            chosen.eq(Mux(advance, coming.as_value(), waiting.as_value())),
+            moves.eq(~present | (self.take & ~more) | self.descend),
+        ]
+        m.d.sync += advance.eq(moves | (advance & ~coming.valid & ~coming.ended))
+        with m.If(advance):
+            m.d.sync += waiting.eq(coming)
+        with m.If(moves):
+            m.d.sync += [
+                self.valid.eq(chosen.valid),
+                self.ended.eq(chosen.ended),
+                self.lowest.eq(chosen.lowest),
+                present.eq(chosen.valid | chosen.ended),
+                self.row.eq(chosen.row),
+                self.sign.eq(chosen.sign),
+                repeats.eq(chosen.repeats),
+                more.eq(chosen.more),
+            ]
+        with m.Elif(self.take):
+            m.d.sync += [repeats.eq(repeats - 1), more.eq(repeats > 1)]

@@ -1,0 +1,1 @@
+"""The neurons after the array: membranes, read-out, and packing of results."""

@@ -1,0 +1,110 @@
+"""Between neurons and read-out: complete membranes wait here, and get their biases and thresholds."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from spikequant.golden.layer.spec import THETA_BITS, Spec
+from spikequant.rtl.fabric.carry import ChoosingAdder, unreset
+from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.neurons.neuron import parameter_write_layout
+from spikequant.rtl.result_queue import waiting_rows
+from spikequant.rtl.shapes import bits_for_index, complete_layout, ready_layout
+
+
+class Completion(Component):
+    """Brings membranes to the read-out, one every second cycle at most, with the constants of their neurons.
+
+    Theta and bias lie in one memory and are read one after the other. The bias comes on a wider sum, so it never
+    overflows. A membrane outside its range sticks at the end of it.
+
+    Latency: three cycles from ``taken`` to its membrane.
+
+    Attributes:
+        write: constants to store where ``write_enable``, not in two cycles that follow each other; only while nothing
+            is inside.
+        i_valid, i: a complete membrane, in the order of the neurons; only while fewer than ``waiting_rows(spec) - 1``
+            are inside.
+        take: another membrane may leave; looked at every second cycle.
+        brief: of the membrane that is next, while there is one.
+        taken: a membrane leaves.
+        o_valid, o: a membrane with its bias and its threshold.
+    """
+
+    latency = 3
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(
+            {
+                "write": In(parameter_write_layout(spec)),
+                "write_enable": In(1),
+                "i_valid": In(1),
+                "i": In(complete_layout(spec)),
+                "take": In(1),
+                "brief": Out(1),
+                "taken": Out(1),
+                "o_valid": Out(1),
+                "o": Out(ready_layout(spec)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """A queue, a memory that is read in turns, and the adder of the bias."""
+        m = Module()
+        spec = self._spec
+        m.submodules.queue = queue = BlockQueue(complete_layout(spec), depth=waiting_rows(spec))
+        m.d.comb += [queue.i_valid.eq(self.i_valid), queue.i.eq(self.i), self.brief.eq(queue.o.payload.brief)]
+
+        m.submodules.constants = constants = BlockMemory(shape=THETA_BITS, depth=2 * spec.neurons)
+        bias = Signal(THETA_BITS, reset_less=True)
+        neuron = Signal(bits_for_index(spec.neurons), reset_less=True)
+        second = Signal()
+        m.d.sync += [
+            second.eq(self.write_enable),
+            neuron.eq(self.write.neuron),
+            bias.eq(self.write.parameters.bias),
+        ]
+        m.d.comb += [
+            constants.write_enable.eq(self.write_enable | second),
+            constants.write_address.eq(Mux(second, Cat(1, neuron), Cat(0, self.write.neuron))),
+            constants.write_data.eq(Mux(second, bias, self.write.parameters.theta)),
+        ]
+
+        # theta is read in one cycle, and the bias in the other one
+        turn = Signal()
+        leaving = Signal(bits_for_index(spec.neurons))
+        held = Signal(complete_layout(spec), reset_less=True)
+        valid = Signal()
+        theta = Signal(THETA_BITS, reset_less=True)
+        m.d.sync += turn.eq(~turn)
+        m.d.comb += [
+            constants.address.eq(Cat(turn, leaving)),
+            self.taken.eq(turn & self.take & queue.o.valid),
+            queue.o.ready.eq(self.taken),
+        ]
+        with m.If(turn):
+            m.d.sync += [held.eq(queue.o.payload), valid.eq(self.taken)]
+        with m.Else():
+            m.d.sync += theta.eq(constants.output)
+        with m.If(self.taken):
+            m.d.sync += leaving.eq(Mux(leaving == spec.neurons - 1, 0, leaving + 1))
+
+        sign = held.value[-1]
+        m.submodules.sum = adder = ChoosingAdder(bits=spec.biased_bits)
+        m.d.comb += [
+            adder.a.eq(constants.output.as_signed()),
+            adder.x.eq(held.value),
+            adder.y.eq(Cat((~sign).replicate(spec.membrane_bits - 1), sign).as_signed()),
+            adder.second.eq(held.saturated),
+        ]
+        ready = unreset(m, self.o, "ready")
+        m.d.sync += self.o_valid.eq(valid & turn)
+        with m.If(turn):
+            m.d.sync += [
+                ready.membrane.eq(adder.total),
+                ready.theta.eq(theta),
+                ready.saturated.eq(held.saturated),
+                ready.brief.eq(held.brief),
+            ]
+        return m

@@ -1,0 +1,203 @@
+"""The threshold: a membrane becomes an output code, by comparing and subtracting alone.
+
+Both forms give ``sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)``.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Member, Out
+
+from spikequant.golden.layer.spec import THETA_BITS, Spec
+from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract, unreset
+from spikequant.rtl.shapes import code_layout, ready_layout
+
+REST_BITS = THETA_BITS + 2
+"""Width of what halving has left over: twice theta, signed."""
+
+STEPS_PER_ADDER = 2
+"""Steps of halving that share an adder."""
+
+
+def excitation_bits(spec: Spec) -> int:
+    """Width of ``|V'| * 2**F + theta // 2`` and of every multiple of theta that it is compared with."""
+    scaled = spec.biased_bits + spec.theta_fraction_bits
+    return max(scaled, THETA_BITS + spec.output_bits - 1) + 1
+
+
+def _ports(spec: Spec) -> dict[str, Member]:
+    return {
+        "i_valid": In(1),
+        "i": In(ready_layout(spec)),
+        "o_valid": Out(1),
+        "o": Out(code_layout(spec)),
+    }
+
+
+def _excitation(m: Module, spec: Spec, ready: data.View) -> Value:
+    """``|V'| * 2**F + theta // 2``: the membrane is added to theta or taken off it, by its sign."""
+    half = ready.theta[1:]
+    low = half[: spec.theta_fraction_bits]
+    m.submodules.excite = adder = AddSubtract(bits=spec.biased_bits + 1)
+    m.d.comb += [
+        adder.a.eq(half[spec.theta_fraction_bits :]),
+        adder.b.eq(ready.membrane),
+        adder.subtract.eq(ready.membrane[-1]),
+    ]
+    return Cat(low, adder.total)
+
+
+def _signed(m: Module, spec: Spec, code: Value, negative: Value) -> Value:
+    m.submodules.sign = adder = AddSubtract(bits=spec.output_bits)
+    m.d.comb += [adder.b.eq(code), adder.subtract.eq(negative)]
+    return adder.total
+
+
+class HalvingReadout(Component):
+    """Wide codes by successive halving.
+
+    Each power of two times theta, highest first, is taken off the excitation, or, where the one before took off too
+    much, put back by half. A bit of the code is set where nothing is missing afterwards. Instead of theta becoming
+    half as much, the rest doubles; so each adder takes two steps, one after the other.
+
+    A rest of ``2**THETA_BITS`` or more, which is more than theta, means that the excitation is beyond the largest code.
+
+    Latency: ``latency(spec)`` cycles. Throughput: a membrane every second cycle. Nothing ever waits.
+
+    Attributes:
+        i_valid, i: a membrane, not in two cycles that follow each other.
+        o_valid, o: the same with its code.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(_ports(spec))
+
+    @staticmethod
+    def latency(spec: Spec) -> int:
+        """Cycles from a membrane to its code."""
+        return spec.output_bits + 2
+
+    def elaborate(self, _platform: object) -> Module:
+        """Excitation, an adder for every two steps, and the sign."""
+        m = Module()
+        spec = self._spec
+        steps = spec.output_bits - 1
+        top = steps - 1 + REST_BITS - 1
+
+        def held(name: str, membrane: data.View, when: Value) -> data.View:
+            """The membrane's particulars, as long as an adder needs them."""
+            register = Signal(ready_layout(spec), name=name, reset_less=True)
+            with m.If(when):
+                m.d.sync += register.eq(membrane)
+            return register
+
+        def later(name: str, value: Value, *, cleared: Value | None = None, bits: int | None = None) -> Signal:
+            """The value a cycle later, or nothing."""
+            register = Signal(len(value) if bits is None else bits, name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            if cleared is not None:
+                with m.If(cleared):
+                    m.d.sync += register.eq(0)
+            return register
+
+        excitation = later("excitation", _excitation(m, spec, self.i))
+        membrane = held("excited_membrane", self.i, self.i_valid)
+        # of the step under way: whether a membrane is in it, what it begins with, the bits that come in later, the
+        # code so far, and whether the largest code has been passed
+        valid = Signal(name="excited")
+        m.d.sync += valid.eq(self.i_valid)
+        rest, tail, code = excitation[steps - 1 : top], excitation[: steps - 1], Const(0, 0)
+        beyond, fits = excitation[top:].any(), Const(1, 1)
+        for step in range(steps):
+            if step % STEPS_PER_ADDER == 0:
+                membrane = held(f"membrane_{step}", membrane, valid)
+                entered = later(f"entered_{step}", rest, cleared=~valid, bits=REST_BITS)
+                m.submodules[f"halve_{step}"] = adder = JoinedAddSubtract(bits=REST_BITS)
+                subtract = Signal(name=f"subtract_{step}")
+                m.d.comb += [adder.x.eq(entered), adder.b.eq(membrane.theta), adder.subtract.eq(subtract)]
+                m.d.sync += subtract.eq(Mux(valid, fits, ~adder.total[-1]))
+            else:
+                m.d.comb += adder.y.eq(later(f"turned_{step}", rest, cleared=~valid, bits=REST_BITS))
+            tail, code, beyond = (
+                later(f"{name}_{step}", value) for name, value in (("tail", tail), ("code", code), ("beyond", beyond))
+            )
+            following = Signal(name=f"valid_{step}")
+            m.d.sync += following.eq(valid)
+            valid = following
+            fits = ~adder.total[-1]
+            rest = Cat(tail[-1:], adder.total[:-1])
+            tail, code = tail[:-1], Cat(fits, code)
+            if step < steps - 1:
+                beyond |= adder.total[-2] & fits
+
+        membrane = held("coded_membrane", membrane, valid)
+        magnitude = later("magnitude", code)
+        with m.If(beyond):
+            m.d.sync += magnitude.eq(-1)
+        coded = Signal()
+        total = _signed(m, spec, magnitude, membrane.membrane[-1])
+        m.d.sync += [coded.eq(valid), self.o_valid.eq(coded), *result_of(unreset(m, self.o, "result"), membrane, total)]
+        return m
+
+
+class RampReadout(Component):
+    """Narrow codes as a first-spike time: theta times the largest code ramps down to theta.
+
+    The neuron fires at the first tick at which the ramp is not above its excitation; the code is the
+    number of ticks left. One that never fires has code 0.
+
+    Latency: the first-spike time, at most ``2**(output_bits - 1) - 1``, and three cycles more.
+
+    Attributes:
+        i_valid, i: a membrane; only while none is inside.
+        o_valid, o: the same with its code.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        super().__init__(_ports(spec))
+
+    def elaborate(self, _platform: object) -> Module:
+        """Load, ramp until the spike, hand over."""
+        m = Module()
+        spec = self._spec
+        width = excitation_bits(spec)
+        excitation = Signal(width, reset_less=True)
+        ramp = Signal(width, reset_less=True)
+        left = Signal(spec.output_bits - 1)
+        held = Signal(ready_layout(spec), reset_less=True)
+        m.d.sync += self.o_valid.eq(0)
+        with m.FSM():
+            with m.State("load"):
+                m.d.sync += [
+                    held.eq(self.i),
+                    excitation.eq(_excitation(m, spec, self.i)),
+                    ramp.eq((self.i.theta << (spec.output_bits - 1)) - self.i.theta),
+                    left.eq(spec.max_output_code),
+                ]
+                with m.If(self.i_valid):
+                    m.next = "ramp"
+            with m.State("ramp"):
+                with m.If((left == 0) | (excitation >= ramp)):
+                    m.next = "fired"
+                with m.Else():
+                    m.d.sync += [ramp.eq(ramp - held.theta), left.eq(left - 1)]
+            with m.State("fired"):
+                m.d.sync += [*result_of(self.o, held, _signed(m, spec, left, held.membrane[-1])), self.o_valid.eq(1)]
+                m.next = "load"
+        return m
+
+
+def result_of(result: data.View, ready: data.View, code: Value) -> list[object]:
+    """Assignments that complete a membrane with its code."""
+    return [
+        result.membrane.eq(ready.membrane),
+        result.code.eq(code),
+        result.saturated.eq(ready.saturated),
+        result.brief.eq(ready.brief),
+    ]
+
+
+def make_readout(spec: Spec) -> HalvingReadout | RampReadout:
+    """The read-out that the spec asks for."""
+    return RampReadout(spec) if spec.readout == "ramp" else HalvingReadout(spec)

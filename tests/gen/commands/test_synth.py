@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from spikequant.gen.commands.synth import add_commands
+from spikequant.golden.support.errors import InputError
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    add_commands(app)
+    return CliRunner().invoke(app, ["synth", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--board", "nexys"], "board: unknown board 'nexys'"),
+        (["--config", "huge"], "config 'huge': unknown preset"),
+        (["--frequency", "nan"], "frequency: nan MHz"),
+        (["--baud", "3"], "baud: 3 "),
+        (["--bakeable", "--memory", "AS4C16M16SA-7"], "synth: --bakeable and --memory say where weights are"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], expected: str, tmp_path: Path, build_cache: Path) -> None:
+    result = run("--config", "tiny", "--out", tmp_path, "--cache", build_cache, *arguments)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith(expected)
+    assert "\n" not in str(result.exception)
+    assert list(tmp_path.iterdir()) == []

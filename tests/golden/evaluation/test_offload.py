@@ -1,0 +1,91 @@
+"""Layers whose integers are computed elsewhere give the model what its own layers give."""
+
+import pytest
+import torch
+
+from spikequant.golden.evaluation.offload import hosted
+from spikequant.golden.layer.integer import LayerOutput, run_layer
+from spikequant.golden.layer.spec import PRESETS, Spec
+from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.calibrate import quantize_model
+from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.recipe import Activations, Recipe, Weights
+from spikequant.golden.quantizer.spikequant import spikequant
+from spikequant.golden.support.errors import InputError
+
+SPEC = PRESETS["tiny"]
+
+
+def integers(_name: str, vectors: LayerVectors) -> LayerOutput:
+    return run_layer(vectors, SPEC)
+
+
+def logits_of(model: LanguageModel, text: str) -> torch.Tensor:
+    with torch.no_grad():
+        return model.model(torch.tensor([model.tokenizer(text)["input_ids"]])).logits
+
+
+def test_every_layer_is_hosted_while_the_block_runs(quantized_model: LanguageModel) -> None:
+    expected = logits_of(quantized_model, "the threshold")
+    layers = quantized_layers(quantized_model.model)
+    seen: list[tuple[str, int]] = []
+
+    def run(name: str, vectors: LayerVectors) -> LayerOutput:
+        seen.append((name, vectors.tokens))
+        return run_layer(vectors, SPEC)
+
+    with hosted(quantized_model.model, SPEC, run):
+        found = logits_of(quantized_model, "the threshold")
+    assert sorted(seen) == sorted((name, 13) for name in layers)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert quantized_layers(quantized_model.model) == layers
+    assert logits_of(quantized_model, "the threshold").equal(expected)
+
+
+def test_what_is_computed_elsewhere_is_what_counts(quantized_model: LanguageModel) -> None:
+    def silent(_name: str, vectors: LayerVectors) -> LayerOutput:
+        output = run_layer(vectors, SPEC)
+        return LayerOutput(membrane=output.membrane * 0, code=output.code * 0, saturated=output.saturated)
+
+    model = quantized_model.model
+    with hosted(model, SPEC, silent):
+        found = logits_of(quantized_model, "abc")
+    ids = torch.tensor([quantized_model.tokenizer("abc")["input_ids"]])
+    embedded = model.get_input_embeddings()(ids)
+    assert found.equal(model.get_output_embeddings()(model.get_submodule("model.norm")(embedded)))
+
+
+def test_output_codes(quantized_model: LanguageModel) -> None:
+    with hosted(quantized_model.model, SPEC, integers, codes=True):
+        found = logits_of(quantized_model, "the threshold")
+    for layer in quantized_layers(quantized_model.model).values():
+        layer.output_bits, layer.theta_fraction_bits = SPEC.output_bits, SPEC.theta_fraction_bits
+    torch.testing.assert_close(found, logits_of(quantized_model, "the threshold"), rtol=1e-5, atol=1e-5)
+
+
+def test_tokens_with_scales_of_their_own_run_one_by_one(
+    float_model: LanguageModel, windows: list[torch.Tensor]
+) -> None:
+    recipe = Recipe(equalize=(), weights=Weights(wide_fraction=0.1), activations=Activations(scale="token"))
+    quantize_model(float_model.model, windows, spikequant(recipe))
+    tokens: set[int] = set()
+
+    def run(_name: str, vectors: LayerVectors) -> LayerOutput:
+        tokens.add(vectors.tokens)
+        return run_layer(vectors, SPEC)
+
+    expected = logits_of(float_model, "spikes")
+    with hosted(float_model.model, SPEC, run):
+        torch.testing.assert_close(logits_of(float_model, "spikes"), expected, rtol=1e-5, atol=1e-5)
+    assert tokens == {1}
+
+
+def test_another_width_is_refused_and_the_layers_come_back(quantized_model: LanguageModel) -> None:
+    layers = quantized_layers(quantized_model.model)
+    with (
+        pytest.raises(InputError, match="weight_bits is 8, expected 4"),
+        hosted(quantized_model.model, Spec(weight_bits=8), integers),
+    ):
+        logits_of(quantized_model, "abc")
+    assert quantized_layers(quantized_model.model) == layers

@@ -1,0 +1,44 @@
+import shutil
+import subprocess
+
+import pytest
+
+from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.golden.layer.spec import PRESETS, Spec
+from spikequant.rtl.verilog import TOP, arithmetic_operators, generate_verilog
+
+SPECS = {
+    **PRESETS,
+    "one lane": Spec(neurons=8, lanes=1, depth=16),
+    "many lanes": Spec(neurons=8, lanes=16, depth=64),
+    "no salient phase": Spec(neurons=8, lanes=2, depth=16, salient_bits=0),
+    "ramp": Spec(neurons=8, lanes=2, depth=16, output_bits=4, readout="ramp"),
+    "narrow": Spec(neurons=16, lanes=2, depth=16, weight_bits=2, activation_bits=2, salient_bits=3, membrane_bits=8),
+    "wide": Spec(neurons=8, lanes=2, depth=16, weight_bits=8, activation_bits=7, salient_bits=7, membrane_bits=39),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_verilog_has_no_multiplication_or_division(name):
+    assert arithmetic_operators(generate_verilog(SPECS[name])) == []
+
+
+def test_the_operator_search_finds_what_it_looks_for():
+    text = "(* attribute *) module m; always @* a = b; /* x * y */ // p / q\n c = d * e;\n f = g / h;\n i = j % k;\n"
+    assert len(arithmetic_operators(text)) == 3
+
+
+def test_equal_specs_give_equal_text():
+    assert generate_verilog(PRESETS["tiny"]) == generate_verilog(Spec(**PRESETS["tiny"].model_dump()))
+
+
+def test_verilog_is_plain_verilog_2005(tmp_path):
+    """Verilator in its strict Verilog-2005 mode accepts the file, with exactly one top module."""
+    path = tmp_path / "spikequant.v"
+    path.write_text(generate_verilog(PRESETS["tiny"]))
+    environment = tool_environment()
+    verilator = shutil.which("verilator", path=environment["PATH"])
+    command = [verilator, "--lint-only", "--default-language", "1364-2005", "-Wno-lint", "-Wno-style"]
+    done = subprocess.run([*command, str(path)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"module {TOP}(" in path.read_text().replace(f"\\{TOP} ", TOP)
