@@ -20,9 +20,9 @@ from spikequant.golden.checkpoint.description import (
     sha256,
 )
 from spikequant.golden.checkpoint.layers import LayerTable, TensorReader, layer_table, load_module, module_tensors
-from spikequant.golden.models.model import LanguageModel, linearize, one_line
+from spikequant.golden.models.model import LanguageModel, linearize
 from spikequant.golden.quantizer.recipe import Recipe
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, one_line
 from spikequant.golden.support.files import writable_folder, write_errors, write_text
 from spikequant.golden.support.tensor_file import write_tensors
 

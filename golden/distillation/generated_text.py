@@ -1,6 +1,6 @@
-"""Text that a float model writes itself, as in LLM-QAT (arXiv 2305.17888), to train its quantized form on.
+"""Training text that the float model generates itself, as in LLM-QAT (arXiv 2305.17888).
 
-Real text that is seen twice teaches little: its divergence falls on the second round, and that of other text hardly.
+Repeated passes over real text overfit: the divergence on that text falls, and on other text hardly.
 """
 
 import copy
@@ -17,13 +17,13 @@ from spikequant.golden.support.store import digest_of
 from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 PROMPT_TOKENS = 32
-"""Tokens of real text that each window goes on from."""
+"""Tokens of real text at the start of each window."""
 
 LIKELIEST = 50
-"""Each token is one of these, by its probability among them: a small model's tail is noise."""
+"""Number of most probable tokens to sample from: the tail of a small model is noise."""
 
 TOGETHER = 160
-"""Windows that are written at the same time."""
+"""Windows that are generated at the same time."""
 
 KEPT = "generated.safetensors"
 
@@ -31,16 +31,16 @@ KEPT = "generated.safetensors"
 def generate_windows(
     model: PreTrainedModel, windows: list[Tensor], count: int, *, seed: int, keep: Path
 ) -> list[Tensor]:
-    """Windows that begin with some tokens of the given ones, at random places, and that the model goes on from there.
+    """Windows that begin with tokens from random places of the given ones, and that the model continues.
 
-    What is done is kept after every few windows, and not written again.
+    Finished windows are stored after every ``TOGETHER`` of them, so that an interrupted run resumes.
 
     Args:
-        model: a float model; a copy of it writes in bfloat16.
+        model: a float model, which is copied to bfloat16.
         windows: int64 [n] windows of real text, all of one length, 2 or more.
-        count: windows to write.
-        seed: of the choice of tokens.
-        keep: folder for what is done.
+        count: number of windows to generate.
+        seed: of the random numbers.
+        keep: folder of the finished windows.
 
     Returns:
         int64 [n] windows, as long as the real ones.
@@ -55,7 +55,7 @@ def generate_windows(
     writer = copy.deepcopy(model).bfloat16().eval()
     context = windows[0].numel()
     prompt = min(PROMPT_TOKENS, context - 1)
-    for first in track(range(len(done), count, TOGETHER), "writing text"):
+    for first in track(range(len(done), count, TOGETHER), "generating text"):
         generator = torch.Generator().manual_seed(seed + first)
         prompts = []
         for _ in range(min(TOGETHER, count - first)):

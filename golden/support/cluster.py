@@ -1,10 +1,11 @@
-"""Jobs on this machine's cores, or on a cluster that is there already."""
+"""Jobs on this machine's cores, or on a running cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -15,25 +16,25 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 10
 
 AHEAD = 3
-"""Jobs handed out for each worker, so that none waits for the next; more would only lie in memory."""
+"""Jobs submitted for each worker in advance, so that none is idle; more would only use memory."""
 
 
 @contextmanager
 def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]":
-    """A client of a Dask scheduler: of the one named, or of one that starts here and ends with the block.
+    """A client of a Dask scheduler: a running one, or one that starts here and ends with the block.
 
     Args:
         scheduler: its address, such as ``tcp://host:8786``; None starts one.
-        workers: processes that start here, each of one thread.
+        workers: number of processes that start here, with one thread each.
 
     Raises:
-        InputError: no scheduler at the address, or one without workers.
+        InputError: no scheduler at the address, one without workers, or one of another version.
     """
     # slow to load, and --help needs none of it
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    # its warnings about workers that go are no news to a user whose jobs run elsewhere then
+    # no warnings about lost workers, whose jobs run again elsewhere
     with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS, "distributed.logging.distributed": 50}):
         if scheduler is None:
             with (
@@ -44,12 +45,19 @@ def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]"
             ):
                 yield client
             return
+        own = version("distributed")
         try:
             client = Client(scheduler, timeout=CONNECT_SECONDS)
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
-            line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"scheduler {scheduler}: {line}, expected a Dask scheduler with workers") from None
+            versions: Any = client.get_versions()
+            found = versions["scheduler"]["packages"]["distributed"]
+        except Exception as error:
+            # another version may fail in any way
+            expected = f"a Dask scheduler with workers, of version {own}"
+            raise InputError(f"scheduler {scheduler}: {one_line(error)}, expected {expected}") from None
+        if found != own:
+            client.close()
+            raise InputError(f"scheduler {scheduler}: Dask of version {found}, expected {own}")
         with client:
             yield client
 
@@ -57,12 +65,12 @@ def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]"
 def run_jobs(
     client: "Client", work: Callable[[Job], Result], jobs: Iterable[tuple[str, Job]]
 ) -> Iterator[tuple[str, Result]]:
-    """Results by name, as they are ready. A job whose worker dies runs again on another; none counts twice.
+    """Results by name, in the order of completion. If a worker dies, its jobs run again on another; none counts twice.
 
     Args:
-        client: of the scheduler.
+        client: from ``cluster_client``.
         work: runs in a worker's process, in one thread.
-        jobs: each with a name of its own; taken from the iterator as workers are free for them.
+        jobs: each with a unique name; taken from the iterator when a worker is free.
     """
     from distributed import as_completed  # noqa: PLC0415
 

@@ -291,7 +291,7 @@ def test_derived_widths_of_the_base_preset() -> None:
 def test_memory_shape_of_the_base_preset() -> None:
     base = PRESETS["base"]
     assert (base.lane_rows, base.pairs, base.pair_lanes, base.pair_rows) == (511, 2, 2, 1022)
-    # with the row of zeros, half of what two block RAMs beside each other hold
+    # with the row of zeros, half of what two adjacent block RAMs hold
     assert base.memory_rows == 1023
     assert (base.weights_per_word, base.words_per_row, base.max_shift) == (8, 8, 15)
     assert (base.max_weight_code, base.max_activation_code, base.max_salient_code) == (15, 15, 31)

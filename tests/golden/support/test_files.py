@@ -25,10 +25,10 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_takes_its_name_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.txt"
-    with replace_file(path) as beside:
-        beside.write_text("all of it")
+    with replace_file(path) as temporary:
+        temporary.write_text("all of it")
         assert not path.exists()
-        assert beside.parent == path.parent
+        assert temporary.parent == path.parent
     assert path.read_text() == "all of it"
     assert names(path.parent) == ["result.txt"]
 
@@ -40,8 +40,8 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(tmp_path: Path, old: str 
         path.write_text(old)
 
     def write_half() -> None:
-        with replace_file(path) as beside:
-            beside.write_text("half of")
+        with replace_file(path) as temporary:
+            temporary.write_text("half of")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -54,9 +54,9 @@ def test_the_first_of_two_simultaneous_builds_is_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
-def test_a_fresh_build_takes_the_place_of_the_kept_one(tmp_path):
-    cached_build(tmp_path, "kind", "d", lambda beside: (beside / "old").touch())
-    folder = cached_build(tmp_path, "kind", "d", lambda beside: (beside / "new").touch(), fresh=True)
+def test_a_fresh_build_replaces_the_kept_one(tmp_path):
+    cached_build(tmp_path, "kind", "d", lambda folder: (folder / "old").touch())
+    folder = cached_build(tmp_path, "kind", "d", lambda folder: (folder / "new").touch(), fresh=True)
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
