@@ -70,24 +70,41 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
+def check_folder(path: Path) -> None:
+    """Check that a folder can be made, or written to where it exists, without making anything.
+
+    Raises:
+        InputError: it cannot, or another file has its name or that of a parent.
+    """
+    existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    try:
+        # a file without a name: nothing is left even if the process is killed here
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror}") from None
+
+
 def check_writable(path: Path) -> None:
-    """Make sure, before any long work starts, that a file can be written.
+    """Check that a file can be written, without making anything; for use before any long work starts.
 
     Raises:
         InputError: the path is a folder, or its own folder cannot be made or written to.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a file to write")
-    writable_folder(path.parent)
+    check_folder(path.parent)
 
 
 def writable_folder(path: Path) -> Path:
-    """The folder, made where it is missing, and shown to be writable before any long work starts.
+    """Make a folder where it is missing, and check that it can be written to.
 
     Raises:
         InputError: it cannot be made or written to.
     """
-    with replace_file(path / ".writable") as probe:
-        probe.touch()
-    (path / ".writable").unlink(missing_ok=True)
+    check_folder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here: {error.strerror}") from None
     return path
