@@ -39,4 +39,4 @@ def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
         command: a function with typer's annotations.
         name: of its module, below ``python -m``.
     """
-    command_line.run_command(command, name=name, interrupted="interrupted; another run goes on from here")
+    command_line.run_command(command, name=name)

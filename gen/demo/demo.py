@@ -33,7 +33,6 @@ from spikequant.gen.demo.record import (
     ResourceFacts,
     SimulationFacts,
     TokenFacts,
-    save_record,
 )
 from spikequant.gen.demo.report import REPORT, write_report
 from spikequant.gen.demo.spike_trace import TRACE, save_trace, trace_token
@@ -90,19 +89,6 @@ class DemoSettings:
     recipe: str = "fast"
     calibration_tokens: int = 2048
     cache: Path = field(default_factory=default_cache_folder)
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """A finished demo.
-
-    Attributes:
-        record: all that it found out.
-        report: the page.
-    """
-
-    record: DemoRecord
-    report: Path
 
 
 @dataclass(frozen=True)
@@ -337,7 +323,7 @@ def _files(folder: Path, device: DeviceFacts | None) -> list[FileFacts]:
     ]
 
 
-def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
+def run_demo(settings: DemoSettings, *, console: Console) -> tuple[DemoRecord, Path]:
     """Run the whole demo and write its report.
 
     Args:
@@ -405,6 +391,6 @@ def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
             versions={**tool_versions(), **{package: version(package) for package in PACKAGES}},
             files=_files(out, device),
         )
-        save_record(out, record)
+        record.write(out / RECORD)
         page = write_report(out)
-    return DemoResult(record=record, report=page)
+    return record, page
