@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors, load_vectors
 from spikequant.golden.support.errors import InputError
-
-if TYPE_CHECKING:
-    from spikequant.golden.layer.spec import Spec
-    from spikequant.golden.layer.vectors import LayerVectors
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class LayerChoice:
         """Name of the layer in messages."""
         return str(self.vectors) if self.vectors is not None else f"{self.layer} of {self.checkpoint}"
 
-    def load(self, spec: "Spec") -> "LayerVectors":
+    def load(self, spec: Spec) -> LayerVectors:
         """The layer and its tokens as integers.
 
         Args:
@@ -51,17 +50,12 @@ class LayerChoice:
         Raises:
             InputError: there is no such layer, or the accelerator cannot run it.
         """
-        # a checkpoint loads PyTorch, which a file of integers does not need
         if self.vectors is not None:
-            from spikequant.golden.layer.vectors import load_vectors
-
             return load_vectors(self.vectors, spec)
         assert self.checkpoint is not None
         assert self.layer is not None
-        from rich.console import Console
-
-        from spikequant.golden.checkpoint.checkpoint import load_checkpoint
-        from spikequant.golden.evaluation.trace import layer_vectors
+        from spikequant.golden.checkpoint.checkpoint import load_checkpoint  # noqa: PLC0415 - loads PyTorch,
+        from spikequant.golden.evaluation.trace import layer_vectors  # noqa: PLC0415 - unneeded for a file
 
         with Console(stderr=True).status("loading the model"):
             model = load_checkpoint(self.checkpoint).language_model

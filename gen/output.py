@@ -1,21 +1,55 @@
 """What commands print at their end: a table of figures, and the files that they wrote."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.files import check_folder, check_writable
 
 
 def show_figures(title: str, figures: dict[str, Any]) -> None:
     """Print names and values as a table, without lists and unknown values."""
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table(title=title, show_header=False)
     for name, value in figures.items():
         if value is not None and not isinstance(value, list | dict):
             table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
+
+
+class Choice(Figures):
+    """A value that an option may have.
+
+    Attributes:
+        name: the value.
+        summary: one line on what it is.
+    """
+
+    name: str
+    summary: str
+
+
+class Choices(Figures):
+    """The values that an option may have."""
+
+    choices: list[Choice]
+
+
+def show_choices(summaries: Mapping[str, str], json_file: Path | None) -> None:
+    """Print the values that an option may have, and write them as JSON if that is wanted."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, summary in summaries.items():
+        table.add_row(name, summary)
+    Choices(choices=[Choice(name=name, summary=summary) for name, summary in summaries.items()]).write(json_file)
+    Console().print(table)
+    show_written(json_file)
 
 
 def show_written(*paths: Path | None) -> None:
@@ -41,8 +75,6 @@ def check_output(*files: Path | None, folder: Path | None = None) -> None:
     Raises:
         InputError: one cannot be written.
     """
-    from spikequant.golden.support.files import check_folder, check_writable
-
     for path in files:
         if path is not None:
             check_writable(path)
@@ -56,7 +88,5 @@ def check_plot(path: Path | None) -> None:
     Raises:
         InputError: it does not end in .png.
     """
-    from spikequant.golden.support.errors import InputError
-
     if path is not None and path.suffix != ".png":
         raise InputError(f"plot {path}: expected a file name that ends in .png")

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from os import cpu_count
+from typing import Any
 
 from spikequant.cosim.device_pool import Crew, Work, simulated_crew
 from spikequant.fpga.host.resident import ResidentLayers
@@ -100,7 +101,7 @@ class Written:
     def figures(self, *, backend: str, config: str, prompt: str, codes: bool, memory: str | None) -> TextFigures:
         """Figures for JSON."""
         found, work = self.found, self.work
-        hardware = {}
+        hardware: dict[str, Any] = {}
         if work is not None:
             hardware = {
                 "equal_to_golden": self.equal,

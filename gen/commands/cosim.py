@@ -55,7 +55,6 @@ def cosim(
 
     Exit status 0 if all outputs are equal and none is saturated, 1 if not, 2 for bad input.
     """
-    from spikequant.gen.cosimulation import run_model, run_one_layer
     from spikequant.gen.layer_choice import LayerChoice
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
@@ -72,6 +71,8 @@ def cosim(
     spec = load_spec(config)
     check_output(out, json_file, report)
     if all_layers:
+        from spikequant.gen.model_cosimulation import run_model
+
         assert checkpoint is not None
         ok = run_model(
             spec,
@@ -85,6 +86,8 @@ def cosim(
             fresh=fresh,
         )
     else:
+        from spikequant.gen.layer_cosimulation import run_one_layer
+
         ok = run_one_layer(
             spec,
             LayerChoice("cosim", vectors, checkpoint, layer, tokens),

@@ -65,11 +65,15 @@ def evaluate(
     bits: Annotated[str, typer.Option(metavar="LIST", help="bit widths of the sweep, such as 1-8 or 2,3,4")] = "1-8",
     layers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json|.html", help="also measure every layer of spikequant, and write them to this file"),
+        typer.Option(
+            metavar="FILE.json|.html", help="also measure every layer of spikequant, and write them to this file"
+        ),
     ] = None,
     integers: Annotated[
         bool,
-        typer.Option("--integers", help="also run layers of every kind in integers; exit status 1 if the outputs differ"),
+        typer.Option(
+            "--integers", help="also run layers of every kind in integers; exit status 1 if the outputs differ"
+        ),
     ] = False,
     config: SpecName = "base",
     recipe: RecipeName = "fast",
@@ -91,17 +95,14 @@ def evaluate(
 
     chosen = load_recipe(recipe)
     spec = load_spec(config)
-    if sweep not in (None, "bits"):
-        raise InputError(f"sweep {sweep!r}: unknown, expected bits")
-    if sweep and method:
-        raise InputError(f"method {method}: expected no --method with --sweep, which compares rtn and spikequant")
+    _check_sweep(sweep, method)
     widths = tuple(parse_bits(bits)) if sweep else None
     check_plot(plot)
+    if plot and not (sweep or method == "all" or reference):
+        raise InputError(f"plot {plot}: nothing to compare, expected --method all, --sweep bits, or a --reference")
     if layers and layers.suffix not in LAYER_SUFFIXES:
         raise InputError(f"layers {layers}: expected a file name that ends in {' or '.join(LAYER_SUFFIXES)}")
     check_output(json_file, plot, layers)
-    if plot and not (sweep or method == "all" or reference):
-        raise InputError(f"plot {plot}: nothing to compare, expected --method all, --sweep bits, or a --reference")
 
     from rich.console import Console
 
@@ -156,3 +157,9 @@ def evaluate(
     if not all(agreement.holds for agreement in agreements):
         raise typer.Exit(1)
 
+
+def _check_sweep(sweep: str | None, method: str | None) -> None:
+    if sweep not in (None, "bits"):
+        raise InputError(f"sweep {sweep!r}: unknown, expected bits")
+    if sweep and method:
+        raise InputError(f"method {method}: expected no --method with --sweep, which compares rtn and spikequant")

@@ -1,91 +1,40 @@
-"""``make fuzz-files``: coverage-guided fuzzing of everything that reads a file or a packet."""
+"""The command ``fuzz``."""
 
-import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from spikequant.golden.support.command_line import run_command
+from spikequant.gen.commands.options import JsonFile
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.options import JsonFile
-
-MEMORY_MB = 3000
-"""Beyond which a target has failed; PyTorch and transformers take 900 of it."""
-
-HANG_SECONDS = 20
-
-LARGEST = 4096
-"""Bytes of an input."""
 
 
-def _figures(log: str) -> dict[str, int]:
-    """Runs, new ways and memory, as libFuzzer prints them."""
-    found = {key: int(value) for key, value in re.findall(r"stat::(\w+):\s+(\d+)", log)}
-    ways = re.findall(r"cov: (\d+)", log)
-    return {
-        "runs": found.get("number_of_executed_units", 0),
-        "branches": int(ways[-1]) if ways else 0,
-        "memory_mb": found.get("peak_rss_mb", 0),
-    }
-
-
-def _fuzz(target: str, folder: Path, *, seconds: int, seed: int) -> dict[str, Any]:
-    """One target: its figures, and files with what went wrong."""
-    from spikequant.gen.fuzz.targets import TARGETS
-
-    corpus, wrong = folder / "corpus", folder / "findings"
-    for place in (corpus, wrong):
-        place.mkdir(parents=True, exist_ok=True)
-    for number, sample in enumerate(TARGETS[target].samples()):
-        (corpus / f"sample-{number}").write_bytes(sample)
-    flags = {
-        "max_total_time": seconds,
-        "rss_limit_mb": MEMORY_MB,
-        "timeout": HANG_SECONDS,
-        "max_len": LARGEST,
-        "seed": seed,
-        "artifact_prefix": f"{wrong}/",
-        "print_final_stats": 1,
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "spikequant.gen.fuzz.engine",
-        target,
-        *(f"-{key}={value}" for key, value in flags.items()),
-    ]
-    log = folder / "log.txt"
-    with log.open("wb") as output:
-        status = subprocess.run([*command, str(corpus)], stdout=output, stderr=output, check=False).returncode
-    text = log.read_text(encoding="utf-8", errors="replace")
-    findings = sorted(str(path) for path in wrong.iterdir())
-    errors = re.findall(r"Uncaught Python exception: ===\s*(.*)", text)
-    return {**_figures(text), "status": status, "error": errors[0] if errors else "", "findings": findings}
-
-
+@resumable("the inputs found so far are kept in --out")
 def fuzz(
-    target: Annotated[list[str] | None, typer.Option(help="which alone, may be repeated", show_default="all")] = None,
-    seconds: Annotated[int, typer.Option(min=1, help="for each target")] = 60,
-    seed: Annotated[int, typer.Option(min=1, help="of the changes")] = 1,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where inputs are kept; a later run goes on")] = Path(
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="target to fuzz; may be repeated", show_default="all")
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=1, help="duration for each target")] = 60,
+    seed: Annotated[int, typer.Option(min=1, help="seed of the mutations")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for inputs; a later run starts from them")] = Path(
         "build/fuzz"
     ),
     json_file: JsonFile = None,
 ) -> None:
-    """Look for inputs that a reader does not refuse in one line: a crash, a hang, a traceback, or too much memory.
+    """Fuzz the readers of files and packets with libFuzzer: search for inputs that are not refused in one line.
 
-    Exit status 0 if there is none, 1 if there is, 2 for bad input.
+    A crash, a hang, a traceback or excessive memory is a finding. Exit status 0 if there is none, 1 if there is, 2 for
+    bad input.
     """
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
+    from spikequant.gen.fuzz.campaign import FuzzFigures, fuzz_target
     from spikequant.gen.fuzz.targets import TARGETS
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.gen.output import check_output, show_written
+    from spikequant.golden.support.progress import progress_bar
 
     if find_spec("atheris") is None:
         raise InputError("package atheris is not installed, expected from: pip install 'spikequant[fuzz]'")
@@ -93,32 +42,27 @@ def fuzz(
     for name in chosen:
         if name not in TARGETS:
             raise InputError(f"target {name!r}: unknown, expected one of {', '.join(TARGETS)}")
-    writable_folder(out)
-    if json_file is not None:
-        check_writable(json_file)
+    check_output(json_file, folder=out)
     found = {}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fuzzing", total=len(chosen))
+    with progress_bar() as bar:
+        task = bar.add_task("", total=len(chosen))
         for name in chosen:
             bar.update(task, description=name)
-            found[name] = _fuzz(name, out / name, seconds=seconds, seed=seed)
+            found[name] = fuzz_target(name, out / name, seconds=seconds, seed=seed)
             bar.advance(task)
     table = Table(box=None, pad_edge=False)
     for title in ("target", "runs", "branches", "memory, MB", "findings"):
         table.add_column(title, justify="left" if title == "target" else "right")
     for name, row in found.items():
-        table.add_row(name, *(str(row[key]) for key in ("runs", "branches", "memory_mb")), str(len(row["findings"])))
+        table.add_row(name, str(row.runs), str(row.branches), str(row.memory_mb), str(len(row.findings)))
     Console().print(table)
-    wrong = {name: row for name, row in found.items() if row["findings"] or row["status"]}
-    for name, row in wrong.items():
-        typer.echo(f"{name}: {row['error'] or 'ended early'}, see {out / name / 'log.txt'}", err=True)
-        for path in row["findings"]:
-            typer.echo(f"  python -m spikequant.gen.fuzz.engine {name} {path}", err=True)
-    if json_file is not None:
-        write_json(json_file, {"ok": not wrong, "seconds": seconds, "targets": found})
-    if wrong:
-        raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    run_command(fuzz, name="spikequant.gen.fuzz")
+    ok = all(row.ok for row in found.values())
+    FuzzFigures(ok=ok, seconds=seconds, targets=found).write(json_file)
+    show_written(out, json_file)
+    for name, row in found.items():
+        if not row.ok:
+            typer.echo(f"{name}: {row.error or 'ended early'}, see {out / name / 'log.txt'}", err=True)
+            for path in row.findings:
+                typer.echo(f"  replay: python -m spikequant.gen.fuzz.engine {name} {path}", err=True)
+    if not ok:
+        raise typer.Exit(FAILED)

@@ -1,6 +1,7 @@
 """The command ``generate-text``."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,9 @@ def generate_text(
     reference: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="float model whose text is printed for comparison", show_default="for fp: as quantized"
+            metavar="MODEL",
+            help="float model whose text is printed for comparison",
+            show_default="for fp: as quantized",
         ),
     ] = None,
     port: Annotated[
@@ -91,7 +94,7 @@ def generate_text(
         prompt,
         max_new_tokens,
         spec=None if backend is Backend.FP else spec,
-        floats=(lambda: load_model(wanted)) if wanted else None,
+        floats=partial(load_model, wanted) if wanted else None,
         devices=devices,
         codes=codes,
     )

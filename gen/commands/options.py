@@ -8,12 +8,18 @@ import typer
 
 from spikequant.cosim.netlist import Stage
 from spikequant.fpga.boards import BOARDS
+from spikequant.fpga.sdram.timing import CHIPS
 from spikequant.golden.layer.spec import PRESETS
 
 
 def _starting(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
     """A completion: the names that start with what is typed so far."""
     return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
+
+
+def split_names(text: str) -> list[str]:
+    """Comma-separated names of an option, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _recipe_names() -> list[str]:
@@ -24,6 +30,7 @@ def _recipe_names() -> list[str]:
 
 complete_preset = _starting(lambda: list(PRESETS))
 complete_board = _starting(lambda: list(BOARDS))
+complete_chip = _starting(lambda: list(CHIPS))
 complete_recipe = _starting(_recipe_names)
 
 SpecName = Annotated[
@@ -74,13 +81,13 @@ NetlistStage = Annotated[
 ]
 
 ClockMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the accelerator")]
+MemoryMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the SDRAM")]
+Chip = Annotated[str, typer.Option(metavar="CHIP", help="SDRAM chip", autocompletion=complete_chip)]
 Baud = Annotated[int, typer.Option(min=1, help="bits per second on the serial line")]
 Seeds = Annotated[
     int, typer.Option(metavar="N", min=1, help="place and route with seeds 1 to N, and keep the best result")
 ]
-Jobs = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="seeds at a time", show_default="one per core")
-]
+Jobs = Annotated[int | None, typer.Option(metavar="N", min=1, help="seeds at a time", show_default="one per core")]
 Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="worker processes", show_default="one per core")]
 Scheduler = Annotated[
     str | None,
@@ -89,6 +96,8 @@ Scheduler = Annotated[
 
 TracedCheckpoint = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="quantized model to trace; SmolLM2, quantized now, by default", show_default=False),
+    typer.Option(
+        metavar="DIR", help="quantized model to trace; SmolLM2, quantized now, by default", show_default=False
+    ),
 ]
 TracedTokens = Annotated[int, typer.Option("--tokens", metavar="T", min=1, help="tokens of real text to trace")]

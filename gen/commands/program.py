@@ -30,7 +30,9 @@ class ProgramFigures(Figures):
 def program(
     bitstream: Annotated[Path, typer.Argument(metavar="FILE.bit|DIR", help="bitstream, or folder that synth wrote")],
     board: BoardName = "ulx3s_85f",
-    flash: Annotated[bool, typer.Option("--flash", help="write to the board's flash, which keeps it at power-off")] = False,
+    flash: Annotated[
+        bool, typer.Option("--flash", help="write to the board's flash, which keeps it at power-off")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the command")] = False,
     json_file: JsonFile = None,
 ) -> None:

@@ -24,8 +24,8 @@ class QuantizeFigures(Figures):
         calibration: one line about the calibration text.
         training: one line about the training; None without training, as are the next three.
         training_seconds: wall time.
-        training_divergence: divergence from the float model's predictions at the end, in nats per token.
-        training_salient: share of salient values at the end, 0..1.
+        training_divergence: divergence from the float model's predictions in each step, in nats per token.
+        training_salient: fraction of salient values in each step, 0..1.
     """
 
     model: str
@@ -38,8 +38,8 @@ class QuantizeFigures(Figures):
     calibration: str
     training: str | None = None
     training_seconds: float | None = None
-    training_divergence: float | None = None
-    training_salient: float | None = None
+    training_divergence: list[float] | None = None
+    training_salient: list[float] | None = None
 
 
 @resumable("finished parts are kept in --out")

@@ -1,6 +1,5 @@
 """The command ``sweep``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer

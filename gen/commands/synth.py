@@ -15,6 +15,7 @@ from spikequant.gen.commands.options import (
     JsonFile,
     Seeds,
     SpecName,
+    complete_chip,
 )
 from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
@@ -29,7 +30,12 @@ def synth(
     baud: Baud = DEFAULT_BAUD,
     memory: Annotated[
         str | None,
-        typer.Option(metavar="CHIP", help="read weights from the board's SDRAM, such as AS4C16M16SA-7", show_default=False),
+        typer.Option(
+            metavar="CHIP",
+            help="read weights from the board's SDRAM, such as AS4C16M16SA-7",
+            show_default=False,
+            autocompletion=complete_chip,
+        ),
     ] = None,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="highest clock of the SDRAM")] = 120.0,
     seeds: Seeds = 1,
@@ -38,7 +44,8 @@ def synth(
         bool, typer.Option("--allow-timing-failure", help="keep a bitstream that is too slow for its clock")
     ] = False,
     bakeable: Annotated[
-        bool, typer.Option("--bakeable", help="also write what `spikequant bake` needs to put weights into the bitstream")
+        bool,
+        typer.Option("--bakeable", help="also write what `spikequant bake` needs to put weights into the bitstream"),
     ] = False,
     cache: CacheFolder = None,
     json_file: JsonFile = None,
@@ -58,7 +65,6 @@ def synth(
     from spikequant.fpga.toolchain import usable_cores
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
     from spikequant.rtl.accelerator import Accelerator
@@ -76,6 +82,7 @@ def synth(
         task = bar.add_task("elaborating", total=seeds + STEPS_BESIDE_SEEDS)
         result = run_synth(
             lambda: Accelerator(spec),
+            config=config,
             board=target,
             tools=tools,
             frequency_hz=frequency * 1e6,
@@ -90,8 +97,7 @@ def synth(
             progress=lambda step: bar.update(task, advance=1, description=step),
         )
 
-    if json_file is not None:
-        write_json(json_file, {"config": config, **result.figures()})
+    result.figures().write(json_file)
     Console().print(result.table())
     show_written(out / BITSTREAM if result.bitstream else out, json_file)
     if not result.timing_met:

@@ -9,7 +9,14 @@ import pytest
 
 from spikequant.golden.layer.vectors import save_arrays
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import check_folder, check_writable, replace_file, writable_folder, write_json, write_text
+from spikequant.golden.support.files import (
+    check_folder,
+    check_writable,
+    replace_file,
+    writable_folder,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
