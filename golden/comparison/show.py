@@ -122,17 +122,16 @@ def show_comparison(rows: Sequence[Row], console: Console, *, sweep: bool = Fals
 
 
 def show_agreements(agreements: Sequence[Agreement], console: Console) -> None:
-    """Print which layers' floats and integers agree; nothing where none were compared."""
+    """Print for each layer whether floats and integers agree, or that nothing could be compared."""
     if not agreements:
         return
     table = _table("floats and integers", "layer", "outputs", "inexact", "difference", "other codes", "agree")
     for agreement in agreements:
-        table.add_row(
-            agreement.layer,
-            str(agreement.outputs),
-            str(agreement.inexact),
-            f"{agreement.difference:.1e}",
-            str(agreement.unequal_codes),
-            "yes" if agreement.holds else "NO",
-        )
+        figures = (f"{agreement.difference:.1e}", str(agreement.unequal_codes), "yes" if agreement.holds else "NO")
+        known = figures if agreement.compared else (MISSING,) * len(figures)
+        table.add_row(agreement.layer, str(agreement.outputs), str(agreement.inexact), *known)
     console.print(table)
+    for agreement in agreements:
+        if not agreement.compared:
+            line = f"{agreement.layer}: nothing compared, since float32 holds none of its sums exactly"
+            console.print(line, highlight=False, soft_wrap=True)
