@@ -20,7 +20,7 @@ from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.energy.activity import check_runnable, measure_activity
 from spikequant.golden.energy.methods import FIRST_SPIKE
 from spikequant.golden.energy.report import evaluate_energy
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.methods import Calibration
 from spikequant.golden.evaluation.pipeline import quantize_to_folder
 from spikequant.golden.evaluation.trace import catch_inputs
@@ -119,7 +119,7 @@ class AccuracyJob:
             calibration = Calibration(None, self.calibration_tokens, self.context)
             quantize_to_folder(model, self.recipe, calibration, folder / QUANTIZED)
             read = corpus_windows(model.tokenizer, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
-            found = Accuracy(perplexity=score(model.model, read.windows).perplexity)
+            found = Accuracy(perplexity=measure_accuracy(model.model, read.windows).perplexity)
             np.save(folder / WINDOW, read.windows[0].numpy())
             (folder / SCORE).write_text(found.model_dump_json(), encoding="utf-8")
 
