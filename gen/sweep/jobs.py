@@ -166,9 +166,9 @@ class ActivityJob:
         cycles = 0
         for name, layer in layers.items():
             cycles += _cycles(self.spec, layer.vectors(inputs[name][: self.tokens], self.spec))
-        table = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec).tables[0]
-        energy = next(row.total for row in table.rows if row.method == FIRST_SPIKE)
-        return Activity(cycles=cycles / self.tokens, picojoules=energy)
+        report = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec)
+        energy = report.models[0].energy[FIRST_SPIKE.name]
+        return Activity(cycles=cycles / self.tokens, picojoules=energy.picojoules)
 
 
 def _cycles(spec: Spec, vectors: LayerVectors) -> int:
