@@ -27,7 +27,7 @@ def energy(
     from spikequant.gen.output import check_output, check_plot, show_written
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import replace_file, write_json
+    from spikequant.golden.support.files import replace_file
 
     spec = load_spec(config)
     check_plot(plot)
@@ -37,7 +37,7 @@ def energy(
 
     from spikequant.golden.checkpoint.checkpoint import is_checkpoint, load_checkpoint
     from spikequant.golden.energy.activity import check_runnable, measure_activity
-    from spikequant.golden.energy.report import energy_figures, evaluate_energy
+    from spikequant.golden.energy.report import evaluate_energy
     from spikequant.golden.energy.show import plot_report, show_report
     from spikequant.golden.models.text import evaluation_corpus
     from spikequant.golden.models.windows import corpus_windows
@@ -49,14 +49,12 @@ def energy(
     check_runnable(language_model, spec)
     read = corpus_windows(language_model.tokenizer, corpus, tokens=tokens, context=ctx)
     layers = measure_activity(language_model, read.windows, spec=spec)
-    report = evaluate_energy(layers, spec)
     protocol = (
         f"{checkpoint}: one token in {len(layers)} linear layers, batch 1, mean of {read.protocol}; "
         f"array of {spec.neurons} neurons, {spec.depth} inputs deep"
     )
-    if json_file:
-        heading = {"checkpoint": str(checkpoint), "tokens": layers[0].tokens, "protocol": protocol}
-        write_json(json_file, heading | energy_figures(report))
+    report = evaluate_energy(layers, spec, checkpoint=str(checkpoint), protocol=protocol)
+    report.write(json_file)
     if plot:
         with replace_file(plot) as temporary:
             temporary.write_bytes(plot_report(report))

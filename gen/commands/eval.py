@@ -91,7 +91,7 @@ def evaluate(
     from spikequant.golden.comparison.sweep import parse_bits
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.quantizer.recipe import load_recipe
-    from spikequant.golden.support.files import replace_file, write_json
+    from spikequant.golden.support.files import replace_file
 
     chosen = load_recipe(recipe)
     spec = load_spec(config)
@@ -108,12 +108,11 @@ def evaluate(
 
     from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
     from spikequant.golden.comparison.request import Request
-    from spikequant.golden.comparison.rows import Row
+    from spikequant.golden.comparison.rows import Row, unfinished_rows
     from spikequant.golden.comparison.run import prepare
     from spikequant.golden.comparison.show import progress_line, show_agreements, show_comparison
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.layer_report.page import write_layers
-    from spikequant.golden.support.partial_results import KeptRows
 
     request = Request(
         model=model,
@@ -133,7 +132,7 @@ def evaluate(
     evaluation = prepare(request, keep=json_file is not None)
     if layers or integers:
         evaluation = evaluation.with_built()
-    kept = KeptRows(json_file)
+    kept = unfinished_rows(json_file)
     rows: list[Row] = []
     progress = Console(stderr=True)
     for row in evaluation.rows(kept):
@@ -142,8 +141,7 @@ def evaluate(
     if layers:
         write_layers(layers, evaluation.layer_report(spec.membrane_bits))
     agreements = evaluation.compare_paths(spec) if integers else []
-    if json_file:
-        write_json(json_file, evaluation.figures(request, rows, agreements))
+    evaluation.result(request, rows, agreements).write(json_file)
     if plot:
         with replace_file(plot) as temporary:
             temporary.write_bytes(sweep_plot(rows) if sweep else comparison_plot(rows))
@@ -151,7 +149,7 @@ def evaluate(
     if len(rows) > 1:
         show_comparison(rows, Console(), sweep=sweep is not None)
     else:
-        show_figures("evaluated", {"model": model, **rows[0].figures()})
+        show_figures("evaluated", {"model": model, **rows[0].model_dump(exclude={"how", "text_protocol"})})
     show_agreements(agreements, Console())
     show_written(json_file, plot, layers)
     if not all(agreement.holds for agreement in agreements):

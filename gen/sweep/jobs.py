@@ -20,7 +20,7 @@ from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.energy.activity import check_runnable, measure_activity
 from spikequant.golden.energy.methods import FIRST_SPIKE
 from spikequant.golden.energy.report import evaluate_energy
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.methods import Calibration
 from spikequant.golden.evaluation.pipeline import quantize_to_folder
 from spikequant.golden.evaluation.trace import catch_inputs
@@ -120,7 +120,7 @@ class AccuracyJob:
             calibration = Calibration(None, self.calibration_tokens, self.context)
             quantize_to_folder(model, self.recipe, calibration, folder / QUANTIZED)
             read = corpus_windows(model.tokenizer, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
-            found = Accuracy(perplexity=score(model.model, read.windows).perplexity)
+            found = Accuracy(perplexity=measure_accuracy(model.model, read.windows).perplexity)
             np.save(folder / WINDOW, read.windows[0].numpy())
             (folder / SCORE).write_text(found.model_dump_json(), encoding="utf-8")
 
@@ -167,9 +167,9 @@ class ActivityJob:
         cycles = 0
         for name, layer in layers.items():
             cycles += _cycles(self.spec, layer.vectors(inputs[name][: self.tokens], self.spec))
-        table = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec).tables[0]
-        energy = next(row.total for row in table.rows if row.method == FIRST_SPIKE)
-        return Activity(cycles=cycles / self.tokens, picojoules=energy)
+        report = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec)
+        energy = report.models[0].energy[FIRST_SPIKE.name]
+        return Activity(cycles=cycles / self.tokens, picojoules=energy.picojoules)
 
 
 def _cycles(spec: Spec, vectors: LayerVectors) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from spikequant.golden.support.files import writable_folder, write_text
 
-Model = TypeVar("Model", bound=BaseModel)
+Result = TypeVar("Result")
 
 
 def default_cache_folder() -> Path:
@@ -69,34 +69,44 @@ def cached_build(cache: Path, kind: str, digest: str, build: Callable[[Path], No
     return folder
 
 
-class ResultFolder(Generic[Model]):
-    """Results of a long run, one JSON file each, so that a run that was cut short resumes.
+class ResultFolder(Generic[Result]):
+    """Results of a long run, one file each, so that an interrupted run resumes.
+
+    A file holds the digest in its first line, and then the result as JSON.
 
     Args:
-        folder: where the files are; made when the first result is kept.
-        model: what a result is.
+        folder: of the files, made with the first of them; None stores nothing.
+        kind: type of a result, a pydantic model or a data class.
     """
 
-    def __init__(self, folder: Path, model: type[Model]) -> None:
+    def __init__(self, folder: Path | None, kind: type[Result]) -> None:
         self.folder = folder
-        self._model = model
+        self._adapter = TypeAdapter(kind)
 
-    def path(self, name: str) -> Path:
-        """File of a result."""
-        return self.folder / f"{name}.json"
-
-    def find(self, name: str, digest: str) -> Model | None:
-        """The result that was kept under this name and digest; None if there is none, or a damaged one."""
+    def find(self, name: str, digest: str) -> Result | None:
+        """The result stored under this name and digest; None if there is none, or only a damaged one."""
+        if self.folder is None:
+            return None
         try:
-            kept, _, text = self.path(name).read_text(encoding="utf-8").partition("\n")
-            return self._model.model_validate_json(text) if kept == digest else None
+            stored, _, text = self._path(self.folder, name).read_text(encoding="utf-8").partition("\n")
+            return self._adapter.validate_json(text) if stored == digest else None
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
 
-    def keep(self, name: str, digest: str, result: Model) -> None:
+    def keep(self, name: str, digest: str, result: Result) -> None:
         """Write a result, whole or not at all.
 
         Raises:
-            InputError: the folder cannot be written to.
+            InputError: the folder cannot be written.
         """
-        write_text(self.path(name), f"{digest}\n{result.model_dump_json(indent=2)}\n")
+        if self.folder is not None:
+            text = self._adapter.dump_json(result, indent=2).decode()
+            write_text(self._path(self.folder, name), f"{digest}\n{text}\n")
+
+    def clear(self) -> None:
+        """Remove the folder and all results, once the run is complete."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, folder: Path, name: str) -> Path:
+        return folder / f"{name}.json"

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from spikequant.gen.commands.golden_cli import add_commands
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
-from spikequant.golden.evaluation.evaluate import Score, score
+from spikequant.golden.evaluation.accuracy import Accuracy, measure_accuracy
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.errors import InputError
@@ -93,24 +93,23 @@ def test_all_methods_in_one_table(app: typer.Typer, files: Path) -> None:
     assert not list(files.glob("*.partial"))
 
 
-def test_a_run_that_was_cut_short_goes_on(app: typer.Typer, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(app: typer.Typer, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = ("--sweep", "bits", "--bits", "3-4", "--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
     whole = evaluate(app, files, files / "model", *sweep)
     scored = 0
 
-    def count(*arguments: Any, **named: Any) -> Score:
+    def count(*arguments: Any, **named: Any) -> Accuracy:
         nonlocal scored
         if scored == 2:
             raise RuntimeError("the power went out")
         scored += 1
-        return score(*arguments, **named)
+        return measure_accuracy(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikequant.golden.comparison.rows.score", count)
+        patch.setattr("spikequant.golden.comparison.rows.measure_accuracy", count)
         with pytest.raises(RuntimeError, match="power"):
             evaluate(app, files, files / "model", *sweep)
-        kept = json.loads((files / "result.json.partial").read_text())
-        assert len(kept) == 2
+        assert len(list((files / "result.json.partial").iterdir())) == 2
         scored = -10
         again = evaluate(app, files, files / "model", *sweep)
     assert scored == -10 + len(whole["rows"]) - 2
