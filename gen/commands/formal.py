@@ -10,7 +10,6 @@ from spikequant.golden.support.options import JsonFile
 
 
 def formal(
-    context: typer.Context,
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="properties whose name begins with this", show_default=False)
     ] = None,
@@ -33,10 +32,11 @@ def formal(
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
     from spikequant.cosim.formal.run import prove_all, table_of
+    from spikequant.fpga.build.netlist import synthesis_of
     from spikequant.golden.support.files import check_writable, writable_folder, write_json
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
+    claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of one that --list names")
     console = Console()
