@@ -1,12 +1,11 @@
 """One layer on a board, compared with the golden model."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from spikequant.cosim.layer import LayerReport, report_of
+from spikequant.cosim.layer import LayerFigures, LayerReport, report_of
 from spikequant.fpga.baked.bake import baked_contents, read_baked, weights_digest
 from spikequant.fpga.baked.image import weights_image
 from spikequant.fpga.baked.program import placed_program
@@ -19,6 +18,22 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import default_cache_folder
+
+
+class BoardFigures(LayerFigures):
+    """Figures of a layer on a board.
+
+    Attributes:
+        line: counters of the serial line.
+        baud: bits per second.
+        memory: SDRAM that held the weights; None for none.
+        weights: source of the weights: line, memory or bitstream.
+    """
+
+    line: Health
+    baud: int
+    memory: str | None
+    weights: str
 
 
 class Weights(StrEnum):
@@ -47,15 +62,15 @@ class BoardRun:
     chip: SdramChip | None
     weights: Weights
 
-    def figures(self, *, allow_saturation: bool) -> dict[str, Any]:
-        """The run as the command line's JSON has it."""
-        return {
-            **self.report.figures(allow_saturation=allow_saturation),
-            "line": asdict(self.health),
-            "baud": self.line.baud,
-            "memory": self.chip.name if self.chip else None,
-            "weights": self.weights.value,
-        }
+    def figures(self, *, allow_saturation: bool) -> BoardFigures:
+        """Figures for JSON."""
+        return BoardFigures(
+            **self.report.figures(allow_saturation=allow_saturation).model_dump(),
+            line=self.health,
+            baud=self.line.baud,
+            memory=self.chip.name if self.chip else None,
+            weights=self.weights.value,
+        )
 
 
 def run_on_board(

@@ -17,7 +17,6 @@ from spikequant.golden.layer.integer import LayerOutput
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors, save_arrays
 from spikequant.golden.support.errors import SpikeQuantError
-from spikequant.golden.support.files import write_json
 from spikequant.golden.support.progress import progress_bar
 
 
@@ -74,8 +73,7 @@ def run_one_layer(
     ok = verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
         save_arrays(out, vars(report.output))
-    if json_file is not None:
-        write_json(json_file, report.figures(allow_saturation=allow_saturation))
+    report.figures(allow_saturation=allow_saturation).write(json_file)
     stage = {None: "", "synth": ", synthesized netlist", "route": ", routed netlist"}[netlist]
     typer.echo(
         f"{choice.name}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "

@@ -18,7 +18,6 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.support.cluster import cluster_client
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import write_json
 from spikequant.golden.support.progress import progress_bar
 
 
@@ -71,25 +70,32 @@ def run_model(
             bar.update(task, advance=1, description=outcome.name)
 
         traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec))
-        report = cosimulate_model(client, spec, traced, tokens=tokens, began=began, progress=advance, fresh=fresh)
+        figures = cosimulate_model(
+            client,
+            spec,
+            traced,
+            tokens=tokens,
+            began=began,
+            allow_saturation=allow_saturation,
+            progress=advance,
+            fresh=fresh,
+        )
 
-    ok = report.ok(allow_saturation=allow_saturation)
-    if json_file is not None:
-        write_json(json_file, report.figures(allow_saturation=allow_saturation))
+    figures.write(json_file)
     if page is not None:
-        write_page(page, report, model=model.name, allow_saturation=allow_saturation)
+        write_page(page, figures, spec=spec, model=model.name)
     typer.echo(
-        f"{checkpoint}: {len(report.layers)} layers, {report.tokens} tokens on {spec.neurons} neurons x "
+        f"{checkpoint}: {figures.layers} layers, {figures.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes\n"
-        f"{outcome_line(report.compared, report.mismatches, report.saturated, ok=ok)}\n"
-        f"{report.cycles} cycles, lane utilisation {report.lane_utilisation:.3f}\n"
-        f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {report.seconds:.1f} s in total"
+        f"{outcome_line(figures.outputs, figures.mismatches, figures.saturated, ok=figures.ok)}\n"
+        f"{figures.cycles} cycles, lane utilisation {figures.lane_utilisation:.3f}\n"
+        f"{figures.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {figures.seconds:.1f} s in total"
     )
-    if report.remembered:
-        typer.echo(f"{report.remembered} layers were simulated in an earlier run")
-    for outcome in report.layers:
+    if figures.remembered:
+        typer.echo(f"{figures.remembered} layers were simulated in an earlier run")
+    for outcome in figures.per_layer:
         if not outcome.activity_expected:
             typer.echo(f"{outcome.name}: spikes or beats differ from the golden model's", err=True)
-    if report.first_mismatch:
-        typer.echo(f"first mismatch: {report.first_mismatch}", err=True)
-    return ok
+    if figures.first_mismatch:
+        typer.echo(f"first mismatch: {figures.first_mismatch}", err=True)
+    return figures.ok

@@ -68,7 +68,6 @@ def run(
     from spikequant.gen.output import check_output, outcome_line, show_written
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.layer.vectors import save_arrays
-    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.progress import progress_bar
 
     chosen = LayerChoice("run", vectors, checkpoint, layer, tokens)
@@ -97,8 +96,7 @@ def run(
     ok = verdict.ok(allow_saturation=allow_saturation)
     if out is not None:
         save_arrays(out, vars(report.output))
-    if json_file is not None:
-        write_json(json_file, result.figures(allow_saturation=allow_saturation))
+    result.figures(allow_saturation=allow_saturation).write(json_file)
     typer.echo(
         f"{chosen.name}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes\n"
