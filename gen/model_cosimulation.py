@@ -89,7 +89,7 @@ def run_model(
         f"{spec.lanes} lanes\n"
         f"{outcome_line(figures.outputs, figures.mismatches, figures.saturated, ok=figures.ok)}\n"
         f"{figures.cycles} cycles, lane utilisation {figures.lane_utilisation:.3f}\n"
-        f"{figures.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {figures.seconds:.1f} s in total"
+        f"{figures.sim_cycles_per_second / 1e3:.0f} thousand cycles/s per simulator, {figures.seconds:.1f} s in total"
     )
     if figures.remembered:
         typer.echo(f"{figures.remembered} layers were simulated in an earlier run")

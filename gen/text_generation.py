@@ -145,7 +145,7 @@ class Written:
                 f"{work.layers} layers run, {work.outputs} outputs, {work.mismatches} mismatches, "
                 f"{work.saturated} saturated",
                 f"text and logits {'identical to' if self.equal else 'DIFFERENT FROM'} the integers",
-                f"{work.cycles} cycles, {speed:.0f} thousand cycles/s on each device",
+                f"{work.cycles} cycles, {speed:.0f} thousand cycles/s per device",
             ]
             if work.first:
                 lines.append(f"first mismatch: {work.first}")

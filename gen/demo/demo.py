@@ -52,7 +52,7 @@ from spikequant.golden.quantizer.recipe import RECIPES
 from spikequant.golden.quantizer.site import SALIENT_BITS, Site
 from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import writable_folder, write_json
+from spikequant.golden.support.files import writable_folder
 from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.manifest import tool_versions, write_generated
