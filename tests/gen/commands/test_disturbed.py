@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from spikequant.fpga.virtual.line_faults import TRIALS
-from spikequant.gen.commands.line_faults import line_faults
+from spikequant.gen.cli import app
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import save_vectors
@@ -16,9 +15,7 @@ from spikequant.golden.support.errors import InputError
 
 
 def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.command()(line_faults)
-    return CliRunner().invoke(app, list(map(str, arguments)))
+    return CliRunner().invoke(app, ["disturbed", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -50,8 +47,8 @@ def test_nothing_wrong_comes_through(tmp_path: Path, options: list[object], buil
 
 def test_bad_input_is_one_line(options: list[object]) -> None:
     for arguments, expected in (
-        ([*options, "--trial", "eaten"], "line-faults: unknown trial 'eaten', expected some of undisturbed, corrupted"),
-        ([], "line-faults: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME"),
+        ([*options, "--trial", "eaten"], "disturbed: unknown trial 'eaten', expected some of undisturbed, corrupted"),
+        ([], "disturbed: expected either --vectors IN.npz, or --checkpoint DIR with --layer NAME"),
     ):
         result = run(*arguments)
         assert isinstance(result.exception, InputError)
