@@ -1,11 +1,12 @@
-"""Jobs on this machine's cores, or on a running cluster."""
+"""Jobs on this machine's cores, or on a running Dask cluster."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spikequant.golden.support.errors import InputError, one_line
+from spikequant.golden.support.errors import InputError, SpikeQuantError, one_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -16,25 +17,29 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 10
 
 AHEAD = 3
-"""Jobs submitted for each worker in advance, so that none is idle; more would only use memory."""
+"""Jobs submitted per worker, so that none idles; more would only take memory."""
+
+
+class ClusterError(SpikeQuantError):
+    """The cluster failed during a run: one line."""
 
 
 @contextmanager
 def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]":
-    """A client of a Dask scheduler: a running one, or one that starts here and ends with the block.
+    """Connect to a Dask scheduler: a running one, or one that is started here and ends with the block.
 
     Args:
         scheduler: its address, such as ``tcp://host:8786``; None starts one.
-        workers: number of processes that start here, with one thread each.
+        workers: single-threaded worker processes to start with it.
 
     Raises:
-        InputError: no scheduler at the address, one without workers, or one of another version.
+        InputError: no scheduler at the address, one without workers, or another version of Dask.
     """
-    # slow to load, and --help needs none of it
+    # slow to load, and --help does not need it
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    # no warnings about lost workers, whose jobs run again elsewhere
+    # jobs of lost workers run elsewhere, so warnings about lost workers would only confuse
     with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS, "distributed.logging.distributed": 50}):
         if scheduler is None:
             with (
@@ -45,34 +50,44 @@ def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]"
             ):
                 yield client
             return
-        own = version("distributed")
         try:
             client = Client(scheduler, timeout=CONNECT_SECONDS)
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
             versions: Any = client.get_versions()
-            found = versions["scheduler"]["packages"]["distributed"]
+        # a scheduler of another version raises anything
         except Exception as error:
-            # another version may fail in any way
-            expected = f"a Dask scheduler with workers, of version {own}"
+            expected = f"a Dask scheduler with workers, of version {_version()}"
             raise InputError(f"scheduler {scheduler}: {one_line(error)}, expected {expected}") from None
-        if found != own:
-            client.close()
-            raise InputError(f"scheduler {scheduler}: Dask of version {found}, expected {own}")
         with client:
+            for address, found in {scheduler: versions["scheduler"], **versions["workers"]}.items():
+                if found["packages"]["distributed"] != _version():
+                    raise InputError(
+                        f"{address}: Dask {found['packages']['distributed']}, expected version {_version()} as here"
+                    )
             yield client
+
+
+def _version() -> str:
+    return version("distributed")
 
 
 def run_jobs(
     client: "Client", work: Callable[[Job], Result], jobs: Iterable[tuple[str, Job]]
 ) -> Iterator[tuple[str, Result]]:
-    """Results by name, in the order of completion. If a worker dies, its jobs run again on another; none counts twice.
+    """Run jobs on the workers, and yield their results by name as they finish.
+
+    A job whose worker dies runs again on another worker; its result is yielded once.
 
     Args:
-        client: from ``cluster_client``.
-        work: runs in a worker's process, in one thread.
-        jobs: each with a unique name; taken from the iterator when a worker is free.
+        client: of the scheduler.
+        work: runs in a worker's process, in a single thread.
+        jobs: with unique names; taken from the iterator when workers are free.
+
+    Raises:
+        ClusterError: the cluster lost its scheduler, or a job repeatedly lost its worker.
     """
-    from distributed import as_completed  # noqa: PLC0415
+    from distributed import KilledWorker, as_completed  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     todo = iter(jobs)
     names: dict[Any, str] = {}
@@ -90,6 +105,12 @@ def run_jobs(
 
     hand_out(AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
     for future in ready:
-        result = future.result()
+        name = names.pop(future.key)
+        try:
+            result = future.result()
+        except KilledWorker:
+            raise ClusterError(f"{name}: several workers died in this job") from None
+        except (CancelledError, CommClosedError):
+            raise ClusterError(f"{name}: the connection to the cluster was lost") from None
         hand_out(1)
-        yield names.pop(future.key), result
+        yield name, result
