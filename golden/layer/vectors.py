@@ -29,14 +29,6 @@ UNREADABLE = (
 """Errors that NumPy and the archive reader raise for damaged files and for files of another kind."""
 
 
-def _no_wide() -> NDArray[np.int32]:
-    return np.zeros(0, np.int32)
-
-
-def _no_low() -> NDArray[np.uint8]:
-    return np.zeros((0, 0), np.uint8)
-
-
 @dataclass(frozen=True)
 class LayerVectors:
     """A layer of N outputs and K inputs with T tokens.
@@ -64,8 +56,8 @@ class LayerVectors:
     offset: NDArray[np.int8]
     theta: NDArray[np.uint32]
     bias: NDArray[np.int32]
-    wide: NDArray[np.int32] = field(default_factory=_no_wide)
-    w_low: NDArray[np.uint8] = field(default_factory=_no_low)
+    wide: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    w_low: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @property
     def outputs(self) -> int:
