@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spikequant.golden.support.errors import InputError, SpikeQuantError
+from spikequant.golden.support.errors import InputError, SpikeQuantError, one_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -53,13 +53,11 @@ def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]"
         try:
             client = Client(scheduler, timeout=CONNECT_SECONDS)
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-            versions = client.get_versions()
+            versions: Any = client.get_versions()
         # a scheduler of another version raises anything
         except Exception as error:
-            line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(
-                f"scheduler {scheduler}: {line}, expected a Dask scheduler of version {_version()} with workers"
-            ) from None
+            expected = f"a Dask scheduler with workers, of version {_version()}"
+            raise InputError(f"scheduler {scheduler}: {one_line(error)}, expected {expected}") from None
         with client:
             for address, found in {scheduler: versions["scheduler"], **versions["workers"]}.items():
                 if found["packages"]["distributed"] != _version():
@@ -89,7 +87,7 @@ def run_jobs(
         ClusterError: the cluster lost its scheduler, or a job repeatedly lost its worker.
     """
     from distributed import KilledWorker, as_completed  # noqa: PLC0415
-    from distributed.comm import CommClosedError  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     todo = iter(jobs)
     names: dict[Any, str] = {}

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from spikequant.golden.support.errors import SpikeQuantError
+from spikequant.golden.support.store import ensure_cache_folder
 
 FAILED = 1
 """Exit status if a check or a tool failed."""
@@ -58,6 +59,7 @@ def run_app(app: typer.Typer, *, name: str, **options: Any) -> NoReturn:
         name: of the program, printed first in each line.
         options: for the call of ``app``.
     """
+    ensure_cache_folder()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         status = app(standalone_mode=False, **options)

@@ -25,10 +25,10 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_takes_its_name_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.txt"
-    with replace_file(path) as beside:
-        beside.write_text("all of it")
+    with replace_file(path) as temporary:
+        temporary.write_text("all of it")
         assert not path.exists()
-        assert beside.parent == path.parent
+        assert temporary.parent == path.parent
     assert path.read_text() == "all of it"
     assert names(path.parent) == ["result.txt"]
 
@@ -40,8 +40,8 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(tmp_path: Path, old: str 
         path.write_text(old)
 
     def write_half() -> None:
-        with replace_file(path) as beside:
-            beside.write_text("half of")
+        with replace_file(path) as temporary:
+            temporary.write_text("half of")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -123,3 +123,13 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, place: str) -> 
     with pytest.raises(InputError, match=f"{place}: cannot write here: "):
         check_folder(tmp_path / place)
     assert names(tmp_path) == ["file", "link"]
+
+
+def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replace_file(tmp_path / "result.txt"), Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"x")
+
+    with pytest.raises(InputError, match=r"result\.txt: cannot write here: No space left on device$"):
+        fill()
+    assert names(tmp_path) == []
