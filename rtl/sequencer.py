@@ -8,6 +8,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.interfaces import BufferEvent
 from spikequant.rtl.shapes import (
     Behind,
     Half,
@@ -74,8 +75,7 @@ class Sequencer(Component):
                 "neurons_busy": In(1),
                 "ended": Out(1),
                 "phase": Out(phase_layout(spec)),
-                "done": Out(1),
-                "done_buffer": Out(1),
+                "done": Out(BufferEvent()),
                 "idle": Out(1),
                 "strayed": Out(1),
                 "cut": Out(1),
@@ -124,8 +124,8 @@ class Sequencer(Component):
             word.eq(read),
             queue.i.eq(word),
             queue.i_valid.eq(found),
-            self.done.eq(ends),
-            self.done_buffer.eq(fetched.address[-1]),
+            self.done.pulse.eq(ends),
+            self.done.buffer.eq(fetched.address[-1]),
         ]
         with m.If(cut):
             m.d.comb += [word.behind.eq(Behind.END), self.cut.eq(found)]
