@@ -79,6 +79,7 @@ class Accelerator(Component):
         connect(m, reader.codes, encoder.i)
         connect(m, encoder.begins, turns.begins)
         connect(m, encoder.made, turns.made)
+        connect(m, encoder.write, sequencer.write)
         connect(m, sequencer.done, turns.read)
         m.d.comb += [
             runs.i.payload.run.eq(reader.runs.payload),
@@ -99,8 +100,6 @@ class Accelerator(Component):
             sequencer.runs.payload.eq(runs.o.payload.run),
             sequencer.runs.valid.eq(may_start),
             runs.o.ready.eq(starts),
-            sequencer.write.eq(encoder.write),
-            sequencer.write_enable.eq(encoder.write_enable),
         ]
         phase: data.View = sequencer.phase
         for stage in range(ADDRESS_CYCLES):
@@ -110,13 +109,11 @@ class Accelerator(Component):
         for number, cluster in enumerate(clusters):
             m.submodules[f"cluster_{number}"] = cluster
             m.d.comb += [
-                cluster.write.eq(reader.weights),
-                cluster.write_enable.eq(reader.weights_enable),
-                cluster.constants.eq(reader.neuron),
-                cluster.constants_enable.eq(reader.neuron_enable),
                 cluster.cycle.eq(sequencer.cycle),
                 cluster.phase.eq(phase),
             ]
+            connect(m, reader.weights, cluster.write)
+            connect(m, reader.neuron, cluster.constants)
             connect(m, cluster.words, writer.words[number])
         # known from registers, a cycle late
         m.d.sync += [
