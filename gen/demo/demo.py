@@ -292,7 +292,7 @@ def _simulate(real: RealLayer, spec: Spec, settings: DemoSettings, steps: Steps)
 
         report = cosimulate(spec, real.vectors, progress=progress, cache=settings.cache)
     save_arrays(settings.out / "output.npz", vars(report.output))
-    write_json(settings.out / "cosim.json", report.figures(allow_saturation=False))
+    report.figures(allow_saturation=False).write(settings.out / "cosim.json")
     return report
 
 
