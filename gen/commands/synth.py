@@ -112,19 +112,17 @@ def estimate(
     from spikequant.fpga.estimate.estimate import estimate_table
     from spikequant.fpga.estimate.measurement import load_measured
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import check_writable, write_json
+    from spikequant.golden.support.files import check_writable
 
     spec = load_spec(config)
     target = find_board(board)
     if json_file is not None:
         check_writable(json_file)
     found = estimate_spec(spec, load_measured())
-    fits = found.fits(target.capacity)
-    if json_file is not None:
-        figures = {"config": config, "board": target.name, "device": target.device, "fits": fits}
-        write_json(json_file, figures | found.figures(frequency * 1e6))
+    figures = found.figures(config=config, board=target, frequency_hz=frequency * 1e6)
+    figures.write(json_file)
     Console().print(estimate_table(found, target, frequency * 1e6))
-    if not fits:
+    if not figures.fits:
         typer.echo(f"spikequant: board {target.name}: the {target.device} will not hold it", err=True)
         raise typer.Exit(1)
 
