@@ -63,19 +63,12 @@ def estimate_ebrs(spec: Spec) -> int:
 
 
 class EstimateFigures(Figures):
-    """Figures of an estimate.
+    """Figures of an ``Estimate`` for a board and a clock.
 
     Attributes:
-        config: preset or file of the accelerator.
-        board, device: names of the board and of its part.
         fits: the device holds the accelerator.
-        luts, ffs, ebrs: resources, without the rest of a board's design.
-        cycles_per_token: cycles of one token in all layers of the model.
-        frequency_mhz: clock that seconds are counted with.
-        tokens_per_second: rate of the model's decoder layers, with weights at hand.
         errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles``, as last measured.
         notes: caveats, a line each.
-        model: name of the model.
         source: one line on the designs that were measured.
     """
 
