@@ -34,8 +34,8 @@ PATIENCE = 4
 class Region:
     """A part of the design that is compared with and without a mutant.
 
-    Modules that are cut out have arbitrary outputs, equal in both, and their inputs are compared. Equal inputs keep them
-    equal in all cycles, so that the proof holds for the whole part.
+    Modules that are cut out have arbitrary outputs, equal in both, and their inputs are compared. As equal inputs keep
+    them equal in all cycles, the proof holds for the whole part.
 
     Attributes:
         module: top module of the part; its inputs are free in all cycles.

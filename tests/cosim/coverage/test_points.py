@@ -160,7 +160,7 @@ def test_rare_programs_are_what_they_say(spec: Spec) -> None:
     assert len(expected_results(spec, totals_program(spec))) == 1
     assert len(expected_results(spec, single_runs(spec))) == len(range(0, spec.depth, spec.lanes))
     assert len(expected_results(spec, waiting_results(spec))) > packets_waiting(spec)
-    # two packets a score, behind the constants and two fills of weights
+    # two packets for each score, after the constants and two fills of weights
     assert len(overflowing_sums(spec)) == 3 + 2 * 2 * 2 * (spec.charge_bits - spec.population_bits + 1)
 
 

@@ -38,7 +38,7 @@ class Counter(Component):
 
 
 class Machine(Component):
-    """Has a counter inside, uses a part of what it says, and begins with a register that is not 0."""
+    """A circuit with a counter, of which it uses some bits, and a register that does not start at 0."""
 
     go: In(1)
     seen: Out(1)

@@ -99,11 +99,11 @@ def test_pauses_change_nothing_but_the_cycles(
 
 
 def test_progress_ends_at_all_results(device: SimulatedDevice, small: Spec) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=6, seed=5)
-    run_on_device(device, vectors, progress=lambda done, total: told.append((done, total)))
-    assert told[0] == (0, 6)
-    assert told[-1] == (6, 6)
+    run_on_device(device, vectors, progress=lambda done, total: reported.append((done, total)))
+    assert reported[0] == (0, 6)
+    assert reported[-1] == (6, 6)
 
 
 def test_a_refused_packet_shows_in_its_own_run_only(device: SimulatedDevice, small: Spec) -> None:
