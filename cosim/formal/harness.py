@@ -104,7 +104,7 @@ def in_any_state(component: Elaboratable) -> Any:
 
 
 def rtlil_of(harness: Harness, *, platform: object = None) -> str:
-    """Return a harness as RTLIL with top module ``proof``: its only port is the clock, its only reset the first cycle."""
+    """Return a harness as RTLIL, with top module ``proof``, the clock as only port, and a reset in the first cycle."""
     m = Module()
     sync, unreset = ClockDomain("sync"), ClockDomain(UNRESET)
     m.domains += [sync, unreset]

@@ -1,4 +1,4 @@
-"""A bug planted in each part of the accelerator, and in the driver, is located: stage, tick, expected and got."""
+"""Location of planted faults in each part of the accelerator and in the driver: stage, tick and values."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

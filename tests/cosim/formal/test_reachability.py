@@ -1,4 +1,4 @@
-"""ABC's answers are taken for what they are, also when it dies of a question."""
+"""Answers of ABC, also after it has crashed on an output."""
 
 from pathlib import Path
 

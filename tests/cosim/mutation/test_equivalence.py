@@ -1,4 +1,4 @@
-"""What is proved equivalent is, what is not is never proved, and what never shows is found."""
+"""Equivalence of mutants: every proof is right, and equivalent mutants are found."""
 
 import re
 from dataclasses import replace
