@@ -56,7 +56,8 @@ class SynapseMemory(Component):
             write = self._registered(m, f"write_{pair}", writes)
             lanes = range(pair * spec.pair_lanes, (pair + 1) * spec.pair_lanes)
             rows = [
-                Mux(writes, self.write.data.row, self.row[lane]) if lane == lanes[0] else self.row[lane] for lane in lanes
+                Mux(writes, self.write.data.row, self.row[lane]) if lane == lanes[0] else self.row[lane]
+                for lane in lanes
             ]
             address = [self._registered(m, f"address_{lane}", row) for lane, row in zip(lanes, rows, strict=True)]
             if spec.lanes == 1:

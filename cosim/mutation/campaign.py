@@ -12,8 +12,7 @@ from spikequant.cosim.mutation import comparison, equivalence
 from spikequant.cosim.mutation.equivalence import Region, compare
 from spikequant.cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, design_of, write_mutated
 from spikequant.cosim.random.regression import SPEC, bench_words, regression
-from spikequant.cosim.simulator.build import SimulationError, compile_model, verilator_command
-from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.cosim.simulator.build import SimulationError, compile_model
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import ResultFolder, cached_build, digest_of
 from spikequant.rtl.verilog import TOP
@@ -151,8 +150,7 @@ def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
     made = cached_build(folder, "mutants", digest_of([design, str(count), str(seed)]), make)
     mutants = _Mutants.read(made / MUTANTS, what="mutants").mutants
     sources = {MUTATED: (made / MUTATED).read_text(encoding="utf-8"), BENCH.name: bench}
-    command = verilator_command(TOP, *reversed(sources))
-    built = compile_model("mutants-program", sources, command, environment=tool_environment(), cache=folder)
+    built = compile_model("mutants-program", TOP, sources, cache=folder)
     words = bench_words(regression())
     simulation = digest_of([words, bench])
     entries = made / f"program-{simulation[:16]}"

@@ -135,7 +135,11 @@ class HalvingReadout(Component):
             m.d.sync += magnitude.eq(-1)
         coded = Signal()
         total = _signed(m, spec, magnitude, membrane.membrane[-1])
-        m.d.sync += [coded.eq(valid), self.o.valid.eq(coded), *result_of(unreset(m, self.o.payload, "result"), membrane, total)]
+        m.d.sync += [
+            coded.eq(valid),
+            self.o.valid.eq(coded),
+            *result_of(unreset(m, self.o.payload, "result"), membrane, total),
+        ]
         return m
 
 
@@ -182,7 +186,10 @@ class RampReadout(Component):
                 with m.Else():
                     m.d.sync += [ramp.eq(ramp - held.theta), left.eq(left - 1)]
             with m.State("fired"):
-                m.d.sync += [*result_of(self.o.payload, held, _signed(m, spec, left, held.membrane[-1])), self.o.valid.eq(1)]
+                m.d.sync += [
+                    *result_of(self.o.payload, held, _signed(m, spec, left, held.membrane[-1])),
+                    self.o.valid.eq(1),
+                ]
                 m.next = "load"
         return m
 

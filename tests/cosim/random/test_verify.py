@@ -1,4 +1,4 @@
-"""Random programs on a real simulator, planted bugs that they find, and results that are kept."""
+"""Random programs on a real simulator, detection of wrong results, and results that are kept."""
 
 from dataclasses import replace
 from pathlib import Path

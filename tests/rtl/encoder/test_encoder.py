@@ -121,7 +121,16 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
             [],
             until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
             settings={"held": lambda cycle: held[cycle % len(held)]},
-            watch=["write.enable", "write.data", "busy", "refused", "begins.pulse", "begins.buffer", "made.pulse", "made.buffer"],
+            watch=[
+                "write.enable",
+                "write.data",
+                "busy",
+                "refused",
+                "begins.pulse",
+                "begins.buffer",
+                "made.pulse",
+                "made.buffer",
+            ],
             seed=seed,
             **others,
         )
