@@ -19,6 +19,7 @@ test: $(STAMP) lint
 # The property tests again, with examples that no run has tried yet.
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
+	$(MAKE) fuzz-files
 
 # Planted bugs that are to be located, netlists, and random accelerators under random packets, with pauses and resets:
 # long. What a seed gave is kept; a run that is broken off goes on. VERIFY has more options, such as
@@ -36,7 +37,7 @@ coverage: $(STAMP)
 # A bitstream for every board, with the accelerator that is sized for its part: hours at first. What is built is kept; a
 # run that is broken off goes on. BOARDS has more options, such as BOARDS="--board ulx3s_25f --twice".
 boards: $(STAMP)
-	$(VENV)/bin/pytest -m "long or not long" tests/gen/commands/test_every_board.py
+	$(VENV)/bin/pytest -m "long or not long" tests/fpga/test_every_board.py
 	$(VENV)/bin/spikequant every-board --json build/boards.json $(BOARDS)
 
 # Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
