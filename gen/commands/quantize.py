@@ -71,7 +71,8 @@ def quantize(
 
     check_storable(chosen)
     # a text that cannot be read is reported before the model is loaded
-    calibration_corpus(calibration)
+    if calibration:
+        calibration_corpus(calibration)
     language_model = load_model(model)
     outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, calibration_tokens), out)
     layers = quantized_layers(language_model.model)
