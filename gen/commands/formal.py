@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from spikequant.gen.commands.options import JsonFile
-from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
 
 
@@ -73,4 +73,4 @@ def formal(
             where = f"; waveform: {result.trace}" if result.trace else ""
             typer.echo(f"{claim.name}: {result.message}{where}", err=True)
     if not found.ok:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
