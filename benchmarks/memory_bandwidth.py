@@ -156,15 +156,7 @@ def fitting_blocks(blocks: Mapping[int, Traffic], words: int) -> list[int]:
 
 
 class LayerFigures(Figures):
-    """Streaming of one layer.
-
-    Attributes:
-        layer: name of the layer.
-        peak_share: share of the chip's peak bandwidth, 0..1.
-        traffic_saved: share of the words that silent inputs save, 0..1.
-        mismatches: outputs that differ from the golden model.
-        violations: broken rules of the chip.
-    """
+    """Figures of a ``Streamed`` layer; shares are 0..1."""
 
     layer: str
     peak_share: float
@@ -174,15 +166,12 @@ class LayerFigures(Figures):
 
 
 class ChipFigures(Figures):
-    """Capacity of a chip for the model, and generation speed with the blocks that it holds.
+    """Capacity of a chip for the model, and generation speed through the blocks that it holds.
 
     Attributes:
         megabytes: size of the chip.
-        blocks: first blocks of the model that fit.
-        of_blocks: blocks of the model.
-        held_megabytes: size of these blocks.
-        read_megabytes_per_token: traffic of a token through these blocks.
-        tokens_per_second: through these blocks; None if none fits.
+        blocks, of_blocks: first blocks of the model that fit, and all blocks.
+        tokens_per_second: None if no block fits.
         tokens_per_second_with_silent_rows: the same if silent inputs saved nothing.
     """
 
@@ -196,20 +185,15 @@ class ChipFigures(Figures):
 
 
 class BandwidthFigures(Figures):
-    """Bandwidth of the memory for a model.
+    """Bandwidth of the memory for a model; shares are 0..1.
 
     Attributes:
         ok: no output differs and no rule of the chip is broken.
-        chip: name of the simulated SDRAM.
-        clock_mhz, memory_clock_mhz: clocks of the accelerator and of the chip.
-        peak_megabytes_per_second: peak bandwidth of the chip.
-        peak_share: share of it that the simulated block achieves, 0..1.
-        sustained_megabytes_per_second: bandwidth that the simulated block achieves.
-        silent: share of silent activations in the whole model, mean over blocks, 0..1.
-        traffic_saved: share of the whole model's traffic that silent inputs save, 0..1.
-        mismatches, violations: over all layers.
+        peak_share: share of the peak bandwidth that the simulated block achieves.
+        silent: share of silent activations in the whole model, mean over blocks.
+        traffic_saved: share of the whole model's traffic that silent inputs save.
         layers: the simulated layers.
-        chips: each known chip by name.
+        chips: capacity of each known chip by name.
     """
 
     ok: bool

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amaranth.hdl import ClockDomain, ClockSignal, Module
-from amaranth.lib.wiring import Component, Flow, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.fpga.build.build import best, find_tools, place_and_route_seeds, synthesize
 from spikequant.fpga.build.core import DEVICE_OPTIONS, design_of
 from spikequant.fpga.build.report import RouteReport
 from spikequant.fpga.sdram.memory import DOMAIN, WeightMemory
-from spikequant.fpga.sdram.shapes import PinsSignature
 from spikequant.fpga.sdram.timing import SdramTiming
-from spikequant.golden.layer.spec import WORD_BITS
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.figures import Figures
 
@@ -20,26 +18,17 @@ from spikequant.golden.support.figures import Figures
 class RegisteredMemory(Component):
     """A ``WeightMemory`` with a register at every port, so that no path leads from the memory to a pin.
 
-    The registers break the handshakes of the streams: this is for timing only.
-
-    Attributes:
-        clock, memory_clock: clocks of the two domains.
-        i_*, o_*, restart, busy: ports of ``WeightMemory``.
-        pin_*: pins of the controller.
+    The registers break the handshakes of the streams: this is for timing only. Ports have the names of their paths in
+    ``WeightMemory``, besides ``clock`` and ``memory_clock``.
     """
 
     def __init__(self, timing: SdramTiming) -> None:
-        self._timing = timing
-        self._pins = PinsSignature(timing.chip).members
-        super().__init__(
-            {
-                **{name: In(1) for name in ("clock", "memory_clock", "i_last", "i_valid", "o_ready", "restart")},
-                **{name: Out(1) for name in ("i_ready", "o_last", "o_valid", "busy")},
-                "i_data": In(WORD_BITS),
-                "o_data": Out(WORD_BITS),
-                **{f"pin_{name}": member for name, member in self._pins.items()},
-            }
-        )
+        self._memory = memory = WeightMemory(timing)
+        self._ports = [
+            ("_".join(map(str, path)), member, port) for path, member, port in memory.signature.flatten(memory)
+        ]
+        ports = {name: Member(member.flow, member.shape) for name, member, _ in self._ports}
+        super().__init__({"clock": In(1), "memory_clock": In(1), **ports})
 
     def elaborate(self, _platform: object) -> Module:
         """Registers around the memory, each in the domain of its port."""
@@ -47,22 +36,11 @@ class RegisteredMemory(Component):
         m.domains.sync = ClockDomain(reset_less=True)
         m.domains.memory = ClockDomain(DOMAIN, reset_less=True)
         m.d.comb += [ClockSignal("sync").eq(self.clock), ClockSignal(DOMAIN).eq(self.memory_clock)]
-        m.submodules.memory = memory = WeightMemory(self._timing)
-        m.d.sync += [
-            memory.restart.eq(self.restart),
-            memory.i.payload.data.eq(self.i_data),
-            memory.i.payload.last.eq(self.i_last),
-            memory.i.valid.eq(self.i_valid),
-            self.i_ready.eq(memory.i.ready),
-            self.o_data.eq(memory.o.payload.data),
-            self.o_last.eq(memory.o.payload.last),
-            self.o_valid.eq(memory.o.valid),
-            memory.o.ready.eq(self.o_ready),
-            self.busy.eq(memory.busy),
-        ]
-        for name, member in self._pins.items():
-            outer, inner = getattr(self, f"pin_{name}"), getattr(memory.pins, name)
-            m.d[DOMAIN] += outer.eq(inner) if member.flow is Flow.Out else inner.eq(outer)
+        m.submodules.memory = self._memory
+        for name, member, inner in self._ports:
+            outer = getattr(self, name)
+            domain = DOMAIN if name.startswith("pins_") else "sync"
+            m.d[domain] += outer.eq(inner) if member.flow is Out else inner.eq(outer)
         return m
 
 
@@ -74,17 +52,7 @@ class ClockFigures(Figures):
 
 
 class MemoryFigures(Figures):
-    """The memory alone, placed and routed.
-
-    Attributes:
-        chip: name of the SDRAM.
-        device: name of the ECP5.
-        luts, ffs, ebrs: resources.
-        clocks: in the order of their targets.
-        seed: the best seed.
-        timing_met: all clocks reach their targets.
-        tools: version of each tool by name.
-    """
+    """The memory alone, placed and routed from its best seed."""
 
     chip: str
     device: str

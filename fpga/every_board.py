@@ -29,12 +29,7 @@ class BoardFigures(SynthFigures):
 
 
 class BoardsFigures(Figures):
-    """Builds for boards.
-
-    Attributes:
-        ok: all boards are built and each of them is ok.
-        boards: the finished builds.
-    """
+    """Builds for boards; ``ok`` if all of them are finished and ok."""
 
     ok: bool
     boards: list[BoardFigures]
@@ -86,19 +81,11 @@ def build_boards(
     progress: Callable[[Board, str], None] = lambda _board, _step: None,
     keep: Callable[[BoardsFigures], None] = lambda _figures: None,
 ) -> list[BoardBuild]:
-    """Build an accelerator for each board, one after the other.
+    """Build an accelerator for each board, one after the other; ``configs`` names its preset or file.
 
-    Args:
-        configs: preset or file of the accelerator by board.
-        tools: tools of the builds.
-        frequency_hz: clock to aim at; the PLL makes the nearest it can.
-        seeds: seeds of the placements; the best is kept.
-        jobs: seeds at a time.
-        twice: build again with an empty cache, and compare.
-        out: bitstreams and logs, a folder for each board.
-        cache: root of the cache.
-        progress: called with the board and the step.
-        keep: called with the figures so far after each board.
+    With ``twice``, each build is repeated with an empty cache. Bitstreams and logs go to a folder for each board in
+    ``out``. ``progress`` is called with each step, ``keep`` with the figures so far after each board. The other
+    arguments are those of ``run_synth``.
 
     Raises:
         InputError: an invalid spec, or a board that cannot hold its accelerator.

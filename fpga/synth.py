@@ -39,18 +39,9 @@ class SynthFigures(Figures):
 
     Attributes:
         config: preset or file of the accelerator.
-        board, device: names of the board and of its part.
-        frequency_mhz: clock of the accelerator.
-        baud: bits a second of the serial line.
-        memory, memory_frequency_mhz: name and clock of the SDRAM; None without one.
-        luts, ffs, ebrs, dsps: resources of the chosen seed.
+        luts, ffs, ebrs, dsps, timing_met: of the chosen ``seed``.
         fmax_mhz: highest clock of each seed.
-        timing_met: the chosen seed reaches its clock.
-        seeds: seeds of the placements.
-        seed: the chosen one.
         bitstream: file name; None if the timing failed and that was not allowed.
-        bitstream_sha256: digest of the file.
-        tools: version of each tool by name.
     """
 
     config: str
@@ -79,11 +70,9 @@ class SynthResult:
 
     Attributes:
         config: preset or file of the accelerator.
-        plan: the design on its board.
         routed: one result for each seed.
         chosen: the best of them.
         bitstream: None if the timing failed and that was not allowed.
-        tools: tools of the build.
     """
 
     config: str
@@ -126,7 +115,7 @@ class SynthResult:
         )
 
     def table(self) -> Table:
-        """The figures for a terminal."""
+        """The figures as a table for a terminal."""
         used, capacity = self.chosen.report.used, self.plan.board.capacity
         table = Table("", "used", "of", "share", title=f"{self.plan.board.name}, {self.plan.board.device}")
         for label, name in (("LUT", "luts"), ("flip-flop", "ffs"), ("EBR", "ebrs"), ("DSP", "dsps")):
@@ -137,12 +126,8 @@ class SynthResult:
             critical = routed.report.critical
             verdict = "met" if routed.report.timing_met else "MISSED"
             mark = ", chosen" if routed is self.chosen else ""
-            table.add_row(
-                f"seed {routed.seed}{mark}",
-                f"{critical.achieved_mhz:.1f} MHz",
-                f"{critical.wanted_mhz:.1f} MHz",
-                verdict,
-            )
+            clocks = (f"{mhz:.1f} MHz" for mhz in (critical.achieved_mhz, critical.wanted_mhz))
+            table.add_row(f"seed {routed.seed}{mark}", *clocks, verdict)
         return table
 
 
@@ -165,23 +150,10 @@ def run_synth(
 ) -> SynthResult:
     """Build a component; the best seed's bitstream, a record and all logs go to ``out``.
 
-    If the timing fails, ``out`` has the logs alone, and no older bitstream either.
-
-    Args:
-        make_core: makes the component.
-        config: name of its spec, for the figures.
-        board: board to build for.
-        tools: tools of the build.
-        frequency_hz: clock to aim at; the PLL makes the nearest it can.
-        baud: bits a second of the serial line.
-        seeds: seeds of the placements.
-        jobs: seeds at a time.
-        allow_timing_failure: keep a bitstream that is too slow for its clock.
-        out: folder for the bitstream and the logs.
-        cache: root of the cache.
-        progress: called with each step as it begins, and with each routed seed.
-        memory: the board's SDRAM, if weights come from there.
-        marker: initial contents of the synapse memory; ``out`` then also gets what ``fpga.baked`` needs.
+    Arguments are those of ``make_plan`` and ``place_and_route_seeds``. If the timing fails and
+    ``allow_timing_failure`` is not set, ``out`` gets the logs alone, and no older bitstream stays there. ``config``
+    names the spec in the figures. With a ``marker`` as initial contents of the synapse memory, ``out`` also gets the
+    files that ``fpga.baked`` needs.
 
     Raises:
         InputError: the board cannot hold the design, or cannot make the clock or the baud rate.
@@ -222,5 +194,5 @@ def run_synth(
 
 
 def _keep(source: Path, target: Path) -> None:
-    with replace_file(target) as beside:
-        shutil.copyfile(source, beside)
+    with replace_file(target) as fresh:
+        shutil.copyfile(source, fresh)

@@ -13,7 +13,7 @@ from spikequant.gen.commands.bake import bake
 from spikequant.gen.commands.bench import bench
 from spikequant.gen.commands.boards import boards
 from spikequant.gen.commands.cosim import cosim
-from spikequant.gen.commands.coverage import measure as coverage
+from spikequant.gen.commands.coverage import coverage
 from spikequant.gen.commands.demo import demo
 from spikequant.gen.commands.disturbed import disturbed
 from spikequant.gen.commands.energy import energy

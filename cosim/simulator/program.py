@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from spikequant.cosim.simulator.build import compile_model, verilator_command
-from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.cosim.simulator.build import compile_model
 
 
 def build_program(name: str, sources: dict[str, str], *, cache: Path) -> Path:
@@ -18,5 +17,4 @@ def build_program(name: str, sources: dict[str, str], *, cache: Path) -> Path:
         InputError: a tool is missing.
         SimulationError: Verilator or the compiler failed.
     """
-    command = verilator_command(name, *sources)
-    return compile_model(name, sources, command, environment=tool_environment(), cache=cache) / name
+    return compile_model(name, name, sources, cache=cache) / name

@@ -31,19 +31,13 @@ class FuzzError(SpikeQuantError):
 
 
 class FuzzFigures(Figures):
-    """Counts of a finished run.
+    """Counts of a finished run; a failure raises ``FuzzError`` instead.
 
     Attributes:
-        seed: seed of the frames.
-        ok: true; a failure raises ``FuzzError``.
-        frames, bytes: sent to the board.
         taken, damaged, refused, overruns: frames by what became of them.
-        sessions: sessions opened.
         words: words delivered to the accelerator.
         answers: frames from the board.
         result_words: words from the accelerator that arrived.
-        cycles: simulated clock cycles.
-        seconds: wall time.
     """
 
     seed: int

@@ -202,8 +202,8 @@ class Session:
                         continue
                     if not payload:
                         raise InputError(
-                            f"port {self._line.port}: the host's own HELLO came back: the line's ends are joined (loopback), "
-                            "expected a board"
+                            f"port {self._line.port}: the host's own HELLO came back: the line's ends are joined "
+                            "(loopback), expected a board"
                         )
                     if len(payload) != HELLO_WORDS:
                         # only the first word is the same in every version

@@ -112,16 +112,9 @@ class SoakFigures(Figures):
     """Counts over both runs.
 
     Attributes:
-        chip: name of the SDRAM.
-        clock_mhz, memory_clock_mhz: clocks of the accelerator and of the chip.
-        seed: seed of the packets and pauses.
-        packets: packets sent.
-        memory_cycles: cycles of the chip's clock.
-        activates, reads, writes, refreshes: commands to the chip.
         mismatches: missing, wrong and excess packets.
         violations: broken rules of the chip.
         refresh_times: length of the longer run, in refresh periods of the chip.
-        seconds: wall time.
     """
 
     chip: str
@@ -159,13 +152,7 @@ def soak(
 ) -> SoakFigures:
     """Run random packets through the memory, half of them without pauses and half with pauses.
 
-    Args:
-        timing: the chip and its clock.
-        clock_hz: clock of the accelerator.
-        packets: random packets in all.
-        seed: seed of the packets and pauses.
-        cache: root of the cache.
-        progress: called with the name of each step as it begins.
+    ``progress`` is called with the name of each step as it begins.
 
     Raises:
         InputError: a tool is missing.

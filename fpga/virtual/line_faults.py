@@ -78,16 +78,7 @@ class Outcome(Figures):
 
 
 class LineFaultFigures(Figures):
-    """Outcomes of the trials.
-
-    Attributes:
-        ok: all trials are finished and each of them is ok.
-        layer: name of the layer.
-        config: preset or file of the accelerator.
-        netlist: stage of the board's netlist; None for Verilog.
-        seed: seed of the noise.
-        trials: the finished ones.
-    """
+    """Outcomes of the finished trials; ``ok`` if all trials are finished and ok."""
 
     ok: bool
     layer: str
@@ -280,16 +271,10 @@ def run_trials(
     progress: Callable[[str], None] = lambda _trial: None,
     keep: Callable[[LineFaultFigures], None] = lambda _figures: None,
 ) -> LineFaultFigures:
-    """Run trials one after the other.
+    """Run trials of ``TRIALS`` one after the other.
 
-    Args:
-        trials: keys of ``TRIALS``.
-        bench: what they share.
-        layer: name of the layer, for the figures.
-        config: preset or file of the accelerator, for the figures.
-        netlist: stage of the board's netlist, for the figures.
-        progress: called with the name of each trial as it begins.
-        keep: called with the figures so far after each trial.
+    The names of layer, config and netlist are for the figures. ``progress`` is called with the name of each trial as
+    it begins, ``keep`` with the figures so far after each trial.
 
     Raises:
         ToolError: a board ended.

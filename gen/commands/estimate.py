@@ -21,18 +21,15 @@ def estimate(
     from spikequant.fpga.estimate.measurement import load_measured
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import write_json
 
     spec = load_spec(config)
     target = find_board(board)
     check_output(json_file)
     found = estimate_spec(spec, load_measured())
-    fits = found.fits(target.capacity)
-    if json_file is not None:
-        figures = {"config": config, "board": target.name, "device": target.device, "fits": fits}
-        write_json(json_file, figures | found.figures(frequency * 1e6))
+    figures = found.figures(config=config, board=target, frequency_hz=frequency * 1e6)
+    figures.write(json_file)
     Console().print(estimate_table(found, target, frequency * 1e6))
     show_written(json_file)
-    if not fits:
+    if not figures.fits:
         typer.echo(f"spikequant: board {target.name}: the accelerator does not fit the {target.device}", err=True)
         raise typer.Exit(FAILED)

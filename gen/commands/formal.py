@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from spikequant.gen.commands.options import JsonFile
-from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
 
 
@@ -36,7 +36,6 @@ def formal(
     from spikequant.cosim.formal.run import prove_all, table_of
     from spikequant.fpga.build.netlist import synthesis_of
     from spikequant.gen.output import check_output, show_written
-    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.progress import progress_bar
 
     claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
@@ -59,24 +58,19 @@ def formal(
         results = prove_all(claims, tools, folder=out, jobs=jobs, fresh=fresh, progress=advance)
 
     console.print(table_of(claims, results))
-    counts = {
-        outcome: sum(result.outcome == outcome for result in results)
-        for outcome in ("proved", "held", "FAILED", "no answer")
-    }
+    found = figures(claims, results)
     typer.echo(
-        f"{len(results)} properties: {counts['proved']} proved, {counts['held']} held for their bounded cycles, "
-        f"{counts['FAILED']} failed, {counts['no answer']} without an answer; "
+        f"{len(results)} properties: {found.proved} proved, {found.held} held for their bounded cycles, "
+        f"{found.failed} failed, {found.no_answer} without an answer; "
         f"{sum(result.seconds for result in results):.0f} s of solving"
     )
     if any(result.remembered for result in results):
         typer.echo("* from an earlier run")
-    if json_file is not None:
-        lines = [figures(claim, result) for claim, result in zip(claims, results, strict=True)]
-        write_json(json_file, {"ok": all(result.ok for result in results), **counts, "properties": lines})
+    found.write(json_file)
     show_written(out, json_file)
     for claim, result in zip(claims, results, strict=True):
         if not result.ok:
             where = f"; waveform: {result.trace}" if result.trace else ""
             typer.echo(f"{claim.name}: {result.message}{where}", err=True)
-    if not all(result.ok for result in results):
-        raise typer.Exit(1)
+    if not found.ok:
+        raise typer.Exit(FAILED)

@@ -46,7 +46,6 @@ def prices(
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import Spec
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
 
@@ -79,6 +78,6 @@ def prices(
         model=traced_model(traces, checkpoint, tokens=tokens),
         tools={name: version for name, version in tools.versions().items() if name in {"yosys", "nextpnr-ecp5"}},
     )
-    write_json(target, measured.figures())
+    measured.write(target)
     Console().print(price_table(designs, cycles, measured))
     show_written(target)

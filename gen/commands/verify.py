@@ -35,45 +35,31 @@ def verify(
 
     Exit status 0 if all are equal, 1 if not, 2 for bad input.
     """
-    import time
-    from dataclasses import asdict
-
-    from spikequant.cosim.random.verify import design_of, kept_result, run_seed, seed_spec
-    from spikequant.cosim.simulator.build import accelerator_sources
+    from spikequant.cosim.random.verify import SeedResult, VerifyFigures, run_seeds
     from spikequant.gen.output import check_output, show_written
-    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.progress import progress_bar
 
     numbers = _range(seeds)
     check_output(json_file, folder=out)
-    began = time.perf_counter()
-    found = []
     with progress_bar() as bar:
         task = bar.add_task("verifying", total=len(numbers))
-        for seed in numbers:
-            if time.perf_counter() - began > minutes * 60:
-                break
-            path = out / f"seed-{seed}.json"
-            sources = accelerator_sources(seed_spec(seed))
-            kept = None if waves else kept_result(path, design_of(sources), programs=programs, steps=steps)
-            if kept is None:
-                kept = asdict(run_seed(seed, programs=programs, steps=steps, sources=sources, waves=waves))
-                write_json(path, kept)
-            found.append(kept)
-            bar.update(task, advance=1, description=f"seed {seed}")
-    failed = [one for one in found if one["failure"]]
-    counts = ("programs", "packets", "results", "outputs", "resets", "cycles")
-    total = {key: sum(one[key] for one in found) for key in counts}
+
+        def advance(result: SeedResult) -> None:
+            bar.update(task, advance=1, description=f"seed {result.seed}")
+
+        results = run_seeds(
+            numbers, programs=programs, steps=steps, out=out, minutes=minutes, waves=waves, progress=advance
+        )
+    failed = [one for one in results if one.failure]
+    found = VerifyFigures.of(results)
     typer.echo(
-        f"{len(found)} accelerators, {total['programs']} programs, {total['packets']} packets, "
-        f"{total['results']} results, {total['outputs']} outputs, {total['resets']} resets during a program, "
-        f"{total['cycles']} cycles: {len(failed)} failed"
+        f"{len(results)} accelerators, {found.programs} programs, {found.packets} packets, {found.results} results, "
+        f"{found.outputs} outputs, {found.resets} resets during a program, {found.cycles} cycles: {len(failed)} failed"
     )
-    if json_file is not None:
-        write_json(json_file, {"ok": not failed, **total, "seeds": found})
+    found.write(json_file)
     show_written(out, json_file)
     for one in failed:
-        replay = f"--seeds {one['seed']} --programs {programs} --steps {steps} --waves build/waves"
-        typer.echo(f"seed {one['seed']}, {one['failure']}\n  replay: spikequant verify {replay}", err=True)
+        replay = f"--seeds {one.seed} --programs {programs} --steps {steps} --waves build/waves"
+        typer.echo(f"seed {one.seed}, {one.failure}\n  replay: spikequant verify {replay}", err=True)
     if failed:
         raise typer.Exit(FAILED)

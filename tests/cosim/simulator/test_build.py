@@ -1,4 +1,4 @@
-"""Simulator builds: what they need, what is kept, and what a failure says."""
+"""Simulator builds: required tools, the cache, and errors."""
 
 import os
 import shutil

@@ -9,11 +9,10 @@ import psutil
 import pytest
 
 import spikequant.cosim.simulator.device
-from spikequant.cosim.simulator.build import SimulationError, cocotb_main, compile_model, verilator_command
+from spikequant.cosim.simulator.build import SimulationError, cocotb_main, compile_model
 from spikequant.cosim.simulator.burst import Traffic
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.cosim.simulator.process import start_simulation
-from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
@@ -55,8 +54,7 @@ def test_the_words_are_those_of_another_bench(
     ours = device.play(program.packets, len(program.places)).packets
     texts = {"ports.vlt": OPEN_PORTS, **sources}
     options, main = cocotb_main()
-    command = verilator_command(TOP, main, *texts, options=options)
-    simulator = compile_model("axi", texts, command, environment=tool_environment(), cache=cache)
+    simulator = compile_model("axi", TOP, texts, options=options, main=main, cache=cache)
     np.savez(tmp_path / "in.npz", *program.packets)
     log = tmp_path / "log"
     arguments = [f"folder={tmp_path}", f"results={len(program.places)}"]
@@ -99,11 +97,11 @@ def test_pauses_change_nothing_but_the_cycles(
 
 
 def test_progress_ends_at_all_results(device: SimulatedDevice, small: Spec) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=6, seed=5)
-    run_on_device(device, vectors, progress=lambda done, total: told.append((done, total)))
-    assert told[0] == (0, 6)
-    assert told[-1] == (6, 6)
+    run_on_device(device, vectors, progress=lambda done, total: reported.append((done, total)))
+    assert reported[0] == (0, 6)
+    assert reported[-1] == (6, 6)
 
 
 def test_a_refused_packet_shows_in_its_own_run_only(device: SimulatedDevice, small: Spec) -> None:

@@ -16,7 +16,7 @@ def run(*arguments: object) -> Result:
     [
         (["--board", "nexys"], "board: unknown board 'nexys'"),
         (["--config", "huge"], "config 'huge': unknown preset"),
-        (["--frequency", "nan"], "frequency: nan MHz"),
+        (["--frequency", "100000"], "frequency: 100000 MHz"),
         (["--baud", "3"], "baud: 3 "),
         (["--bakeable", "--memory", "AS4C16M16SA-7"], "synth: --bakeable and --memory both give the source"),
     ],

@@ -23,7 +23,6 @@ from spikequant.gen.demo.record import (
     SimulationFacts,
     TokenFacts,
     load_record,
-    save_record,
 )
 from spikequant.gen.demo.report import REPORT, render_report, write_report
 from spikequant.gen.demo.spike_plots import levels_svg, spike_times, spread_labels, threshold_units, token_svg
@@ -224,7 +223,7 @@ def test_verdicts() -> None:
 def test_report_again_from_files(tmp_path: Path) -> None:
     vectors = layer()
     record, trace = record_of(vectors), trace_of(vectors)
-    save_record(tmp_path / "demo", record)
+    record.write(tmp_path / "demo" / RECORD)
     save_trace(tmp_path / "demo", trace)
     page = write_report(tmp_path / "demo")
     assert page == tmp_path / "demo" / REPORT
@@ -233,7 +232,7 @@ def test_report_again_from_files(tmp_path: Path) -> None:
 
 def test_links_lead_to_the_demo_from_another_folder(tmp_path: Path) -> None:
     vectors = layer()
-    save_record(tmp_path / "a demo", record_of(vectors))
+    record_of(vectors).write(tmp_path / "a demo" / RECORD)
     save_trace(tmp_path / "a demo", trace_of(vectors))
     page = write_report(tmp_path / "a demo", tmp_path / "pages" / "one.html")
     links = [link for link in Page(page.read_text(encoding="utf-8")).addresses if not link.startswith("data:")]
@@ -244,7 +243,7 @@ def test_links_lead_to_the_demo_from_another_folder(tmp_path: Path) -> None:
 def test_record_and_trace_survive_their_files(tmp_path: Path) -> None:
     vectors = layer()
     record, trace = record_of(vectors), trace_of(vectors)
-    save_record(tmp_path, record)
+    record.write(tmp_path / RECORD)
     save_trace(tmp_path, trace)
     assert load_record(tmp_path) == record
     again = load_trace(tmp_path)
@@ -261,7 +260,7 @@ def test_record_and_trace_survive_their_files(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    save_record(tmp_path, record_of(layer()))
+    record_of(layer()).write(tmp_path / RECORD)
     text = (tmp_path / RECORD).read_text(encoding="utf-8")
     assert old in text
     (tmp_path / RECORD).write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -274,8 +273,8 @@ def test_a_damaged_trace_is_refused(tmp_path: Path) -> None:
     trace = trace_of(layer())
     for broken, message in [
         (replace(trace, membrane=trace.membrane[1:]), "membrane has shape"),
-        (replace(trace, spike_phase=trace.spike_phase + 7), "names a phase that is not there"),
-        (replace(trace, code=trace.code.astype(np.float64)), "'code' is missing or of another kind"),
+        (replace(trace, spike_phase=trace.spike_phase + 7), "an index outside of the phases"),
+        (replace(trace, code=trace.code.astype(np.float64)), "'code' is missing or of the wrong type"),
     ]:
         save_trace(tmp_path, broken)
         with pytest.raises(InputError, match=message):
