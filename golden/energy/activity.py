@@ -1,4 +1,4 @@
-"""What fires in a quantized model while it reads text: the counts that its energy follows from."""
+"""Spikes and other events of a quantized model on text, from which its energy follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 GIF_SALIENT_SHARE = 0.10
-"""Share of the channels that SpikeLLM gives more spiking steps."""
+"""Share of the channels with a second spiking step."""
 
 GIF_CODE = 15
 """Largest code of a generalized integrate-and-fire neuron in one step: 16 levels."""
@@ -31,18 +31,18 @@ class EventCounts(Figures):
 
     Attributes:
         active: inputs that are not silent; their weights are fetched.
-        spikes: what they fire with time-to-first-spike: one each up to the ramp's top, above it a burst and a rest.
-        normal_levels: sum of ``|n|`` over normal codes; what they fire with count coding.
-        salient_codes: sum of ``|c|`` over salient codes, before their shift; what they fire with count coding.
-        low_active: as ``active``, where a wide column's low half takes part.
+        spikes: spikes with time-to-first-spike: one each up to the ramp's top, above it a burst and a rest.
+        normal_levels: sum of ``|n|`` over normal codes, the spikes with count coding.
+        salient_codes: sum of ``|c|`` over salient codes, before their shift, the spikes with count coding.
+        low_active: as ``active``, for inputs of wide columns, whose low halves are fetched.
         low_spikes: as ``spikes``, for low halves.
         low_normal_levels: as ``normal_levels``, for low halves.
         low_salient_codes: as ``salient_codes``, for low halves.
         salient: inputs with a salient code.
         silent: inputs at level 0.
-        ticks: levels that the ramps of all phases walk, empty ones below the highest included.
+        ticks: levels of the ramps of all phases, including empty ones below the highest.
         doublings: additions that double charges in place.
-        phases: phases that end with charges for the membranes.
+        phases: phases that add charges to the membranes.
     """
 
     active: float
@@ -61,14 +61,14 @@ class EventCounts(Figures):
 
 
 class GifCounts(Figures):
-    """Events of the SpikeLLM-like coding: generalized integrate-and-fire neurons with codes of 4 bits, salient 5.
+    """Events of the SpikeLLM-like coding: generalized integrate-and-fire neurons with 4-bit codes, salient ones 5-bit.
 
     Attributes:
         active: inputs with a code other than 0.
         binary: sum of the codes: spikes where each level of a code is a binary spike.
         signed_active: inputs with a code other than the zero point.
         signed: sum of the distances from the zero point: spikes where they carry a sign.
-        bits: ones in the codes: spikes where each bit of a code is a spike of its own weight.
+        bits: ones in the codes: spikes where each bit of a code is a spike with its own weight.
     """
 
     active: float
@@ -86,9 +86,9 @@ class LayerActivity(Figures):
         inputs: K.
         outputs: N.
         wide: columns with 8-bit weights.
-        tokens: how many the means are over.
-        events: of SpikeQuant's codings, a token.
-        gif: of the SpikeLLM-like coding, a token.
+        tokens: number of tokens that the means are over.
+        events: of SpikeQuant's codings.
+        gif: of the SpikeLLM-like coding.
     """
 
     name: str
@@ -105,7 +105,7 @@ Counts = TypeVar("Counts", bound=Figures)
 
 @dataclass(frozen=True)
 class _Segment:
-    """Sums over all tokens of what one tile of inputs fires."""
+    """Events of one input tile, summed over all tokens."""
 
     active: float
     spikes: float
@@ -117,7 +117,7 @@ class _Segment:
 
 
 def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Segment:
-    """Events of inputs that run together: salient levels with a shift where some fire, then always normal ones.
+    """Count the events of one input tile: a salient phase if a shifted salient level fires, then the normal phase.
 
     Args:
         magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, C].
@@ -130,7 +130,7 @@ def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _
     alone = apart.any(1)
     population = magnitude.sum(1) + (torch.where(apart, magnitude, 0).sum(1) * (2**shift - 1))
     merged = alone & (population <= spec.max_population)
-    # a beat that copies the charge, and one tick less than it is multiplied by
+    # doubling m times at once takes a beat that copies the charge, and 2**m - 1 ticks
     doublings = shift // DOUBLINGS * 2**DOUBLINGS + shift % DOUBLINGS * 2
     return _Segment(
         active=float(magnitude.count_nonzero()),
@@ -144,11 +144,11 @@ def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _
 
 
 def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor, spec: Spec) -> EventCounts:
-    """What an accelerator's encoder fires for some tokens, summed over them.
+    """Count what an accelerator's encoder fires, summed over tokens.
 
-    The inputs run in tiles as deep as the synapse memory, the low halves of the wide columns in tiles behind them. In
-    each, salient levels with a shift walk from the token's highest level down to 1, then the normal ones. Tiles that
-    are cut because their spikes do not fit a score buffer, or their charge its width, count as one.
+    The inputs run in tiles as deep as the synapse memory, followed by tiles of the low halves of the wide columns. In
+    each tile, shifted salient levels run from the token's highest level down to 1, then normal ones. Tiles that are
+    split because their spikes exceed a score buffer, or their charge its width, count as one.
 
     Args:
         level: whole numbers [T, K], the levels n of T tokens.
@@ -184,7 +184,7 @@ def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor,
 
 
 def salient_channels(values: Tensor) -> Tensor:
-    """Bool [K]: the tenth of the channels with the largest mean ``|x|`` over the tokens.
+    """The tenth of the channels with the largest mean ``|x|`` over the tokens, bool [K].
 
     SpikeLLM ranks channels by a second-order saliency; the mean magnitude stands in for it here.
 
@@ -198,7 +198,7 @@ def salient_channels(values: Tensor) -> Tensor:
 
 
 def count_gif(values: Tensor, salient: Tensor) -> GifCounts:
-    """What SpikeLLM-like neurons fire for some tokens, summed over them.
+    """Count what SpikeLLM-like neurons fire, summed over tokens.
 
     Codes are asymmetric per token between its minimum and maximum, zero included:
     ``u = clip(round(x / s) + z, 0, u_max)``, with 16 levels, or 32 in salient channels.
@@ -232,7 +232,7 @@ def _mean(parts: Sequence[Counts], tokens: int) -> Counts:
 
 
 def check_runnable(language_model: LanguageModel, spec: Spec) -> None:
-    """Refuse a model whose spikes are not those of an array: other widths, or salient codes of another form.
+    """Check that an array can run a model: equal bit widths, and salient codes in windows.
 
     Raises:
         InputError: a layer's codes do not fit the spec.
@@ -255,7 +255,7 @@ def check_runnable(language_model: LanguageModel, spec: Spec) -> None:
 
 
 class _Watcher:
-    """Counts one layer's inputs as they come."""
+    """Counter of one layer's input events, called before each forward pass."""
 
     def __init__(self, layer: SpikeQuantLinear, spec: Spec) -> None:
         self.layer = layer
@@ -280,9 +280,9 @@ class _Watcher:
 
 @torch.no_grad()
 def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, spec: Spec) -> list[LayerActivity]:
-    """Run a quantized model over text and count what fires at the input of each of its quantized layers.
+    """Run a quantized model over text and count the events at the input of each quantized layer.
 
-    The layers' own tokens are the quantized model's, so errors of earlier layers are in the counts. The
+    A layer's inputs are those of the quantized model, so that the counts include errors of earlier layers. The
     SpikeLLM-like coding takes its salient channels from the first window.
 
     Args:
