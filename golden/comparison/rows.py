@@ -50,34 +50,38 @@ class Row(Widths, Accuracy):
     protocol: str
 
 
-class MethodResult(Row):
-    """Result of one method: its row on the first text at the top level, then one row for each text.
+class _Result(Row):
+    """Result of an evaluation, with the figures of its main row at the top level.
 
     Attributes:
         model: name of the model, as the user gave it.
         output_bits: width of the output codes; None reads the membranes.
+    """
+
+    model: str
+    output_bits: int | None
+
+
+class MethodResult(_Result):
+    """Result of one method, with its row on the first text at the top level.
+
+    Attributes:
         texts: a row for each text.
         integers: float and integer results of some layers, compared; empty unless asked for.
     """
 
-    model: str
-    output_bits: int | None
     texts: list[Row]
     integers: list[Agreement]
 
 
-class ComparisonResult(Row):
-    """Result of all methods: the row of SpikeQuant on the first text at the top level, then all rows.
+class ComparisonResult(_Result):
+    """Result of all methods, with the row of SpikeQuant on the first text at the top level.
 
     Attributes:
-        model: name of the model, as the user gave it.
-        output_bits: width of the output codes; None reads the membranes.
         sources: for each method the publication that it follows, and the differences.
         rows: a row for each method and text.
     """
 
-    model: str
-    output_bits: int | None
     sources: dict[str, str]
     rows: list[Row]
 

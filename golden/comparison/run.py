@@ -1,4 +1,4 @@
-"""One run of an evaluation: all that it needs is there before anything long starts."""
+"""A run of an evaluation; everything it needs is loaded and checked before any long work."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -35,14 +35,14 @@ from spikequant.golden.support.store import ResultFolder, digest_of
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that is to be measured.
+    """Models and texts of an evaluation.
 
     Attributes:
-        model_name: for the protocol.
+        model_name: name of the model, as the user gave it.
         candidates: one or more.
         texts: one or more.
         reference: float model to compare with, or None.
-        basis: digest of all that every row depends on beside candidate and text; empty if nobody asked for it.
+        basis: digest of everything that all rows depend on, other than candidate and text; empty if rows are not kept.
     """
 
     model_name: str
@@ -52,7 +52,7 @@ class Evaluation:
     basis: str
 
     def rows(self, kept: ResultFolder[Row]) -> Iterator[Row]:
-        """Measure, or take what was kept."""
+        """Measure each row, or take it from those that were kept."""
         return compare(
             self.candidates,
             self.texts,
@@ -80,7 +80,7 @@ class Evaluation:
         return ComparisonResult(**values | {"method": ALL}, rows=rows)
 
     def with_built(self) -> "Evaluation":
-        """The same with its only candidate built, to go on with after the rows.
+        """The same with its only candidate built, whose layers can then be measured.
 
         Raises:
             InputError: it has no layers to measure.
@@ -101,14 +101,14 @@ class Evaluation:
 
 
 def prepare(request: Request, *, keep: bool) -> Evaluation:
-    """Check a request, and load what it needs.
+    """Check a request, and load its models and texts.
 
     Args:
         request: what to measure.
-        keep: whether rows are to be kept, which needs a digest of the models.
+        keep: whether rows will be kept, which needs a digest of the models.
 
     Raises:
-        InputError: anything is missing, unreadable, or does not fit.
+        InputError: a model or text is missing or unreadable, or does not fit.
     """
     request.check()
     corpora = {name: evaluation_corpus(name) for name in request.texts}
@@ -131,7 +131,7 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
 
 
 _Loaded = tuple[list[Candidate], PreTrainedTokenizerBase, list[PreTrainedModel], PreTrainedModel | None]
-"""Candidates, the tokenizer, float models that candidates are made from, and the reference."""
+"""Candidates, tokenizer, float models that the candidates are made from, and reference."""
 
 
 def _from_checkpoint(request: Request) -> _Loaded:

@@ -169,7 +169,7 @@ def test_a_page_with_every_layer(app: typer.Typer, files: Path) -> None:
             ("--layers", "layers.json", "--recipe", "research-groups"),
             "layers: recipe gives layers that the integer datapath",
         ),
-        (("--checkpoint", "somewhere"), "checkpoint somewhere: expected --method all beside it"),
+        (("--checkpoint", "somewhere"), "checkpoint somewhere: expected --method all, or the folder as the model"),
         (("--checkpoint", "somewhere", "--method", "all"), "checkpoint somewhere/spikequant.json: cannot read"),
         (("--config", "nothing"), "config 'nothing': unknown preset"),
     ],
