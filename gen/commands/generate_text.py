@@ -211,19 +211,19 @@ class _Writer:
 
     def with_integers(self, model: "LanguageModel", spec: "Spec", *, codes: bool) -> "Continuation":
         """The integer level's."""
-        from spikequant.golden.evaluation.offload import hosted
+        from spikequant.golden.evaluation.offload import offload_layers
         from spikequant.golden.layer.integer import run_layer
 
-        with hosted(model.model, spec, lambda _, vectors: run_layer(vectors, spec), codes=codes):
+        with offload_layers(model.model, spec, lambda _, vectors: run_layer(vectors, spec), codes=codes):
             return self._write(model, "writing in integers")
 
     def with_hardware(
         self, model: "LanguageModel", crew: "AbstractContextManager[Crew]", *, codes: bool
     ) -> "tuple[Continuation, Work]":
         """The hardware's, and what it did."""
-        from spikequant.golden.evaluation.offload import hosted
+        from spikequant.golden.evaluation.offload import offload_layers
 
-        with crew as devices, hosted(model.model, devices.spec, devices.run, codes=codes):
+        with crew as devices, offload_layers(model.model, devices.spec, devices.run, codes=codes):
             return self._write(model, "writing in hardware"), devices.work
 
     @contextmanager
