@@ -7,6 +7,7 @@ An asymmetric grid has codes ``0..top`` and an integer zero point. A symmetric o
 import torch
 from torch import Tensor
 
+from spikequant.golden.quantizer.affine import affine_grid, positive
 from spikequant.golden.support.errors import InputError
 
 MAX_BITS = 8
@@ -23,12 +24,7 @@ def check_bits(*, least: int, weight_bits: int, activation_bits: int) -> None:
             raise InputError(f"{name}: {bits}, expected {least}..{MAX_BITS}")
 
 
-def _positive(step: Tensor) -> Tensor:
-    """Steps, with 1 instead of 0 where all values are 0."""
-    return torch.where(step > 0, step, torch.ones_like(step))
-
-
-def asymmetric_grid(values: Tensor, top: int) -> tuple[Tensor, Tensor]:
+def asymmetric_grid(values: Tensor, top: int | Tensor) -> tuple[Tensor, Tensor]:
     """The grid that spans the last axis, zero included.
 
     Args:
@@ -40,8 +36,7 @@ def asymmetric_grid(values: Tensor, top: int) -> tuple[Tensor, Tensor]:
     """
     low = values.amin(-1, keepdim=True).clamp_(max=0)
     high = values.amax(-1, keepdim=True).clamp_(min=0)
-    step = _positive((high - low) / top)
-    return step, (-low / step).round_()
+    return affine_grid(low, high, top)
 
 
 def round_asymmetric(values: Tensor, grid: tuple[Tensor, Tensor], top: int) -> Tensor:
@@ -61,7 +56,7 @@ def symmetric_step(values: Tensor, bits: int, clip: float = 1.0) -> Tensor:
     Returns:
         float [..., 1], positive.
     """
-    return _positive(values.abs().amax(-1, keepdim=True).mul_(clip / (2 ** (bits - 1) - 1)))
+    return positive(values.abs().amax(-1, keepdim=True).mul_(clip / (2 ** (bits - 1) - 1)))
 
 
 def round_symmetric(values: Tensor, step: Tensor, bits: int) -> Tensor:

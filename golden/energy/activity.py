@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from spikequant.golden.baselines.uniform import asymmetric_grid
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.model import LanguageModel
@@ -207,12 +208,8 @@ def count_gif(values: Tensor, salient: Tensor) -> GifCounts:
         values: float [T, K].
         salient: bool [K], channels with two steps.
     """
-    low = values.amin(1, keepdim=True).clamp(max=0)
-    high = values.amax(1, keepdim=True).clamp(min=0)
     largest = torch.where(salient, GIF_SALIENT_CODE, GIF_CODE).to(values.dtype)
-    scale = (high - low) / largest
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    zero = (-low / scale).round()
+    scale, zero = asymmetric_grid(values, largest)
     code = ((values / scale).round() + zero).clamp(min=0).minimum(largest).int()
     distance = (code - zero.int()).abs()
     ones = sum(int((code >> bit & 1).sum()) for bit in range(GIF_SALIENT_CODE.bit_length()))
