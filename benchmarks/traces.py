@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors, load_vectors, save_arrays, save_vectors
-from spikequant.golden.support.digest import digest_text, digest_versions
+from spikequant.golden.support.digest import digest_versions
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.store import cached_build, cached_folder
+from spikequant.golden.support.store import cached_build, cached_folder, digest_of
 
 RECIPE = "fast"
 """Quantizes the bundled model where no checkpoint is given."""
@@ -77,7 +77,7 @@ def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
     if checkpoint is not None and not (checkpoint / "spikequant.json").is_file():
         raise InputError(f"checkpoint {checkpoint}: no such checkpoint, expected a folder with spikequant.json")
     source = f"{RECIPE} {CALIBRATION_TOKENS}" if checkpoint is None else _digest(checkpoint)
-    return cached_folder(cache, KIND, digest_text(source, str(tokens), FILE, TILE_FILE, digest_versions()))
+    return cached_folder(cache, KIND, digest_of([source, str(tokens), FILE, TILE_FILE, digest_versions()]))
 
 
 def read_traces(path: Path) -> dict[str, LayerVectors]:

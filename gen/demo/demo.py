@@ -33,7 +33,6 @@ from spikequant.gen.demo.record import (
     ResourceFacts,
     SimulationFacts,
     TokenFacts,
-    save_record,
 )
 from spikequant.gen.demo.report import REPORT, write_report
 from spikequant.gen.demo.spike_trace import TRACE, save_trace, trace_token
@@ -53,7 +52,7 @@ from spikequant.golden.quantizer.recipe import RECIPES
 from spikequant.golden.quantizer.site import SALIENT_BITS, Site
 from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import writable_folder, write_json
+from spikequant.golden.support.files import writable_folder
 from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.manifest import tool_versions, write_generated
@@ -90,19 +89,6 @@ class DemoSettings:
     recipe: str = "fast"
     calibration_tokens: int = 2048
     cache: Path = field(default_factory=default_cache_folder)
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """A finished demo.
-
-    Attributes:
-        record: all that it found out.
-        report: the page.
-    """
-
-    record: DemoRecord
-    report: Path
 
 
 @dataclass(frozen=True)
@@ -292,7 +278,7 @@ def _simulate(real: RealLayer, spec: Spec, settings: DemoSettings, steps: Steps)
 
         report = cosimulate(spec, real.vectors, progress=progress, cache=settings.cache)
     save_arrays(settings.out / "output.npz", vars(report.output))
-    write_json(settings.out / "cosim.json", report.figures(allow_saturation=False))
+    report.figures(allow_saturation=False).write(settings.out / "cosim.json")
     return report
 
 
@@ -303,6 +289,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
         bar.update(task, total=settings.seeds + STEPS_BESIDE_SEEDS)
         result = run_synth(
             lambda: Accelerator(spec),
+            config=settings.config,
             board=board,
             tools=tools,
             frequency_hz=settings.frequency_mhz * 1e6,
@@ -314,7 +301,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
             cache=settings.cache,
             progress=lambda text: bar.update(task, advance=1, description=text),
         )
-    write_json(folder / "synth.json", {"config": settings.config, **result.figures()})
+    result.figures().write(folder / "synth.json")
     return result
 
 
@@ -337,7 +324,7 @@ def _files(folder: Path, device: DeviceFacts | None) -> list[FileFacts]:
     ]
 
 
-def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
+def run_demo(settings: DemoSettings, *, console: Console) -> tuple[DemoRecord, Path]:
     """Run the whole demo and write its report.
 
     Args:
@@ -405,6 +392,6 @@ def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
             versions={**tool_versions(), **{package: version(package) for package in PACKAGES}},
             files=_files(out, device),
         )
-        save_record(out, record)
+        record.write(out / RECORD)
         page = write_report(out)
-    return DemoResult(record=record, report=page)
+    return record, page

@@ -1,4 +1,4 @@
-"""One layer as integers: what goes into the hardware, and its file format."""
+"""One layer as integers: the inputs of the hardware, and their file format."""
 
 import tokenize
 import zipfile
@@ -17,16 +17,16 @@ from spikequant.golden.support.files import replace_file
 OPTIONAL = ("wide", "w_low")
 
 PER_TOKEN = ("level", "salient", "zero", "shift", "offset")
-"""Arrays with an entry a token, along their first axis."""
+"""Arrays whose first axis runs over tokens."""
 
 PER_OUTPUT = ("w_code", "w_zero", "theta", "bias", "w_low")
-"""Arrays with an entry an output, along their first axis."""
+"""Arrays whose first axis runs over outputs."""
 
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""What NumPy and the archive reader raise for files that are damaged, or no archives of arrays at all."""
+"""Errors that NumPy and the archive reader raise for damaged files and for files of another kind."""
 
 
 def _no_wide() -> NDArray[np.int32]:
@@ -45,8 +45,8 @@ class LayerVectors:
         w_code: uint8 [N, K], stored weights u; the weight is ``u - w_zero``.
         w_zero: uint8 [N], zero point of an output's weights.
         level: int32 [T, K], signed activation levels n.
-        salient: bool [T, K], levels that came from salient codes.
-        zero: uint8 [T], zero point z of the normal codes, so that their levels span ``-z..max - z``.
+        salient: bool [T, K], levels of salient codes.
+        zero: uint8 [T], zero point z of the normal codes, whose levels span ``-z..max - z``.
         shift: uint8 [T], power of two m of the salient codes.
         offset: int8 [T], smallest salient code c0, in ``-max..0``.
         theta: uint32 [N], threshold scale, 1 or more.
@@ -83,17 +83,17 @@ class LayerVectors:
         return int(self.level.shape[0])
 
     def of_tokens(self, chosen: slice) -> "LayerVectors":
-        """The layer with some of its tokens, in views of the same arrays."""
+        """The layer with some of its tokens, as views of the same arrays."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in PER_TOKEN})
 
     def of_outputs(self, chosen: slice) -> "LayerVectors":
-        """The layer with some of its outputs, in views of the same arrays."""
+        """The layer with some of its outputs, as views of the same arrays."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in PER_OUTPUT})
 
 
 @dataclass(frozen=True)
 class _Array:
-    """What one array of the file must be: its shape by dimension letters, its dtype, its range."""
+    """Format of one array: its shape by dimension letters, its dtype, its range."""
 
     shape: str
     dtype: type[np.generic]
@@ -119,13 +119,13 @@ def _formats(spec: Spec) -> dict[str, _Array]:
     }
 
 
-def _first_index(wrong: NDArray[np.bool_]) -> str:
-    index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-    return "[" + ", ".join(str(int(i)) for i in index) + "]"
+def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Index of the first True."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
 
 
 def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int], source: str) -> NDArray[Any]:
-    """The array in the format's dtype, once its kind, shape and range are right; sizes learns new dimensions."""
+    """Check an array's kind, shape and range and convert it to the format's dtype; add new dimensions to ``sizes``."""
     wanted = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in form.shape)
     if array.ndim != len(form.shape):
         raise InputError(f"{source}: {name} has shape {list(array.shape)}, expected [{wanted}]")
@@ -140,15 +140,15 @@ def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int]
         return array
     if array.dtype.kind not in "iu":
         detail = ""
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and array.size:
             unusable = ~np.isfinite(array) | (array != np.round(array))
-            first = unusable if unusable.any() else np.ones_like(unusable)
-            detail = f" ({array[np.unravel_index(int(np.argmax(first)), array.shape)]} at {_first_index(first)})"
+            index = _first(unusable)
+            detail = f" ({array[index]} at {list(index)})"
         raise InputError(f"{source}: {name} is {array.dtype}{detail}, expected integers ({np.dtype(form.dtype)})")
     wrong = (array < form.low) | (array > form.high)
     if wrong.any():
-        index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        raise InputError(f"{source}: {name}{_first_index(wrong)} is {array[index]}, expected {form.low}..{form.high}")
+        index = _first(wrong)
+        raise InputError(f"{source}: {name}{list(index)} is {array[index]}, expected {form.low}..{form.high}")
     return array.astype(form.dtype)
 
 
@@ -160,14 +160,14 @@ def _check_levels(vectors: LayerVectors, spec: Spec, source: str) -> None:
 
     def refuse(wrong: NDArray[np.bool_], expected: str) -> None:
         if wrong.any():
-            token, column = (int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+            token, column = _first(wrong)
             limits = expected.format(
                 zero=int(vectors.zero[token]), shift=int(vectors.shift[token]), offset=int(vectors.offset[token])
             )
             raise InputError(f"{source}: level[{token}, {column}] is {level[token, column]}, expected {limits}")
 
     if not spec.salient_bits and vectors.salient.any():
-        raise InputError(f"{source}: salient{_first_index(vectors.salient)} is set, but the spec has no salient phase")
+        raise InputError(f"{source}: salient{list(_first(vectors.salient))} is set, but the spec has no salient phase")
     normal = ~vectors.salient
     code = level + zero
     refuse(
@@ -189,8 +189,8 @@ def check_vectors(arrays: dict[str, NDArray[Any]], spec: Spec, *, source: str) -
     """Arrays by name as a checked layer.
 
     Raises:
-        InputError: a missing or unknown array, a wrong shape or kind, or a value that the format cannot
-            hold, with the index of the first offender.
+        InputError: a missing or unknown array, a wrong shape or kind, or a value out of range, with the index of the
+            first one.
     """
     formats = _formats(spec)
     unknown = sorted(set(arrays) - set(formats))
@@ -209,10 +209,10 @@ def check_vectors(arrays: dict[str, NDArray[Any]], spec: Spec, *, source: str) -
         wide = checked["wide"]
         beyond = wide >= sizes["K"]
         if beyond.any():
-            raise InputError(f"{source}: wide{_first_index(beyond)} is {wide[beyond][0]}, expected 0..{sizes['K'] - 1}")
+            raise InputError(f"{source}: wide{list(_first(beyond))} is {wide[beyond][0]}, expected 0..{sizes['K'] - 1}")
         falling = np.diff(wide.astype(np.int64), prepend=-1) <= 0
         if falling.any():
-            raise InputError(f"{source}: wide{_first_index(falling)} is {wide[falling][0]}, expected ascending indices")
+            raise InputError(f"{source}: wide{list(_first(falling))} is {wide[falling][0]}, expected ascending indices")
     else:
         checked["w_low"] = np.zeros((sizes["N"], 0), np.uint8)
     vectors = LayerVectors(**checked)
@@ -224,7 +224,7 @@ def load_vectors(path: Path, spec: Spec) -> LayerVectors:
     """A layer from an ``.npz`` file.
 
     Raises:
-        InputError: the file cannot be read, or ``check_vectors`` refuses it.
+        InputError: the file cannot be read, or ``check_vectors`` raises it.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -247,5 +247,5 @@ def save_vectors(path: Path, vectors: LayerVectors) -> None:
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write named arrays as compressed ``.npz``, whole or not at all."""
-    with replace_file(path) as beside, beside.open("wb") as file:
+    with replace_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from spikequant.fpga.build.build import STATISTICS, find_tools, synthesize
@@ -13,15 +12,12 @@ from spikequant.fpga.build.core import make_design
 from spikequant.fpga.build.report import read_synthesis_report
 from spikequant.fpga.estimate.estimate import estimate, estimate_ebrs
 from spikequant.fpga.estimate.measurement import hardware_digest, load_measured
-from spikequant.gen.commands.synth import add_commands
+from spikequant.gen.cli import app
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.rtl.accelerator import Accelerator
 
 
 def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_commands(app)
     return CliRunner().invoke(app, ["estimate", *map(str, arguments)])
 
 

@@ -66,7 +66,7 @@ def record_of(vectors: LayerVectors) -> DemoRecord:
         outputs=vectors.outputs,
         inputs=vectors.inputs,
         wide_columns=int(vectors.wide.size),
-        calibration="4711 tokens of calibration text",
+        calibration="calibrated on 4711 tokens of text",
         text="held-out text",
         tokens=[
             TokenFacts(text=text, salient=11 + i, silent=21 + i, shift=i, spikes=31 + i, ticks=41 + i)
@@ -160,6 +160,12 @@ def test_images_are_whole_and_load_nothing(html: str) -> None:
         assert root.tag.endswith("svg")
         links = [value for item in root.iter() for name, value in item.attrib.items() if name.endswith("href")]
         assert all(link.startswith("#") for link in links)
+
+
+def test_the_calibration_is_named_once(html: str) -> None:
+    text = Page(html).plain
+    assert text.count("calibrated on") == 1
+    assert "a-model, calibrated on 4711 tokens of text" in text
 
 
 def test_every_figure_is_on_the_page(html: str) -> None:
