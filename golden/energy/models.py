@@ -159,8 +159,9 @@ _PRICES_22: dict[Kind, Price] = {
     Kind.WEIGHT_READ: _scaled(_one("small memory, read or write")),
     Kind.STATE_ACCESS: _scaled(_one("small memory, read or write")),
     Kind.CODE_MOVE: _one("code moved to the next tile"),
-    Kind.SPIKE_CODE_MOVE: _one("code moved to the next tile"),
 }
+
+_PRICES_22_CODES = _PRICES_22 | {Kind.SPIKE_CODE_MOVE: _one("code moved to the next tile")}
 
 
 _RULES_22 = (
@@ -175,7 +176,7 @@ ON_CHIP_22 = EnergyModel(
     title="22 nm, weights on the chip",
     rules=(*_RULES_22, "All weights are in small memories next to the array.", "Inputs that spike arrive as codes."),
     constants=_CONSTANTS_22,
-    prices=_PRICES_22,
+    prices=_PRICES_22_CODES,
 )
 
 ROUTED_22 = EnergyModel(
@@ -191,8 +192,7 @@ ROUTED_22 = EnergyModel(
             f"{RECONSIDERED}: sparse movement by one hop, from the routing energy reported for Intel's Loihi",
         ),
     ),
-    prices={kind: price for kind, price in _PRICES_22.items() if kind is not Kind.SPIKE_CODE_MOVE}
-    | {Kind.SPIKE_MOVE: _one("spike moved to the next tile")},
+    prices=_PRICES_22 | {Kind.SPIKE_MOVE: _one("spike moved to the next tile")},
 )
 
 MAIN_MEMORY_22 = EnergyModel(
@@ -212,7 +212,7 @@ MAIN_MEMORY_22 = EnergyModel(
             f"{RECONSIDERED}: 1300 pJ for 64 bits of DRAM; the low end of Horowitz's 1.3 to 2.6 nJ",
         ),
     ),
-    prices=_PRICES_22 | {Kind.WEIGHT_FETCH: _one("main memory, read")},
+    prices=_PRICES_22_CODES | {Kind.WEIGHT_FETCH: _one("main memory, read")},
 )
 
 MODELS = (OPERATIONS_45, ON_CHIP_22, ROUTED_22, MAIN_MEMORY_22)
