@@ -1,6 +1,7 @@
 """Spikes and other events of a quantized model on text, from which its energy follows."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -105,8 +106,8 @@ Counts = TypeVar("Counts", bound=Figures)
 
 
 @dataclass(frozen=True)
-class _Segment:
-    """Events of one input tile, summed over all tokens."""
+class _Events:
+    """Events of some inputs, summed over all tokens and tiles."""
 
     active: float
     spikes: float
@@ -117,30 +118,36 @@ class _Segment:
     phases: float
 
 
-def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Segment:
-    """Count the events of one input tile: a salient phase if a shifted salient level fires, then the normal phase.
+def _tiles(values: Tensor, depth: int) -> Tensor:
+    """Values [T, C] in tiles of ``depth`` inputs [T, tiles, depth], the last filled up with zeros."""
+    return nn.functional.pad(values, (0, -values.shape[1] % depth)).unflatten(1, (-1, depth))
+
+
+def _events(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Events:
+    """Count the events of tiles of inputs: a salient phase if a shifted salient level fires, then the normal phase.
 
     Args:
-        magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, C].
-        salient: bool [T, C].
+        magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, tiles, depth].
+        salient: bool [T, tiles, depth].
         shift: power of two of a token's salient codes, int64 [T].
         spec: of the accelerator.
     """
-    apart = salient & (magnitude > 0) & (shift > 0)[:, None]
-    tops = [torch.where(here, magnitude, 0).amax(1).clamp(max=spec.ramp) for here in (apart, ~apart)]
-    alone = apart.any(1)
-    population = magnitude.sum(1) + (torch.where(apart, magnitude, 0).sum(1) * (2**shift - 1))
+    shift = shift[:, None]
+    apart = salient & (magnitude > 0) & (shift > 0)[..., None]
+    tops = [torch.where(here, magnitude, 0).amax(-1).clamp(max=spec.ramp) for here in (apart, ~apart)]
+    alone = apart.any(-1)
+    population = magnitude.sum(-1) + (torch.where(apart, magnitude, 0).sum(-1) * (2**shift - 1))
     merged = alone & (population <= spec.max_population)
     # doubling m times at once takes a beat that copies the charge, and 2**m - 1 ticks
     doublings = shift // DOUBLINGS * 2**DOUBLINGS + shift % DOUBLINGS * 2
-    return _Segment(
+    return _Events(
         active=float(magnitude.count_nonzero()),
         spikes=float((magnitude // spec.ramp).sum() + (magnitude % spec.ramp).count_nonzero()),
         normal_levels=float(magnitude[~salient].sum()),
         salient_codes=float(magnitude[salient].sum()),
         ticks=float(tops[0].sum() + tops[1].sum()),
-        doublings=float(doublings[merged].sum()),
-        phases=float(magnitude.shape[0] + (alone & ~merged).count_nonzero()),
+        doublings=float((doublings * merged).sum()),
+        phases=float(alone.numel() + (alone & ~merged).count_nonzero()),
     )
 
 
@@ -160,27 +167,24 @@ def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor,
     """
     shift = shift.long()
     magnitude = level.abs().long() >> torch.where(salient, shift[:, None], 0)
-    low = wide.long()
-
-    def segments(columns: Tensor | slice) -> list[_Segment]:
-        parts = zip(magnitude[:, columns].split(spec.depth, 1), salient[:, columns].split(spec.depth, 1), strict=True)
-        return [_segment(*part, shift, spec) for part in parts if part[0].shape[1]]
-
-    whole, halves = segments(slice(None)), segments(low)
+    whole, low = (
+        _events(_tiles(magnitude[:, columns], spec.depth), _tiles(salient[:, columns], spec.depth), shift, spec)
+        for columns in (slice(None), wide.long())
+    )
     return EventCounts(
-        active=sum(segment.active for segment in whole),
-        spikes=sum(segment.spikes for segment in whole),
-        normal_levels=sum(segment.normal_levels for segment in whole),
-        salient_codes=sum(segment.salient_codes for segment in whole),
-        low_active=sum(segment.active for segment in halves),
-        low_spikes=sum(segment.spikes for segment in halves),
-        low_normal_levels=sum(segment.normal_levels for segment in halves),
-        low_salient_codes=sum(segment.salient_codes for segment in halves),
+        active=whole.active,
+        spikes=whole.spikes,
+        normal_levels=whole.normal_levels,
+        salient_codes=whole.salient_codes,
+        low_active=low.active,
+        low_spikes=low.spikes,
+        low_normal_levels=low.normal_levels,
+        low_salient_codes=low.salient_codes,
         salient=float(salient.count_nonzero()),
         silent=float(level.numel() - level.count_nonzero()),
-        ticks=sum(segment.ticks for segment in whole + halves),
-        doublings=sum(segment.doublings for segment in whole + halves),
-        phases=sum(segment.phases for segment in whole + halves),
+        ticks=whole.ticks + low.ticks,
+        doublings=whole.doublings + low.doublings,
+        phases=whole.phases + low.phases,
     )
 
 
@@ -294,13 +298,11 @@ def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, sp
     if not layers:
         raise InputError(f"model {language_model.name}: no quantized layers, expected a folder that quantize wrote")
     watchers = {name: _Watcher(layer, spec) for name, layer in layers.items()}
-    handles = [layer.register_forward_pre_hook(watchers[name]) for name, layer in layers.items()]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(watchers[name]))
         for window in track(windows, "counting spikes"):
             language_model.model.base_model(window[None])
-    finally:
-        for handle in handles:
-            handle.remove()
     return [
         LayerActivity(
             name=name,

@@ -98,7 +98,7 @@ def test_an_interrupted_run_resumes(files: Path, monkeypatch: pytest.MonkeyPatch
         return measure_accuracy(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikequant.golden.comparison.rows.measure_accuracy", count)
+        patch.setattr("spikequant.golden.comparison.evaluation.measure_accuracy", count)
         with pytest.raises(RuntimeError, match="power"):
             evaluate(files, files / "model", *sweep)
         assert len(list((files / "result.json.partial").iterdir())) == 2
