@@ -177,9 +177,9 @@ def _play_all(design: _Design, *, seed: int, programs: int, steps: int, points: 
 
         play(single_runs(spec), Traffic(pause_in=ONE_BY_ONE, seed=seed))
         play(waiting_results(spec), Traffic(pause_out=RARELY_READY, seed=seed))
-        played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
-        if played.failure:
-            raise SimulationError(f"{design.name}, {played.failure}")
+        _, failure = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
+        if failure:
+            raise SimulationError(f"{design.name}, {failure}")
         random = Random(f"broken programs of {seed}")
         for _ in range(programs):
             packets = broken_program(spec, random, steps=steps)
