@@ -9,7 +9,7 @@ from spikequant.cosim.formal.circuit import Circuit
 
 @dataclass(frozen=True)
 class Induction:
-    """Holds for any number of cycles: it holds in the first ``k``, and after any ``k`` in which it held."""
+    """Proof for any number of cycles: the property holds in the first ``k``, and after any ``k`` in which it held."""
 
     k: int
     proves = True
@@ -21,7 +21,7 @@ class Induction:
 
 @dataclass(frozen=True)
 class AnyState:
-    """Holds for any number of cycles: it holds for ``cycles`` from every state, reachable or not.
+    """Proof for any number of cycles: the property holds for ``cycles`` from every state, reachable or not.
 
     Its harness has the component ``in_any_state``, and follows an input until its output, within the cycles.
     """
@@ -36,7 +36,7 @@ class AnyState:
 
 @dataclass(frozen=True)
 class AllInputs:
-    """Holds for all inputs of a circuit without registers."""
+    """Proof for all inputs of a circuit without registers."""
 
     proves = True
 
@@ -47,7 +47,7 @@ class AllInputs:
 
 @dataclass(frozen=True)
 class Bounded:
-    """Holds for ``cycles`` from a reset on, and is not checked after them."""
+    """Check of the first ``cycles`` after a reset, and of no later ones."""
 
     cycles: int
     proves = False
@@ -59,7 +59,7 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Reachable:
-    """Holds for any number of cycles: it holds in every state reachable from a reset, by ABC's ``pdr``."""
+    """Proof for any number of cycles: the property holds in every reachable state, by ABC's ``pdr``."""
 
     proves = True
 
