@@ -104,7 +104,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
 
 def check_that_its_board_is_known(folder: Path) -> None:
     assert spikequant("program", folder, "--board", "ulx3s_25f", "--dry-run").exit_code == 0
-    expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected one for colorlight_i5"
+    expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected a bitstream for colorlight_i5"
     assert refusal("program", folder / BITSTREAM, "--board", "colorlight_i5", "--dry-run") == expected
 
 
