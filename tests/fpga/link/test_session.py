@@ -261,7 +261,9 @@ def test_a_port_that_hangs_up_while_it_is_opened_is_lost_or_cannot_be_opened(mon
     assert (line.reopened, failures) == (1, [])
     line.close()
     failures.append(hung_up)
-    with pytest.raises(InputError, match=r"^port .*: cannot be opened \(Input/output error\), expected a serial port"):
+    with pytest.raises(
+        InputError, match=r"^port .*: cannot be opened \(Input/output error\), expected a free serial port"
+    ):
         SerialLine(peer.port, 1_000_000)
     peer.close()
 
