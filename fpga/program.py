@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel
 from spikequant.fpga.baked.bake import BAKED
 from spikequant.fpga.boards import Board
 from spikequant.fpga.build.build import BITSTREAM, RECORD
-from spikequant.fpga.toolchain import ToolError
+from spikequant.fpga.toolchain import ToolError, run_process
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.json_files import read_json
 
@@ -99,26 +98,18 @@ def run_loader(command: list[str]) -> None:
         ToolError: it failed, for example because no board is connected.
     """
     try:
-        process = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        status, console = run_process(command)
     except OSError as error:
         raise InputError(f"tool {command[0]}: cannot start: {error.strerror}") from None
-    library = re.search(r"error while loading shared libraries: ([^:]+):", process.stdout)
+    library = re.search(r"error while loading shared libraries: ([^:]+):", console)
     if library:
         raise InputError(
             f"tool {LOADER}: cannot start without the library {library[1]}, expected it installed "
             "(on Debian: apt-get install libftdi1-2)"
         )
-    if process.returncode:
-        lines = [line.strip() for line in process.stdout.splitlines() if line.strip()]
+    if status:
+        lines = [line.strip() for line in console.splitlines() if line.strip()]
         raise ToolError(
-            f"{LOADER} failed (status {process.returncode}): {lines[-1] if lines else 'no message'}",
-            console=process.stdout,
+            f"{LOADER} failed (status {status}): {lines[-1] if lines else 'no message'}",
+            console=console,
         )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from spikequant.cosim.netlist import Stage, Synthesis
 from spikequant.fpga.build.block_contents import Content, with_contents
-from spikequant.fpga.build.build import FLATTEN, NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
+from spikequant.fpga.build.build import FLATTEN, NAME, Design, find_tools, place_and_route, synthesize
 from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.core import make_design
 from spikequant.fpga.build.routed import spell_out
@@ -60,7 +60,7 @@ LOGIC = ("ccu2c_sim.vh", "common_sim.vh")
 """Yosys' descriptions of cells: their ports, and models of those that are logic."""
 
 
-def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None = None) -> Synthesis:
+def synthesis_of(spec: Spec) -> Synthesis:
     """Synthesize a spec's accelerator; returns the netlist with its design.
 
     Raises:
@@ -68,7 +68,7 @@ def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None =
         ToolError: a tool failed.
     """
     design = accelerator_design(spec)
-    folder = synthesize(design, tools or find_tools(), cache=cache or default_cache_folder())
+    folder = synthesize(design, find_tools(), cache=default_cache_folder())
     cells, models = ({name: (yosys_models() / name).read_text("utf-8") for name in names} for names in (CELLS, LOGIC))
     return Synthesis(
         top=NAME,
@@ -91,16 +91,9 @@ def _verilog(netlist: bytes, yosys: Tool, *, name: str, cache: Path) -> str:
     return (folder / f"{name}.v").read_text(encoding="utf-8")
 
 
-def netlist_sources(
-    spec: Spec,
-    stage: Stage,
-    *,
-    tools: Tools | None = None,
-    cache: Path | None = None,
-    progress: Progress = lambda _: None,
-) -> dict[str, str]:
+def netlist_sources(spec: Spec, stage: Stage, *, cache: Path | None = None) -> dict[str, str]:
     """Verilog of the accelerator's netlist, with top module ``spikequant``; arguments and errors as ``netlist_of``."""
-    return netlist_of(accelerator_design(spec), stage, name=TOP, tools=tools, cache=cache, progress=progress)
+    return netlist_of(accelerator_design(spec), stage, name=TOP, cache=cache)
 
 
 def netlist_of(
@@ -108,9 +101,7 @@ def netlist_of(
     stage: Stage,
     *,
     name: str,
-    tools: Tools | None = None,
     cache: Path | None = None,
-    progress: Progress = lambda _: None,
     contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Verilog of a design's netlist and of the models of its cells, by file name.
@@ -121,28 +112,23 @@ def netlist_of(
         design: a design for ``DEVICE``.
         stage: synthesized, or placed and routed.
         name: name of the top module.
-        tools: tools of the build; the installed ones by default.
         cache: root of the cache; the user's own by default.
-        progress: called with each step as it begins.
         contents: initial contents of block RAMs by the ends of their names; the others start with zeros.
 
     Raises:
         InputError: a tool is missing, or the device does not hold the design.
         ToolError: a tool failed, or a cell of the netlist has no model.
     """
-    tools = tools or find_tools()
+    tools = find_tools()
     cache = cache or default_cache_folder()
-    progress("synthesizing")
     netlist = (synthesize(design, tools, cache=cache) / f"{NAME}.json").read_bytes()
     models = [CELL_MODELS / "block_ram.v", CELL_MODELS / "multiplier.v"]
     if stage == "route":
-        progress("placing and routing")
         trimmed = trim_carry_ends(netlist).netlist
         routed = place_and_route(design, tools, trimmed, seed=SEED, cache=cache)
         netlist = spell_out((routed.folder / ROUTED).read_bytes())
         models.append(ROUTED_MODELS)
     netlist = with_contents(netlist, contents)
-    progress("writing Verilog")
     models += [yosys_models() / name for name in LOGIC]
     sources = {f"{name}.v": _verilog(netlist, tools.yosys, name=name, cache=cache)}
     # without the macro, Yosys' models include other files

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from spikequant.fpga.baked.program import baked_program
 from spikequant.fpga.link.line import SerialLine
@@ -61,9 +60,7 @@ class Accelerator:
         """Return the accelerator."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Close the port."""
         self.close()
 

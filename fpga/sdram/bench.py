@@ -159,11 +159,6 @@ class BenchRun:
     refreshes: int
     violations: int
 
-    @property
-    def busy_share(self) -> float:
-        """Share of the memory's cycles in which the chip outputs data."""
-        return self.columns / self.memory_cycles
-
 
 def run_bench(
     program: Path,
