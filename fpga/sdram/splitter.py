@@ -79,8 +79,8 @@ class RequestSplitter(Component):
                 m.next = "offer"
                 with m.If(over):
                     m.next = "offer more"
-            for state, behind in (("offer", "take"), ("offer more", "measure")):
+            for state, successor in (("offer", "take"), ("offer more", "measure")):
                 with m.State(state), m.If(self.o.ready):
                     m.d.sync += self.o.valid.eq(0)
-                    m.next = behind
+                    m.next = successor
         return m

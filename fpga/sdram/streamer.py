@@ -87,7 +87,7 @@ class WeightStreamer(Component):
             with m.State("header"):
                 m.d.sync += [header_words[0].eq(word.data), index.eq(1), address.eq(store.address)]
                 with m.Switch(store.operation):
-                    for operation, behind in (
+                    for operation, state in (
                         (MemoryOperation.STORE, "store"),
                         (MemoryOperation.SELECT, "select"),
                         (MemoryOperation.STREAM, "stream"),
@@ -97,7 +97,7 @@ class WeightStreamer(Component):
                             if operation is MemoryOperation.SELECT:
                                 m.d.sync += address.eq(select.place)
                             with m.If(self.i.valid):
-                                m.next = behind
+                                m.next = state
                             ended("refuse")
                     with m.Default():
                         pass_on()

@@ -240,9 +240,9 @@ class VirtualBoard:
             if status is None:
                 raise
             assert self.process.stderr is not None
-            said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+            lines = self.process.stderr.read().decode(errors="replace").strip().splitlines()
             reason = f"its time limit of {self._seconds:g} s is over" if status == 0 else f"status {status}"
-            raise ToolError(f"virtual board: ended, {said[-1] if said else reason}", console="") from error
+            raise ToolError(f"virtual board: ended, {lines[-1] if lines else reason}", console="") from error
 
     def close(self) -> None:
         """Switch it off."""

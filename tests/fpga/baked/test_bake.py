@@ -29,7 +29,7 @@ def spikequant(*arguments: object) -> Result:
 
 
 def refusal(*arguments: object) -> str:
-    """What bad input is told."""
+    """Error message of bad input."""
     error = spikequant(*arguments).exception
     assert isinstance(error, InputError)
     return str(error)

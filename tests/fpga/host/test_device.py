@@ -1,4 +1,4 @@
-"""The real driver, on a pseudo-terminal, with the real top behind it in Verilator."""
+"""The real driver with the real top in Verilator, over a pseudo-terminal."""
 
 import os
 import signal
@@ -99,7 +99,7 @@ def test_a_cable_that_is_cut_and_plugged_in_again_costs_time_and_nothing_else(bo
 
 @pytest.mark.parametrize("stop", [1, 7, 11])
 def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Path, small: Spec, stop: int) -> None:
-    """The board freezes with results to send, and goes on once its host has given up."""
+    """The board freezes with results to send, and continues after its host has given up."""
     first, second = layer(small), layer(small, seed=9)
     with VirtualBoard(board_program, seconds=LIMIT) as board:
 
@@ -123,7 +123,7 @@ def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Pat
 def test_a_cut_that_is_longer_than_silence_may_last_is_no_silence(
     board_program: Path, small: Spec, cut_at: int
 ) -> None:
-    """In the middle, and behind the last result, when the counters are asked for."""
+    """In the middle, and after the last result, when the counters are read."""
     vectors, patience = layer(small), replace(IMPATIENT, port=10.0)
     with (
         VirtualBoard(board_program, seconds=LIMIT) as board,

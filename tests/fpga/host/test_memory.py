@@ -53,7 +53,7 @@ def test_layers_are_stored_once_and_run_on_any_tokens(
                     assert_right(accelerator.run_stored(place, fed), fed, small)
             # and one whose weights come over the line
             assert_right(accelerator.run_layer(second), second, small)
-        # another session finds what is stored, if it is told, and stores nothing over it
+        # another session can use what is stored, and does not overwrite it
         third = layer(small, tokens=1, seed=3)
         with Accelerator(small, port=board.port, baud=BAUD, chip=timing.chip) as accelerator:
             with pytest.raises(ValueError, match=r"^the layer was neither stored nor kept in this session$"):

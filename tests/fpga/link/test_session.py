@@ -1,4 +1,4 @@
-"""The host against boards that do wrong: a script at the other end of a pseudo-terminal."""
+"""The host with faulty boards: a script at the other end of a pseudo-terminal."""
 
 import os
 import termios
@@ -41,7 +41,7 @@ def hello(asked: dict[str, Any], *, control: dict[str, int] | None = None, **cha
 
 
 class Peer:
-    """Answers each frame of the host with what the script says."""
+    """Answers each frame of the host by a script."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -137,7 +137,7 @@ def test_noise_and_frames_of_other_sessions_before_the_answer_are_passed_over(se
         ),
     ],
 )
-def test_a_board_that_breaks_the_rules_is_told_so(
+def test_a_board_that_breaks_the_protocol_is_an_error(
     session_with: SessionWith, frames: list[dict[str, Any]], expected: str
 ) -> None:
     def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
@@ -188,7 +188,7 @@ def test_an_interrupt_ends_the_session_too(session_with: SessionWith) -> None:
 
 
 def test_a_board_that_sends_without_end_is_cut_short(session_with: SessionWith) -> None:
-    """It acknowledges nothing, but goes on with words that nobody asked for."""
+    """It acknowledges nothing, but keeps sending unrequested words."""
     for last in (1, 0):
         sent = 0
 
