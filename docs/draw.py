@@ -265,6 +265,10 @@ def waveform() -> bytes:
     return _waves(records, int(run.output.membrane[0, 0]) - int(vectors.bias[0]))
 
 
+STEPS = {0: "", 2: "S", 5: "T", 6: "ST", 0x19: "E"}
+"""Labels of ``step_layout`` values: spikes into the current, tick, both at once, last tick of the phase."""
+
+
 def _waves(records: Any, membrane: int) -> bytes:
     cycle = records.cycle - records.cycle[0]
 
@@ -300,8 +304,8 @@ def _waves(records: Any, membrane: int) -> bytes:
                 for i in range(len(cycle))
             ]
             bus(f"lane {lane}: sign, row", text, BLUE)
-        bus("issued step", [f"{value:x}" if value else "" for value in records.issued], AMBER)
-        bus("neuron step", [f"{value:x}" if value else "" for value in records.step], AMBER)
+        bus("issued step", [STEPS[int(value)] for value in records.issued], AMBER)
+        bus("neuron step", [STEPS[int(value)] for value in records.step], AMBER)
         bus("current I", [str(value) for value in records.current], "#7b4fa3")
         bus("charge V", [str(value) for value in records.charge], GREEN)
         bus("membrane write", [str(value) if stored >= 0 else "" for value, stored in zip(records.membrane, records.stored, strict=True)], RED)
@@ -309,7 +313,7 @@ def _waves(records: Any, membrane: int) -> bytes:
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, last)
         axes.set_ylim(height + 0.4, 0.7)
-        axes.set_xlabel(f"clock cycle after the first step; membrane of neuron 0 without its bias: {membrane}")
+        axes.set_xlabel(f"clock cycle (S spikes, T tick, ST both, E last tick of the phase); membrane without bias: {membrane}")
         for spine in axes.spines.values():
             spine.set_visible(False)
 
