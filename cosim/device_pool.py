@@ -1,4 +1,4 @@
-"""Several devices that run one layer together, each some of its outputs."""
+"""Pool of devices that split the outputs of each layer."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from spikequant.rtl.driver.device import Device, LayerRun, run_on_device
 
 
 def output_parts(vectors: LayerVectors, spec: Spec, parts: int) -> list[LayerVectors]:
-    """A layer cut into at most so many parts of whole tiles of outputs, as equal as tiles allow."""
+    """Split a layer into at most ``parts`` parts of whole output tiles, of sizes as equal as possible."""
     tiles = -(-vectors.outputs // spec.neurons)
     ends = [round(part * tiles / parts) * spec.neurons for part in range(parts + 1)]
     return [vectors.of_outputs(slice(start, end)) for start, end in itertools.pairwise(ends) if end > start]
@@ -27,16 +27,15 @@ def output_parts(vectors: LayerVectors, spec: Spec, parts: int) -> list[LayerVec
 
 @dataclass
 class Work:
-    """What a crew has done so far.
+    """Totals of a pool.
 
     Attributes:
         layers: layers run.
         outputs: outputs compared with the integer level.
-        mismatches: as ``Verdict`` counts them.
-        saturated: outputs that the hardware flagged.
+        mismatches, saturated: outputs, as in ``Verdict``.
         first: one line on the first mismatch; empty if there is none.
-        cycles: clock cycles of all devices.
-        simulated_seconds: wall time of all devices.
+        cycles: clock cycles, summed over devices.
+        simulated_seconds: wall time, summed over devices.
     """
 
     layers: int = 0
@@ -49,24 +48,24 @@ class Work:
 
 
 Runner = Callable[[str, LayerVectors], LayerRun]
-"""Runs a layer, or some of its outputs, on one device; the layer's name comes first."""
+"""Function that runs a named layer, or some of its outputs, on one device."""
 
 
 def runner(device: Device) -> Runner:
-    """Sends a device all of a layer each time."""
+    """Return a runner that sends the whole layer to the device in every run."""
     return lambda _name, vectors: run_on_device(device, vectors)
 
 
 class Crew:
-    """Devices of one spec that run layers together; every output is compared with the integer level.
+    """Devices of one spec that split layers; every output is compared with the integer level.
 
     Args:
-        spec: of the devices.
-        runners: one or more, each of a device of its own.
-        threads: with a worker for each device.
+        spec: spec of the devices.
+        runners: one for each device.
+        threads: pool with a thread for each device, and one for the golden model.
 
     Attributes:
-        work: what they have done.
+        work: totals of all runs.
     """
 
     def __init__(self, spec: Spec, runners: Sequence[Runner], threads: ThreadPoolExecutor) -> None:
@@ -76,10 +75,10 @@ class Crew:
         self._threads = threads
 
     def run(self, name: str, vectors: LayerVectors) -> LayerOutput:
-        """A layer's results from the devices.
+        """Run a layer on the devices; return its results.
 
         Args:
-            name: the layer's.
+            name: the layer's name.
             vectors: the layer and its tokens.
 
         Raises:
@@ -111,12 +110,12 @@ def _joined(runs: Sequence[LayerRun]) -> LayerOutput:
 
 @contextmanager
 def simulated_crew(spec: Spec, count: int, *, cache: Path | None = None) -> Iterator[Crew]:
-    """A crew of simulators, which are gone at the end of the block.
+    """Yield a pool of simulators, which end with the block.
 
     Args:
         spec: the accelerator.
-        count: simulators.
-        cache: where simulator builds are kept; the user's own by default.
+        count: number of simulators.
+        cache: root of the cache of simulator builds; the user's cache by default.
 
     Raises:
         InputError: a tool is missing.

@@ -1,4 +1,4 @@
-"""Compare what the hardware gave with what it should have given."""
+"""Comparison of the hardware's outputs with the golden model's."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from spikequant.golden.layer.integer import LayerOutput
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a comparison.
+    """Outcome of a comparison.
 
     Attributes:
         outputs: outputs compared.
-        mismatches: unflagged outputs whose membrane or code differs, and outputs flagged without cause.
+        mismatches: unflagged outputs whose membrane or code differs, and outputs with a needless flag.
         saturated: outputs that the hardware flagged.
         first: one line on the first mismatch; empty if there is none.
     """
@@ -25,14 +25,14 @@ class Verdict:
     first: str
 
     def ok(self, *, allow_saturation: bool) -> bool:
-        """Everything that can be compared is equal, and nothing is flagged unless that is allowed."""
+        """Return whether there is no mismatch, and no saturated output unless that is allowed."""
         return not self.mismatches and (allow_saturation or not self.saturated)
 
 
 def wrong_outputs(golden: LayerOutput, hardware: LayerOutput) -> NDArray[np.bool_]:
-    """Which outputs are not as they should be, bool [T, N].
+    """Find wrong outputs, bool [T, N].
 
-    ``golden.saturated`` says where the hardware may raise a flag; where it does, the values are free.
+    ``golden.saturated`` marks where the hardware may raise a flag; the values of flagged outputs are unspecified.
     """
     needless = hardware.saturated & ~golden.saturated
     differs = (golden.membrane != hardware.membrane) | (golden.code != hardware.code)
@@ -40,7 +40,7 @@ def wrong_outputs(golden: LayerOutput, hardware: LayerOutput) -> NDArray[np.bool
 
 
 def compare(golden: LayerOutput, hardware: LayerOutput) -> Verdict:
-    """Compare all outputs of a layer, as ``wrong_outputs`` does."""
+    """Compare all outputs of a layer by the rules of ``wrong_outputs``."""
     wrong = wrong_outputs(golden, hardware)
     first = ""
     if wrong.any():

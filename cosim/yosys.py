@@ -1,4 +1,4 @@
-"""Yosys, run on a script in a folder."""
+"""Running Yosys on a script."""
 
 import subprocess
 from pathlib import Path
@@ -7,24 +7,24 @@ from spikequant.golden.support.errors import SpikeQuantError
 
 
 class YosysError(SpikeQuantError):
-    """Yosys failed; the message is its first error."""
+    """Yosys failed; the message is its first error line."""
 
 
 SCRIPT = "script.ys"
 
 
 def run_yosys(program: str, script: str, folder: Path, *, seconds: float | None = None) -> str:
-    """Run a script, and give what it printed.
+    """Run a script; return what Yosys printed.
 
     Args:
-        program: Yosys.
-        script: its commands.
-        folder: in which it runs, and where the script is left.
-        seconds: after which it is stopped; never if None.
+        program: path of Yosys.
+        script: Yosys commands.
+        folder: working directory, in which the script is written to a file.
+        seconds: time limit; None for no limit.
 
     Raises:
-        YosysError: it failed.
-        subprocess.TimeoutExpired: it was stopped.
+        YosysError: Yosys failed.
+        subprocess.TimeoutExpired: the time limit was reached.
     """
     (folder / SCRIPT).write_text(script, encoding="utf-8")
     command = [program, "-Q", "-T", "-s", SCRIPT]

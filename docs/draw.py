@@ -44,8 +44,12 @@ def _box(axes: Axes, x: float, y: float, width: float, height: float, title: str
         axes.text(middle, y + height / 2, title, ha="center", va="center", weight="bold", fontsize=9.5, color=INK)
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], label: str = "", *, below: bool = False) -> None:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0})
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], label: str = "", *, below: bool = False
+) -> None:
+    axes.annotate(
+        "", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    )
     if label:
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         vertical = start[0] == end[0]
@@ -76,7 +80,15 @@ def architecture() -> bytes:
             axes, 3.7, top, 2.0, 1.5, "encoder",
             f"sorts codes by level\nnormal {spec.activation_bits} bits, salient {spec.salient_bits}\ndouble-buffered",
         )  # fmt: skip
-        _box(axes, 6.9, top, 1.9, 1.5, "score buffers", f"2 x {spec.score_words} beats\nreplayed once for each\ntile of outputs")
+        _box(
+            axes,
+            6.9,
+            top,
+            1.9,
+            1.5,
+            "score buffers",
+            f"2 x {spec.score_words} beats\nreplayed once for each\ntile of outputs",
+        )
         _box(axes, 10.0, top, 1.8, 1.5, "sequencer", f"one beat a cycle:\nup to {spec.lanes} spikes,\nticks, doublings")
         _box(
             axes, 9.2, low, 3.4, 1.75, "array",
@@ -132,7 +144,15 @@ def encoder() -> bytes:
             x = 1.15
             for number, member in enumerate(members):
                 negative = levels[member] < 0
-                _box(axes, x, y, 1.0, 0.56, f"{'-' if negative else '+'} k={member}", face="#f8dfe3" if negative else "#dbe7f5")
+                _box(
+                    axes,
+                    x,
+                    y,
+                    1.0,
+                    0.56,
+                    f"{'-' if negative else '+'} k={member}",
+                    face="#f8dfe3" if negative else "#dbe7f5",
+                )
                 if number:
                     _arrow(axes, (x - 0.45, y + 0.28), (x, y + 0.28))
                 x += 1.45
@@ -145,7 +165,15 @@ def encoder() -> bytes:
             y = 3.45 - number * 0.8
             axes.text(7.0, y + 0.28, f"{number}", ha="center", va="center", fontsize=8.5, color=INK)
             for column, spike in enumerate((first, second)):
-                _box(axes, 7.95 + column * 1.45, y, 1.0, 0.56, f"{spike[0]} k={spike[1]}", face="#f8dfe3" if spike[0] == "-" else "#dbe7f5")
+                _box(
+                    axes,
+                    7.95 + column * 1.45,
+                    y,
+                    1.0,
+                    0.56,
+                    f"{spike[0]} k={spike[1]}",
+                    face="#f8dfe3" if spike[0] == "-" else "#dbe7f5",
+                )
             axes.text(11.35, y + 0.28, f"{ticks}", ha="center", va="center", fontsize=9.5, color=INK)
         axes.text(
             6.7, 1.25, "Ticks bring the level down: a spike of level 5 stays in the\ncurrent for 2 + 2 + 1 = 5 ticks, "
@@ -214,7 +242,14 @@ def readout() -> bytes:
         ramp, halving = figure.subplots(1, 2)
         theta, membrane = 1.0, 4.4
         ticks = np.arange(8)
-        ramp.stairs(7 - ticks[:7] * theta, ticks, baseline=None, color=BLUE, linewidth=1.8, label="ramp, falls by theta each tick")
+        ramp.stairs(
+            7 - ticks[:7] * theta,
+            ticks,
+            baseline=None,
+            color=BLUE,
+            linewidth=1.8,
+            label="ramp, falls by theta each tick",
+        )
         ramp.axhline(membrane + 0.5, color=GREEN, linewidth=1.5, label="|V'| + theta / 2")
         ramp.plot([3.0], [membrane + 0.5], marker="o", color=RED, markersize=7, zorder=4)
         ramp.annotate("fires in tick 3:\n7 - 3 = code 4", (3.0, membrane + 0.5), (3.6, 6.0), fontsize=8.5, color=RED)
@@ -227,7 +262,9 @@ def readout() -> bytes:
             fits = rest >= step
             halving.bar(place - 0.18, rest, width=0.34, color=GREEN, alpha=0.8)
             halving.bar(place + 0.18, step, width=0.34, color=BLUE, alpha=0.8)
-            halving.text(place, max(rest, step) + 0.2, f"bit {int(fits)}", ha="center", fontsize=9, color=RED if fits else MUTED)
+            halving.text(
+                place, max(rest, step) + 0.2, f"bit {int(fits)}", ha="center", fontsize=9, color=RED if fits else MUTED
+            )
             rest -= step if fits else 0
         halving.set_xticks(range(3), ["4 theta", "2 theta", "1 theta"])
         halving.set_ylim(0, 6.2)
@@ -284,7 +321,9 @@ def _waves(records: Any, membrane: int) -> bytes:
                 start = int(cycle[place])
                 end = int(cycle[place + 1]) if place + 1 < len(values) else start + 1
                 active = text not in ("", "0")
-                axes.fill_between([start, end], height - 0.3, height + 0.3, color=colour, alpha=0.28 if active else 0.06, linewidth=0)
+                axes.fill_between(
+                    [start, end], height - 0.3, height + 0.3, color=colour, alpha=0.28 if active else 0.06, linewidth=0
+                )
                 if place == 0 or text != values[place - 1]:
                     axes.plot([start, start], [height - 0.3, height + 0.3], color=colour, linewidth=0.8)
                 if text and (place == 0 or text != values[place - 1] or name.startswith("lane")):
@@ -308,7 +347,11 @@ def _waves(records: Any, membrane: int) -> bytes:
         bus("neuron step", [STEPS[int(value)] for value in records.step], AMBER)
         bus("current I", [str(value) for value in records.current], "#7b4fa3")
         bus("charge V", [str(value) for value in records.charge], GREEN)
-        bus("membrane write", [str(value) if stored >= 0 else "" for value, stored in zip(records.membrane, records.stored, strict=True)], RED)
+        bus(
+            "membrane write",
+            [str(value) if stored >= 0 else "" for value, stored in zip(records.membrane, records.stored, strict=True)],
+            RED,
+        )
         axes.set_yticks([place for place, _ in names], [name for _, name in names])
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, last)

@@ -106,7 +106,12 @@ def _commands(_: str) -> str:
             parts.append(inspect.cleandoc(command.help or ""))
             parts.append(f"```sh\n{usage}{' [OPTIONS]' if options else ''}\n```")
             rows = [
-                (f"`{p.metavar or p.name.upper()}`".replace("|", "\\|"), "", p.help or "", "required" if p.required else "")
+                (
+                    f"`{p.metavar or p.name.upper()}`".replace("|", "\\|"),
+                    "",
+                    p.help or "",
+                    "required" if p.required else "",
+                )
                 for p in arguments
             ]
             rows += [_option_row(p) for p in options if p.name != "help"]
@@ -152,7 +157,9 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         if _is_model(annotation):
             tables.append((f"{prefix}{name}", annotation))
             continue
-        rows.append((f"`{name}`", field.description or "", _type_name(annotation), _bounds(field), _value(field.default)))
+        rows.append(
+            (f"`{name}`", field.description or "", _type_name(annotation), _bounds(field), _value(field.default))
+        )
     if prefix:
         yield f"## `[{prefix[:-1]}]`"
         yield inspect.cleandoc(model.__doc__ or "")
@@ -198,10 +205,22 @@ def _layout(path: str) -> str:
         low = place.offset % 32
         top = low + place.width - 1
         last = top // 32
-        bits = f"{low}" if place.width == 1 else f"{low}..{top % 32}" + (f" of word {place.offset // 32 + last}" if last else "")
+        bits = (
+            f"{low}"
+            if place.width == 1
+            else f"{low}..{top % 32}" + (f" of word {place.offset // 32 + last}" if last else "")
+        )
         shape = place.shape
         kind = getattr(shape, "__name__", "signed" if getattr(shape, "signed", False) else "unsigned")
-        rows.append((place.offset // 32, bits, place.width, "reserved, 0" if field.startswith("reserved") else f"`{field}`", kind))
+        rows.append(
+            (
+                place.offset // 32,
+                bits,
+                place.width,
+                "reserved, 0" if field.startswith("reserved") else f"`{field}`",
+                kind,
+            )
+        )
     note = inspect.cleandoc(layout.__doc__ or "")
     return note + "\n\n" + _table(("word", "bits", "width", "field", "kind"), rows)
 

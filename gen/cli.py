@@ -1,97 +1,92 @@
-"""The command ``spikequant``: every package brings its commands, and this puts them together."""
+"""The command ``spikequant``.
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+The modules of the commands import at their top only what their options need, and the rest when they run, so that
+``--help`` and bad options are answered at once.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 
-import spikequant.gen.commands.bake
-import spikequant.gen.commands.cosim
-import spikequant.gen.commands.demo
-import spikequant.gen.commands.generate_text
-import spikequant.gen.commands.golden_cli
-import spikequant.gen.commands.run
-import spikequant.gen.commands.synth
-from spikequant.cosim.netlist import NetlistMaker, Stage, Synthesis
-from spikequant.golden.layer.spec import Spec
-from spikequant.golden.support.command_line import FAILED, MARKUP, run_app
-from spikequant.golden.support.options import SpecName
+from spikequant.gen.commands.bake import bake
+from spikequant.gen.commands.bench import bench
+from spikequant.gen.commands.boards import boards
+from spikequant.gen.commands.cosim import cosim
+from spikequant.gen.commands.coverage import coverage
+from spikequant.gen.commands.demo import demo
+from spikequant.gen.commands.disturbed import disturbed
+from spikequant.gen.commands.energy import energy
+from spikequant.gen.commands.estimate import estimate
+from spikequant.gen.commands.eval import evaluate
+from spikequant.gen.commands.every_board import every_board
+from spikequant.gen.commands.formal import formal
+from spikequant.gen.commands.fuzz import fuzz
+from spikequant.gen.commands.fuzz_line import fuzz_line
+from spikequant.gen.commands.generate import generate
+from spikequant.gen.commands.generate_text import generate_text
+from spikequant.gen.commands.memory_bandwidth import memory_bandwidth
+from spikequant.gen.commands.memory_synthesis import memory_synthesis
+from spikequant.gen.commands.methods import methods
+from spikequant.gen.commands.mutate import mutate
+from spikequant.gen.commands.presets import presets
+from spikequant.gen.commands.prices import prices
+from spikequant.gen.commands.program import program
+from spikequant.gen.commands.quantize import quantize
+from spikequant.gen.commands.recipes import recipes
+from spikequant.gen.commands.report import report
+from spikequant.gen.commands.run import run
+from spikequant.gen.commands.soak_memory import soak_memory
+from spikequant.gen.commands.speed import speed
+from spikequant.gen.commands.sweep import sweep
+from spikequant.gen.commands.synth import synth
+from spikequant.gen.commands.tokens import tokens
+from spikequant.gen.commands.verify import verify
+from spikequant.golden.support.command_line import MARKUP, run_app
+
+COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
+    "Model": (quantize, evaluate, energy, generate_text),
+    "Hardware": (generate, estimate, synth, bake, program),
+    "Run and prove": (cosim, formal, run),
+    "Explore": (demo, report, sweep, presets, boards, recipes, methods),
+    "Campaigns": (
+        *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),
+        *(bench, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
+    ),
+}
+"""Commands by their group in ``--help``. A command has the name of its file."""
 
 app = typer.Typer(
     name="spikequant",
-    help="Quantize a language model to spikes, generate the accelerator that runs it, and prove the two equal.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=MARKUP,
 )
 
 
-@app.command()
-def generate(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write spikequant.v and manifest.json to")],
-    config: SpecName = "base",
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"spikequant {version('spikequant')}")
+        raise typer.Exit
+
+
+@app.callback()
+def spikequant(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
 ) -> None:
-    """Generate the accelerator as one plain Verilog file, with a manifest."""
-    from rich.console import Console
-
-    from spikequant.golden.layer.spec import load_spec
-    from spikequant.rtl.manifest import write_generated
-
-    spec = load_spec(config)
-    console = Console(stderr=True)
-    with console.status("generating Verilog"):
-        manifest = write_generated(spec, out)
-    size = (out / manifest["verilog"]["file"]).stat().st_size
-    typer.echo(
-        f"{out / manifest['verilog']['file']}: {spec.neurons} neurons x {spec.lanes} lanes, "
-        f"{size / 1e6:.1f} MB, sha256 {manifest['verilog']['sha256'][:16]}"
-    )
+    """Quantize a language model to spikes, generate the accelerator that runs it, and prove the two equal."""
 
 
-for package in (
-    spikequant.gen.commands.golden_cli,
-    spikequant.gen.commands.cosim,
-    spikequant.gen.commands.synth,
-    spikequant.gen.commands.bake,
-    spikequant.gen.commands.demo,
-    spikequant.gen.commands.generate_text,
-    spikequant.gen.commands.run,
-):
-    package.add_commands(app)
-
-
-@contextmanager
-def _tool_errors() -> Iterator[None]:
-    """A tool that fails ends the program with a line."""
-    from spikequant.fpga.toolchain import ToolError
-
-    try:
-        yield
-    except ToolError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(FAILED) from None
-
-
-def _netlist(spec: Spec, stage: Stage) -> Mapping[str, str]:
-    from spikequant.fpga.build.netlist import netlist_sources
-
-    with _tool_errors():
-        return netlist_sources(spec, stage)
-
-
-def _synthesis(spec: Spec) -> Synthesis:
-    from spikequant.fpga.build.netlist import synthesis_of
-
-    with _tool_errors():
-        return synthesis_of(spec)
+for group, commands in COMMANDS.items():
+    for command in commands:
+        name = command.__module__.rpartition(".")[2].replace("_", "-")
+        app.command(name, rich_help_panel=group)(command)
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit status 2.
-
-    What makes netlists goes in with it, since one package makes them and another one simulates them.
-    """
-    run_app(app, name="spikequant", obj=NetlistMaker(_netlist, _synthesis))
+    """Run the command line; an error is one line on stderr."""
+    run_app(app, name="spikequant")

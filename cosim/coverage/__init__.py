@@ -1,1 +1,1 @@
-"""What the random programs reach: lines and bits of the generated Verilog, and events that matter."""
+"""Coverage of random programs: lines and bits of the generated Verilog, events, and values."""

@@ -1,4 +1,4 @@
-"""What programs ask for and get: values of fields, and of results."""
+"""Coverage points of programs: values of packet fields and of results."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from spikequant.rtl.driver.packets import Words, parse_result
 from spikequant.rtl.shapes import Half
 
 MANY = 4
-"""Runs of a membrane that are as good as any larger number."""
+"""Number of runs of a membrane that stands for any larger number."""
 
 
 def _code(code: int, bits: int) -> str:
-    """Every code of a narrow read-out; else the sign and the width of its magnitude, and both ends."""
+    """Name a code: its value if the read-out is narrow or it is 0 or an end, else its sign and magnitude's width."""
     top = 2 ** (bits - 1) - 1
     if bits <= 5 or abs(code) in {0, top}:
         return f"{code:+}"
@@ -84,12 +84,12 @@ def _reached(spec: Spec, wanted: Completed, packet: Words) -> Iterator[str]:
 
 
 def program_points(spec: Spec, expected: Sequence[Completed], received: Sequence[Words]) -> Counter[Point]:
-    """How many results have what; with a count of 0 what there could be.
+    """Count the results that reach each point; points that none reaches have a count of 0.
 
     Args:
         spec: the accelerator.
-        expected: what the packets mean.
-        received: RESULT packets, which are right.
+        expected: results by the packets' meaning.
+        received: RESULT packets, which must be correct.
     """
     found = Counter({Point(PROGRAM, name): 0 for name in _expected(spec)})
     for wanted, packet in zip(expected, received, strict=True):

@@ -1,4 +1,4 @@
-"""Programs that random ones hardly are, such as one that is very long, and one whose runs come one by one."""
+"""Programs that random ones rarely resemble, such as a very long one, and one of single runs."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from spikequant.rtl.result_queue import packets_waiting
 from spikequant.rtl.shapes import Half
 
 PASSED = 2**17
-"""Beats, and spikes, of the long one at the least: bit 16 of the totals has risen and fallen."""
+"""Least number of beats and of spikes of the long program, in which bit 16 of the totals rises and falls."""
 
 
 def _level(spec: Spec) -> np.ndarray:
-    """Ones, but for the first, which takes as many ticks as it can."""
+    """Return levels of 1, except for the first one, which takes as many ticks as possible."""
     level = np.ones(spec.depth, np.int64)
     level[0] = min(spec.ramp, spec.max_activation_code)
     return level
 
 
 def _score(spec: Spec) -> list[Words]:
-    """Constants, weights, and a score in buffer 0."""
+    """Return packets with constants, weights, and a score in buffer 0."""
     nothing = np.zeros(spec.depth, np.bool_)
     return [
         neurons_packet(
@@ -39,7 +39,7 @@ def _run(*, buffer: int = 0, shift: int = 0, first_input: int = 0, first: bool =
 
 
 def totals_program(spec: Spec) -> list[Words]:
-    """One score, on and on, so that the totals pass 16 bits; a result at the end."""
+    """Return many runs of one score, with which the totals exceed 16 bits, and a result at the end."""
     cost = score_cost(spec, _level(spec), np.zeros(spec.depth, np.bool_), 0)
     # a beat or a tick takes a cycle each
     runs = -(-PASSED // min(spec.depth, cost.cycles))
@@ -47,25 +47,25 @@ def totals_program(spec: Spec) -> list[Words]:
 
 
 def _small_score(spec: Spec) -> list[Words]:
-    """Constants, weights, and a score of one spike in buffer 0."""
+    """Return packets with constants, weights, and a score of one spike in buffer 0."""
     small = codes_packet(TokenTile(np.ones(1, np.uint8), np.zeros(1, np.bool_), 0, 0, 0, merged=False), buffer=0)
     return [*_score(spec)[:2], small]
 
 
 def single_runs(spec: Spec) -> list[Words]:
-    """Runs on the first rows of weights, one result each; when the first ones go, their queue is still as it began."""
+    """Return runs with one result each, from the first rows of weights on, whose queue starts empty."""
     return [*_small_score(spec), *(_run(first_input=row) for row in range(0, spec.depth, spec.lanes))]
 
 
 def waiting_results(spec: Spec) -> list[Words]:
-    """More short runs than may have their results on the way, for a receiver that hardly takes any."""
+    """Return more short runs than can have results in flight, for a receiver that is rarely ready."""
     return [*_small_score(spec), *(_run() for _ in range(2 * packets_waiting(spec)))]
 
 
 def overflowing_sums(spec: Spec) -> list[Words]:
-    """Sums of levels beyond what a charge holds, each with one of the bits that tell so, and the largest there is.
+    """Return sums of levels beyond a charge, each with one of the bits that show it, and the largest possible sum.
 
-    The host never sends such scores: results are flagged, and what they say is not specified.
+    The driver never sends such scores: their results are flagged, and their values unspecified.
     """
     salient = np.full(spec.depth, bool(spec.salient_bits))
     shift = spec.max_salient_shift if spec.salient_bits else 0

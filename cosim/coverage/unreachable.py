@@ -1,4 +1,4 @@
-"""Changes of bits that no program can cause, and branches that none takes, by proof."""
+"""Proofs that no program can cause changes of bits or reach branches."""
 
 import re
 import tempfile
@@ -14,13 +14,13 @@ from spikequant.golden.layer.spec import WORD_BITS
 from spikequant.rtl.verilog import TOP
 
 INPUTS = {"clk": 1, "rst": 1, "s_axis_tdata": WORD_BITS, "s_axis_tvalid": 1, "s_axis_tlast": 1, "m_axis_tready": 1}
-"""Ports of the accelerator that the proof leaves free, but for the clock."""
+"""Input ports of the accelerator, with their widths; all but the clock are free in the proof."""
 
 FLAT = "flat.il"
 WATCHED = "watched.v"
 
 LARGEST = 128
-"""Rows of the largest memory that the proof knows."""
+"""Rows of the largest memory that the proof models."""
 
 CUT = f"""\
 hierarchy -top watched
@@ -31,21 +31,21 @@ delete t:$mem_v2 r:SIZE>{LARGEST} %i
 memory_map
 opt_clean
 """
-"""Yosys commands that leave one flat circuit without its large memories, whose outputs may then be anything."""
+"""Yosys commands that make a flat circuit without large memories, whose outputs become arbitrary."""
 
 PROOF_SOURCES = (CUT, WRITE_GRAPH, abstract(SECONDS_EACH))
-"""What a proof depends on beside the design."""
+"""Everything that a proof depends on, except the design."""
 
 
 @dataclass(frozen=True)
 class Sign:
-    """A bit, and what of it shows that a point is reached.
+    """Value of a bit that shows that a point is reached.
 
     Attributes:
-        wire: of the flat design, with the instances' names in front.
-        place: of the bit in it.
-        value: that it takes.
-        changes: it has another value before; or else it may have it from the beginning on.
+        wire: wire of the flat design, prefixed with the names of instances.
+        place: index of the bit.
+        value: value of the bit.
+        changes: whether the bit must have another value in the previous cycle.
     """
 
     wire: str
@@ -62,12 +62,12 @@ _WIRE = re.compile(r"^  wire (?:width (\d+) )?(?:(?:input|output) \d+ )?(?:signe
 
 
 def sign_of(name: str, widths: Mapping[str, int], lines: Sequence[str]) -> Sign | None:
-    """What shows that a point is reached; None if that is no bit of the flat design.
+    """Find a necessary sign of a point; None if there is no such bit in the flat design.
 
     Args:
-        name: of a toggle point, or of a branch on a bit; such a branch may need more than that.
-        widths: of the flat design's wires.
-        lines: of the Verilog.
+        name: name of a toggle point, or of a branch on a bit.
+        widths: widths of the flat design's wires.
+        lines: lines of the Verilog.
     """
     if branch := _BRANCH.fullmatch(name):
         line, kind = lines[int(branch[2]) - 1], "cond" if branch[3].startswith("cond") else "if"
@@ -85,7 +85,7 @@ def sign_of(name: str, widths: Mapping[str, int], lines: Sequence[str]) -> Sign 
     scope, bit, edge = toggle.groups()
     value = int(edge == "rises")
     wire = bit if scope == "top" else f"{scope}.{bit}"
-    # a wire's own name may end as a bit's does
+    # the name of a wire may end like that of a bit
     if widths.get(wire) == 1:
         return Sign(wire, 0, value, changes=True)
     wire, _, number = wire.removesuffix("]").rpartition("[")
@@ -93,14 +93,14 @@ def sign_of(name: str, widths: Mapping[str, int], lines: Sequence[str]) -> Sign 
 
 
 def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
-    """Those of the points, bits that change and branches on a bit, that are never reached.
+    """Find points, changes of bits and branches on a bit, that are proved to be unreachable.
 
-    Registers begin as the device's configuration leaves them; the reset and all inputs are free in every cycle from
-    then on, so programs that break every rule are among what is looked at, and large memories may give anything.
+    Registers start with the device's configuration. Reset and inputs are free in every cycle, which includes invalid
+    programs, and outputs of large memories are arbitrary.
 
     Args:
-        verilog: of the accelerator.
-        names: of the points.
+        verilog: the accelerator.
+        names: names of the points.
 
     Raises:
         YosysError: Yosys failed.
@@ -128,14 +128,14 @@ def unreachable(verilog: str, names: Sequence[str]) -> set[str]:
 
 
 def _with_bits(flat: str, signs: Sequence[Sign]) -> str:
-    """The flat design with the bits as one more output."""
+    """Add the bits to the flat design as an output."""
     head, _, tail = flat.rpartition("end\n")
     bits = " ".join(f"\\{sign.wire} [{sign.place}]" for sign in reversed(signs))
     return f"{head}  wire width {len(signs)} output 99 \\bits\n  connect \\bits {{ {bits} }}\nend\n{tail}"
 
 
 def _watching(signs: Sequence[Sign]) -> str:
-    """A module around the design, of which an output bit is 1 in each cycle in which a sign is seen."""
+    """Write a module around the design with an output bit for each sign, which is 1 in cycles in which it is seen."""
     count = len(signs)
     values = "".join(str(sign.value) for sign in reversed(signs))
     changes = "".join(str(int(sign.changes)) for sign in reversed(signs))

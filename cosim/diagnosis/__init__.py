@@ -1,1 +1,1 @@
-"""From a wrong output to its cause: stage, token, neuron and tick."""
+"""Diagnosis of a wrong output: its stage, token, neuron and tick."""

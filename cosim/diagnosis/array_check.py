@@ -1,4 +1,4 @@
-"""What the array does, tick by tick, against the golden model's time domain."""
+"""Comparison of the array's activity with the golden model's time domain, tick by tick."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from spikequant.rtl.shapes import step_layout
 
 @dataclass(frozen=True)
 class _Tick:
-    """A tick as it should be, or as it was.
+    """A tick of the golden model or of the replay.
 
     Attributes:
-        spikes: columns and signs of the spikes that come right before it.
-        current: in it.
-        charge: behind it.
-        cycle: of the replay; -1 for the golden model's.
+        spikes: columns and signs of the spikes since the previous tick.
+        current: current in the tick.
+        charge: charge after the tick.
+        cycle: clock cycle of the replay; -1 in the golden model.
     """
 
     spikes: Counter[tuple[int, int]]
@@ -34,7 +34,7 @@ class _Tick:
 
 @dataclass(frozen=True)
 class _Span:
-    """The ticks up to the end of a phase of the array, and the membrane behind them."""
+    """The ticks of a phase of the array, and the membrane after the last one."""
 
     name: str
     ticks: list[_Tick]
@@ -54,7 +54,7 @@ def _golden_ticks(run: TokenRun, number: int, base: int) -> list[_Tick]:
 
 
 def expected_spans(spec: Spec, vectors: LayerVectors, neuron: int) -> list[_Span]:
-    """What one token's phases should be on the array, for a neuron."""
+    """Return the phases of one token on the array, for one neuron, by the golden model."""
     run = simulate(vectors, 0, spec, neurons=[neuron])
     spans: list[_Span] = []
     membrane, number = 0, 0
@@ -89,7 +89,7 @@ def _flags(step: int) -> dict[str, bool]:
 
 
 def _columns(spec: Spec, tile: Tile, first_input: int, records: Records, place: int) -> Counter[tuple[int, int]]:
-    """The inputs that fire in a cycle, as columns of the layer, with their signs."""
+    """Return the inputs that fire in a cycle, as columns of the layer with signs."""
     lane_bits, within = spec.lanes.bit_length() - 1, spec.pair_lanes - 1
     spikes: Counter[tuple[int, int]] = Counter()
     for lane in range(spec.lanes):
@@ -105,13 +105,13 @@ def _columns(spec: Spec, tile: Tile, first_input: int, records: Records, place: 
 def recorded_spans(
     spec: Spec, vectors: LayerVectors, first_inputs: Sequence[int], records: Records
 ) -> list[tuple[list[_Tick], int]]:
-    """The ticks of each phase of the array, and the index of the record in which it ends.
+    """Return the ticks of each phase of the array, and the index of the record in which the phase ends.
 
     Args:
-        spec: of the accelerator.
-        vectors: the one token.
-        first_inputs: of each tile, where its weights are.
-        records: of the neuron.
+        spec: the accelerator.
+        vectors: a layer with one token.
+        first_inputs: first weight row of each tile.
+        records: records of the neuron.
     """
     tiles = token_tiles(vectors, 0, spec)
     of_phase = [
@@ -137,7 +137,7 @@ def recorded_spans(
             continue
         joint = not flags["tick"] and flags["keep_charge"]
         if flags["finish"]:
-            # the charge itself goes on as it was; what leaves is the sum
+            # the charge register keeps its value; the sum leaves
             charge = int(records.charge[here]) + current
         if joint or (flags["tick"] and not doubling):
             ticks.append(_Tick(spikes, charge if joint else current, charge, int(records.cycle[here])))
@@ -153,10 +153,10 @@ def recorded_spans(
 def array_divergence(
     spec: Spec, vectors: LayerVectors, neuron: int, first_inputs: Sequence[int], records: Records
 ) -> Divergence | None:
-    """The first tick or membrane of one token that is not the golden model's; token and neuron are the replay's."""
+    """Find the first tick or membrane that differs from the golden model; token and neuron are the replay's."""
     expected = expected_spans(spec, vectors, neuron)
     recorded = recorded_spans(spec, vectors, first_inputs, records)
-    behind = [int(value) for value, slot in zip(records.membrane, records.stored, strict=True) if slot >= 0]
+    stored = [int(value) for value, slot in zip(records.membrane, records.stored, strict=True) if slot >= 0]
     stored_at = [int(cycle) for cycle, slot in zip(records.cycle, records.stored, strict=True) if slot >= 0]
     tick = 0
     for number, span in enumerate(expected):
@@ -174,17 +174,17 @@ def array_divergence(
                 if expects != gets:
                     return Divergence(stage, 0, neuron, tick, span.name, quantity, expects, gets, got.cycle)
             tick += 1
-        # a phase may end with a tick of nothing
+        # a phase may end with a tick without effect
         rest = ticks[len(span.ticks) :]
         if len(ticks) < len(span.ticks) or any(one.spikes or one.current for one in rest):
             cycle = ticks[-1].cycle if ticks else int(records.cycle[end])
             return Divergence(
                 ENCODER, 0, neuron, tick, span.name, "ticks", str(len(span.ticks)), str(len(ticks)), cycle
             )
-        got_membrane = behind[number] if number < len(behind) else None
+        got_membrane = stored[number] if number < len(stored) else None
         if got_membrane != span.membrane:
-            cycle = stored_at[number] if number < len(behind) else int(records.cycle[end])
-            where = f"behind {span.name}"
+            cycle = stored_at[number] if number < len(stored) else int(records.cycle[end])
+            where = f"after {span.name}"
             return Divergence(
                 NEURON, 0, neuron, max(tick - 1, 0), where, "membrane", str(span.membrane), str(got_membrane), cycle
             )
@@ -192,7 +192,7 @@ def array_divergence(
 
 
 def _listed(spikes: Counter[tuple[int, int]]) -> str:
-    """Spikes in a line: input, sign, and how often if more than once."""
+    """Format spikes: input, sign, and number if more than one."""
     parts = (
         f"{column}{'+' if sign > 0 else '-'}{f' x{count}' if count > 1 else ''}"
         for (column, sign), count in sorted(spikes.items())

@@ -1,4 +1,4 @@
-"""Where hardware and golden part: which stage, in which tick, with what was expected and what came."""
+"""First divergence of hardware and golden model: stage, tick, expected and actual value."""
 
 from dataclasses import dataclass, replace
 
@@ -13,21 +13,21 @@ DRIVER, ENCODER, SUMS, INTEGRATOR, NEURON, READOUT = (
     "neuron",
     "read-out",
 )
-"""The stages in the order of time: what the host sends, spikes, currents, charges, membranes, codes."""
+"""Stages in order of the data flow: packets, spikes, currents, charges, membranes, codes."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first place in time where a quantity is not what the golden model has.
+    """The earliest quantity that differs from the golden model.
 
     Attributes:
-        stage: one of the stages.
-        token, neuron: of the layer.
-        tick: of the token, counted over all of its phases from 0; None where no tick has to do with it.
-        where: which tile and phase, or which packet.
-        quantity: what differs.
+        stage: stage that produces the quantity.
+        token, neuron: indices in the layer.
+        tick: tick of the token, counted from 0 over all of its phases; None if the divergence has no tick.
+        where: tile and phase, or packet.
+        quantity: the quantity that differs.
         expected, got: its values.
-        cycle: clock cycle of the replay in which it was seen; None where none has to do with it.
+        cycle: clock cycle of the replay; None if the divergence has none.
     """
 
     stage: str
@@ -42,7 +42,7 @@ class Divergence:
 
 
 def first_output(vectors: LayerVectors, token: int, neuron: int, spec: Spec) -> LayerVectors:
-    """The layer with nothing but one token, and the tile of outputs that the neuron is in."""
+    """Reduce a layer to one token and the output tile of one neuron."""
     first = neuron // spec.neurons * spec.neurons
     outputs = slice(first, first + spec.neurons)
     return replace(

@@ -1,4 +1,4 @@
-"""What the host sends, against what the layer is."""
+"""Comparison of the host's packets with the layer that they encode."""
 
 from collections.abc import Iterator
 
@@ -17,21 +17,19 @@ from spikequant.rtl.shapes import Half
 def driver_divergence(
     spec: Spec, vectors: LayerVectors, golden: LayerOutput, program: LayerProgram
 ) -> Divergence | None:
-    """The first result that the packets do not ask for as the layer has it, and what in them is wrong."""
+    """Find the first result that the packets do not request correctly, and the packet with the error."""
     model = PacketModel(spec)
     places = iter(program.places)
     for packet in program.packets:
         try:
             completed = model.take(packet)
         except UnspecifiedError as error:
-            return Divergence(
-                DRIVER, 0, 0, None, str(error), "packet", "one that the rules allow", "one that breaks them"
-            )
+            return Divergence(DRIVER, 0, 0, None, str(error), "packet", "a valid one", "an invalid one")
         if completed is None:
             continue
         place = next(places, None)
         if place is None:
-            return Divergence(DRIVER, 0, 0, None, "behind the last result", "results", str(len(program.places)), "more")
+            return Divergence(DRIVER, 0, 0, None, "after the last result", "results", str(len(program.places)), "more")
         count = place.outputs.stop - place.outputs.start
         wrong = (completed.membrane[:count] != golden.membrane[place.token, place.outputs]) | (
             completed.code[:count] != golden.code[place.token, place.outputs]
@@ -46,7 +44,7 @@ def driver_divergence(
 def _wrong_packets(
     spec: Spec, vectors: LayerVectors, completed: Completed, *, place: ResultPlace, own: int, membrane: int
 ) -> Iterator[Divergence]:
-    """What differs, the first of which counts: others may follow from it."""
+    """Yield differences; the first one counts, as others may follow from it."""
     token, neuron = place.token, place.outputs.start + own
 
     def found(where: str, quantity: str, expected: object, got: object) -> Divergence:

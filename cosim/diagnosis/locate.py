@@ -1,4 +1,4 @@
-"""From a wrong output to its cause: the packets, then a replay of one token with eyes in it, and a waveform."""
+"""Search for the cause of a wrong output: check the packets, then replay one token with a probe and a waveform."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,14 +34,14 @@ from spikequant.rtl.driver.program import layer_program
 
 VIEW = "window.gtkw"
 
-CYCLES_BEFORE, CYCLES_BEHIND = 64, 32
-"""Of the waveform, around the divergence."""
+CYCLES_BEFORE, CYCLES_AFTER = 64, 32
+"""Clock cycles of the waveform before and after the divergence."""
 
 CLOCK_PERIOD_PS = 1000 * CLOCK_PERIOD_NS
-"""In the waveform's unit."""
+"""Clock period in the waveform's time unit."""
 
 COMPANY = "not in the token alone"
-"""Stage of what needs the tokens before it, or another form of the design."""
+"""Stage of a divergence that needs earlier tokens, or another netlist of the design, to occur."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Located:
     """A divergence, and the files that show it.
 
     Attributes:
-        divergence: which, with the layer's token and neuron.
-        waves, view: a waveform of the cycles around it, and GTKWave's view of the signals that matter; None where the
-            replay is right.
+        divergence: the divergence, with indices of the layer.
+        waves, view: waveform of the cycles around it, and GTKWave's view of the relevant signals; None if the replay
+            is correct.
     """
 
     divergence: Divergence
@@ -68,15 +68,15 @@ def locate(
     sources: Mapping[str, str] | None = None,
     cache: Path | None = None,
 ) -> Located:
-    """Find the first divergence behind a layer's wrong outputs.
+    """Find the first divergence that leads to a layer's wrong outputs.
 
     Args:
         spec: the accelerator.
         vectors: the layer.
-        output: what the hardware gave; something in it is wrong.
+        output: the hardware's results, with at least one wrong output.
         out: folder for the waveform and its view.
-        sources: the generated Verilog by file name, if it is not what the spec generates; no netlist.
-        cache: where simulator builds are kept; the user's own cache by default.
+        sources: Verilog by file name, not a netlist; the generated Verilog by default.
+        cache: root of the cache of simulator builds; the user's cache by default.
 
     Raises:
         InputError: a tool is missing.
@@ -102,15 +102,15 @@ def locate(
         expected, got = (
             f"V' {one.membrane[token, neuron]}, code {one.code[token, neuron]}" for one in (golden, output)
         )
-        where = "the layer's own run; a replay of the token and its outputs is right"
+        where = "the whole layer; a replay of the token alone is correct"
         return Located(Divergence(COMPANY, token, neuron, None, where, "output", expected, got), None, None)
     centre = found.cycle if found.cycle is not None else int(records.cycle[0]) if len(records.cycle) else last
-    waves = replay.waves(max(centre - CYCLES_BEFORE, 0), min(centre + CYCLES_BEHIND, last - 1), out)
+    waves = replay.waves(max(centre - CYCLES_BEFORE, 0), min(centre + CYCLES_AFTER, last - 1), out)
     return Located(replace(found, token=token, neuron=neuron), waves, _write_view(spec, own, waves))
 
 
 def _first_inputs(spec: Spec, alone: LayerVectors) -> list[int]:
-    """Of each tile of the one token, where its weights are."""
+    """Return the first weight row of each tile of the token."""
     model, completed = PacketModel(spec), None
     for packet in layer_program(spec, alone).packets:
         completed = model.take(packet) or completed
@@ -126,13 +126,13 @@ def _readout(golden: LayerOutput, output: LayerOutput, own: int) -> Divergence |
     ):
         if expected[0, own] != got[0, own]:
             values = str(expected[0, own]), str(got[0, own])
-            return Divergence(READOUT, 0, own, None, "behind the last phase", quantity, *values)
+            return Divergence(READOUT, 0, own, None, "after the last phase", quantity, *values)
     return None
 
 
 @dataclass(frozen=True)
 class _Replay:
-    """One token and one tile of outputs on the generated Verilog, again and again."""
+    """Replays of one token and one output tile on the generated Verilog."""
 
     spec: Spec
     vectors: LayerVectors
@@ -146,14 +146,14 @@ class _Replay:
         )
 
     def play(self) -> tuple[LayerOutput, Records, int]:
-        """Results, what the probe saw, and how many cycles it took."""
+        """Return results, records of the probe, and the number of clock cycles."""
         with self._device() as device:
             run = run_on_device(device, self.vectors)
             records = read_records(self.spec, self.neuron, device.folder / RECORD)
         return run.output, records, run.cycles
 
     def waves(self, first: int, last: int, out: Path) -> Path:
-        """The waveform of some cycles, in a folder."""
+        """Write the waveform of a range of cycles to a folder; return its path."""
         out.mkdir(parents=True, exist_ok=True)
         with self._device(f"from={first}") as device:
             run_on_device(device, self.vectors)
@@ -163,7 +163,7 @@ class _Replay:
 
 
 def _cut_waves(source: Path, target: Path, *, cycles: int) -> None:
-    """The first cycles of a waveform; Verilator has no end to it but the simulation's."""
+    """Copy the first cycles of a waveform, as Verilator cannot end it before the simulation ends."""
     end: int | None = None
     with source.open(encoding="ascii") as lines, target.open("w", encoding="ascii") as kept:
         for line in lines:
@@ -176,7 +176,7 @@ def _cut_waves(source: Path, target: Path, *, cycles: int) -> None:
 
 
 def _write_view(spec: Spec, neuron: int, waves: Path) -> Path:
-    """GTKWave's (and Surfer's) view of the signals that matter."""
+    """Write a view of the relevant signals for GTKWave and Surfer; return its path."""
     view = waves.with_name(VIEW)
     with replace_file(view) as beside, beside.open("w", encoding="utf-8") as file:
         save = GTKWSave(file)

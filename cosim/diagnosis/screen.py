@@ -1,4 +1,4 @@
-"""A divergence on one screen."""
+"""Divergence as a panel for the terminal."""
 
 from rich.panel import Panel
 from rich.table import Table
@@ -7,11 +7,11 @@ from spikequant.cosim.diagnosis.locate import Located
 
 
 def divergence_panel(located: Located, *, layer: str) -> Panel:
-    """Layer, token, neuron, tick, what was expected and what came, and where to look at it.
+    """Return a panel with layer, token, neuron, tick, expected and actual value, and the files to open.
 
     Args:
         located: the divergence.
-        layer: what the layer is called.
+        layer: name of the layer.
     """
     found = located.divergence
     table = Table.grid(padding=(0, 2))

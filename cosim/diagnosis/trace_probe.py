@@ -1,4 +1,4 @@
-"""Eyes inside the generated Verilog: what the array does in each cycle, for one neuron, and a waveform of a window."""
+"""Probe in the generated Verilog: records the array's activity for one neuron, and writes a waveform of a window."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,18 @@ from spikequant.rtl.integrator import IntegratorGroup
 from spikequant.rtl.shapes import bits_for_index, cycle_layout, membrane_layout, size_of, step_layout
 
 PROBE = "probe"
-"""The module that looks, and the name of its file."""
+"""Name of the probe's module and of its file."""
 
 RECORD = "probe.txt"
 WAVES = "window.vcd"
 
 WINDOW_OPTIONS = ("--trace-vcd", "--trace-structs", "--no-trace-top")
-"""Verilator's, for a build that can write waveforms."""
+"""Verilator's options for a build that can write waveforms."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a neuron is in the design's hierarchy."""
+    """Place of a neuron in the design's hierarchy."""
 
     cluster: int
     group: int
@@ -32,24 +32,24 @@ class Place:
 
     @classmethod
     def of(cls, spec: Spec, neuron: int) -> "Place":
-        """The place of a neuron of the array, from 0."""
+        """Return the place of a neuron of the array, counted from 0."""
         cluster, own = divmod(neuron, spec.cluster.neurons)
         return cls(cluster=cluster, group=own // GROUP, number=own % GROUP)
 
 
 @dataclass(frozen=True)
 class Records:
-    """What was seen, a row a cycle in which anything happened; all int64.
+    """Records of a probe, one row per active cycle; all int64.
 
     Attributes:
         cycle: [C], clock cycles since the end of reset.
-        fire, sign, row: [C, lanes], spikes on their way to the array: whether one fires, is negative, and its row in
-            its pair's memory.
+        fire, sign, row: [C, lanes], spikes on their way to the array: 1 where a lane fires, 1 where its spike is
+            negative, and its row in the memory of its pair.
         issued: [C], steps on their way to the array, as bits of ``step_layout``.
         step: [C], the step that the neuron makes in this cycle.
-        current, charge: [C], of the neuron before that step, without the offset of the reference neuron.
-        stored: [C], whether a membrane of the neuron is stored, and which one; -1 where none is.
-        membrane: [C], what is stored.
+        current, charge: [C], current and charge of the neuron before that step, without the reference neuron's offset.
+        stored: [C], slot of the neuron's membrane that is stored; -1 where none is.
+        membrane: [C], value that is stored.
     """
 
     cycle: NDArray[np.int64]
@@ -65,7 +65,7 @@ class Records:
 
 
 def _signals(spec: Spec, neuron: int) -> dict[str, tuple[int, str]]:
-    """What the probe names: width and Verilog expression of each."""
+    """Return width and Verilog expression of each signal of the probe, by name."""
     place = Place.of(spec, neuron)
     top = "burst.accelerator"
     cluster = f"{top}.cluster_{place.cluster}"
@@ -96,17 +96,17 @@ def _signals(spec: Spec, neuron: int) -> dict[str, tuple[int, str]]:
 
 
 def probe_verilog(spec: Spec, neuron: int) -> str:
-    """The module that records what ``Records`` holds, and writes a waveform from the cycle on that it is told.
+    """Write the probe's Verilog; its waveform begins in the cycle of the plus-argument ``from``.
 
     Args:
-        spec: the accelerator, whose generated Verilog is in ``burst.v``.
-        neuron: which of the array's to look at.
+        spec: the accelerator inside ``burst.v``.
+        neuron: neuron of the array to record.
     """
     signals = _signals(spec, neuron)
     wires = "\n".join(f"  wire [{bits - 1}:0] {name} = {source};" for name, (bits, source) in signals.items())
     formats = " ".join(["%0d", *("%h" for _ in signals)])
     names = ", ".join(["burst.cycles", *signals])
-    return f"""// What the array does, for one neuron; and a waveform of a window.
+    return f"""// Records the array's activity for one neuron, and writes a waveform of a window.
 module {PROBE};
 {wires}
   integer sink;
@@ -135,7 +135,7 @@ bind burst {PROBE} {PROBE}_of_neuron ();
 
 
 def named_signals(spec: Spec, neuron: int) -> list[tuple[str, int]]:
-    """Names and widths of what the probe shows, as they are in the waveform."""
+    """Return names, as in the waveform, and widths of the probe's signals."""
     return [(f"{PROBE}_of_neuron.{name}", bits) for name, (bits, _) in _signals(spec, neuron).items()]
 
 
@@ -145,7 +145,7 @@ def _signed(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 
 
 def read_records(spec: Spec, neuron: int, path: Path) -> Records:
-    """What a probe of the neuron wrote."""
+    """Read the file that a probe of the neuron wrote."""
     names = ["cycle", *_signals(spec, neuron)]
     rows = [
         [int(word, 10 if place == 0 else 16) for place, word in enumerate(line.split())]

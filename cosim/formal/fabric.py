@@ -1,4 +1,4 @@
-"""Both forms of each circuit of ``spikequant.rtl.fabric.carry`` side by side, with the models of the vendor's cells."""
+"""Properties of ``spikequant.rtl.fabric.carry``: plain logic and ECP5 cells of each circuit are equivalent."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -28,10 +28,10 @@ from spikequant.rtl.fabric.carry import (
 )
 
 MODELS = "+/ecp5/cells_sim.v"
-"""The models of the ECP5's cells that come with Yosys."""
+"""Yosys's models of the ECP5's cells."""
 
 MULTIPLIER_MODEL = CELL_MODELS / "multiplier.v"
-"""Our own model of the multiplier block: Yosys has none."""
+"""Model of the multiplier block, which Yosys does not have."""
 
 BOTH = (PRODUCT, PRODUCT)
 PRODUCTS = {
@@ -66,7 +66,7 @@ CIRCUITS: dict[str, Callable[[], Component]] = {
 
 
 class SideBySide(Component):
-    """Both forms of a circuit on the same inputs; ``differs`` where any of their outputs do."""
+    """Both forms of a circuit on the same inputs; ``differs`` is 1 if any of their outputs differ."""
 
     def __init__(self, circuit: Callable[[], Component]) -> None:
         self._portable, self._primitive = circuit(), circuit()
@@ -76,7 +76,7 @@ class SideBySide(Component):
 
     @property
     def inputs(self) -> list[Value]:
-        """Of both forms."""
+        """Inputs of both forms."""
         return [
             Value.cast(getattr(self, name))
             for name, member in self._portable.signature.members.items()
@@ -84,7 +84,7 @@ class SideBySide(Component):
         ]
 
     def elaborate(self, platform: object) -> Module:
-        """The primitive form is for the platform, and the other one for none."""
+        """Elaborate one form for the platform, and the other one without it."""
         m = Module()
         portable, primitive = self._portable, self._primitive
         m.submodules.portable = Fragment.get(portable, None)
@@ -100,23 +100,23 @@ class SideBySide(Component):
 
 
 class Equal(Harness):
-    """Both forms give the same, ``latency`` cycles behind the reset and from then on."""
+    """Both forms have equal outputs, from ``latency`` cycles after the reset on."""
 
     def __init__(self, circuit: Callable[[], Component], *, latency: int = 0) -> None:
         self._circuit = circuit
         self._latency = latency
 
     def describe(self, m: Module) -> None:
-        """Free inputs."""
+        """Drive free inputs."""
         m.submodules.both = both = SideBySide(self._circuit)
         for number, value in enumerate(both.inputs):
             m.d.comb += value.eq(anything(m, len(value), f"input_{number}"))
         filled = cycles(m, self._latency) == self._latency if self._latency else Const(1)
-        check(m, ~filled | ~both.differs, "both forms give the same")
+        check(m, ~filled | ~both.differs, "both forms are equal")
 
 
 def properties() -> Iterator[Property]:
-    """One for each circuit and width."""
+    """Return a property for each circuit and width."""
 
     def equal(
         name: str,
@@ -131,7 +131,7 @@ def properties() -> Iterator[Property]:
         return Property(
             name=f"fabric.{name.replace(' ', '-')}",
             component=component,
-            specification="its ECP5 cells give what plain logic gives",
+            specification="ECP5 cells and plain logic are equivalent",
             method=method,
             circuit=partial(
                 around,
@@ -153,6 +153,6 @@ def properties() -> Iterator[Property]:
         AnyState(Multiplier.latency + 2),
         latency=Multiplier.latency,
         models={MULTIPLIER_MODEL.name: MULTIPLIER_MODEL.read_text(encoding="utf-8")},
-        # equal registers become one, and then so do the multiplications
+        # merge equal registers, and then the multiplications
         prepare=("opt -full", "wreduce", "opt -share_all -full"),
     )

@@ -1,7 +1,7 @@
 """And-inverter graphs in AIGER's binary format.
 
-A literal is twice the number of a node, and one more if it is inverted; 0 and 1 are constants. Nodes are numbered from
-1: inputs, latches, then the conjunctions, each behind those that it uses. All latches begin at 0.
+A literal is twice the number of a node, plus one if it is inverted; 0 and 1 are constants. Nodes are numbered from 1:
+inputs, latches, then conjunctions, each after those that it uses. All latches start at 0.
 """
 
 import re
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 
 class GraphError(Exception):
-    """A file is not such a graph."""
+    """A file is not a supported graph."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A circuit.
+    """A sequential circuit.
 
     Attributes:
-        inputs: names of the inputs; ``name[bit]`` where there are several.
+        inputs: names of the inputs; ``name[bit]`` for wide ones.
         latches: literal of each latch's next state.
         outputs: literals.
-        conjunctions: two literals each.
+        conjunctions: pairs of literals.
     """
 
     inputs: list[str]
@@ -31,19 +31,19 @@ class Graph:
 
 
 def read_graph(content: bytes) -> Graph:
-    """A graph from a file's content; what must never be true is among the outputs, behind the others.
+    """Decode a file; its checks become outputs after the others.
 
     Raises:
-        GraphError: it is something else, it has assumptions, or a latch begins at 1 or anything.
+        GraphError: not a graph, or one with assumptions, or a latch does not start at 0.
     """
     found = re.match(rb"aig \d+ (\d+) (\d+) (\d+) (\d+)(?: (\d+))?\n", content)
     if found is None:
-        raise GraphError("no header of an and-inverter graph without assumptions")
+        raise GraphError("expected the header of an and-inverter graph without assumptions")
     inputs, latches, outputs, conjunctions, checks = (int(field or 0) for field in found.groups())
     outputs += checks
     lines = content[found.end() :].split(b"\n", latches + outputs)
     if any(len(line.split()) != 1 for line in lines[:-1]):
-        raise GraphError("a latch that does not begin at 0")
+        raise GraphError("expected latches that start at 0")
     numbers = [int(line) for line in lines[:-1]]
     rest = iter(lines[-1])
     pairs = []
@@ -67,11 +67,11 @@ def _number(content: Iterator[int]) -> int:
         shift += 7
         if byte < 128:
             return value
-    raise GraphError("the file ends too soon")
+    raise GraphError("the file is truncated")
 
 
 def write_graph(graph: Graph) -> bytes:
-    """A file's content."""
+    """Encode a graph as a file."""
     inputs, latches, pairs = len(graph.inputs), len(graph.latches), graph.conjunctions
     header = f"aig {inputs + latches + len(pairs)} {inputs} {latches} {len(graph.outputs)} {len(pairs)}"
     content = bytearray("\n".join([header, *map(str, [*graph.latches, *graph.outputs]), ""]).encode())
@@ -87,11 +87,11 @@ def write_graph(graph: Graph) -> bytes:
 
 
 def cone(graph: Graph, output: int) -> Graph:
-    """What one output depends on, in this cycle and in earlier ones, with no other output.
+    """Reduce a graph to one output and everything that it depends on, in the same and in earlier cycles.
 
     Args:
         graph: the circuit.
-        output: its place among the outputs.
+        output: index of the output.
     """
     first_latch = 1 + len(graph.inputs)
     first_pair = first_latch + len(graph.latches)

@@ -1,4 +1,4 @@
-"""Circuits around the real components that say what must hold."""
+"""Harnesses: circuits around components that check what must hold."""
 
 import re
 from abc import ABC, abstractmethod
@@ -27,39 +27,39 @@ TOP = "proof"
 
 
 class Harness(Elaboratable, ABC):
-    """A component, free inputs, and what must hold of its outputs.
+    """A component with free inputs and checks of its outputs.
 
-    What is checked or assumed does not count in the cycle of the reset, in which the state is arbitrary.
+    Checks and assumptions have no effect in the cycle of the reset, in which the state is arbitrary.
     """
 
     def elaborate(self, _platform: object) -> Module:
-        """The component with its checks."""
+        """Elaborate the component with its checks."""
         m = Module()
         self.describe(m)
         return m
 
     @abstractmethod
     def describe(self, m: Module) -> None:
-        """Add the component and what must hold."""
+        """Add the component, its inputs and checks."""
 
 
 def check(m: Module, holds: ValueLike, message: str) -> None:
-    """Prove that this holds in every cycle."""
+    """Check that a condition holds in every cycle."""
     m.d.comb += Assert(Value.cast(holds) | Initial(), message)
 
 
 def suppose(m: Module, holds: ValueLike) -> None:
-    """Look only at runs in which this holds in every cycle."""
+    """Assume that a condition holds in every cycle."""
     m.d.comb += Assume(Value.cast(holds) | Initial())
 
 
 def anything(m: Module, shape: ShapeLike, name: str) -> Any:
-    """A value that is free in every cycle."""
+    """Return a value that is free in every cycle."""
     return _free(m, shape, name, AnySeq)
 
 
 def something(m: Module, shape: ShapeLike, name: str) -> Any:
-    """A value that is free, and stays."""
+    """Return a free constant."""
     return _free(m, shape, name, AnyConst)
 
 
@@ -71,7 +71,7 @@ def _free(m: Module, shape: ShapeLike, name: str, kind: Any) -> Any:
 
 
 def before(m: Module, value: ValueLike, name: str, *, init: int = 0) -> Any:
-    """The value a cycle ago; ``init`` in the first cycle behind the reset."""
+    """Return the value of the previous cycle; ``init`` in the first cycle after the reset."""
     value = Value.cast(value)
     register = Signal(value.shape(), name=name, init=init)
     m.d.sync += register.eq(value)
@@ -79,7 +79,7 @@ def before(m: Module, value: ValueLike, name: str, *, init: int = 0) -> Any:
 
 
 def cycles(m: Module, most: int) -> Signal:
-    """Cycles since the reset, 0 in the first one behind it, ``most`` from then on."""
+    """Count cycles since the reset, from 0 in the first one, up to ``most``."""
     count = Signal(range(most + 1), name="cycles")
     with m.If(count != most):
         m.d.sync += count.eq(count + 1)
@@ -87,7 +87,7 @@ def cycles(m: Module, most: int) -> Signal:
 
 
 def total(values: Iterable[ValueLike]) -> Value:
-    """Sum of any number of values, exact."""
+    """Return the exact sum of any number of values."""
     result: Value = Const(0)
     for value in values:
         result = result + value
@@ -95,23 +95,23 @@ def total(values: Iterable[ValueLike]) -> Value:
 
 
 UNRESET = "unreset"
-"""Clock domain of a component that is looked at from any state at all."""
+"""Clock domain without a reset, for components that start in any state."""
 
 
 def in_any_state(component: Elaboratable) -> Any:
-    """The component without its reset, so that a proof begins with it in every state, reachable or not."""
+    """Remove a component's reset, so that a proof starts with it in every state, reachable or not."""
     return DomainRenamer(UNRESET)(component)
 
 
 def rtlil_of(harness: Harness, *, platform: object = None) -> str:
-    """The harness as RTLIL with top module ``proof``, its clock the only port; the first cycle is its only reset."""
+    """Return a harness as RTLIL, with top module ``proof``, the clock as only port, and a reset in the first cycle."""
     m = Module()
     sync, unreset = ClockDomain("sync"), ClockDomain(UNRESET)
     m.domains += [sync, unreset]
     m.submodules.harness = harness
     m.d.comb += [sync.rst.eq(Initial()), unreset.clk.eq(sync.clk)]
     text = rtlil.convert(m, name=TOP, ports=[sync.clk], platform=platform, emit_src=False)
-    # a check that fails is named by its cell
+    # solvers report a failed check by the name of its cell
     return re.sub(r'cell \$check \$(\d+)(\s+parameter \\FORMAT )"(.*)"', _named, text)
 
 
@@ -122,9 +122,9 @@ def _named(cell: re.Match[str]) -> str:
 
 
 def inner(fragment: Fragment, path: str) -> Signal:
-    """A register deep inside, by the names of its submodules and its own, with dots between them.
+    """Find an internal register by the names of submodules and its own, separated by dots.
 
-    What is proved by induction often needs to be said of registers that are nobody else's business.
+    Proofs by induction often need invariants of internal registers.
 
     Raises:
         KeyError: there is no such register.
@@ -141,11 +141,11 @@ def inner(fragment: Fragment, path: str) -> Signal:
 
 
 def in_state(fragment: Fragment, state: str) -> Value:
-    """Whether a component's only state machine is in a state."""
+    """Return whether a component's only state machine is in a state."""
     encoding = fragment.generated["fsm"].encoding
     return inner(fragment, "fsm_state") == encoding[state]
 
 
 def is_some_state(fragment: Fragment) -> Value:
-    """Whether a component's only state machine is in a state at all."""
+    """Return whether a component's only state machine is in any of its states."""
     return inner(fragment, "fsm_state") < len(fragment.generated["fsm"].encoding)

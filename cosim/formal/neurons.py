@@ -1,4 +1,4 @@
-"""The neurons: charges and membranes are exact sums of weights times levels, and the widths of the spec hold them."""
+"""Properties of neurons: charges and membranes are exact sums of weights times levels, and fit the spec's widths."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,13 +28,13 @@ from spikequant.rtl.shapes import phase_layout, step_layout
 
 
 class Neuron:
-    """One neuron of the array with the two reference neurons and the counter of levels, wired as in the array.
+    """One neuron of the array with the two reference neurons and the counter of levels, connected as in the array.
 
     Attributes:
-        weight: the stored weight of each lane's input.
-        fire, sign: by lane, as in a cycle of the array.
-        step: what the accumulators do.
-        own, reference, population: the parts.
+        weight: stored weight of each lane's input.
+        fire, sign: spike of each lane, and whether it is negative.
+        step: operation of the accumulators.
+        own, reference, population: the accumulators.
     """
 
     def __init__(self, m: Module, spec: Spec, *, any_state: bool = False) -> None:
@@ -64,20 +64,20 @@ class Neuron:
 
 
 class Exact(Harness):
-    """Current and charge against sums of whole numbers, for any steps in any order, for ever.
+    """Current and charge against exact integer sums, for any steps in any order.
 
-    A neuron adds a spike's weight u, or the largest code less u where the spike is negative; a reference neuron does
-    the same with a weight of ``weight_offset``. What is proved: for each spike, the difference of the two is
-    ``u - weight_offset`` with the spike's sign; each accumulator is the exact sum of what its spikes bring, modulo its
-    width; and the exact sum of the differences stays within the width as long as the levels' sum is at most
-    ``max_population``. So the difference of the two accumulators, in their width, is that sum.
+    A neuron adds a spike's weight u, or the largest code minus u if the spike is negative; a reference neuron does the
+    same with a weight of ``weight_offset``. Proved are: for each spike, the difference of the two is
+    ``u - weight_offset`` with the spike's sign; each accumulator is the exact sum of its addends, modulo its width; and
+    the exact sum of the differences fits the width as long as the sum of the levels is at most ``max_population``. So
+    the difference of the two accumulators, in their width, equals that sum.
     """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     def describe(self, m: Module) -> None:
-        """Sums of what each neuron is given, of the differences, and of the spikes; each in a current and a charge."""
+        """Sum the addends of each neuron, the differences, and the spikes, each in a current and a charge."""
         spec = self._spec
         neuron = Neuron(m, spec)
         for name in ("fire", "sign", "weight", "step"):
@@ -97,7 +97,7 @@ class Exact(Harness):
             for lane in lanes
         ]
         for lane in lanes:
-            check(m, own[lane] - reference[lane] == differences[lane], f"lane {lane} brings its weight with its sign")
+            check(m, own[lane] - reference[lane] == differences[lane], f"lane {lane} adds its weight with its sign")
         spikes = {
             "own": total(own),
             "lower": total(reference),
@@ -118,12 +118,12 @@ class Exact(Harness):
             "higher": (neuron.fragments["reference"], 1),
             "count": (neuron.fragments["population"], 0),
         }
-        # a reset leaves charges alone; they mean something once a phase has begun, and are not used before
+        # a reset does not clear charges; they are defined once a phase has begun, and not used before
         begun, over = Signal(), Signal()
         m.d.sync += [begun.eq(begun | (step.keep_charge & ~step.tick)), over.eq(over | step.finish)]
         suppose(m, begun | ~step.tick | ~(step.keep_current | step.keep_charge | step.finish))
         for kind, (name, known) in enumerate((("current", Const(1)), ("charge", begun), ("finished", over))):
-            # no phase has more levels than the memory's rows can bring
+            # a phase has no more levels than the rows of the memory allow
             count, difference = sums["count"][kind], sums["difference"][kind]
             suppose(m, ~known | ((count >= 0) & (count < 1 << spec.widest_population_bits)))
             for part, (fragment, number) in parts.items():
@@ -138,7 +138,7 @@ class Exact(Harness):
         check(m, (spikes["difference"] <= bound) & (spikes["difference"] >= -bound), "a beat is bounded by its spikes")
 
     def _sums(self, m: Module, step: data.View, spikes: Value, name: str, bits: int) -> list[Signal]:
-        """Current, charge and finished charge of whole numbers."""
+        """Model current, charge and finished charge with exact integers."""
         current, charge, finished = (
             Signal(signed(bits), name=f"{name}_{kind}") for kind in ("current", "charge", "finished")
         )
@@ -156,7 +156,7 @@ class Exact(Harness):
 
 
 class FirstSpikes(Harness):
-    """Each input fires once, the earlier the higher its level; the charge ends at the sum of weights times levels."""
+    """Time-to-first-spike: each input fires once, higher levels first; the charge becomes the sum of w times n."""
 
     def __init__(self, spec: Spec, *, inputs: int, levels: int) -> None:
         self._spec = spec
@@ -165,12 +165,12 @@ class FirstSpikes(Harness):
 
     @property
     def cycles(self) -> int:
-        """From the reset to the charge, in the harness's own counting."""
+        """Number of cycles from the reset to the final charge."""
         beats = self._levels * (self._inputs // self._spec.lanes)
         return 1 + beats + self._levels + IntegratorGroup.latency(self._spec) + 1
 
     def describe(self, m: Module) -> None:
-        """Any weights, levels and signs: for each level from the top down, its beats, and a tick."""
+        """Drive any weights, levels and signs: for each level from the top down, its beats and a tick."""
         spec = self._spec
         neuron = Neuron(m, spec, any_state=True)
         level_bits = self._levels.bit_length()
@@ -193,7 +193,7 @@ class FirstSpikes(Harness):
                             neuron.sign.eq(Cat(signs[beat])),
                             neuron.weight.eq(Cat(weights[beat])),
                             neuron.step.keep_current.eq(1),
-                            # the phase's first tick is one with its last beat
+                            # the first tick of the phase coincides with its last beat
                             neuron.step.keep_charge.eq((level == self._levels) & (first + spec.lanes >= self._inputs)),
                         ]
                     place += 1
@@ -219,18 +219,18 @@ class FirstSpikes(Harness):
 
 
 class Membranes(Harness):
-    """Two phases of a neuron's charges, among any others, make its membrane."""
+    """A membrane from two phases of a neuron's charges, among any others."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     @property
     def cycles(self) -> int:
-        """From the zero point to the second membrane."""
+        """Number of cycles from the zero point to the second membrane."""
         return 3 + self._spec.neurons + Neurons.latency(self._spec) + 2
 
     def describe(self, m: Module) -> None:
-        """The zero point first, then charges in every cycle."""
+        """Load the zero point, then drive charges in every cycle."""
         spec = self._spec
         neurons = Neurons(spec)
         fragment = Fragment.get(neurons, None)
@@ -241,29 +241,29 @@ class Membranes(Harness):
         suppose(m, inner(fragment, "arriving") < spec.neurons)
         starts = (3, 3 + spec.neurons)
         m.d.comb += [
-            neurons.write_enable.eq(now == 0),
-            neurons.write.neuron.eq(inner(fragment, "arriving")),
-            neurons.write.parameters.zero.eq(zero),
-            neurons.i_valid.eq(now >= starts[0]),
+            neurons.write.enable.eq(now == 0),
+            neurons.write.data.neuron.eq(inner(fragment, "arriving")),
+            neurons.write.data.parameters.zero.eq(zero),
+            neurons.i.valid.eq(now >= starts[0]),
         ]
         phases = [something(m, phase_layout(spec), f"phase_{number}") for number in range(2)]
         charges = [something(m, signed(spec.charge_bits), f"charge_{number}") for number in range(2)]
         counts = [something(m, signed(spec.population_bits + 1), f"count_{number}") for number in range(2)]
         exceeded = [something(m, 1, f"exceeded_{number}") for number in range(2)]
         others = {
-            name: anything(m, len(Value.cast(neurons.i[name])), f"other_{name}")
+            name: anything(m, len(Value.cast(neurons.i.payload[name])), f"other_{name}")
             for name in ("charge", "reference", "exceeded", "phase")
         }
-        m.d.comb += [Value.cast(neurons.i[name]).eq(value) for name, value in others.items()]
+        m.d.comb += [Value.cast(neurons.i.payload[name]).eq(value) for name, value in others.items()]
         lower = anything(m, spec.charge_bits, "lower")
         for start, phase, charge, count, beyond in zip(starts, phases, charges, counts, exceeded, strict=True):
             with m.If(now == start):
                 m.d.comb += [
-                    neurons.i.charge.eq(charge + lower),
-                    neurons.i.reference[0].eq(lower),
-                    neurons.i.reference[1].eq(lower + count),
-                    neurons.i.exceeded.eq(beyond),
-                    neurons.i.phase.eq(phase),
+                    neurons.i.payload.charge.eq(charge + lower),
+                    neurons.i.payload.reference[0].eq(lower),
+                    neurons.i.payload.reference[1].eq(lower + count),
+                    neurons.i.payload.exceeded.eq(beyond),
+                    neurons.i.payload.phase.eq(phase),
                 ]
             suppose(m, (count <= spec.max_population) & (count >= -spec.max_population))
             most = spec.weight_offset * spec.max_population
@@ -278,8 +278,8 @@ class Membranes(Harness):
             zip(starts, phases, charges, counts, exceeded, strict=True)
         ):
             centred = {"charge_1": charge, "population_1": count}
-            _check_registers(m, fragment, now == start + 1, centred, f"charge {number} comes without the offset")
-            # (weight_offset - zero) * count, by the digits of the zero point, the uppermost one inverted
+            _check_registers(m, fragment, now == start + 1, centred, f"charge {number} arrives without the offset")
+            # (weight_offset - zero) * count, by the digits of the zero point, the highest one inverted
             digits = Mux(phase.low, 0, zero)
             corrected: Value = charge
             for step, place in enumerate(reversed(range(spec.weight_bits)), ZERO_STAGE + 1):
@@ -296,21 +296,21 @@ class Membranes(Harness):
             inside = (membrane < limit) & (membrane >= -limit)
             within = Mux(fresh, inside & ~beyond, within & inside & ~beyond)
             here = now == start + latency
-            check(m, ~here | (neurons.o_valid == phase.last), f"membrane {number} comes if it is complete")
-            arrives, exact, told = here & phase.last, neurons.o.value == membrane, neurons.o.saturated
-            check(m, ~arrives | told | exact, f"membrane {number} is exact or flagged")
-            check(m, ~arrives | told | ~flagged, f"membrane {number} is flagged if its levels were too many")
-            check(m, ~arrives | ~told | ~within, f"membrane {number} is not flagged without need")
+            check(m, ~here | (neurons.o.valid == phase.last), f"membrane {number} arrives if it is complete")
+            arrives, exact, raised = here & phase.last, neurons.o.payload.value == membrane, neurons.o.payload.saturated
+            check(m, ~arrives | raised | exact, f"membrane {number} is exact or flagged")
+            check(m, ~arrives | raised | ~flagged, f"membrane {number} is flagged if its levels were too many")
+            check(m, ~arrives | ~raised | ~within, f"membrane {number} is not flagged needlessly")
 
 
 def _check_registers(m: Module, fragment: Fragment, when: Value, held: dict[str, Value], message: str) -> None:
-    """What registers hold at some time: what is known of one step leaves the solver little of the next."""
+    """Check registers at some time: these intermediate facts keep the solver's next step small."""
     for name, value in held.items():
         check(m, ~when | (inner(fragment, name) == value), message)
 
 
 def properties() -> Iterator[Property]:
-    """From spikes to the complete membrane."""
+    """Return the properties, from spikes to the complete membrane."""
     shapes: tuple[tuple[int, Literal[2, 4]], ...] = ((1, 2), (2, 2), (2, 4))
     for lanes, bits in shapes:
         neurons = 16 if bits == 2 else 8

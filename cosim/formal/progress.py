@@ -1,4 +1,4 @@
-"""Control never deadlocks: what is asked for comes within a stated number of cycles, under fair streams."""
+"""Properties of progress: requests are served within a bounded number of cycles under fair streams."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,11 +17,11 @@ from spikequant.rtl.sequencer import Sequencer
 from spikequant.rtl.writer import PacketWriter
 
 PAUSE = 1
-"""Cycles that a fair stream pauses at most."""
+"""Largest number of cycles that a fair stream pauses."""
 
 
 def fair(m: Module, name: str) -> Signal:
-    """Free in every cycle, but never low for more than ``PAUSE`` cycles."""
+    """Return a free bit that is never 0 for more than ``PAUSE`` cycles."""
     free = anything(m, 1, name)
     paused = Signal(range(PAUSE + 2), name=f"{name}_paused")
     m.d.sync += paused.eq(0)
@@ -32,7 +32,7 @@ def fair(m: Module, name: str) -> Signal:
 
 
 def comes(m: Module, wanted: Value, happens: Value, within: int, message: str) -> None:
-    """Prove that what is wanted happens before it has been wanted for so many cycles."""
+    """Check that ``happens`` follows ``wanted`` in less than ``within`` cycles."""
     waited = Signal(range(within + 1))
     m.d.sync += waited.eq(0)
     with m.If(wanted & ~happens):
@@ -40,14 +40,14 @@ def comes(m: Module, wanted: Value, happens: Value, within: int, message: str) -
     check(m, waited != within, message)
 
 
-class ReaderGoesOn(Harness):
-    """A reader whose surroundings are ready now and then."""
+class ReaderProgress(Harness):
+    """A reader with fair surroundings."""
 
     def __init__(self, within: int) -> None:
         self._within = within
 
     def describe(self, m: Module) -> None:
-        """Any words at any time."""
+        """Offer any words at any time."""
         m.submodules.component = reader = PacketReader(TINY)
         m.d.comb += [
             reader.i.valid.eq(anything(m, 1, "valid")),
@@ -58,7 +58,7 @@ class ReaderGoesOn(Harness):
             reader.codes.ready.eq(fair(m, "codes")),
             reader.runs.ready.eq(fair(m, "runs")),
         ]
-        # room for a run goes to a run alone, and no score is made without codes
+        # only a run takes the room for a run, and no score is made without codes
         suppose(m, reader.runs.ready | ~before(m, reader.runs.ready & ~reader.runs.valid, "there_was_room"))
         taken = reader.codes.valid & reader.codes.ready
         suppose(m, ~reader.sorting | before(m, reader.sorting | taken, "may_be_sorting"))
@@ -66,18 +66,18 @@ class ReaderGoesOn(Harness):
 
 
 def packet_cycles(spec: Spec) -> int:
-    """From a packet that is asked for to its last word, each word with a pause before and behind it."""
+    """Return the cycles from a packet's request to its last word, with a pause before and after each word."""
     return 2 * (1 + PAUSE) * result_words(spec) + 2
 
 
-class WriterGoesOn(Harness):
-    """A writer whose results come, and whose words are taken, now and then."""
+class WriterProgress(Harness):
+    """A writer with fair streams of results and words."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     def describe(self, m: Module) -> None:
-        """A packet waits at the most times."""
+        """Request packets at any time."""
         m.submodules.component = writer = PacketWriter(self._spec)
         m.d.comb += [
             writer.packets.valid.eq(anything(m, 1, "packet")),
@@ -91,11 +91,11 @@ class WriterGoesOn(Harness):
         m.d.sync += was_waiting.eq(waits)
         suppose(m, writer.packets.valid | ~was_waiting)
         within = packet_cycles(self._spec)
-        comes(m, writer.packets.valid, writer.packets.ready, within, "a packet that is asked for is written")
+        comes(m, writer.packets.valid, writer.packets.ready, within, "a requested packet is written")
 
 
-class SequencerEnds(Harness):
-    """A sequencer with anything in its scores, and neurons that are busy now and then."""
+class SequencerProgress(Harness):
+    """A sequencer with arbitrary scores, and neurons that are fair."""
 
     def __init__(self, spec: Spec, *, beats: int, within: int) -> None:
         self._spec = spec
@@ -103,7 +103,7 @@ class SequencerEnds(Harness):
         self._within = within
 
     def describe(self, m: Module) -> None:
-        """Runs that begin so near to the end of a buffer that they have few beats."""
+        """Offer runs that begin so close to the end of a buffer that they have few beats."""
         spec = self._spec
         m.submodules.component = sequencer = Sequencer(spec)
         run = sequencer.runs.payload
@@ -114,14 +114,14 @@ class SequencerEnds(Harness):
         ]
         suppose(m, run.address[: len(run.address) - 1] >= spec.score_words - self._beats)
         alone = ~sequencer.idle & ~sequencer.runs.valid
-        comes(m, alone, sequencer.idle, self._within, "runs come to their end if no other one is offered")
+        comes(m, alone, sequencer.idle, self._within, "runs end if no other one is offered")
 
 
-class WholeGoesOn(Harness):
-    """The accelerator, whatever comes in, and with results taken now and then.
+class AcceleratorProgress(Harness):
+    """The accelerator with arbitrary input and a fair output stream.
 
-    A word may have to wait for all runs before it, hundreds of cycles. But each step of that is soon followed by the
-    next one, and there are only so many: beats of a score, ends of its phases, words of results.
+    A word may wait hundreds of cycles for all earlier runs. But these consist of a bounded number of steps, such as
+    beats of a score, ends of its phases and words of results, and each step soon follows the previous one.
     """
 
     def __init__(self, spec: Spec, within: int) -> None:
@@ -129,7 +129,7 @@ class WholeGoesOn(Harness):
         self._within = within
 
     def describe(self, m: Module) -> None:
-        """Any words at any time, on any scores that are left from before a reset."""
+        """Offer any words at any time, with arbitrary scores from before the reset."""
         device = Accelerator(self._spec)
         m.submodules.component = fragment = Fragment.get(device, None)
         m.d.comb += [
@@ -145,11 +145,17 @@ class WholeGoesOn(Harness):
             inner(fragment, "ended"),
             inner(fragment, "encoder.writer.write_enable"),
         ]
-        comes(m, device.s_axis_tvalid, Cat(steps).any(), self._within, "while a word waits, something goes on")
+        comes(
+            m,
+            device.s_axis_tvalid,
+            Cat(steps).any(),
+            self._within,
+            "while a word waits, the accelerator makes progress",
+        )
 
 
 def properties() -> Iterator[Property]:
-    """Reader, writer, sequencer, and all together."""
+    """Return properties of reader, writer, sequencer, and accelerator."""
 
     def progress(name: str, component: str, what: str, method: Method, harness: partial[Harness]) -> Property:
         return Property(
@@ -171,7 +177,7 @@ def properties() -> Iterator[Property]:
         "PacketReader, tiny",
         f"a word is taken within {word} cycles under fair streams",
         Reachable(),
-        partial(ReaderGoesOn, word),
+        partial(ReaderProgress, word),
     )
     written = packet_cycles(small)
     yield progress(
@@ -179,7 +185,7 @@ def properties() -> Iterator[Property]:
         "PacketWriter, 8 neurons",
         f"a packet is written within {written} cycles under fair streams",
         Reachable(),
-        partial(WriterGoesOn, small),
+        partial(WriterProgress, small),
     )
     beats, run = 2, 60
     yield progress(
@@ -187,13 +193,13 @@ def properties() -> Iterator[Property]:
         f"Sequencer, runs of at most {beats} beats, of any content",
         f"runs come to their end within {run} cycles under fair neurons",
         Bounded(run + 10),
-        partial(SequencerEnds, small, beats=beats, within=run),
+        partial(SequencerProgress, small, beats=beats, within=run),
     )
     whole = 50
     yield progress(
         "accelerator",
         "Accelerator, 8 neurons x 1 lane, 4 inputs",
-        f"while a word waits, something goes on every {whole} cycles under a fair receiver",
+        f"while a word waits, a step is made every {whole} cycles under a fair receiver",
         Bounded(80),
-        partial(WholeGoesOn, small, whole),
+        partial(AcceleratorProgress, small, whole),
     )

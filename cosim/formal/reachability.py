@@ -1,4 +1,4 @@
-"""Circuits as and-inverter graphs, and what ABC, which is a part of Yosys, says of their states."""
+"""Reachability of states of and-inverter graphs, by ABC, which is part of Yosys."""
 
 import contextlib
 import subprocess
@@ -32,25 +32,25 @@ aigmap
 opt_clean
 write_aiger -zinit {GRAPH}
 """
-"""Yosys commands that write a flat circuit with its checks and assumptions; all registers begin at anything."""
+"""Yosys commands that write a flat circuit with its checks and assumptions; initial registers are arbitrary."""
 
 SECONDS_EACH = 15
-"""What is proved at all takes tenths of a second, mostly."""
+"""Time limit for one output; successful proofs mostly take tenths of a second."""
 
 BATCH = 40
-"""Outputs that ABC is asked of in one run."""
+"""Outputs that one run of ABC checks."""
 
 REDUCE = "fold; strash; orpos; scorr"
-"""ABC commands: assumptions become a part of what is asked, checks become one, and equal registers are merged."""
+"""ABC commands that fold assumptions into checks, join the checks, and merge equal registers."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of the checks.
+    """Answer of ABC.
 
     Attributes:
-        verdict: of all states that can be reached, or ``open``: of those in the cycles that were looked at, none fails.
-        cycle: the last one, counted from 0, in which no check is known to fail.
+        verdict: result for all reachable states; ``open`` if no check fails in the cycles that were searched.
+        cycle: last cycle, counted from 0, up to which no check is known to fail.
     """
 
     verdict: Literal["proved", "fails", "open"]
@@ -58,31 +58,31 @@ class Answer:
 
 
 def bounded(depth: int, seconds: int) -> str:
-    """The ABC command that looks at so many cycles from the beginning on."""
+    """Return the ABC command that searches the first ``depth`` cycles."""
     return f"bmc3 -F {depth} -T {seconds}"
 
 
 def unbounded(seconds: int) -> str:
-    """The ABC command that looks at every state that can be reached."""
+    """Return the ABC command that searches all reachable states."""
     return f"pdr -T {seconds}"
 
 
 def abstract(seconds: int) -> str:
-    """The same for a large circuit of which little matters."""
+    """Return the ABC command that searches all reachable states of a large circuit with a small relevant part."""
     return f"pdr -t -T {seconds}"
 
 
 def run_abc(yosys: str, folder: Path, commands: str, *, seconds: int | None = None) -> None:
-    """Have ABC do what the commands say; it prints nothing, but may write files.
+    """Run ABC commands, which may write files; their output is dropped.
 
     Args:
-        yosys: the program.
-        folder: in which it works.
-        commands: of ABC.
-        seconds: after which it is stopped; never if None.
+        yosys: path of Yosys.
+        folder: working directory.
+        commands: ABC commands.
+        seconds: time limit; None for no limit.
     """
     script = commands.replace("; ", ";").replace(" ", ",")
-    # Yosys wants a circuit to map, and takes it ill that it does not get that one back
+    # Yosys needs a circuit to map, and fails because ABC does not return it
     with contextlib.suppress(YosysError, subprocess.TimeoutExpired):
         run_yosys(
             yosys,
@@ -95,14 +95,14 @@ def run_abc(yosys: str, folder: Path, commands: str, *, seconds: int | None = No
 
 
 def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds: int | None = None) -> Answer:
-    """Ask whether any check of the graph in a folder can fail.
+    """Search for a failing check of the graph in a folder.
 
     Args:
-        yosys: the program.
-        folder: with the graph, in which the answer is written, too.
-        search: the ABC command that looks for an answer.
-        reduce: the ABC commands before it, which leave one output.
-        seconds: after which there is no answer; never if None.
+        yosys: path of Yosys.
+        folder: working directory with the graph.
+        search: ABC command that searches.
+        reduce: ABC commands before it, which leave one output.
+        seconds: time limit; None for no limit.
     """
     reduced, status = folder / REDUCED, folder / STATUS
     for path in (reduced, status):
@@ -113,14 +113,14 @@ def ask(yosys: str, folder: Path, search: str, *, reduce: str = REDUCE, seconds:
         f"read_aiger {GRAPH}; {reduce}; write_aiger {REDUCED}; {search}; write_status {STATUS}",
         seconds=seconds,
     )
-    # where nothing is left, ABC finds nothing to search
+    # ABC refuses to search an empty graph
     if reduced.is_file() and read_graph(reduced.read_bytes()).outputs == [0]:
         return Answer("proved", 0)
     return _answer(status)
 
 
 def _answer(status: Path) -> Answer:
-    """What ABC wrote, if it did."""
+    """Read ABC's status file, if there is one."""
     words = status.read_text(encoding="utf-8").split() if status.is_file() else []
     match words:
         case ["snl_SAT", cycle, *_]:
@@ -134,15 +134,15 @@ def _answer(status: Path) -> Answer:
 
 
 def never_true(yosys: str, folder: Path, *, seconds: int = SECONDS_EACH) -> list[bool]:
-    """Of each output of the graph in a folder, whether it is proved to be 0 for ever.
+    """Return for each output of the graph in a folder whether it is proved to be 0 in all cycles.
 
-    First all at once, by induction over all registers with equal and constant ones found on the way; then each of the
-    others alone, by the states that can be reached.
+    All outputs are first proved together, by induction over registers, of which equal and constant ones are found; each
+    remaining output is then proved alone, by its reachable states.
 
     Args:
-        yosys: the program.
-        folder: with the graph.
-        seconds: that are spent on one output, in the second part.
+        yosys: path of Yosys.
+        folder: working directory with the graph.
+        seconds: time limit of each remaining output.
 
     Raises:
         RuntimeError: ABC gave no answer.
@@ -151,9 +151,9 @@ def never_true(yosys: str, folder: Path, *, seconds: int = SECONDS_EACH) -> list
     reduced.unlink(missing_ok=True)
     run_abc(yosys, folder, f"read_aiger {GRAPH}; fold; strash; lcorr; scorr; strash; write_aiger {REDUCED}")
     if not reduced.is_file():
-        raise RuntimeError("ABC gave no graph back")
+        raise RuntimeError("ABC wrote no graph")
     graph = read_graph(reduced.read_bytes())
-    # outputs that are the same need one answer
+    # equal outputs need one answer
     place_of = {literal: place for place, literal in enumerate(graph.outputs) if literal}
     todo = list(place_of.values())
     zero = {0}
@@ -166,6 +166,6 @@ def never_true(yosys: str, folder: Path, *, seconds: int = SECONDS_EACH) -> list
         run_abc(yosys, folder, "; ".join(commands))
         answered = [place for place in batch if (folder / f"{place}.txt").is_file()]
         zero |= {graph.outputs[place] for place in answered if _answer(folder / f"{place}.txt").verdict == "proved"}
-        # ABC may die of an output; that one has no answer, and those behind it are asked again
+        # ABC may crash on an output, which then has no answer; later ones are searched again
         todo = todo[min(len(answered) + 1, len(batch)) :]
     return [literal in zero for literal in graph.outputs]

@@ -1,4 +1,4 @@
-"""The read-out's codes are those of the threshold's formula, for every membrane and every theta."""
+"""Properties of the read-out: its codes follow the threshold's formula, for every membrane and theta."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -27,7 +27,7 @@ from spikequant.rtl.shapes import code_layout, ready_layout
 
 
 def times(number: Value, factor: Value) -> Value:
-    """A product, bit by bit of the factor from its highest one down, as the read-out finds them."""
+    """Multiply by the bits of the factor from the highest one down, in the order in which the read-out finds them."""
     product: Value = Const(0, len(number))
     for place in reversed(range(len(factor))):
         product = (product << 1) + Mux(factor[place], number, 0)
@@ -35,13 +35,13 @@ def times(number: Value, factor: Value) -> Value:
 
 
 def excitation_of(spec: Spec, ready: data.View) -> Value:
-    """``|V'| * 2**F + theta // 2``."""
+    """Return ``|V'| * 2**F + theta // 2``."""
     amount = Mux(ready.membrane < 0, -ready.membrane, ready.membrane)[: spec.biased_bits]
     return (amount << spec.theta_fraction_bits) + (ready.theta >> 1)
 
 
 def is_quotient(spec: Spec, ready: data.View, magnitude: Value) -> Value:
-    """Whether ``magnitude`` is ``min(2**(B-1) - 1, x // theta)``: it is if ``0 <= x - magnitude * theta < theta``."""
+    """Return whether ``magnitude`` is ``min(2**(B-1) - 1, x // theta)``, by ``0 <= x - magnitude * theta < theta``."""
     excitation = excitation_of(spec, ready)
     multiple = times(ready.theta, magnitude)
     largest = magnitude == spec.max_output_code
@@ -49,7 +49,7 @@ def is_quotient(spec: Spec, ready: data.View, magnitude: Value) -> Value:
 
 
 def is_result(spec: Spec, ready: data.View, result: data.View, magnitude: Value) -> Value:
-    """Whether a result is its membrane's, with a code of this magnitude and the membrane's sign."""
+    """Return whether a result belongs to a membrane, with a code of its sign and this magnitude."""
     return (
         (result.code == Mux(ready.membrane < 0, -magnitude, magnitude))
         & (magnitude <= spec.max_output_code)
@@ -60,20 +60,20 @@ def is_result(spec: Spec, ready: data.View, result: data.View, magnitude: Value)
 
 
 def fits(ready: data.View, bits: int) -> Value:
-    """Whether theta, which is never 0, and the membrane's magnitude have no more bits."""
+    """Return whether theta is not 0, and theta and the membrane's magnitude fit ``bits``."""
     high = ready.membrane[bits:]
     return (ready.theta != 0) & ~ready.theta[bits:].any() & (high.all() | ~high.any())
 
 
 class Halving(Harness):
-    """The read-out by halving, from any state at all, for as long as a membrane is inside."""
+    """The read-out by halving, from any state, for the time that it takes for one membrane."""
 
     def __init__(self, spec: Spec, bits: int) -> None:
         self._spec = spec
         self._bits = bits
 
     def describe(self, m: Module) -> None:
-        """A membrane comes in the first cycle, any others but in the cycles beside it; its result comes in time."""
+        """Offer a membrane in the first cycle and any others later, but not in the adjacent cycle."""
         spec = self._spec
         readout = HalvingReadout(spec)
         fragment = Fragment.get(readout, None)
@@ -81,30 +81,30 @@ class Halving(Harness):
         latency = HalvingReadout.latency(spec)
         now = cycles(m, latency + 1)
         first = now == 0
-        m.d.comb += readout.i_valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
-        m.d.comb += readout.i.as_value().eq(anything(m, readout.i.shape().size, "i"))
+        m.d.comb += readout.i.valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
+        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
         suppose(m, ~first | ~inner(fragment, "excited"))
-        suppose(m, (now != 1) | ~readout.i_valid)
+        suppose(m, (now != 1) | ~readout.i.valid)
         ready = Signal(ready_layout(spec))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i)
-        suppose(m, ~first | fits(readout.i, self._bits))
-        result = readout.o
+            m.d.sync += ready.eq(readout.i.payload)
+        suppose(m, ~first | fits(readout.i.payload, self._bits))
+        result = readout.o.payload
         magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
         right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
-        check(m, (now != latency) | readout.o_valid, "the code comes in time")
-        check(m, (now != latency) | right, "the code is the formula's")
+        check(m, (now != latency) | readout.o.valid, "the code is on time")
+        check(m, (now != latency) | right, "the code follows the formula")
 
 
 class Ramp(Harness):
-    """The ramp, from any state in which it takes a membrane, until that has its code."""
+    """The ramp, from any state in which it accepts a membrane, until the code of that is ready."""
 
     def __init__(self, spec: Spec, bits: int) -> None:
         self._spec = spec
         self._bits = bits
 
     def describe(self, m: Module) -> None:
-        """A membrane comes in the first cycle; its result comes in time, and is right."""
+        """Offer a membrane in the first cycle."""
         spec = self._spec
         readout = RampReadout(spec)
         fragment = Fragment.get(readout, None)
@@ -115,38 +115,40 @@ class Ramp(Harness):
         ready, result = Signal(ready_layout(spec)), Signal(code_layout(spec))
         over = Signal()
         m.d.comb += [
-            readout.i_valid.eq(first & ~Initial()),
-            readout.i.as_value().eq(anything(m, readout.i.shape().size, "i")),
-            result.eq(readout.o),
+            readout.i.valid.eq(first & ~Initial()),
+            readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i")),
+            result.eq(readout.o.payload),
         ]
-        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i, self._bits)))
+        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i.payload, self._bits)))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i)
-        with m.If(readout.o_valid & ~first):
+            m.d.sync += ready.eq(readout.i.payload)
+        with m.If(readout.o.valid & ~first):
             m.d.sync += over.eq(1)
-        gives = readout.o_valid & ~first & ~over
+        gives = readout.o.valid & ~first & ~over
         magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
         right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
-        check(m, ~gives | right, "the code is the formula's")
-        check(m, (now != most) | over | readout.o_valid, "the code comes in time")
+        check(m, ~gives | right, "the code follows the formula")
+        check(m, (now != most) | over | readout.o.valid, "the code is on time")
 
 
 class RampTakes(Harness):
-    """The ramp, one membrane at a time."""
+    """The ramp with one membrane at a time."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     def describe(self, m: Module) -> None:
-        """As long as none is inside, it is in the state in which it takes one."""
+        """Check that it is in its accepting state while it holds no membrane."""
         readout = RampReadout(self._spec)
         m.submodules.component = fragment = Fragment.get(readout, None)
         inside = Signal()
-        m.d.sync += inside.eq((inside & ~readout.o_valid) | readout.i_valid)
-        m.d.comb += readout.i.as_value().eq(anything(m, readout.i.shape().size, "i"))
-        m.d.comb += readout.i_valid.eq(anything(m, 1, "i_valid") & ~inside)
+        m.d.sync += inside.eq((inside & ~readout.o.valid) | readout.i.valid)
+        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
+        m.d.comb += readout.i.valid.eq(anything(m, 1, "i_valid") & ~inside)
         loads = in_state(fragment, "load")
-        check(m, Mux(inside, loads == readout.o_valid, loads & ~readout.o_valid), "it takes a membrane if it has none")
+        check(
+            m, Mux(inside, loads == readout.o.valid, loads & ~readout.o.valid), "it accepts a membrane if it is empty"
+        )
         check(m, is_some_state(fragment), "there is such a state")
 
 
@@ -168,7 +170,7 @@ def _widths(bits: int) -> str:
 
 
 def properties() -> Iterator[Property]:
-    """Both forms, with codes of several widths; narrow membranes and thetas where wide ones are beyond the solver."""
+    """Return properties of both forms with several widths of codes; wide membranes and thetas exceed the solver."""
     for output_bits, fraction, bits in ((2, 0, THETA_BITS), (4, 2, 12), (8, 2, 8)):
         spec = _spec(output_bits, fraction, readout="halving")
         yield Property(
@@ -183,14 +185,14 @@ def properties() -> Iterator[Property]:
         yield Property(
             name=f"readout.ramp-{output_bits}",
             component=f"RampReadout, B = {output_bits}, F = {fraction}, {_widths(bits)}",
-            specification="the same code, at most 2**(B-1) + 2 cycles behind its membrane",
+            specification="the same code, at most 2**(B-1) + 2 cycles after its membrane",
             method=AnyState(spec.max_output_code + 4),
             circuit=partial(around, partial(Ramp, spec, bits)),
         )
     yield Property(
         name="readout.ramp-takes",
         component="RampReadout, B = 5, F = 12",
-        specification="it takes a membrane whenever it has none",
+        specification="it accepts a membrane whenever it holds none",
         method=Induction(6),
         circuit=partial(around, partial(RampTakes, _spec(5, 12, readout="ramp"))),
     )

@@ -1,4 +1,4 @@
-"""The encoder: a score says of every input what its code says, once, and nothing else."""
+"""Properties of the encoder: every input fires exactly as its code requires."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,21 +15,21 @@ from spikequant.rtl.shapes import Behind, CodesHeader, idle_place
 
 
 class Watched(Harness):
-    """A token of any codes, and any one of its inputs that is watched.
+    """A token of any codes, of which any one input is watched.
 
-    The score that is written is played as it is written, with a weight of 1 for the watched input and of 0 for all
-    others: a spike adds to a current, a tick the current to a charge, and so on. So the charge at the end is the level
-    if, and only if, the input's spikes come at that level. Codes that the spec forbids count as silent.
+    The score is played while it is written, with a weight of 1 for the watched input and of 0 for all others: a spike
+    adds to a current, a tick adds the current to a charge, and so on. The final charge is then the input's level if and
+    only if its spikes have that level. Codes that the spec forbids count as silent.
     """
 
     def __init__(self, spec: Spec, *, inputs: int, within: int, merged: bool = False) -> None:
-        """What to prove.
+        """Set what to prove.
 
         Args:
-            spec: of the encoder, with one pair of lanes.
-            inputs: of the token.
+            spec: spec of the encoder, with one pair of lanes.
+            inputs: number of the token's inputs.
             within: cycles from the reset to the end of the score.
-            merged: the salient levels are a part of the normal phase.
+            merged: whether the salient levels are part of the normal phase.
         """
         self._spec = spec
         self._inputs = inputs
@@ -37,7 +37,7 @@ class Watched(Harness):
         self._merged = merged
 
     def describe(self, m: Module) -> None:
-        """The codes come as fast as they are taken."""
+        """Offer codes without pauses."""
         spec = self._spec
         m.submodules.component = encoder = Encoder(spec)
         words = -(-self._inputs // CODES_PER_WORD)
@@ -60,10 +60,10 @@ class Watched(Harness):
 
         watched = something(m, range(len(codes)), "watched")
         level, apart = self._level(header, Array(codes)[watched])
-        self._play(m, encoder, header, watched, said=(level, apart))
+        self._play(m, encoder, header, watched, required=(level, apart))
 
     def _level(self, header: CodesHeader, code: Value) -> tuple[Value, Value]:
-        """What a code says: its level before its shift, and whether that belongs to the salient phase."""
+        """Return the level of a code before its shift, and whether that belongs to the salient phase."""
         spec = self._spec
         value, salient = code[:7], code[7]
         normal = value - header.zero
@@ -72,23 +72,23 @@ class Watched(Harness):
             return Mux(right & ~salient, normal, 0), Const(0)
         raised = value + header.offset
         most = spec.max_level
-        # an offset of more bits than a salient code has, or a level that is too large, is refused
+        # an offset with more bits than a salient code, or a level out of range, is refused
         high = (value <= spec.max_salient_code) & (header.offset < 1 << spec.salient_bits)
         high &= (header.offset >= -(1 << spec.salient_bits)) & (raised <= most) & (raised >= -most)
         return Mux(salient, Mux(high, raised, 0), Mux(right, normal, 0)), salient & header.shift.any()
 
     def _play(
-        self, m: Module, encoder: Encoder, header: CodesHeader, watched: Value, *, said: tuple[Value, Value]
+        self, m: Module, encoder: Encoder, header: CodesHeader, watched: Value, *, required: tuple[Value, Value]
     ) -> None:
-        """Currents and charges of the watched input, beat by beat, against what its code said."""
-        level, apart = said
+        """Compare currents and charges of the watched input with its code, beat by beat."""
+        level, apart = required
         spec = self._spec
         bits = spec.max_level.bit_length() + spec.max_salient_shift + 3
         current, charge, membrane = (Signal(signed(bits), name=name) for name in ("current", "charge", "membrane"))
         fired = Signal(4)
         over = Signal()
         written = Signal(range(spec.score_words))
-        beat = encoder.write.beat
+        beat = encoder.write.data.beat
         hits = [spike.place == watched for spike in beat.spikes]
         idle = [spike.place == idle_place(spec) for spike in beat.spikes]
         brought = total(Mux(hit, Mux(spike.sign, -1, 1), 0) for hit, spike in zip(hits, beat.spikes, strict=True))
@@ -100,7 +100,7 @@ class Watched(Harness):
             # the last tick of a phase is not counted
             gathered.eq(charge + product + Mux(ends, flowing, 0)),
         ]
-        wrote = encoder.write_enable
+        wrote = encoder.write.enable
         with m.If(wrote):
             m.d.sync += [
                 current.eq(Mux(ends | beat.double | (beat.behind == Behind.DOUBLE), 0, flowing)),
@@ -117,9 +117,11 @@ class Watched(Harness):
         burst = magnitude >> (spec.ramp.bit_length() - 1)
         spikes = burst + (magnitude & (spec.ramp - 1)).any()
         expected = Mux(apart, level << header.shift, level)
-        check(m, ~wrote | ~over, "nothing comes behind the end")
+        check(m, ~wrote | ~over, "nothing follows the end")
         check(
-            m, ~wrote | (encoder.write.address == written + (header.buffer << len(written))), "beats follow each other"
+            m,
+            ~wrote | (encoder.write.data.address == written + (header.buffer << len(written))),
+            "beats follow each other",
         )
         for lane, spike in enumerate(beat.spikes):
             known = idle[lane] | (spike.place < spec.pair_rows)
@@ -127,11 +129,11 @@ class Watched(Harness):
             check(m, ~wrote | ~beat.double | idle[lane], f"lane {lane} does not fire while the charge is doubled")
         check(m, ~over | (membrane == expected), "the watched input counts its level")
         check(m, ~over | (fired == spikes), "the watched input fires as often as its level needs")
-        check(m, (cycles(m, self._within) != self._within) | over, "the score comes to its end")
+        check(m, (cycles(m, self._within) != self._within) | over, "the score ends")
 
 
 def properties() -> Iterator[Property]:
-    """Small encoders; the inputs, their codes, and the token's header are anything."""
+    """Return properties of small encoders for any inputs, codes and header."""
     plain = Spec(
         neurons=8,
         lanes=2,
@@ -154,7 +156,7 @@ def properties() -> Iterator[Property]:
         yield Property(
             name=f"encoder.{name}",
             component=f"Encoder, 2 lanes, {inputs} inputs, levels to {spec.max_level}, ramp {spec.ramp}{phases}",
-            specification="each input fires as its code says, by level, with its sign, and nothing else does",
+            specification="each input fires as its code requires, by level and with its sign, and nothing else fires",
             method=Bounded(within + 1),
             circuit=partial(around, partial(Watched, spec, inputs=inputs, within=within, merged=merged)),
             solver="abc",

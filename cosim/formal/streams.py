@@ -1,4 +1,4 @@
-"""AXI4-Stream's rules: what is offered stays as it is until it is taken."""
+"""Properties of streams: by AXI4-Stream's rules, a payload stays valid and unchanged until it is accepted."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -31,14 +31,14 @@ TWO_CLUSTERS = Spec(neurons=16, clusters=2, lanes=2, depth=64, membrane_slots=2,
 
 
 def waits(m: Module, valid: ValueLike, ready: ValueLike, payload: ValueLike, name: str) -> Value:
-    """Whether a stream keeps the rules in this cycle: what was offered and not taken is offered again."""
+    """Return whether a stream follows the rules: a payload that was not accepted is offered again."""
     held = before(m, Value.cast(valid) & ~Value.cast(ready), f"{name}_held")
     offered = before(m, payload, f"{name}_offered")
     return ~held | (Value.cast(valid) & (offered == Value.cast(payload)))
 
 
 def feed(m: Module, stream: Any, name: str) -> None:
-    """Offer anything at any time on an input stream, by the rules."""
+    """Offer any payload at any time on an input stream, by the rules."""
     m.d.comb += [
         stream.valid.eq(anything(m, 1, f"{name}_valid")),
         Value.cast(stream.payload).eq(anything(m, len(Value.cast(stream.payload)), f"{name}_payload")),
@@ -47,19 +47,19 @@ def feed(m: Module, stream: Any, name: str) -> None:
 
 
 def drain(m: Module, stream: Any, name: str) -> None:
-    """Take from an output stream at any time, and check the rules."""
+    """Accept payloads of an output stream at any time, and check the rules."""
     m.d.comb += stream.ready.eq(anything(m, 1, f"{name}_ready"))
-    check(m, waits(m, stream.valid, stream.ready, stream.payload, name), f"{name} holds until it is taken")
+    check(m, waits(m, stream.valid, stream.ready, stream.payload, name), f"{name} holds until it is accepted")
 
 
 class OneStream(Harness):
-    """A component with one stream in and one out."""
+    """A component with one input and one output stream."""
 
     def __init__(self, component: Callable[[], Any]) -> None:
         self._component = component
 
     def describe(self, m: Module) -> None:
-        """Offers and takes at any time."""
+        """Offer and accept payloads at any time."""
         component = self._component()
         m.submodules.component = fragment = Fragment.get(component, None)
         feed(m, component.i, "i")
@@ -67,18 +67,18 @@ class OneStream(Harness):
         self.invariants(m, component, fragment)
 
     def invariants(self, m: Module, component: Any, fragment: Fragment) -> None:
-        """What holds inside besides."""
+        """Add invariants of the component's registers."""
 
 
 class Queue(OneStream):
-    """A queue whose counters agree."""
+    """A queue with consistent counters."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
         super().__init__(lambda: StreamQueue(4, depth=depth))
 
     def invariants(self, m: Module, _component: Any, fragment: Fragment) -> None:
-        """The places of writing and reading are as far apart as payloads are inside."""
+        """Check that the distance from read to write position is the number of payloads."""
         level, produce, consume = (inner(fragment, f"queue.{name}") for name in ("level", "produce", "consume"))
         ahead = consume + level
         wrapped = Mux(ahead >= self._depth, ahead - self._depth, ahead)
@@ -86,10 +86,10 @@ class Queue(OneStream):
 
 
 class InOrder(OneStream):
-    """What comes out is what came in: any one payload, by its number, is followed."""
+    """A component that keeps the order of payloads; any one payload is followed by its number."""
 
     def invariants(self, m: Module, component: Any, _fragment: Fragment) -> None:
-        """The payload of that number on its way in, and on its way out."""
+        """Compare the payload of that number at the input and at the output."""
         number = something(m, 3, "number")
         sent, received = (Signal(3, name=name) for name in ("sent", "received"))
         payload = Signal.like(component.i.payload)
@@ -101,34 +101,34 @@ class InOrder(OneStream):
         with m.If(takes):
             m.d.sync += received.eq(received + ~received.all())
         arrives = component.o.valid & (received == number) & ~received.all()
-        check(m, ~arrives | ((sent > number) & (component.o.payload == payload)), "payloads come out as they came in")
+        check(m, ~arrives | ((sent > number) & (component.o.payload == payload)), "payloads keep their order")
 
 
 class OneBlockQueue(Harness):
-    """A queue in block RAM, whose user leaves room."""
+    """A queue in block RAM, whose user must leave room."""
 
     def describe(self, m: Module) -> None:
-        """Anything comes in at any time: the rules need no room."""
+        """Write any payload at any time: the rules must hold even without room."""
         m.submodules.component = queue = BlockQueue(4, depth=8)
-        m.d.comb += [queue.i_valid.eq(anything(m, 1, "i_valid")), queue.i.eq(anything(m, 4, "i"))]
+        m.d.comb += [queue.i.valid.eq(anything(m, 1, "i_valid")), queue.i.payload.eq(anything(m, 4, "i"))]
         drain(m, queue.o, "o")
 
 
 def reader_states(m: Module, reader: PacketReader, fragment: Fragment) -> None:
-    """What a reader's registers know of its state."""
+    """Check that a reader's registers agree with its state."""
     waits_now = total(in_state(fragment, name) for name in ("weights waits", "neurons waits", "run waits"))
     codes = in_state(fragment, "codes")
-    check(m, inner(fragment, "takes") == ~(waits_now.any() | codes), "a register knows who takes every word")
-    check(m, inner(fragment, "delivers") == codes, "a register knows who takes codes")
-    check(m, ~in_state(fragment, "run") | ~reader.runs.valid, "the run before is gone")
+    check(m, inner(fragment, "takes") == ~(waits_now.any() | codes), "a register shows which state takes every word")
+    check(m, inner(fragment, "delivers") == codes, "a register shows which state takes codes")
+    check(m, ~in_state(fragment, "run") | ~reader.runs.valid, "the previous run is gone")
     check(m, is_some_state(fragment), "there is such a state")
 
 
 class Reader(Harness):
-    """A packet reader, with anything else around it."""
+    """A packet reader with arbitrary surroundings."""
 
     def describe(self, m: Module) -> None:
-        """Both of its streams."""
+        """Check both of its output streams."""
         reader = PacketReader(TINY)
         m.submodules.component = fragment = Fragment.get(reader, None)
         feed(m, reader.i, "i")
@@ -140,10 +140,10 @@ class Reader(Harness):
 
 
 class Writer(Harness):
-    """A packet writer, with words of every cluster."""
+    """A packet writer with words of every cluster."""
 
     def describe(self, m: Module) -> None:
-        """Totals change at any time."""
+        """Change totals at any time."""
         m.submodules.component = writer = PacketWriter(TWO_CLUSTERS)
         feed(m, writer.packets, "packets")
         for number, words in enumerate(writer.words):
@@ -158,7 +158,7 @@ class Whole(Harness):
     """The accelerator between its two streams."""
 
     def describe(self, m: Module) -> None:
-        """Words in and out; the rules on the way in are those of whoever sends."""
+        """Assume the rules at the input, and check them at the output."""
         m.submodules.component = device = Accelerator(TINY)
         offered = Cat(device.s_axis_tdata, device.s_axis_tlast)
         m.d.comb += [
@@ -169,11 +169,11 @@ class Whole(Harness):
         ]
         suppose(m, waits(m, device.s_axis_tvalid, device.s_axis_tready, offered, "s_axis"))
         given = Cat(device.m_axis_tdata, device.m_axis_tlast)
-        check(m, waits(m, device.m_axis_tvalid, device.m_axis_tready, given, "m_axis"), "m_axis holds until taken")
+        check(m, waits(m, device.m_axis_tvalid, device.m_axis_tready, given, "m_axis"), "m_axis holds until accepted")
 
 
 def properties() -> Iterator[Property]:
-    """The accelerator's streams, and those inside it."""
+    """Return properties of the accelerator's streams, and of those inside it."""
 
     def rules(name: str, component: str, harness: Callable[[], Harness], k: int) -> Property:
         return Property(
@@ -192,7 +192,7 @@ def properties() -> Iterator[Property]:
         yield Property(
             name=f"stream.order.{name}",
             component="RegisterStage" if name == "register-stage" else "StreamQueue of 3",
-            specification="payloads come out as they came in: none lost, none twice, in order",
+            specification="payloads keep their order, without loss and duplication",
             method=Bounded(10),
             circuit=partial(around, partial(InOrder, component)),
         )

@@ -1,1 +1,1 @@
-"""Does the regression notice when the design is changed? Mutants say."""
+"""Mutation testing: which changes of the design the regression notices."""

@@ -1,10 +1,9 @@
-// Plays one program into the design again and again, with another mutant each time, and compares all that comes back
-// with what the design without a mutant gives.
+// Plays one program for each mutant, and compares the ports with those of the design without a mutant.
 //
-// Usage: mutants PROGRAM FIRST COUNT; prints a line for each mutant: its number, a verdict, and the cycle of it:
-//   words      another word came back, or one too many
-//   hang       nothing happens any more, though something should
-//   timing     the same words, but the ports do something else in some cycle
+// Usage: mutants PROGRAM FIRST COUNT; prints a line for each mutant: its number, the verdict, and the last cycle:
+//   words      a wrong or an additional word was received
+//   hang       no activity although the program has not ended
+//   timing     the same words, but different ports in some cycle
 //   survived   no difference
 #include <cstdint>
 #include <cstdio>
@@ -21,7 +20,7 @@ struct Entry {
     uint32_t kind, value;
 };
 
-// What the ports did in a cycle, and the word that was on offer.
+// Ports in a cycle, and the word that is offered.
 struct Cycle {
     uint32_t data;
     uint8_t ports;
@@ -35,7 +34,7 @@ static uint32_t next_random(uint32_t& state) {
     return state;
 }
 
-// Plays the program; stops at the first word that differs from those expected, if any are.
+// Plays the program; with expected words, stops at the first difference.
 static const char* play(const std::vector<Entry>& program, unsigned mutant, const std::vector<Cycle>* expected,
                         std::vector<Cycle>& seen, const std::vector<uint64_t>* expected_words,
                         std::vector<uint64_t>& words) {

@@ -1,4 +1,4 @@
-"""The circuit that tells whether a choice ever shows at a circuit's outputs."""
+"""Miter that shows whether a selected mutant ever changes a circuit's outputs."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from spikequant.cosim.formal.graph import Graph
 
 
 class _Builder:
-    """Makes conjunctions, each pair of literals only once."""
+    """Builder of conjunctions, at most one for each pair of literals."""
 
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
@@ -33,14 +33,14 @@ def _of(values: Sequence[int], literal: int) -> int:
 
 
 def comparison(graph: Graph, choice: str, number: int) -> Graph:
-    """A graph whose one output is 1 in cycles in which any output is another with a number chosen than with 0.
+    """Make a graph whose output is 1 in cycles in which selecting ``number`` instead of 0 changes any output.
 
-    Latches on which the choice can have no influence are there once, all others twice.
+    Latches that cannot depend on the selection exist once, all others twice.
 
     Args:
         graph: the circuit.
-        choice: name of the inputs that choose.
-        number: that they choose, in all cycles.
+        choice: name of the selecting inputs.
+        number: value of the selecting inputs, in all cycles.
     """
     chooses = [name for name in graph.inputs if name.startswith(f"{choice}[")]
     bits = {name: number >> int(name[len(choice) + 1 : -1]) & 1 for name in chooses}

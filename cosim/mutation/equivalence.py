@@ -1,4 +1,4 @@
-"""Whether a mutant ever shows at the ports, from power-up on and whatever comes in: by proof."""
+"""Proofs that a mutant is equivalent to the design at the ports, from power-up on and for all inputs."""
 
 import re
 import tempfile
@@ -15,31 +15,30 @@ from spikequant.cosim.yosys import run_yosys
 from spikequant.rtl.verilog import TOP
 
 MEMORIES = r"\.(memory|memory_\d+|constants|membranes|zeros|links|scores)$"
-"""Modules that are memories and little else."""
+"""Modules that are mainly memories."""
 
 PARTS = rf"{MEMORIES}|\.((bucket|pair)_\d|decoder|synapses|readout|packer|completion|neurons)$"
-"""Modules that know little of what is around them."""
+"""Modules that depend little on their surroundings."""
 
 LARGE = rf"^{TOP}\.cluster_\d\.backend\.(completion|packer)\.queue\.memory$"
-"""Memories that are as large in a small design as in any."""
-
+"""Memories whose size does not depend on the design's."""
 
 SOON = 10
-"""Cycles in which a mutant shows that shows soon."""
+"""Cycles of the first, short search."""
 
 PATIENCE = 4
-"""Seconds for what ABC hardly ever finds later."""
+"""Time limit in seconds of searches that rarely succeed later."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the design that is compared with and without mutants.
+    """A part of the design that is compared with and without a mutant.
 
-    What is cut out answers with anything, but the same in both, and must be asked the same by both. So it is the same
-    in both for ever, and the proof is one about the whole part.
+    Modules that are cut out have arbitrary outputs, equal in both, and their inputs are compared. As equal inputs keep
+    them equal in all cycles, the proof holds for the whole part.
 
     Attributes:
-        module: at its top; all of its inputs are free in all cycles.
+        module: top module of the part; its inputs are free in all cycles.
         cut: modules that are cut out.
     """
 
@@ -48,7 +47,7 @@ class Region:
 
 
 def regions_of(mutant: Mutant, modules: Sequence[str]) -> Iterator[Region]:
-    """Where a mutant is looked at: its module, those around it, and then with ever less cut out of them."""
+    """Yield the parts in which a mutant is compared: its module, the enclosing ones, with less and less cut out."""
     parts = mutant.module.split(".")
 
     def cut(module: str, pattern: str) -> tuple[str, ...]:
@@ -57,7 +56,7 @@ def regions_of(mutant: Mutant, modules: Sequence[str]) -> Iterator[Region]:
 
         found = [name for name in modules if name.startswith(f"{module}.") and re.search(pattern, name)]
         chosen = [name for name in found if not overlaps(name)]
-        # what is inside of something that is cut out goes with it
+        # a module inside another one that is cut out is cut out with it
         return tuple(name for name in chosen if not any(name.startswith(f"{other}.") for other in chosen))
 
     for size in range(len(parts), 1, -1):
@@ -74,7 +73,7 @@ def regions_of(mutant: Mutant, modules: Sequence[str]) -> Iterator[Region]:
 
 
 def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
-    """A region as a graph, whose input ``CHOICE`` chooses one of the mutants by its number.
+    """Make the graph of a region, whose input ``CHOICE`` selects a mutant by its number.
 
     Raises:
         YosysError: Yosys failed.
@@ -83,7 +82,7 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
     def within(mutant: Mutant, module: str) -> bool:
         return f"{mutant.module}.".startswith(f"{module}.")
 
-    # what is cut out has no choice; and a change that is made twice may be none
+    # modules that are cut out have no selection; a change that is made twice may cancel itself
     once = {mutant.number: mutant for mutant in mutants}.values()
     kept = [mutant for mutant in once if not any(within(mutant, name) for name in region.cut)]
     inside = [mutant for mutant in kept if within(mutant, region.module)]
@@ -94,7 +93,7 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
     script = (
         f"{PREPARE}{changes}hierarchy -top {top}\n{marks}flatten\n"
         f"{f'expose -evert {cut}' if cut else ''}\nhierarchy -top {top}\nopt_clean\nmemory_map\nopt_clean\n"
-        # all registers begin as they say, and memories as zeros
+        # registers start with their initial values, memories with zeros
         "setundef -zero -undriven -init\n"
         f"techmap\ndffunmap\nsimplemap\naigmap\nopt_clean\nwrite_aiger -zinit -symbols {GRAPH}\n"
     )
@@ -105,12 +104,12 @@ def graph_of(region: Region, mutants: Sequence[Mutant], design: str) -> Graph:
 
 
 def never_shows(graph: Graph, number: int, *, seconds: int) -> bool:
-    """Whether the outputs are proved to be the same with a mutant as without it, in every cycle.
+    """Return whether the outputs are proved to be equal with and without a mutant, in every cycle.
 
     Args:
-        graph: of a region.
-        number: of the mutant.
-        seconds: after which the tool is stopped; 0 for what is plain without it.
+        graph: graph of a region.
+        number: number of the mutant.
+        seconds: time limit; 0 uses no solver.
     """
     compared = comparison(graph, CHOICE, number)
     if compared.outputs == [0] or not seconds:
@@ -118,7 +117,7 @@ def never_shows(graph: Graph, number: int, *, seconds: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="spikequant-") as work:
         (Path(work) / GRAPH).write_bytes(write_graph(compared))
         program = find_tools().path("yosys")
-        # most of what shows does so soon
+        # most mutants that can be seen are seen within a few cycles
         if ask(program, Path(work), bounded(SOON, PATIENCE), reduce="strash", seconds=seconds).verdict == "fails":
             return False
         found = ask(program, Path(work), unbounded(PATIENCE), reduce="strash; scorr", seconds=seconds)
@@ -128,20 +127,20 @@ def never_shows(graph: Graph, number: int, *, seconds: int) -> bool:
 def compare(
     mutants: Sequence[Mutant], *, design: str, seconds: int, done: Callable[[Mutant, Region | None], None]
 ) -> None:
-    """Look for a proof for each of some mutants.
+    """Try to prove mutants equivalent.
 
     Args:
-        mutants: to look at.
-        design: without them, as RTLIL.
-        seconds: after which the tool is stopped, for each region that is looked at.
-        done: called with each mutant, and the region in which it was proved that it never shows, or None.
+        mutants: mutants to compare.
+        design: the design without mutants, as RTLIL.
+        seconds: time limit for each region.
+        done: called with each mutant, and the region in which it is proved equivalent, or None.
     """
     modules = module_names(design)
     graphs: dict[Region, Graph] = {}
     for mutant in mutants:
         proved = None
         regions = list(regions_of(mutant, modules))
-        # where nothing reads what is different no solver is needed
+        # if nothing reads the changed signal, no solver is needed
         for limit in (0, seconds):
             for region in regions if proved is None else []:
                 if region not in graphs:

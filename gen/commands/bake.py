@@ -1,6 +1,4 @@
-"""The command ``bake``: a layer's weights into a finished bitstream."""
-
-# Commands import what they need when they run, so that --help answers at once; their options have names anyway.
+"""The command ``bake``."""
 
 import time
 from pathlib import Path
@@ -8,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, check_one_layer, chosen_layer
+from spikequant.gen.commands.options import CacheFolder, CheckpointFolder, JsonFile, LayerName, VectorsFile
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.options import CacheFolder, JsonFile
 
 
 def bake(
@@ -24,9 +21,9 @@ def bake(
 ) -> None:
     """Put a layer's weights into a finished bitstream, without building it again.
 
-    They are in the accelerator's block RAMs once the board is programmed, so that `run --baked` sends none; the
-    synapse memory must hold all of the layer. Exit status 0 if the bitstream is made and, unpacked, has these weights,
-    1 if a tool failed, 2 for bad input.
+    A board programmed with it holds the weights in block RAM, so `run --baked` sends none; the synapse memory must
+    hold the whole layer. Exit status 0 if the bitstream is made and, unpacked, holds these weights, 1 if a tool failed,
+    2 for bad input.
     """
     from rich.console import Console
 
@@ -35,37 +32,28 @@ def bake(
     from spikequant.fpga.baked.image import weights_image
     from spikequant.fpga.baked.program import placed_program
     from spikequant.fpga.build.build import BITSTREAM, find_tools
-    from spikequant.fpga.toolchain import ToolError
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.gen.layer_choice import LayerChoice
+    from spikequant.gen.output import check_output, show_written
+    from spikequant.golden.support.files import write_json
     from spikequant.golden.support.store import default_cache_folder
 
-    check_one_layer("bake", vectors=vectors, checkpoint=checkpoint, layer=layer)
+    chosen = LayerChoice("bake", vectors, checkpoint, layer)
     spec = read_bakeable(build).spec
     if out.resolve() == build.resolve():
         raise InputError(f"bake: {out} is the build's own folder, expected another one for --out")
     tools = find_tools()
-    writable_folder(out)
-    if json_file is not None:
-        check_writable(json_file)
-    try:
-        with Console(stderr=True).status("baking"):
-            name, integers = chosen_layer(spec, vectors=vectors, checkpoint=checkpoint, layer=layer, tokens=1)
-            began = time.perf_counter()
-            image = weights_image(spec, placed_program(spec, integers).packets)
-            cache_folder = cache or default_cache_folder()
-            baked = bake_weights(build, image, layer=name, tools=tools, out=out, cache=cache_folder)
-            seconds = time.perf_counter() - began
-    except ToolError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(1) from None
+    check_output(json_file, folder=out)
+    integers = chosen.load(spec)
+    with Console(stderr=True).status("baking"):
+        began = time.perf_counter()
+        image = weights_image(spec, placed_program(spec, integers).packets)
+        kept = cache or default_cache_folder()
+        baked = bake_weights(build, image, layer=chosen.name, tools=tools, out=out, cache=kept)
+        seconds = time.perf_counter() - began
     if json_file is not None:
         write_json(json_file, {**baked.model_dump(mode="json"), "seconds": seconds})
     typer.echo(
-        f"{out / BITSTREAM}: {name}, {integers.outputs} x {integers.inputs} weights in {len(baked.blocks)} block RAMs, "
+        f"{chosen.name}: {integers.outputs} x {integers.inputs} weights in {len(baked.blocks)} block RAMs, "
         f"{seconds:.1f} s, sha256 {baked.bitstream_sha256[:16]}"
     )
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add ``bake`` to the command line."""
-    app.command()(bake)
+    show_written(out / BITSTREAM, json_file)

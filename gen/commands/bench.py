@@ -1,6 +1,4 @@
-"""The command ``python -m benchmarks``."""
-
-# Commands import what they need when they run, so that --help answers at once; their options have names anyway.
+"""The command ``bench``."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,51 +6,51 @@ from typing import Annotated
 
 import typer
 
-from spikequant.benchmarks.command import Checkpoint, TracedTokens, run_command, split_names, stop_on_signals
-from spikequant.golden.support.command_line import INTERRUPTED
-from spikequant.golden.support.options import CacheFolder
+from spikequant.gen.commands.options import CacheFolder, TracedCheckpoint, TracedTokens, split_names
+from spikequant.golden.support.command_line import INTERRUPTED, resumable
 
-TELLING = "64x4,64x8,16x4"
-"""Shapes that come before all others."""
+FIRST_SHAPES = "64x4,64x8,16x4"
+"""Shapes that are built before all others."""
 
-DEFAULT_SHAPES = f"{TELLING},64x2,64x4x2,128x4,128x8,192x2,160x4x2,384x2x4,384x4x4"
-"""The telling ones, then from a small one to those that take nearly all block RAMs of a part."""
+DEFAULT_SHAPES = f"{FIRST_SHAPES},64x2,64x4x2,128x4,128x8,192x2,160x4x2,384x2x4,384x4x4"
+"""The first shapes, then from a small one to those that use nearly all block RAMs of a part."""
 
 PAGE_COLUMNS = 240
 """Width of the tables in a file."""
 
 
-def benchmark(
+@resumable("finished placements are kept in the cache")
+def bench(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write figures and plots to")] = Path(
         "build/benchmarks"
     ),
     shapes: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help=f"NEURONSxLANES[xCLUSTERS], with commas; those of {TELLING} are built before others"
+            metavar="NAMES", help=f"NEURONSxLANES[xCLUSTERS], comma-separated; {FIRST_SHAPES} are built before others"
         ),
     ] = DEFAULT_SHAPES,
     parts: Annotated[
-        str, typer.Option(metavar="NAMES", help="parts, with commas, such as 25F or LFE5U-25F")
+        str, typer.Option(metavar="NAMES", help="comma-separated parts, such as 25F or LFE5U-25F")
     ] = "85F,45F,25F",
     arrays: Annotated[str, typer.Option(metavar="NAMES", help="arrays to build: spiking, mac")] = "spiking,mac",
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route from seeds 1..N")] = 8,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="place and route with seeds 1 to N")] = 8,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="placements at a time")] = 1,
     build: Annotated[
-        bool, typer.Option("--build/--no-build", help="build what is missing, or tell what earlier runs found")
+        bool, typer.Option("--build/--no-build", help="build what is missing, or only use results of earlier runs")
     ] = True,
     toggles: Annotated[
-        str, typer.Option(metavar="NAMES", help="shapes whose netlists' switched bits are counted; may be empty")
+        str, typer.Option(metavar="NAMES", help="shapes whose netlists are simulated to count toggles; may be empty")
     ] = "64x4",
-    checkpoint: Checkpoint = None,
+    checkpoint: TracedCheckpoint = None,
     tokens: TracedTokens = 16,
     cache: CacheFolder = None,
 ) -> None:
     """Build the accelerator and its multiply-accumulate twin in several shapes, and run real traces through both.
 
-    What was built before comes from the cache. Broken off by an interrupt, it writes and prints what there is and says
-    what is missing. Exit status 0 if it came to its end, 1 if a netlist gives wrong results or cannot be made for the
-    switched bits, 2 for bad input, 130 if broken off.
+    Finished builds come from the cache. After an interrupt, it writes and prints the results so far and lists what is
+    missing. Exit status 0 if it finished, 1 if a netlist gives wrong results or cannot be made for the toggle count,
+    2 for bad input, 130 if interrupted.
     """
     from rich.console import Console
 
@@ -65,8 +63,9 @@ def benchmark(
     from spikequant.benchmarks.traces import load_traces, traced_model
     from spikequant.fpga.build.build import find_tools
     from spikequant.fpga.estimate.measurement import load_measured
+    from spikequant.gen.output import check_output, show_written
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import replace_file, writable_folder, write_json
+    from spikequant.golden.support.files import replace_file, write_json
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
 
@@ -74,10 +73,10 @@ def benchmark(
     for name in wanted_arrays:
         if name not in ARRAYS:
             raise InputError(f"array {name!r}: unknown, expected some of {', '.join(ARRAYS)}")
-    telling = [name for name in split_names(TELLING) if name in wanted]
+    first = [name for name in split_names(FIRST_SHAPES) if name in wanted]
     request = Request(
-        shapes={name: parse_shape(name) for name in [*telling, *wanted]},
-        first=len(telling),
+        shapes={name: parse_shape(name) for name in [*first, *wanted]},
+        first=len(first),
         arrays=[array for array in ARRAYS if array in wanted_arrays],
         devices=list(dict.fromkeys(parse_part(name) for name in split_names(parts))),
         seeds=range(1, seeds + 1),
@@ -89,21 +88,21 @@ def benchmark(
     for name in request.toggles:
         parse_shape(name)
     tools = find_tools()
-    writable_folder(out)
+    check_output(folder=out)
     console = Console(stderr=True)
     with console.status("tracing real layers"):
         traces = load_traces(checkpoint, tokens=tokens, cache=request.cache)
     model = traced_model(traces, checkpoint, tokens=tokens)
 
-    with progress_bar(console, transient=console.is_terminal) as bar, stop_on_signals():
+    with progress_bar(console, transient=console.is_terminal) as bar:
         task = bar.add_task("counting cycles", total=request.steps)
 
-        def told(step: str) -> None:
+        def advance(step: str) -> None:
             bar.update(task, advance=1, description=step)
             if not console.is_terminal:
                 console.print(step)
 
-        found = run(request, traces, model=model, tools=tools, progress=told)
+        found = run(request, traces, model=model, tools=tools, progress=advance)
 
     errors = estimate_errors(found, load_measured())
     figures = found.figures() | {
@@ -111,9 +110,10 @@ def benchmark(
         "estimate_errors": errors,
     }
     write_json(out / "benchmarks.json", figures)
-    for name, image in plots(found).items():
-        with replace_file(out / name) as beside:
-            beside.write_bytes(image)
+    images = plots(found)
+    for name, image in images.items():
+        with replace_file(out / name) as temporary:
+            temporary.write_bytes(image)
     terminal = Console()
     if not terminal.is_terminal:
         terminal = Console(width=PAGE_COLUMNS)
@@ -121,10 +121,6 @@ def benchmark(
         terminal.print(table)
     for line in (*error_lines(errors), *(f"missing: {line}" for line in found.missing())):
         typer.echo(line)
-    typer.echo(f"{out / 'benchmarks.json'}")
+    show_written(out / "benchmarks.json", *(out / name for name in images))
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-if __name__ == "__main__":
-    run_command(benchmark, name="benchmarks")

@@ -1,297 +1,104 @@
-"""The commands of this folder: ``cosim``, and ``formal`` from a file of its own."""
+"""The command ``cosim``: layers on the generated Verilog, compared with the golden model."""
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from spikequant.cosim.netlist import NetlistMaker, Stage
-from spikequant.gen.commands.formal import formal
-from spikequant.gen.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, chosen_layer
+from spikequant.gen.commands.options import (
+    AllowSaturation,
+    CheckpointFolder,
+    JsonFile,
+    LayerName,
+    LayerTokens,
+    NetlistStage,
+    Scheduler,
+    SpecName,
+    VectorsFile,
+    Workers,
+)
+from spikequant.golden.support.command_line import resumable
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.options import JsonFile, SpecName
-
-if TYPE_CHECKING:
-    from spikequant.cosim.whole_model import ModelReport
-    from spikequant.golden.layer.integer import LayerOutput
-    from spikequant.golden.layer.spec import Spec
-    from spikequant.golden.layer.vectors import LayerVectors
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What to write, and what to take for right.
-
-    Attributes:
-        json_file: for the figures; None for none.
-        report: page for all layers; None for none.
-        allow_saturation: accept outputs whose membrane left its range.
-    """
-
-    json_file: Path | None
-    report: Path | None
-    allow_saturation: bool
-
-
+@resumable("with --all, simulated layers are kept in the cache")
 def cosim(
-    context: typer.Context,
     config: SpecName = "base",
     vectors: VectorsFile = None,
     checkpoint: CheckpointFolder = None,
     layer: LayerName = None,
-    all_layers: Annotated[
-        bool, typer.Option("--all", help="every layer, on all cores; goes on where it stopped")
-    ] = False,
-    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="real tokens to run through a layer")] = 8,
-    out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the hardware's results here")] = None,
+    all_layers: Annotated[bool, typer.Option("--all", help="run every decoder layer, on all cores")] = False,
+    tokens: LayerTokens = 8,
+    out: Annotated[
+        Path | None, typer.Option(metavar="OUT.npz", help="write the hardware's results to this file")
+    ] = None,
     json_file: JsonFile = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="with --all: write a page with every layer here")
+        Path | None, typer.Option(metavar="FILE.html", help="with --all: write a page with every layer to this file")
     ] = None,
     stalls: Annotated[
-        float, typer.Option(metavar="SHARE", min=0.0, max=0.9, help="share of cycles in which the streams pause")
+        float, typer.Option(metavar="SHARE", min=0.0, max=0.9, help="fraction of cycles in which the streams pause")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="seed of the pauses")] = 0,
-    netlist: Annotated[
-        Stage | None,
-        typer.Option(help="run a netlist of ECP5 cells: behind synthesis, or placed and routed", show_default=False),
-    ] = None,
+    netlist: NetlistStage = None,
     waves: Annotated[
-        Path, typer.Option(metavar="DIR", help="where a waveform of the first divergence goes, if there is one")
+        Path, typer.Option(metavar="DIR", help="folder for a waveform of the first divergence, if there is one")
     ] = Path("build/divergence"),
-    allow_saturation: Annotated[
-        bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
+    allow_saturation: AllowSaturation = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="with --all: also simulate layers that earlier runs simulated")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="with --all: simulators", show_default="one a core")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="with --all: run on this Dask cluster, like tcp://host:8786")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="with --all: simulate again what earlier runs have")] = False,
 ) -> None:
     """Run layers on the generated Verilog in Verilator, and compare every output with the golden model.
 
     Exit status 0 if all outputs are equal and none is saturated, 1 if not, 2 for bad input.
     """
-    outputs = Outputs(json_file=json_file, report=report, allow_saturation=allow_saturation)
+    from spikequant.gen.layer_choice import LayerChoice
+    from spikequant.gen.output import check_output, show_written
+    from spikequant.golden.layer.spec import load_spec
+
     if all_layers:
         if checkpoint is None or layer is not None or vectors is not None:
             raise InputError("cosim: expected --all with --checkpoint DIR, without --layer and --vectors")
         if out is not None or stalls or netlist is not None:
             raise InputError("cosim: --out, --stalls and --netlist are for one layer, expected --all without them")
-        _all_layers(config, checkpoint, tokens, outputs, workers=workers, scheduler=scheduler, fresh=fresh)
-        return
-    if (vectors is None) == (checkpoint is None) or (checkpoint is None) != (layer is None):
-        raise InputError("cosim: expected --vectors IN.npz, or --checkpoint DIR with --layer NAME or --all")
-    if report is not None or workers is not None or scheduler is not None or fresh:
+    elif report is not None or workers is not None or scheduler is not None or fresh:
         raise InputError("cosim: --report, --workers, --scheduler and --fresh are for many layers, expected --all")
-    run = OneLayer(
-        config, vectors, checkpoint, layer, tokens, out, stalls=stalls, seed=seed, netlist=netlist, waves=waves
-    )
-    _one_layer(run, outputs, context.obj)
-
-
-@dataclass(frozen=True)
-class OneLayer:
-    """A layer to run: the options of the command."""
-
-    config: str
-    vectors: Path | None
-    checkpoint: Path | None
-    layer: str | None
-    tokens: int
-    out: Path | None
-    stalls: float
-    seed: int
-    netlist: Stage | None
-    waves: Path
-
-
-def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> str:
-    """The counts of a comparison, and what they come to."""
-    outcome = "equal" if ok else "NOT EQUAL" if mismatches else "SATURATED"
-    return f"{outputs} outputs, {mismatches} mismatches, {saturated} saturated: {outcome}"
-
-
-def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
-    from rich.console import Console
-
-    from spikequant.cosim.layer import cosimulate
-    from spikequant.cosim.simulator.build import SimulationError
-    from spikequant.cosim.simulator.verilator import tool_environment
-    from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.layer.vectors import save_arrays
-    from spikequant.golden.support.files import check_writable, write_json
-    from spikequant.golden.support.progress import progress_bar
-    from spikequant.rtl.driver.packets import PacketError
-
-    spec = load_spec(run.config)
-    tool_environment()
-    for path in (run.out, outputs.json_file):
-        if path is not None:
-            check_writable(path)
-    source, integers = chosen_layer(
-        spec, vectors=run.vectors, checkpoint=run.checkpoint, layer=run.layer, tokens=run.tokens
-    )
-    sources = None
-    if run.netlist is not None:
-        with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
-            sources = netlists.verilog(spec, run.netlist)
-
-    with progress_bar() as bar:
-        task = bar.add_task("co-simulating", total=None)
-        try:
-            report = cosimulate(
-                spec,
-                integers,
-                stall_probability=run.stalls,
-                seed=run.seed,
-                sources=sources,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        except (SimulationError, PacketError) as error:
-            typer.echo(f"spikequant: {source}: {error}", err=True)
-            raise typer.Exit(1) from None
-
-    verdict = report.verdict
-    ok = verdict.ok(allow_saturation=outputs.allow_saturation)
-    if run.out is not None:
-        save_arrays(run.out, vars(report.output))
-    if outputs.json_file is not None:
-        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
-    typer.echo(
-        f"{source}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
-        f"{spec.lanes} lanes{f', netlist behind {run.netlist}' if run.netlist else ''}\n"
-        f"{outcome_line(verdict.outputs, verdict.mismatches, verdict.saturated, ok=ok)}\n"
-        f"{report.cycles} cycles, {report.spikes} spikes, {report.beats} beats, "
-        f"lane utilisation {report.lane_utilisation:.3f}\n"
-        f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s, {report.seconds:.1f} s in all"
-    )
-    if not report.activity_expected:
-        typer.echo(
-            f"{report.spikes} spikes in {report.beats} beats, "
-            f"expected {report.expected_spikes} in {report.expected_beats}",
-            err=True,
-        )
-    if verdict.first:
-        typer.echo(f"first mismatch: {verdict.first}", err=True)
-        _show_divergence(run, spec, integers, report.output)
-    if not ok:
-        raise typer.Exit(1)
-
-
-def _show_divergence(run: OneLayer, spec: "Spec", integers: "LayerVectors", output: "LayerOutput") -> None:
-    """On one screen, where hardware and golden part; the replay is of the generated Verilog."""
-    from rich.console import Console
-
-    from spikequant.cosim.diagnosis.locate import locate
-    from spikequant.cosim.diagnosis.screen import divergence_panel
-    from spikequant.cosim.simulator.build import SimulationError
-    from spikequant.rtl.driver.packets import PacketError
-
-    console = Console(stderr=True)
-    try:
-        with console.status("replaying the first wrong output with a waveform"):
-            located = locate(spec, integers, output, out=run.waves)
-    except (SimulationError, PacketError) as error:
-        typer.echo(f"spikequant: the replay failed: {error}", err=True)
-        return
-    console.print(divergence_panel(located, layer=run.layer or str(run.vectors)))
-
-
-def _all_layers(
-    config: str,
-    checkpoint: Path,
-    tokens: int,
-    outputs: Outputs,
-    *,
-    workers: int | None,
-    scheduler: str | None,
-    fresh: bool,
-) -> None:
-    from os import cpu_count
-
-    from rich.console import Console
-
-    from spikequant.cosim.simulator.build import SimulationError, build_bursts
-    from spikequant.cosim.simulator.verilator import tool_environment
-    from spikequant.cosim.whole_model import LayerOutcome, cosimulate_model
-    from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.cluster import cluster_client
-    from spikequant.golden.support.files import check_writable
-    from spikequant.golden.support.progress import progress_bar
-    from spikequant.rtl.driver.packets import PacketError
-
+    if vectors is None and checkpoint is None:
+        raise InputError("cosim: expected --vectors IN.npz, or --checkpoint DIR with --layer NAME or --all")
     spec = load_spec(config)
-    tool_environment()
-    for path in (outputs.json_file, outputs.report):
-        if path is not None:
-            check_writable(path)
+    check_output(out, json_file, report)
+    if all_layers:
+        from spikequant.gen.model_cosimulation import run_model
 
-    from spikequant.golden.checkpoint.checkpoint import load_checkpoint
-    from spikequant.golden.evaluation.trace import trace_layers
-    from spikequant.golden.quantizer.linear import quantized_layers
+        assert checkpoint is not None
+        ok = run_model(
+            spec,
+            checkpoint,
+            tokens,
+            json_file=json_file,
+            page=report,
+            allow_saturation=allow_saturation,
+            workers=workers,
+            scheduler=scheduler,
+            fresh=fresh,
+        )
+    else:
+        from spikequant.gen.layer_cosimulation import run_one_layer
 
-    console = Console(stderr=True)
-    try:
-        with console.status("building the simulator"):
-            build_bursts(spec)
-        began = time.perf_counter()
-        with console.status("loading the model"):
-            model = load_checkpoint(checkpoint).language_model
-        names = list(quantized_layers(model.model))
-        if not names:
-            raise InputError(f"checkpoint {checkpoint}: no quantized layers, expected some in its decoder")
-        with (
-            cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
-            progress_bar(console) as bar,
-        ):
-            task = bar.add_task("co-simulating", total=len(names))
-
-            def advance(outcome: LayerOutcome) -> None:
-                bar.update(task, advance=1, description=outcome.name)
-
-            traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec))
-            report = cosimulate_model(client, spec, traced, tokens=tokens, began=began, progress=advance, fresh=fresh)
-    except (SimulationError, PacketError) as error:
-        typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
-        raise typer.Exit(1) from None
-    _show_model(report, checkpoint, model.name, outputs)
-
-
-def _show_model(report: "ModelReport", checkpoint: Path, model: str, outputs: Outputs) -> None:
-    from spikequant.golden.support.files import write_json
-
-    spec = report.spec
-    ok = report.ok(allow_saturation=outputs.allow_saturation)
-    if outputs.json_file is not None:
-        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
-    if outputs.report is not None:
-        from spikequant.cosim.page import write_page
-
-        write_page(outputs.report, report, model=model, allow_saturation=outputs.allow_saturation)
-    typer.echo(
-        f"{checkpoint}: {len(report.layers)} layers, {report.tokens} tokens on {spec.neurons} neurons x "
-        f"{spec.lanes} lanes\n"
-        f"{outcome_line(report.compared, report.mismatches, report.saturated, ok=ok)}\n"
-        f"{report.cycles} cycles, lane utilisation {report.lane_utilisation:.3f}\n"
-        f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {report.seconds:.1f} s in all"
-    )
-    if report.remembered:
-        typer.echo(f"{report.remembered} layers were simulated in an earlier run")
-    for outcome in report.layers:
-        if not outcome.activity_expected:
-            typer.echo(f"{outcome.name}: spikes or beats differ from the golden model's", err=True)
-    if report.first_mismatch:
-        typer.echo(f"first mismatch: {report.first_mismatch}", err=True)
+        ok = run_one_layer(
+            spec,
+            LayerChoice("cosim", vectors, checkpoint, layer, tokens),
+            out=out,
+            json_file=json_file,
+            stalls=stalls,
+            seed=seed,
+            netlist=netlist,
+            waves=waves,
+            allow_saturation=allow_saturation,
+        )
+    show_written(out, json_file, report)
     if not ok:
         raise typer.Exit(1)
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add this package's commands to the command line."""
-    app.command()(cosim)
-    app.command()(formal)

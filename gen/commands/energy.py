@@ -5,43 +5,39 @@ from typing import Annotated
 
 import typer
 
-from spikequant.golden.support.options import JsonFile
+from spikequant.gen.commands.options import JsonFile, PlotFile, SpecName
 
 
 def energy(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT_DIR", help="folder that quantize wrote")],
     tokens: Annotated[int, typer.Option(metavar="N", help="tokens of text to average over")] = 1024,
     text: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="text to read: wikipedia (held-out articles), news, or a file")
+        str, typer.Option(metavar="NAME|FILE", help="text: wikipedia (held-out articles), news, or a file")
     ] = "wikipedia",
     ctx: Annotated[int, typer.Option(metavar="N", help="tokens in a window; windows do not overlap")] = 512,
-    config: Annotated[
-        str, typer.Option(metavar="PRESET|FILE", help="array whose tiles and widths are counted")
-    ] = "base",
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="write stacked bars here")] = None,
+    config: SpecName = "base",
+    plot: PlotFile = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Compare the energy of one token's linear layers: floats, integers, Atom, SpikeLLM and SpikeQuant.
+    """Compare the energy per token in the linear layers: floats, integers, Atom, SpikeLLM and SpikeQuant.
 
-    Spikes are counted on real text. Each energy model's constants are printed with their sources, and a line says
-    where "up to 4.6 times less" holds. Exit status 0 whatever the lines say, 2 for bad input.
+    Spikes are counted on real text. The constants of each energy model are printed with their sources, and a line
+    shows where "up to 4.6 times less" holds. Exit status 0 whatever the figures are, 2 for bad input.
     """
+    from spikequant.gen.output import check_output, check_plot, show_written
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import check_writable, replace_file, write_json
+    from spikequant.golden.support.files import replace_file
 
     spec = load_spec(config)
-    if plot and plot.suffix != ".png":
-        raise InputError(f"plot {plot}: expected a file name that ends in .png")
-    for path in (plot, json_file):
-        if path:
-            check_writable(path)
+    check_plot(plot)
+    check_output(plot, json_file)
 
     from rich.console import Console
 
     from spikequant.golden.checkpoint.checkpoint import is_checkpoint, load_checkpoint
     from spikequant.golden.energy.activity import check_runnable, measure_activity
-    from spikequant.golden.energy.report import energy_figures, evaluate_energy
+    from spikequant.golden.energy.report import evaluate_energy
     from spikequant.golden.energy.show import plot_report, show_report
     from spikequant.golden.models.text import evaluation_corpus
     from spikequant.golden.models.windows import corpus_windows
@@ -53,17 +49,16 @@ def energy(
     check_runnable(language_model, spec)
     read = corpus_windows(language_model.tokenizer, corpus, tokens=tokens, context=ctx)
     layers = measure_activity(language_model, read.windows, spec=spec)
-    report = evaluate_energy(layers, spec)
     protocol = (
         f"{checkpoint}: one token in {len(layers)} linear layers, batch 1, mean of {read.protocol}; "
         f"array of {spec.neurons} neurons, {spec.depth} inputs deep"
     )
-    if json_file:
-        heading = {"checkpoint": str(checkpoint), "tokens": layers[0].tokens, "protocol": protocol}
-        write_json(json_file, heading | energy_figures(report))
+    report = evaluate_energy(layers, spec, checkpoint=str(checkpoint), protocol=protocol)
+    report.write(json_file)
     if plot:
-        with replace_file(plot) as beside:
-            beside.write_bytes(plot_report(report))
+        with replace_file(plot) as temporary:
+            temporary.write_bytes(plot_report(report))
     console = Console()
     show_report(report, console)
     console.print(protocol, highlight=False)
+    show_written(plot, json_file)

@@ -5,15 +5,23 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.quantize import CalibrationFile, CalibrationTokens, PlotFile, RecipeName
+from spikequant.gen.commands.options import (
+    CalibrationFile,
+    CalibrationTokens,
+    JsonFile,
+    PlotFile,
+    RecipeName,
+    SpecName,
+)
+from spikequant.golden.support.command_line import resumable
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.options import JsonFile
 
 TOKENS = 4096
 SWEEP_TOKENS = 2048
 LAYER_SUFFIXES = (".json", ".html")
 
 
+@resumable("with --json, finished rows are kept next to that file")
 def evaluate(
     model: Annotated[
         str, typer.Argument(metavar="MODEL_OR_DIR", help="a model as for quantize, or a folder that quantize wrote")
@@ -21,88 +29,90 @@ def evaluate(
     method: Annotated[
         str | None,
         typer.Option(
-            help="fp, rtn, smoothquant, atom, spikellm, quarot, spikequant, or all of them in one table",
+            help="a method (see `spikequant methods`), or all for a table of them",
             show_default="spikequant",
         ),
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="with --method all: a quantized folder for a row of its own"),
+        typer.Option(metavar="DIR", help="with --method all: a quantized model to add as a row; may be repeated"),
     ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="text to score, once or more: wikipedia (held-out articles), news, or a file",
+            help="text to score: wikipedia (held-out articles), news, or a file; may be repeated",
             show_default="wikipedia",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="tokens to score of each text", show_default=f"{TOKENS}, in a sweep {SWEEP_TOKENS}"
+            metavar="N", help="tokens to score in each text", show_default=f"{TOKENS}, in a sweep {SWEEP_TOKENS}"
         ),
     ] = None,
     ctx: Annotated[int, typer.Option(metavar="N", help="tokens in a window; windows do not overlap")] = 512,
     output_bits: Annotated[
-        int | None, typer.Option(metavar="B", help="send layer outputs through codes of B bits; by default membranes")
+        int | None, typer.Option(metavar="B", help="round layer outputs to codes of B bits; exact membranes by default")
     ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="float model to compare with: perplexity, predictions, and speed"),
+        typer.Option(metavar="MODEL", help="float model to compare with in perplexity, predictions and speed"),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option(metavar="bits", help="compare rtn and spikequant from 1 to 8 bits instead")
+        str | None, typer.Option(metavar="bits", help="compare rtn and spikequant at several bit widths")
     ] = None,
-    bits: Annotated[str, typer.Option(metavar="LIST", help="widths of the sweep, like 1-8 or 2,3,4")] = "1-8",
+    bits: Annotated[str, typer.Option(metavar="LIST", help="bit widths of the sweep, such as 1-8 or 2,3,4")] = "1-8",
     layers: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json|.html", help="measure every layer of spikequant, too, and write it here"),
+        typer.Option(
+            metavar="FILE.json|.html", help="also measure every layer of spikequant, and write them to this file"
+        ),
     ] = None,
     integers: Annotated[
         bool,
-        typer.Option("--integers", help="run layers of every kind in integers, too; exit 1 where the outputs differ"),
+        typer.Option(
+            "--integers", help="also run layers of every kind in integers; exit status 1 if the outputs differ"
+        ),
     ] = False,
-    config: Annotated[
-        str, typer.Option(metavar="PRESET|FILE", help="array that --layers and --integers compare with")
-    ] = "base",
+    config: SpecName = "base",
     recipe: RecipeName = "fast",
     calibration: CalibrationFile = None,
     calibration_tokens: CalibrationTokens = 8192,
     plot: PlotFile = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure the perplexity of a model on held-out text: of one method, of all in one table, or from 1 to 8 bits.
+    """Measure the perplexity of a model on held-out text: one method, a table of all, or a sweep over bit widths.
 
-    With --json, a run that was cut short goes on where it stopped when it is started again.
+    The accelerator of --config is the one that --layers and --integers compare with. With --json, an interrupted run
+    resumes when the same command is started again.
     """
+    from spikequant.gen.output import check_output, check_plot, show_figures, show_written
     from spikequant.golden.comparison.sweep import parse_bits
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.quantizer.recipe import load_recipe
-    from spikequant.golden.support.files import replace_file, write_json
+    from spikequant.golden.support.files import replace_file
 
     chosen = load_recipe(recipe)
     spec = load_spec(config)
-    if sweep not in (None, "bits"):
-        raise InputError(f"sweep {sweep!r}: unknown, expected bits")
-    if sweep and method:
-        raise InputError(f"method {method}: expected none beside --sweep, which compares rtn and spikequant")
+    _check_sweep(sweep, method)
     widths = tuple(parse_bits(bits)) if sweep else None
-    _check_files(json_file, plot, layers)
+    check_plot(plot)
     if plot and not (sweep or method == "all" or reference):
         raise InputError(f"plot {plot}: nothing to compare, expected --method all, --sweep bits, or a --reference")
+    if layers and layers.suffix not in LAYER_SUFFIXES:
+        raise InputError(f"layers {layers}: expected a file name that ends in {' or '.join(LAYER_SUFFIXES)}")
+    check_output(json_file, plot, layers)
 
     from rich.console import Console
 
-    from spikequant.gen.commands.show import show_figures
     from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
     from spikequant.golden.comparison.request import Request
-    from spikequant.golden.comparison.rows import Row
+    from spikequant.golden.comparison.rows import Row, unfinished_rows
     from spikequant.golden.comparison.run import prepare
     from spikequant.golden.comparison.show import progress_line, show_agreements, show_comparison
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.layer_report.page import write_layers
-    from spikequant.golden.support.partial_results import KeptRows
 
     request = Request(
         model=model,
@@ -122,7 +132,7 @@ def evaluate(
     evaluation = prepare(request, keep=json_file is not None)
     if layers or integers:
         evaluation = evaluation.with_built()
-    kept = KeptRows(json_file)
+    kept = unfinished_rows(json_file)
     rows: list[Row] = []
     progress = Console(stderr=True)
     for row in evaluation.rows(kept):
@@ -131,33 +141,23 @@ def evaluate(
     if layers:
         write_layers(layers, evaluation.layer_report(spec.membrane_bits))
     agreements = evaluation.compare_paths(spec) if integers else []
-    if json_file:
-        write_json(json_file, evaluation.figures(request, rows, agreements))
+    evaluation.result(request, rows, agreements).write(json_file)
     if plot:
-        with replace_file(plot) as beside:
-            beside.write_bytes(sweep_plot(rows) if sweep else comparison_plot(rows))
+        with replace_file(plot) as temporary:
+            temporary.write_bytes(sweep_plot(rows) if sweep else comparison_plot(rows))
     kept.clear()
     if len(rows) > 1:
         show_comparison(rows, Console(), sweep=sweep is not None)
     else:
-        show_figures("evaluated", {"model": model, **rows[0].figures()})
+        show_figures("evaluated", {"model": model, **rows[0].model_dump(exclude={"how", "text_protocol"})})
     show_agreements(agreements, Console())
+    show_written(json_file, plot, layers)
     if not all(agreement.holds for agreement in agreements):
         raise typer.Exit(1)
 
 
-def _check_files(json_file: Path | None, plot: Path | None, layers: Path | None) -> None:
-    """Refuse files that could not be written in the end.
-
-    Raises:
-        InputError: a name ends as no format does, or a folder cannot be written to.
-    """
-    from spikequant.golden.support.files import check_writable
-
-    if plot and plot.suffix != ".png":
-        raise InputError(f"plot {plot}: expected a file name that ends in .png")
-    if layers and layers.suffix not in LAYER_SUFFIXES:
-        raise InputError(f"layers {layers}: expected a file name that ends in {' or '.join(LAYER_SUFFIXES)}")
-    for path in (json_file, plot, layers):
-        if path:
-            check_writable(path)
+def _check_sweep(sweep: str | None, method: str | None) -> None:
+    if sweep not in (None, "bits"):
+        raise InputError(f"sweep {sweep!r}: unknown, expected bits")
+    if sweep and method:
+        raise InputError(f"method {method}: expected no --method with --sweep, which compares rtn and spikequant")

@@ -5,27 +5,28 @@ from typing import Annotated
 
 import typer
 
+from spikequant.gen.commands.options import JsonFile
+from spikequant.golden.support.command_line import resumable
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.options import JsonFile
 
 
+@resumable("finished proofs are kept in --out")
 def formal(
-    context: typer.Context,
     only: Annotated[
-        str | None, typer.Option(metavar="NAME", help="properties whose name begins with this", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="only properties whose name begins like this", show_default=False)
     ] = None,
     json_file: JsonFile = None,
-    list_only: Annotated[bool, typer.Option("--list", help="say what there is to prove, and end")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="list the properties without proving them")] = False,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="solvers at a time")] = 2,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="keep results and waveforms of counterexamples here")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for results and counterexample waveforms")] = Path(
         "build/formal"
     ),
-    fresh: Annotated[bool, typer.Option("--fresh", help="prove again what earlier runs have")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="repeat proofs that earlier runs finished")] = False,
 ) -> None:
     """Prove properties of the hardware for all inputs, with SymbiYosys and an SMT solver.
 
-    A property is proved for ever, or it held in a bounded number of cycles, and the table says which. Exit status 0 if
-    all are either, 1 if not, 2 for bad input.
+    A property is either proved for any number of cycles, or holds for a bounded number of them; the table shows which.
+    Exit status 0 if every property is proved or holds, 1 if not, 2 for bad input.
     """
     from rich.console import Console
 
@@ -33,20 +34,19 @@ def formal(
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
     from spikequant.cosim.formal.run import prove_all, table_of
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.fpga.build.netlist import synthesis_of
+    from spikequant.gen.output import check_output, show_written
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
+    claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
     if not claims:
-        raise InputError(f"formal: no property {only}, expected the beginning of one that --list names")
+        raise InputError(f"formal: no property {only}, expected the beginning of a name that --list prints")
     console = Console()
     if list_only:
         console.print(table_of(claims))
         return
     tools = find_tools()
-    writable_folder(out)
-    if json_file is not None:
-        check_writable(json_file)
+    check_output(json_file, folder=out)
     with progress_bar() as bar:
         task = bar.add_task("proving", total=len(claims))
 
@@ -58,23 +58,19 @@ def formal(
         results = prove_all(claims, tools, folder=out, jobs=jobs, fresh=fresh, progress=advance)
 
     console.print(table_of(claims, results))
-    counts = {
-        outcome: sum(result.outcome == outcome for result in results)
-        for outcome in ("proved", "held", "FAILED", "no answer")
-    }
+    found = figures(claims, results)
     typer.echo(
-        f"{len(results)} properties: {counts['proved']} proved, {counts['held']} held for their bounded cycles, "
-        f"{counts['FAILED']} failed, {counts['no answer']} without an answer; "
+        f"{len(results)} properties: {found.proved} proved, {found.held} held for their bounded cycles, "
+        f"{found.failed} failed, {found.no_answer} without an answer; "
         f"{sum(result.seconds for result in results):.0f} s of solving"
     )
     if any(result.remembered for result in results):
         typer.echo("* from an earlier run")
-    if json_file is not None:
-        lines = [figures(claim, result) for claim, result in zip(claims, results, strict=True)]
-        write_json(json_file, {"ok": all(result.ok for result in results), **counts, "properties": lines})
+    found.write(json_file)
+    show_written(out, json_file)
     for claim, result in zip(claims, results, strict=True):
         if not result.ok:
             where = f"; waveform: {result.trace}" if result.trace else ""
             typer.echo(f"{claim.name}: {result.message}{where}", err=True)
-    if not all(result.ok for result in results):
+    if not found.ok:
         raise typer.Exit(1)

@@ -1,36 +1,35 @@
-"""The command ``python -m spikequant.gen.commands.prices``: measures anew what ``spikequant estimate`` goes by."""
-
-# Commands import what they need when they run, so that --help answers at once.
+"""The command ``prices``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spikequant.benchmarks.command import Checkpoint, TracedTokens, run_command, split_names
-from spikequant.fpga.estimate.measurement import MEASURED, hardware_digest
-from spikequant.golden.support.options import CacheFolder
+from spikequant.gen.commands.options import CacheFolder, TracedCheckpoint, TracedTokens, split_names
+from spikequant.golden.support.command_line import resumable
 
 DEFAULT_SHAPES = "8x2,16x4,16x2x2,32x2x4,64x2,64x2x4,64x4,64x4x2,64x8,128x4"
-"""Small and middle ones, with clusters and without: minutes each."""
+"""Small and medium shapes, with and without clusters; each takes minutes."""
 
 FEWEST = 5
-"""The prices of fewer designs would follow each of them too closely to tell an error."""
+"""Prices fitted to fewer designs would overfit, and show no error."""
 
 
+@resumable("finished designs are kept in the cache")
 def prices(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="where to write them")] = MEASURED,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="file to write", show_default="the one that estimate reads")
+    ] = None,
     shapes: Annotated[
-        str, typer.Option(metavar="NAMES", help="NEURONSxLANES[xCLUSTERS], with commas")
+        str, typer.Option(metavar="NAMES", help="NEURONSxLANES[xCLUSTERS], comma-separated")
     ] = DEFAULT_SHAPES,
-    checkpoint: Checkpoint = None,
+    checkpoint: TracedCheckpoint = None,
     tokens: TracedTokens = 16,
     cache: CacheFolder = None,
 ) -> None:
-    """Synthesize and pack accelerators, one at a time, and fit what estimates go by to them.
+    """Measure the prices of `estimate` again: synthesize and pack accelerators, and fit prices to them.
 
-    What was built before comes from the cache. Exit status 0 if the file is written, 1 if a tool failed, 2 for bad
-    input.
+    Finished designs come from the cache. Exit status 0 if the file is written, 1 if a tool failed, 2 for bad input.
     """
     from rich.console import Console
 
@@ -43,9 +42,10 @@ def prices(
     from spikequant.benchmarks.tables import price_table
     from spikequant.benchmarks.traces import load_traces, traced_model
     from spikequant.fpga.build.build import find_tools
+    from spikequant.fpga.estimate.measurement import MEASURED, hardware_digest
+    from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import Spec
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import check_writable, write_json
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
 
@@ -54,7 +54,8 @@ def prices(
         raise InputError(f"shapes {shapes!r}: {len(specs)} of them, expected {FEWEST} at least to tell errors")
     folder = cache or default_cache_folder()
     tools = find_tools()
-    check_writable(out)
+    target = out or MEASURED
+    check_output(target)
     console = Console(stderr=True)
     with console.status("tracing real layers"):
         traces = load_traces(checkpoint, tokens=tokens, cache=folder)
@@ -77,10 +78,6 @@ def prices(
         model=traced_model(traces, checkpoint, tokens=tokens),
         tools={name: version for name, version in tools.versions().items() if name in {"yosys", "nextpnr-ecp5"}},
     )
-    write_json(out, measured.figures())
+    measured.write(target)
     Console().print(price_table(designs, cycles, measured))
-    typer.echo(f"{out}")
-
-
-if __name__ == "__main__":
-    run_command(prices, name="spikequant.gen.commands.prices")
+    show_written(target)

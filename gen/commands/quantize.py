@@ -1,48 +1,67 @@
 """The command ``quantize``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from spikequant.golden.support.options import JsonFile
-
-ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="smollm2 (bundled), a .gguf, a transformers folder, or a hub id")
-]
-RecipeName = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|FILE", help="fast, distilled, another preset, or a .toml file; see golden/quantizer/recipe.py"
-    ),
-]
-CalibrationFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="calibration text; by default bundled Wikipedia articles")
-]
-CalibrationTokens = Annotated[int, typer.Option(metavar="N", help="tokens of calibration text for statistics")]
-PlotFile = Annotated[Path | None, typer.Option(metavar="FILE.png", help="write a plot here")]
+from spikequant.gen.commands.options import CalibrationFile, CalibrationTokens, JsonFile, RecipeName
+from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.figures import Figures
 
 
+class QuantizeFigures(Figures):
+    """Figures of a quantized model.
+
+    Attributes:
+        model: the float model.
+        recipe: name or file of the recipe.
+        out: folder of the checkpoint.
+        layers: quantized linear layers.
+        sites: their distinct inputs.
+        weights: quantized weights in all layers.
+        wide_columns: input columns with 8-bit weights, over all layers.
+        calibration: one line about the calibration text.
+        training: one line about the training; None without training, as are the next three.
+        training_seconds: wall time.
+        training_divergence: divergence from the float model's predictions in each step, in nats per token.
+        training_salient: fraction of salient values in each step, 0..1.
+    """
+
+    model: str
+    recipe: str
+    out: str
+    layers: int
+    sites: int
+    weights: int
+    wide_columns: int
+    calibration: str
+    training: str | None = None
+    training_seconds: float | None = None
+    training_divergence: list[float] | None = None
+    training_salient: list[float] | None = None
+
+
+@resumable("finished parts are kept in --out")
 def quantize(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write")],
-    model: ModelName = "smollm2",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the checkpoint to")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="smollm2 (bundled), a .gguf file, a transformers folder, or a hub id")
+    ] = "smollm2",
     recipe: RecipeName = "fast",
     calibration: CalibrationFile = None,
     calibration_tokens: CalibrationTokens = 8192,
     json_file: JsonFile = None,
 ) -> None:
-    """Quantize a language model with SpikeQuant and write model.safetensors, spikequant.json and the tokenizer.
+    """Quantize a language model with SpikeQuant, and write it with its tokenizer as a checkpoint folder.
 
-    A run that was cut short goes on where it stopped when it is started again.
+    An interrupted run resumes when the same command is started again.
     """
-    from spikequant.gen.commands.show import show_figures
+    from spikequant.gen.output import check_output, show_figures, show_written
     from spikequant.golden.quantizer.recipe import load_recipe
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
 
     chosen = load_recipe(recipe)
-    writable_folder(out)
-    if json_file:
-        check_writable(json_file)
+    check_output(json_file, folder=out)
 
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.evaluation.pipeline import check_storable, quantize_to_folder
@@ -53,21 +72,21 @@ def quantize(
     language_model = load_model(model)
     outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, calibration_tokens), out)
     layers = quantized_layers(language_model.model)
-    figures: dict[str, Any] = {
-        "model": model,
-        "recipe": recipe,
-        "out": str(out),
-        "layers": len(layers),
-        "sites": len({site_name(name) for name in layers}),
-        "weights": sum(layer.codes.numel() for layer in layers.values()),
-        "wide_columns": sum(layer.wide.numel() for layer in layers.values()),
-        "calibration": outcome.calibration,
-    }
-    if outcome.training:
-        figures["training"] = outcome.learned
-        figures["training_seconds"] = outcome.training.seconds
-        figures["training_divergence"] = outcome.training.divergence
-        figures["training_salient"] = outcome.training.salient
-    if json_file:
-        write_json(json_file, figures)
-    show_figures("quantized", figures)
+    training = outcome.training
+    figures = QuantizeFigures(
+        model=model,
+        recipe=recipe,
+        out=str(out),
+        layers=len(layers),
+        sites=len({site_name(name) for name in layers}),
+        weights=sum(layer.codes.numel() for layer in layers.values()),
+        wide_columns=sum(layer.wide.numel() for layer in layers.values()),
+        calibration=outcome.calibration,
+        training=outcome.learned if training else None,
+        training_seconds=training.seconds if training else None,
+        training_divergence=training.divergence if training else None,
+        training_salient=training.salient if training else None,
+    )
+    figures.write(json_file)
+    show_figures("quantized", figures.model_dump(exclude={"out"}))
+    show_written(out, json_file)

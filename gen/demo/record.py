@@ -1,32 +1,31 @@
-"""What a demo found out, as the JSON file that its report is made from."""
+"""Record of a demo: the JSON file from which its report is rendered."""
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import write_text
-from spikequant.golden.support.json_files import read_json
+from spikequant.golden.support.figures import Figures
 
 RECORD = "report.json"
 """Name of the file in a demo's folder."""
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Facts(Figures):
+    model_config = ConfigDict(extra="forbid")
 
 
 class TokenFacts(_Facts):
     """One token at the layer's input.
 
     Attributes:
-        text: of the token.
-        salient: inputs with a salient code.
-        silent: inputs at level 0, which fire nothing.
-        shift: power of two m of the salient codes.
-        spikes: that the token fires in one pass, low halves of wide columns included and each of a burst counted.
-        ticks: that its phases take.
+        text: the token as text.
+        salient: number of inputs with a salient code.
+        silent: number of inputs at level 0, which fire no spike.
+        shift: shift m of the salient codes.
+        spikes: spikes fired in one pass, including low halves of wide columns; every spike of a burst counts.
+        ticks: length of all phases.
     """
 
     text: str
@@ -38,13 +37,13 @@ class TokenFacts(_Facts):
 
 
 class Comparison(_Facts):
-    """The simulated Verilog's outputs against the same outputs reached another way.
+    """Comparison of the simulated Verilog's outputs with the same outputs computed another way.
 
     Attributes:
-        against: what they are compared with, in a few words.
+        against: the other way, in a few words.
         how: what is compared, in one sentence.
-        equal: outputs that are equal bit for bit.
-        outputs: outputs compared.
+        equal: number of outputs that are equal bit for bit.
+        outputs: number of outputs compared.
     """
 
     against: str
@@ -54,7 +53,7 @@ class Comparison(_Facts):
 
 
 class SimulationFacts(_Facts):
-    """The co-simulation; see ``spikequant.cosim.layer.LayerReport``.
+    """Figures of the co-simulation, as in ``spikequant.cosim.layer.LayerReport``.
 
     Attributes:
         first_mismatch: one line, empty if there is none.
@@ -70,7 +69,7 @@ class SimulationFacts(_Facts):
 
 
 class ResourceFacts(_Facts):
-    """How many of one kind of cell a design uses, and how many the device has."""
+    """Number of cells of one kind that a design uses, and that the device has."""
 
     name: str
     used: int
@@ -84,12 +83,12 @@ class DeviceFacts(_Facts):
         board: its name.
         device: the FPGA on it.
         resources: used and available.
-        wanted_mhz: frequency of the clock.
+        wanted_mhz: clock that the build aimed at.
         seeds: placement seeds.
-        fmax_mhz: what each seed reaches.
+        fmax_mhz: highest clock for each seed.
         chosen: index of the seed that was kept.
-        timing_met: it reaches the wanted frequency.
-        bitstream_sha256: None where none was made, because timing failed.
+        timing_met: whether that seed reaches the wanted clock.
+        bitstream_sha256: None if there is no bitstream because timing failed.
     """
 
     board: str
@@ -108,7 +107,7 @@ class FileFacts(_Facts):
 
     Attributes:
         path: relative to the folder, with ``/``.
-        holds: what is in it, in a few words.
+        holds: its content, in a few words.
         size: bytes.
         sha256: of its content.
     """
@@ -120,12 +119,12 @@ class FileFacts(_Facts):
 
 
 class DemoRecord(_Facts):
-    """A whole demo.
+    """Everything that a demo found out.
 
     Attributes:
-        config: preset or file the spec is from.
+        config: preset or file of the spec.
         spec: the accelerator.
-        model: what the language model is called.
+        model: name of the language model.
         layer: name of the quantized layer.
         outputs: N of the layer.
         inputs: K of the layer.
@@ -134,14 +133,14 @@ class DemoRecord(_Facts):
         text: one line about the text of the tokens.
         tokens: the tokens that went through the layer.
         shown: index of the token whose spikes the report shows.
-        salient_ratio: share of salient inputs over all tokens, 0..1.
-        silent_ratio: share of inputs at level 0 over all tokens, 0..1.
+        salient_ratio: fraction of salient inputs over all tokens, 0..1.
+        silent_ratio: fraction of inputs at level 0 over all tokens, 0..1.
         comparisons: of the simulated Verilog's outputs.
         simulation: figures of the co-simulation.
-        device: None where no bitstream was asked for.
+        device: the design on the board; None if no bitstream was wanted.
         seconds: wall time by step, in order.
-        versions: of everything that took part, by name.
-        files: that were written.
+        versions: of all tools and packages involved, by name.
+        files: written by the demo.
     """
 
     config: str
@@ -171,28 +170,23 @@ class DemoRecord(_Facts):
 
     @property
     def exact(self) -> bool:
-        """Every output of the simulated Verilog is equal to what it is compared with, and none is saturated."""
+        """Whether every output of the simulated Verilog is equal to the others, and none is saturated."""
         return not self.mismatches and not self.simulation.saturated
 
     @property
     def ok(self) -> bool:
-        """Bit-exact, and fast enough where a bitstream was asked for."""
+        """Whether the demo is bit-exact, and the bitstream, if one was wanted, meets timing."""
         return self.exact and (self.device is None or self.device.timing_met)
-
-
-def save_record(folder: Path, record: DemoRecord) -> None:
-    """Write the record, whole or not at all."""
-    write_text(folder / RECORD, record.model_dump_json(indent=2) + "\n")
 
 
 def load_record(folder: Path) -> DemoRecord:
     """Read the record of a demo.
 
     Raises:
-        InputError: there is none, or it is not valid.
+        InputError: there is none, or it is invalid.
     """
     path = folder / RECORD
-    record = read_json(path, DemoRecord, what="report", expected="a demo's folder")
+    record = DemoRecord.read(path, what="report", expected="a demo's folder")
     if not 0 <= record.shown < len(record.tokens):
         raise InputError(f"report {path}: shown is {record.shown}, expected 0..{len(record.tokens) - 1}")
     return record

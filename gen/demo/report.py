@@ -1,4 +1,4 @@
-"""One self-contained HTML page from what a demo left behind."""
+"""Report of a demo: a self-contained HTML page, rendered from the demo's files."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ REPORT = "report.html"
 
 
 def _bytes(count: int) -> str:
-    """A file size for readers, in powers of 1000."""
+    """A file size with its unit, in powers of 1000."""
     if count < 1000:
         return f"{count} B"
     size = float(count)
@@ -28,14 +28,14 @@ def _bytes(count: int) -> str:
 
 
 def render_report(record: DemoRecord, trace: SpikeTrace, *, folder: str = "") -> str:
-    """The page as HTML, without a reference to anything outside of the demo's folder.
+    """Render the page as HTML, without references to anything outside of the demo's folder.
 
     Args:
-        record: what the demo found out.
-        trace: the token to show.
-        folder: the demo's folder as seen from the page; empty if it lies in it, or ending in ``/``.
+        record: of the demo.
+        trace: of the token to show.
+        folder: path from the page to the demo's folder, ending in ``/``; empty for a page inside it.
     """
-    return page_template("gen", "report.html", bytes=_bytes).render(
+    return page_template("spikequant.gen.demo", "report.html", bytes=_bytes).render(
         record=record,
         trace=trace,
         colours={"exciting": EXCITING, "inhibiting": INHIBITING, "salient": SALIENT},
@@ -46,11 +46,11 @@ def render_report(record: DemoRecord, trace: SpikeTrace, *, folder: str = "") ->
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Render the report of a demo from the files that it left, and write it whole or not at all.
+    """Render the report of a demo from its files, and write it whole or not at all.
 
     Args:
-        folder: the demo's.
-        out: the page, ``report.html`` in the folder by default; links lead from there to the folder.
+        folder: the demo's folder.
+        out: the page, ``report.html`` in the folder by default; its links are relative to the page.
 
     Returns:
         The page.

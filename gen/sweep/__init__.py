@@ -1,1 +1,1 @@
-"""Design spaces: accelerators x recipes x boards, what each combination costs and gives, and which are worth it."""
+"""Design-space sweeps: accelerators, recipes and boards, their costs, and the Pareto front."""

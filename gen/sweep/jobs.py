@@ -1,6 +1,6 @@
-"""What a sweep computes, each for itself: in any process, on any machine, as often as it takes.
+"""Independent jobs of a sweep, for any process on any machine.
 
-A job's result follows from the job alone, so that one that runs twice counts once.
+A job's result depends on the job alone, so a job may run twice.
 """
 
 from contextlib import redirect_stderr
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 import spikequant.fpga
 from spikequant.fpga.boards import DEFAULT_BAUD, find_board
@@ -20,7 +20,7 @@ from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.energy.activity import check_runnable, measure_activity
 from spikequant.golden.energy.methods import FIRST_SPIKE
 from spikequant.golden.energy.report import evaluate_energy
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.methods import Calibration
 from spikequant.golden.evaluation.pipeline import quantize_to_folder
 from spikequant.golden.evaluation.trace import catch_inputs
@@ -34,6 +34,7 @@ from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.digest import digest_sources, digest_versions
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.cycles.throughput import SPIKING, Counted, layer_cycles
@@ -41,30 +42,30 @@ from spikequant.rtl.cycles.token_cost import spiking_costs
 from spikequant.rtl.verilog import generate_verilog
 
 QUANTIZED, SCORE, WINDOW = "checkpoint", "score.json", "window.npy"
-"""What is kept of a quantized model: itself, its score, and the first window of tokens that it was scored on."""
+"""Files of a quantized model: the checkpoint, its score, and the first window of tokens that it was scored on."""
 
 
-class Result(BaseModel):
-    """What a job gives. Frozen; kept as JSON."""
+class Result(Figures):
+    """Result of a job."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
 
 class Accuracy(Result):
-    """How well a quantized model predicts held-out text."""
+    """Accuracy of a quantized model on held-out text."""
 
     perplexity: float
 
 
 class Activity(Result):
-    """What one token takes on an array: its cycles, and its energy under the first model."""
+    """Cost of one token on an array: clock cycles, and energy by the first energy model."""
 
     cycles: float
     picojoules: float
 
 
 class Hardware(Result):
-    """A routed design, or a note why there is none."""
+    """Resources and clock of a routed design, or a note why there is none."""
 
     luts: int | None = None
     ebrs: int | None = None
@@ -79,12 +80,12 @@ class AccuracyJob:
     Attributes:
         model: float model.
         model_digest: of its parameters.
-        recipe: how.
-        calibration_tokens: text to calibrate on.
-        scored_tokens: held-out text.
+        recipe: recipe of the quantizer.
+        calibration_tokens: tokens of calibration text.
+        scored_tokens: tokens of held-out text.
         context: tokens in a window.
-        sources: digest of the code that does it, as it was when the sweep began.
-        cache: on the machine that runs it; the user's own by default.
+        sources: digest of the quantizer's source code when the sweep began.
+        cache: folder on the machine that runs the job; the user's cache folder by default.
     """
 
     model: str
@@ -98,7 +99,7 @@ class AccuracyJob:
 
     @property
     def digest(self) -> str:
-        """Of all that the result follows from."""
+        """Digest of everything that the result depends on."""
         numbers = (self.calibration_tokens, self.scored_tokens, self.context)
         return digest_of(
             [
@@ -112,34 +113,34 @@ class AccuracyJob:
         )
 
     def folder(self) -> Path:
-        """The quantized model and its score, made now if they are not there."""
+        """Folder of the quantized model and its score, made now if it is not cached."""
 
         def build(folder: Path) -> None:
             model = load_model(self.model)
             calibration = Calibration(None, self.calibration_tokens, self.context)
             quantize_to_folder(model, self.recipe, calibration, folder / QUANTIZED)
             read = corpus_windows(model.tokenizer, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
-            found = Accuracy(perplexity=score(model.model, read.windows).perplexity)
+            found = Accuracy(perplexity=measure_accuracy(model.model, read.windows).perplexity)
             np.save(folder / WINDOW, read.windows[0].numpy())
             (folder / SCORE).write_text(found.model_dump_json(), encoding="utf-8")
 
         return cached_build(self.cache or default_cache_folder(), "quantized", self.digest, build)
 
     def run(self) -> Accuracy:
-        """Perplexity."""
+        """Quantize and score."""
         return Accuracy.model_validate_json((self.folder() / SCORE).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class ActivityJob:
-    """Count what a quantized model's tokens take on an array.
+    """Count cycles and energy of a quantized model's tokens on an array.
 
-    Energy is that of a mean token of the first window that the model was scored on.
+    Energy is the mean over the first window that the model was scored on.
 
     Attributes:
-        quantized: how the model is made.
+        quantized: job that makes the model.
         spec: the accelerator.
-        tokens: of the window, for cycles.
+        tokens: tokens of the window whose cycles are counted.
     """
 
     quantized: AccuracyJob
@@ -148,11 +149,11 @@ class ActivityJob:
 
     @property
     def digest(self) -> str:
-        """Of all that the result follows from."""
+        """Digest of everything that the result depends on."""
         return digest_of(["activity", self.quantized.digest, self.spec.model_dump_json(), str(self.tokens)])
 
     def run(self) -> Activity:
-        """Cycles and energy, of all layers.
+        """Count cycles and energy over all layers.
 
         Raises:
             InputError: the spec does not fit the recipe.
@@ -166,13 +167,13 @@ class ActivityJob:
         cycles = 0
         for name, layer in layers.items():
             cycles += _cycles(self.spec, layer.vectors(inputs[name][: self.tokens], self.spec))
-        table = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec).tables[0]
-        energy = next(row.total for row in table.rows if row.method == FIRST_SPIKE)
-        return Activity(cycles=cycles / self.tokens, picojoules=energy)
+        report = evaluate_energy(measure_activity(model, [window], spec=self.spec), self.spec)
+        energy = report.models[0].energy[FIRST_SPIKE.name]
+        return Activity(cycles=cycles / self.tokens, picojoules=energy.picojoules)
 
 
 def _cycles(spec: Spec, vectors: LayerVectors) -> int:
-    """Of a layer's tokens, with all that makes them wait but loading weights and constants."""
+    """Clock cycles of a layer's tokens, including all stalls, without loading weights and constants."""
     tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
     return layer_cycles(
         spec,
@@ -185,16 +186,16 @@ def _cycles(spec: Spec, vectors: LayerVectors) -> int:
 
 @dataclass(frozen=True)
 class HardwareJob:
-    """Build an accelerator for a board, up to the routed design.
+    """Place and route an accelerator for a board.
 
     Attributes:
         spec: the accelerator.
         verilog_digest: of its Verilog.
-        sources: digest of the code that builds it, as it was when the sweep began.
+        sources: digest of the build's source code when the sweep began.
         board: the board's name.
         frequency_mhz: clock to aim at.
-        seeds: placements; the best counts.
-        cache: on the machine that runs it; the user's own by default.
+        seeds: number of placements; the best one counts.
+        cache: folder on the machine that runs the job; the user's cache folder by default.
     """
 
     spec: Spec
@@ -207,18 +208,18 @@ class HardwareJob:
 
     @classmethod
     def of(cls, spec: Spec, board: str, *, frequency_mhz: float, seeds: int, cache: Path | None) -> "HardwareJob":
-        """A job whose digest knows the spec's Verilog."""
+        """Make a job whose digest covers the spec's Verilog."""
         verilog = digest_of([generate_verilog(spec)])
         return cls(spec, verilog, digest_sources(spikequant.fpga), board, frequency_mhz, seeds, cache)
 
     @property
     def digest(self) -> str:
-        """Of all that the result follows from."""
+        """Digest of everything that the result depends on."""
         wanted = (self.board, self.frequency_mhz, self.seeds)
         return digest_of(["hardware", self.verilog_digest, repr(wanted), repr(find_tools().versions()), self.sources])
 
     def run(self) -> Hardware:
-        """Resources and clock, or why there are none."""
+        """Build the design."""
         cache, tools = self.cache or default_cache_folder(), find_tools()
         try:
             plan = make_plan(
@@ -248,6 +249,6 @@ SweepJob = AccuracyJob | ActivityJob | HardwareJob
 
 
 def run_job(job: SweepJob) -> Result:
-    """In a worker, whose bars nobody wants to see beside the sweep's own."""
+    """Run a job in a worker, with its progress output suppressed."""
     with redirect_stderr(StringIO()):
         return job.run()

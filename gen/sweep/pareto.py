@@ -1,33 +1,34 @@
-"""What the points of a sweep give, and which no other point beats."""
+"""Points of a sweep: their table, plot and Pareto front."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pydantic import computed_field
 from rich.table import Table
 
+from spikequant.gen.sweep.plan import SweepPlan
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.plotting import MUTED, drawn
 
 FRONT = "#1f5fa8"
 
 
-@dataclass(frozen=True)
-class Point:
-    """One combination.
+class Point(Figures):
+    """Figures of one combination.
 
     Attributes:
-        spec: what sets its accelerator apart.
-        recipe: how the model is quantized.
-        board: what it is built for; empty where nothing is built.
+        spec: the values in which its accelerator differs from the others.
+        recipe: recipe of the quantizer.
+        board: board it is built for; empty if nothing is built.
         perplexity: on held-out text.
-        cycles: for one token in all layers, a mean, with all weights at hand and all else that makes it wait.
-        picojoules: of one token in all layers, under the first energy model.
-        luts: of the routed design; None where there is none.
-        ebrs: its block RAMs.
-        fmax_mhz: its clock.
-        note: why there is no routed design; empty if there is one, or none was wanted.
+        cycles: mean clock cycles of a token through all layers, without loading weights.
+        picojoules: energy of a token in all layers, by the first energy model.
+        luts: of the routed design; None without one, as are the next two.
+        ebrs: block RAMs.
+        fmax_mhz: highest clock.
+        note: reason why there is no routed design; empty if there is one, or none was wanted.
+        tokens_per_second: at the highest clock, without loading weights.
     """
 
     spec: str
@@ -41,27 +42,47 @@ class Point:
     fmax_mhz: float | None
     note: str
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic documents it like this
     @property
     def tokens_per_second(self) -> float | None:
-        """At the clock of the routed design, all weights at hand."""
+        """At the clock of the routed design, without loading weights."""
         return None if self.fmax_mhz is None else self.fmax_mhz * 1e6 / self.cycles
 
     @property
     def costs(self) -> tuple[float, ...]:
-        """What should be small: perplexity, energy, and LUTs and seconds a token, or cycles where nothing is built."""
+        """Quantities to minimize: perplexity, energy, and LUTs and seconds per token, or cycles if nothing is built."""
         if self.luts is None or self.tokens_per_second is None:
             return (self.perplexity, self.picojoules, self.cycles)
         return (self.perplexity, self.picojoules, float(self.luts), 1 / self.tokens_per_second)
 
-    def figures(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {**asdict(self), "tokens_per_second": self.tokens_per_second}
+
+class MarkedPoint(Point):
+    """A point, and whether it is on the Pareto front."""
+
+    front: bool
+
+
+class SweepFigures(Figures):
+    """All points of a sweep, in the order of its plan."""
+
+    ok: bool
+    plan: SweepPlan
+    points: list[MarkedPoint]
+
+
+def sweep_figures(plan: SweepPlan, points: Sequence[Point]) -> SweepFigures:
+    """Figures of a finished sweep."""
+    marked = [
+        MarkedPoint(**point.model_dump(exclude={"tokens_per_second"}), front=on_front)
+        for point, on_front in zip(points, pareto_front(points), strict=True)
+    ]
+    return SweepFigures(ok=True, plan=plan, points=marked)
 
 
 def pareto_front(points: Sequence[Point]) -> list[bool]:
-    """For each point, whether no other is as good in everything and better in something.
+    """Whether each point is on the Pareto front: no other one is as good in everything and better in something.
 
-    Points whose design does not fit are not on the front and beat nothing.
+    Points whose design does not fit are not on the front and do not affect it.
     """
     fit = [point for point in points if not point.note]
 
@@ -75,8 +96,8 @@ def pareto_front(points: Sequence[Point]) -> list[bool]:
 
 
 def sweep_table(points: Sequence[Point]) -> Table:
-    """All points by number, those on the front marked."""
-    table = Table(title="A token in all layers; * is on the Pareto front", box=None, pad_edge=False)
+    """Table of all points by number, with those on the front marked."""
+    table = Table(title="One token through all layers; * is on the Pareto front", box=None, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("spec, recipe, board", overflow="fold", min_width=16)
     for heading in ("ppl", "cycles", "uJ", "LUTs", "EBRs", "MHz", "tokens/s"):
@@ -100,11 +121,11 @@ def sweep_table(points: Sequence[Point]) -> Table:
 
 
 NEAR = 0.025
-"""Share of an axis within which points have one label."""
+"""Fraction of an axis within which points share a label."""
 
 
 def labels(places: Sequence[int], across: Sequence[float], up: Sequence[float]) -> dict[tuple[float, float], str]:
-    """Numbers of points, by where they are drawn; points that are too near to each other have one label."""
+    """Labels of points by position: their numbers, several in one label where points are close together."""
     spans = [(max(values, default=0.0) - min(values, default=0.0)) or 1.0 for values in (across, up)]
     found: dict[tuple[float, float], str] = {}
     for place, *where in zip(places, across, up, strict=True):
@@ -123,9 +144,9 @@ def labels(places: Sequence[int], across: Sequence[float], up: Sequence[float]) 
 
 
 def pareto_plot(points: Sequence[Point]) -> bytes:
-    """Speed against LUTs, or cycles where nothing is built; and perplexity against energy. PNG.
+    """Plot of speed over LUTs, or of cycles over energy if nothing is built, and of perplexity over energy, as PNG.
 
-    Points on the front have their numbers in ``sweep_table``.
+    Points on the front have their numbers of ``sweep_table``.
     """
     front = pareto_front(points)
     fit = [place for place, point in enumerate(points) if not point.note]
@@ -149,13 +170,13 @@ def pareto_plot(points: Sequence[Point]) -> bytes:
             luts = [float(points[place].luts or 0) for place in built]
             scatter(left, built, luts, [points[place].tokens_per_second or 0.0 for place in built])
             left.set_xlabel("LUTs")
-            left.set_ylabel("tokens/s, weights at hand")
+            left.set_ylabel("tokens/s, without loading weights")
         else:
             scatter(left, fit, energy, [points[place].cycles for place in fit])
-            left.set_xlabel("energy, uJ a token")
-            left.set_ylabel("cycles a token")
+            left.set_xlabel("energy per token, uJ")
+            left.set_ylabel("cycles per token")
         scatter(right, fit, energy, [points[place].perplexity for place in fit])
-        right.set_xlabel("energy, uJ a token")
+        right.set_xlabel("energy per token, uJ")
         right.set_ylabel("perplexity")
         figure.suptitle(f"{sum(front)} of {len(fit)} points are on the Pareto front (large, with their numbers)")
 

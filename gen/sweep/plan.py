@@ -1,4 +1,4 @@
-"""Which points a sweep has."""
+"""Plan of a sweep, read from a TOML file."""
 
 from itertools import product
 from typing import Any
@@ -11,20 +11,20 @@ from spikequant.golden.support.toml_files import override, read_toml
 
 
 class SweepPlan(BaseModel):
-    """A sweep as its TOML file has it. The points are all combinations."""
+    """Keys of a sweep's TOML file. Its points are all combinations of specs, recipes and boards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: str = Field(default="smollm2", description="float model: bundled, a .gguf, a folder, or a hub id")
     recipes: list[str] = Field(default=["fast"], min_length=1, description="presets or .toml files")
-    boards: list[str] = Field(default=["ulx3s_85f"], description="boards to build for; none builds nothing")
-    spec: dict[str, Any] = Field(default={}, description="as in a spec file; a list sweeps a key over its values")
-    calibration_tokens: int = Field(default=8192, ge=1, description="tokens of text to calibrate on")
-    scored_tokens: int = Field(default=16384, ge=2, description="held-out tokens that perplexity is of")
+    boards: list[str] = Field(default=["ulx3s_85f"], description="boards to build for; an empty list builds nothing")
+    spec: dict[str, Any] = Field(default={}, description="keys of a spec file; a list of values sweeps a key")
+    calibration_tokens: int = Field(default=8192, ge=1, description="tokens of calibration text")
+    scored_tokens: int = Field(default=16384, ge=2, description="held-out tokens to score")
     traced_tokens: int = Field(default=8, ge=1, description="tokens whose cycles and spikes are counted")
     context: int = Field(default=512, ge=2, description="tokens in a window")
     frequency_mhz: float = Field(default=100.0, gt=0, description="clock that builds aim at")
-    seeds: int = Field(default=1, ge=1, description="placements of each build, the best is kept")
+    seeds: int = Field(default=1, ge=1, description="placements of each build; the best one counts")
 
     @model_validator(mode="after")
     def _check(self) -> "SweepPlan":
@@ -34,10 +34,10 @@ class SweepPlan(BaseModel):
         return self
 
     def specs(self) -> dict[str, Spec]:
-        """Every accelerator, by what sets it apart from the others.
+        """Every accelerator, by the values in which it differs from the others.
 
         Raises:
-            InputError: a key is unknown, or a combination is none that a spec allows.
+            InputError: an unknown key, or a combination that is not a valid spec.
         """
         swept = {key: values for key, values in self.spec.items() if isinstance(values, list)}
         fixed = {key: value for key, value in self.spec.items() if key not in swept}
@@ -53,10 +53,10 @@ class SweepPlan(BaseModel):
 
 
 def load_plan(path: str) -> SweepPlan:
-    """The plan in a TOML file.
+    """Read a plan from a TOML file.
 
     Raises:
-        InputError: it cannot be read, or has an unknown key or a bad value.
+        InputError: the file cannot be read, or has an unknown key or a bad value.
     """
     values = read_toml(path, what="sweep", presets={})
     if "preset" in values:

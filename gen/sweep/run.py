@@ -1,4 +1,4 @@
-"""All points of a sweep on a cluster, each result kept as soon as it is there."""
+"""Run of a sweep on a cluster; every result is kept as soon as it is finished."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from distributed import Client
-from pydantic import ValidationError
 
 import spikequant.golden
 from spikequant.fpga.boards import find_board
@@ -28,15 +27,14 @@ from spikequant.golden.models.model import load_model
 from spikequant.golden.quantizer.recipe import load_recipe
 from spikequant.golden.support.cluster import run_jobs
 from spikequant.golden.support.digest import digest_model, digest_sources
-from spikequant.golden.support.files import write_text
-from spikequant.golden.support.store import default_cache_folder
+from spikequant.golden.support.store import ResultFolder, default_cache_folder
 
 Kind = TypeVar("Kind", bound=Result)
 
 
 @dataclass(frozen=True)
 class SweepJobs:
-    """What a plan comes to: each thing computed once, whatever number of points share it.
+    """Jobs of a plan; points share the jobs that they have in common.
 
     Attributes:
         accuracy: by recipe.
@@ -50,7 +48,7 @@ class SweepJobs:
 
     @property
     def count(self) -> int:
-        """Of all jobs."""
+        """Number of all jobs."""
         return len(self.accuracy) + len(self.activity) + len(self.hardware)
 
 
@@ -59,10 +57,10 @@ def plan_jobs(plan: SweepPlan, *, cache: Path | None = None) -> SweepJobs:
 
     Args:
         plan: the sweep.
-        cache: for what jobs keep on the machines that run them; their user's own by default.
+        cache: folder for builds on the machines that run the jobs; the user's cache folder by default.
 
     Raises:
-        InputError: an unknown recipe, board or model, or a spec that cannot be.
+        InputError: an unknown recipe, board or model, or an invalid spec.
     """
     specs = plan.specs()
     recipes = {name: load_recipe(name) for name in plan.recipes}
@@ -101,32 +99,16 @@ def plan_jobs(plan: SweepPlan, *, cache: Path | None = None) -> SweepJobs:
     )
 
 
-class _Kept:
-    """Results by digest, as files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, digest: str, kind: type[Kind]) -> Kind | None:
-        try:
-            return kind.model_validate_json((self._folder / f"{digest}.json").read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            return None
-
-    def write(self, digest: str, result: Result) -> None:
-        write_text(self._folder / f"{digest}.json", result.model_dump_json() + "\n")
-
-
 def run_sweep(
     client: Client, jobs: SweepJobs, *, kept: Path | None = None, progress: Callable[[], None] = lambda: None
 ) -> list[Point]:
-    """Run what earlier runs have not, and put the points together.
+    """Run the jobs that earlier runs have not finished, and combine all results into points.
 
     Args:
         client: of the workers.
         jobs: of a plan.
-        kept: folder for results, here; in the user's own cache by default.
-        progress: told whenever a job is done, kept ones included.
+        kept: local folder for results; in the user's cache folder by default.
+        progress: called whenever the result of a job is there, kept or new.
 
     Returns:
         The points in the plan's order: specs, recipes, boards.
@@ -134,18 +116,18 @@ def run_sweep(
     Raises:
         InputError: a spec does not fit a recipe, or a text is too short.
     """
-    results = _Kept(kept or default_cache_folder() / "sweep")
+    folder = kept or default_cache_folder() / "sweep"
 
     def run_all(todo: Mapping[str, tuple[SweepJob, type[Result]]]) -> dict[str, Result]:
         found: dict[str, Result] = {}
         for digest, (_, kind) in todo.items():
-            result = results.read(digest, kind)
+            result = ResultFolder(folder, kind).find(digest, digest)
             if result is not None:
                 found[digest] = result
                 progress()
         missing = ((digest, job) for digest, (job, _) in todo.items() if digest not in found)
         for digest, result in run_jobs(client, run_job, missing):
-            results.write(digest, result)
+            ResultFolder(folder, Result).keep(digest, digest, result)
             found[digest] = result
             progress()
         return found
@@ -154,7 +136,7 @@ def run_sweep(
     first |= {job.digest: (job, Accuracy) for job in jobs.accuracy.values()}
     first |= {job.digest: (job, Hardware) for job in jobs.hardware.values()}
     found = run_all(first)
-    # they read the quantized models
+    # these read the quantized models
     found |= run_all({job.digest: (job, Activity) for job in jobs.activity.values()})
 
     def result_of(job: SweepJob, kind: type[Kind]) -> Kind:

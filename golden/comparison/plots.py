@@ -29,11 +29,11 @@ def comparison_plot(rows: Sequence[Row]) -> bytes:
     Args:
         rows: compared with a reference.
     """
-    bars = [row for row in rows if row.method != FLOAT and row.score.ratio is not None]
+    bars = [row for row in rows if row.method != FLOAT and row.ratio is not None]
     labels = list(dict.fromkeys(row.label for row in bars))
     texts = list(dict.fromkeys(row.text for row in bars))
-    ratios = {(row.label, row.text): row.score.ratio or 0.0 for row in bars}
-    tokens = {row.text: row.score.tokens for row in bars}
+    ratios = {(row.label, row.text): row.ratio or 0.0 for row in bars}
+    tokens = {row.text: row.tokens for row in bars}
     thickness = 0.8 / len(texts)
 
     def draw(figure: Figure) -> None:
@@ -75,16 +75,16 @@ def sweep_plot(rows: Sequence[Row]) -> bytes:
         for axes, text in zip(panels, texts, strict=True):
             part = [row for row in rows if row.text == text]
             for method, colour in zip(methods, COLOURS, strict=False):
-                line = {row.bits: row.score.perplexity for row in part if row.method == method}
+                line = {row.bits: row.perplexity for row in part if row.method == method}
                 axes.plot(list(line), list(line.values()), marker="o", markersize=4, color=colour, label=method)
-            floats = [row.score.perplexity for row in part if row.bits is None]
+            floats = [row.perplexity for row in part if row.bits is None]
             if floats:
                 axes.axhline(floats[0], color=INK, linewidth=0.9, linestyle="--", label=f"{FLOAT} {floats[0]:.4g}")
-            perplexities = [row.score.perplexity for row in rows]
+            perplexities = [row.perplexity for row in rows]
             _logarithmic(axes, min(perplexities), max(perplexities))
             axes.set_xticks(widths)
             axes.set_xlabel("bits of weights and activations")
-            axes.set_title(f"{Path(text).name}, {part[0].score.tokens} tokens", fontsize=9)
+            axes.set_title(f"{Path(text).name}, {part[0].tokens} tokens", fontsize=9)
             axes.grid()
         panels[0].set_ylabel("perplexity (log scale)")
         panels[0].legend(frameon=False)

@@ -1,26 +1,26 @@
-"""Several models on several texts: one row of figures each."""
+"""Rows of a comparison: the figures of one model on one text."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel
 
 from spikequant.golden.comparison.candidates import Candidate
 from spikequant.golden.comparison.widths import Widths, measure_widths
-from spikequant.golden.evaluation.evaluate import Score, score
+from spikequant.golden.evaluation.accuracy import Accuracy, measure_accuracy
+from spikequant.golden.evaluation.agreement import Agreement
 from spikequant.golden.models.windows import TextWindows
-from spikequant.golden.support.digest import digest_text, digest_windows
-from spikequant.golden.support.partial_results import KeptRows
+from spikequant.golden.support.digest import digest_windows
+from spikequant.golden.support.store import ResultFolder, digest_of
 
 
 @dataclass(frozen=True)
 class EvaluationText:
-    """Text to score.
+    """A text to predict.
 
     Attributes:
-        name: what the user called it.
+        name: name or file, as the user gave it.
         read: its windows.
     """
 
@@ -28,56 +28,73 @@ class EvaluationText:
     read: TextWindows
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one model scored on one text.
+class Row(Widths, Accuracy):
+    """Accuracy and widths of one model on one text.
 
     Attributes:
-        label: the candidate's.
         method: as in ``--method``.
-        bits: of its codes; None where they are floats.
+        label: name of the candidate.
+        bits: width of its codes; None for floats.
         text: name of the text.
-        score: the figures.
-        widths: mean bits of weights and activations.
-        model: name of the model.
-        how: one line about how the candidate came to be.
-        read: one line about the text.
+        how: one line on how the candidate was made.
+        text_protocol: one line on the text.
+        protocol: one line on the model, the text and the method.
     """
 
-    label: str
     method: str
+    label: str
     bits: int | None
     text: str
-    score: Score
-    widths: Widths
-    model: str
     how: str
-    read: str
-
-    @property
-    def protocol(self) -> str:
-        """One line that says on what, and how, all this was measured."""
-        return f"{self.model}; {self.read}; {self.label}, {self.how}"
-
-    def figures(self) -> dict[str, Any]:
-        """All of it, flat, for JSON."""
-        widths = self.widths
-        return {
-            "method": self.method,
-            "label": self.label,
-            "bits": self.bits,
-            "text": self.text,
-            **asdict(self.score),
-            "weight_bits": widths.weight,
-            "weight_bits_stored": widths.weight_stored,
-            "activation_bits": widths.activation,
-            "activation_bits_stored": widths.activation_stored,
-            "bits_note": widths.note,
-            "protocol": self.protocol,
-        }
+    text_protocol: str
+    protocol: str
 
 
-_ROW = TypeAdapter(Row)
+class MethodResult(Row):
+    """Result of one method: its row on the first text at the top level, then one row for each text.
+
+    Attributes:
+        model: name of the model, as the user gave it.
+        output_bits: width of the output codes; None reads the membranes.
+        texts: a row for each text.
+        integers: float and integer results of some layers, compared; empty unless asked for.
+    """
+
+    model: str
+    output_bits: int | None
+    texts: list[Row]
+    integers: list[Agreement]
+
+
+class ComparisonResult(Row):
+    """Result of all methods: the row of SpikeQuant on the first text at the top level, then all rows.
+
+    Attributes:
+        model: name of the model, as the user gave it.
+        output_bits: width of the output codes; None reads the membranes.
+        sources: for each method the publication that it follows, and the differences.
+        rows: a row for each method and text.
+    """
+
+    model: str
+    output_bits: int | None
+    sources: dict[str, str]
+    rows: list[Row]
+
+
+class SweepResult(ComparisonResult):
+    """Result of a sweep; at the top level SpikeQuant at 4 bits, or at the nearest width.
+
+    Attributes:
+        sweep: quantity that was swept.
+    """
+
+    sweep: str = "bits"
+
+
+def unfinished_rows(result: Path | None) -> ResultFolder[Row]:
+    """Rows of a run that writes this file, kept next to it until the run is complete; None keeps nothing."""
+    return ResultFolder(result and result.with_name(f"{result.name}.partial"), Row)
 
 
 def compare(
@@ -86,54 +103,47 @@ def compare(
     *,
     model_name: str,
     reference: PreTrainedModel | None,
-    kept: KeptRows,
+    kept: ResultFolder[Row],
     basis: str,
 ) -> Iterator[Row]:
-    """Build each candidate once, and score it on every text.
+    """Build each candidate once, and measure it on every text.
 
-    No more than the reference and one candidate are held at once.
+    Memory holds the reference and one candidate at most.
 
     Args:
         candidates: in the order of the rows.
         texts: for each of them, in this order.
-        model_name: what the user called the model.
-        reference: float model whose predictions the candidates' are compared with; None compares with nothing.
-        kept: rows of an earlier run, and where new ones go.
-        basis: digest of all that every row depends on beside candidate and text.
+        model_name: name of the model, as the user gave it.
+        reference: float model to compare predictions with, or None.
+        kept: rows of an earlier run, to which new ones are added.
+        basis: digest of everything that all rows depend on, other than candidate and text.
 
     Yields:
-        A row as soon as it is known.
+        Each row as soon as it is known.
     """
     for candidate in candidates:
         built = None
         for text in texts:
-            key = digest_text(basis, candidate.label, candidate.digest, text.name, digest_windows(text.read.windows))
-            row = _restore(kept.find(key))
+            key = digest_of([basis, candidate.label, candidate.digest, text.name, digest_windows(text.read.windows)])
+            row = kept.find(key, key)
             if row is None:
                 built = built or candidate.build()
-                found = score(
+                accuracy = measure_accuracy(
                     built.model, text.read.windows, reference, description=f"scoring {candidate.label} on {text.name}"
                 )
+                widths = measure_widths(
+                    built.model, candidate.method, built.recipe, salient_ratio=accuracy.salient_ratio
+                )
                 row = Row(
-                    label=candidate.label,
+                    **accuracy.model_dump(),
+                    **widths.model_dump(),
                     method=candidate.method,
+                    label=candidate.label,
                     bits=candidate.bits,
                     text=text.name,
-                    score=found,
-                    widths=measure_widths(
-                        built.model, candidate.method, built.recipe, salient_ratio=found.salient_ratio
-                    ),
-                    model=model_name,
                     how=built.how,
-                    read=text.read.protocol,
+                    text_protocol=text.read.protocol,
+                    protocol=f"{model_name}; {text.read.protocol}; {candidate.label}, {built.how}",
                 )
-                kept.keep(key, asdict(row))
+                kept.keep(key, key, row)
             yield row
-
-
-def _restore(values: Any) -> Row | None:
-    """A row that was kept; None where there is none, or it is of another release."""
-    try:
-        return None if values is None else _ROW.validate_python(values)
-    except ValidationError:
-        return None

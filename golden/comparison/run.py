@@ -2,9 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -12,7 +11,14 @@ from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.checkpoint.description import read_description
 from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, checkpoint_candidate, method_candidate
 from spikequant.golden.comparison.request import ALL, Request
-from spikequant.golden.comparison.rows import EvaluationText, Row, compare
+from spikequant.golden.comparison.rows import (
+    ComparisonResult,
+    EvaluationText,
+    MethodResult,
+    Row,
+    SweepResult,
+    compare,
+)
 from spikequant.golden.comparison.sweep import sweep_candidates
 from spikequant.golden.evaluation.agreement import Agreement, compare_paths
 from spikequant.golden.evaluation.methods import FLOAT, METHODS
@@ -22,9 +28,9 @@ from spikequant.golden.models.model import LanguageModel, load_model
 from spikequant.golden.models.text import Corpus, evaluation_corpus
 from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.weights import WEIGHT_BITS
-from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
+from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.partial_results import KeptRows
+from spikequant.golden.support.store import ResultFolder, digest_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Evaluation:
     reference: PreTrainedModel | None
     basis: str
 
-    def rows(self, kept: KeptRows) -> Iterator[Row]:
+    def rows(self, kept: ResultFolder[Row]) -> Iterator[Row]:
         """Measure, or take what was kept."""
         return compare(
             self.candidates,
@@ -60,21 +66,18 @@ class Evaluation:
         """Run layers of the only candidate in floats and in integers, on the first window of the first text."""
         return compare_paths(self.candidates[0].build().model, self.texts[0].read.windows[0], spec)
 
-    def figures(self, request: Request, rows: list[Row], agreements: list[Agreement]) -> dict[str, Any]:
-        """The result for JSON: at the top those of SpikeQuant, or the only method, on the first text."""
-        first = [row for row in rows if row.text == rows[0].text]
-        heads = [row for row in first if row.method == SPIKEQUANT]
-        if request.sweep:
-            # the width that all else here is about, or the nearest one
-            heads.sort(key=lambda row: abs((row.bits or 0) - WEIGHT_BITS))
-        head = (heads or first)[0].figures()
-        common = {"model": self.model_name, **head, "output_bits": request.output_bits}
-        every = [row.figures() for row in rows]
+    def result(self, request: Request, rows: list[Row], agreements: list[Agreement]) -> MethodResult | ComparisonResult:
+        """The result to write, with the row of SpikeQuant, or of the only method, at the top level."""
+        heads = [row for row in rows if row.text == rows[0].text]
+        heads = [row for row in heads if row.method == SPIKEQUANT] or heads
+        head = min(heads, key=lambda row: abs((row.bits or 0) - WEIGHT_BITS)) if request.sweep else heads[0]
+        values = head.model_dump() | {"model": self.model_name, "output_bits": request.output_bits}
         if not request.several:
-            return {**common, "texts": every, "integers": [asdict(agreement) for agreement in agreements]}
-        sources = {candidate.method: candidate.source for candidate in self.candidates if candidate.source}
-        name = {"sweep": "bits"} if request.sweep else {"method": ALL}
-        return {**common, **name, "sources": sources, "rows": every}
+            return MethodResult(**values, texts=rows, integers=agreements)
+        values["sources"] = {candidate.method: candidate.source for candidate in self.candidates if candidate.source}
+        if request.sweep:
+            return SweepResult(**values, rows=rows)
+        return ComparisonResult(**values | {"method": ALL}, rows=rows)
 
     def with_built(self) -> "Evaluation":
         """The same with its only candidate built, to go on with after the rows.
@@ -123,7 +126,7 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
             digest_model(model) for model in {id(model): model for model in (*models, reference) if model}.values()
         ]
         calibration = digest_windows(read.windows) if read else ""
-        basis = digest_text(digest_versions(), calibration, str(reference is None), *parts)
+        basis = digest_of([digest_versions(), calibration, str(reference is None), *parts])
     return Evaluation(request.model, candidates, texts, reference, basis)
 
 

@@ -42,25 +42,24 @@ def _table(title: str, *headings: str, caption: str = "") -> Table:
 
 def progress_line(row: Row) -> str:
     """A finished row, for those who wait."""
-    ratio = "" if row.score.ratio is None else f", {number(row.score.ratio)} x fp"
-    return f"{row.label} on {row.text}: perplexity {number(row.score.perplexity)}{ratio}"
+    ratio = "" if row.ratio is None else f", {number(row.ratio)} x fp"
+    return f"{row.label} on {row.text}: perplexity {number(row.perplexity)}{ratio}"
 
 
 def comparison_table(rows: Sequence[Row]) -> Table:
     """The rows of one text."""
     headings = ("method", "perplexity", "x fp", "KL, nats", "top-1", "salient", "silent")
-    table = _table(rows[0].text, *headings, caption=rows[0].read)
+    table = _table(rows[0].text, *headings, caption=rows[0].text_protocol)
     for row in rows:
-        found = row.score
-        spiking = found.silent_ratio > 0
+        spiking = row.silent_ratio > 0
         table.add_row(
             row.label,
-            number(found.perplexity),
-            number(found.ratio),
-            number(found.divergence, 3),
-            percent(found.agreement),
-            percent(found.salient_ratio) if spiking else MISSING,
-            percent(found.silent_ratio) if spiking else MISSING,
+            number(row.perplexity),
+            number(row.ratio),
+            number(row.divergence, 3),
+            percent(row.agreement),
+            percent(row.salient_ratio) if spiking else MISSING,
+            percent(row.silent_ratio) if spiking else MISSING,
         )
     return table
 
@@ -71,9 +70,8 @@ def widths_table(rows: Sequence[Row]) -> Table:
     caption = "bits: mean of the codes, and with scales, zero points, indices and marks"
     table = _table("widths and speed", *headings, caption=caption)
     for row in rows:
-        widths = row.widths
-        bits = (widths.weight, widths.weight_stored, widths.activation, widths.activation_stored)
-        speed = (number(row.score.tokens_per_second, 3), number(row.score.speed_ratio, 2))
+        bits = (row.weight_bits, row.weight_bits_stored, row.activation_bits, row.activation_bits_stored)
+        speed = (number(row.tokens_per_second, 3), number(row.speed_ratio, 2))
         table.add_row(row.label, *(f"{value:.2f}" for value in bits), *speed)
     return table
 
@@ -84,18 +82,16 @@ def sweep_table(rows: Sequence[Row]) -> Table:
     found = {(row.bits, row.method): row for row in rows}
     headings = [heading for method in methods for heading in (method, "x fp", "KL, nats")]
     table = _table(
-        f"{rows[0].text}, bits of weights and activations", "bits", *headings, "salient", caption=rows[0].read
+        f"{rows[0].text}, bits of weights and activations", "bits", *headings, "salient", caption=rows[0].text_protocol
     )
     for bits in dict.fromkeys(row.bits for row in rows):
         if bits is None:
             continue
-        scores = [found[bits, method].score for method in methods]
+        across = [found[bits, method] for method in methods]
         cells = [
-            cell
-            for score in scores
-            for cell in (number(score.perplexity), number(score.ratio), number(score.divergence, 3))
+            cell for row in across for cell in (number(row.perplexity), number(row.ratio), number(row.divergence, 3))
         ]
-        table.add_row(str(bits), *cells, percent(max(score.salient_ratio for score in scores)))
+        table.add_row(str(bits), *cells, percent(max(row.salient_ratio for row in across)))
     return table
 
 
@@ -117,22 +113,21 @@ def show_comparison(rows: Sequence[Row], console: Console, *, sweep: bool = Fals
         console.print(widths_table(parts[0]))
     for row in parts[0]:
         label = row.method if sweep else row.label
-        note = f"; {row.widths.note}" if row.widths.note and not sweep else ""
+        note = f"; {row.bits_note}" if row.bits_note and not sweep else ""
         console.print(f"{label}: {row.how}{note}", highlight=False, style="dim")
 
 
 def show_agreements(agreements: Sequence[Agreement], console: Console) -> None:
-    """Print which layers' floats and integers agree; nothing where none were compared."""
+    """Print for each layer whether floats and integers agree, or that nothing could be compared."""
     if not agreements:
         return
     table = _table("floats and integers", "layer", "outputs", "inexact", "difference", "other codes", "agree")
     for agreement in agreements:
-        table.add_row(
-            agreement.layer,
-            str(agreement.outputs),
-            str(agreement.inexact),
-            f"{agreement.difference:.1e}",
-            str(agreement.unequal_codes),
-            "yes" if agreement.holds else "NO",
-        )
+        figures = (f"{agreement.difference:.1e}", str(agreement.unequal_codes), "yes" if agreement.holds else "NO")
+        known = figures if agreement.compared else (MISSING,) * len(figures)
+        table.add_row(agreement.layer, str(agreement.outputs), str(agreement.inexact), *known)
     console.print(table)
+    for agreement in agreements:
+        if not agreement.compared:
+            line = f"{agreement.layer}: nothing compared, since float32 holds none of its sums exactly"
+            console.print(line, highlight=False, soft_wrap=True)

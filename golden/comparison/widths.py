@@ -18,6 +18,7 @@ from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import TokenSite
 from spikequant.golden.quantizer.weights import LOW_BITS
+from spikequant.golden.support.figures import Figures
 
 FLOAT_BITS = 32.0
 SCALE_BITS = 16
@@ -31,26 +32,30 @@ WINDOW_BITS = 4 + 6
 """Shift and offset of a token's salient codes."""
 
 
-@dataclass(frozen=True)
-class Widths:
-    """Mean bits.
+class Widths(Figures):
+    """Mean bits of a number in a model.
 
     Attributes:
-        weight: of a weight's code.
-        weight_stored: with its share of scales, zero points and indices.
-        activation: of an activation's code.
-        activation_stored: with its share of scales, zero points, windows and marks.
-        note: what is not plain about them, or nothing.
+        weight_bits: of the code of a weight.
+        weight_bits_stored: the same with its share of scales, zero points and indices.
+        activation_bits: of the code of an activation.
+        activation_bits_stored: the same with its share of scales, zero points, windows and marks.
+        bits_note: formats that these means hide, or empty.
     """
 
-    weight: float
-    weight_stored: float
-    activation: float
-    activation_stored: float
-    note: str = ""
+    weight_bits: float
+    weight_bits_stored: float
+    activation_bits: float
+    activation_bits_stored: float
+    bits_note: str = ""
 
 
-FLOAT_WIDTHS = Widths(FLOAT_BITS, FLOAT_BITS, FLOAT_BITS, FLOAT_BITS)
+FLOAT_WIDTHS = Widths(
+    weight_bits=FLOAT_BITS,
+    weight_bits_stored=FLOAT_BITS,
+    activation_bits=FLOAT_BITS,
+    activation_bits_stored=FLOAT_BITS,
+)
 
 
 @dataclass(frozen=True)
@@ -136,13 +141,13 @@ def measure_widths(model: PreTrainedModel, method: str, recipe: Recipe, *, salie
         note = form.note
     weight = form.mean(weight_bits)
     return Widths(
-        weight=weight,
-        weight_stored=_mean(
+        weight_bits=weight,
+        weight_bits_stored=_mean(
             (form.stored(weight, weight_bits, k, parts=bool(form.wide_share)), n * k) for n, k in shapes.values()
         ),
-        activation=code,
-        activation_stored=stored,
-        note=note,
+        activation_bits=code,
+        activation_bits_stored=stored,
+        bits_note=note,
     )
 
 
@@ -181,9 +186,9 @@ def _spikequant(layers: dict[str, SpikeQuantLinear], salient_ratio: float) -> Wi
     token_bits = SCALE_BITS + site.bits if isinstance(site, TokenSite) else 0
     activation, activation_stored = _activations(sites, site.bits, site.salient_bits, salient_ratio, token_bits)
     return Widths(
-        weight=code / weights,
-        weight_stored=stored / weights,
-        activation=activation,
-        activation_stored=activation_stored,
-        note=f"{wide / inputs:.2%} of the columns at {layer.weight_bits + LOW_BITS} bits" if wide else "",
+        weight_bits=code / weights,
+        weight_bits_stored=stored / weights,
+        activation_bits=activation,
+        activation_bits_stored=activation_stored,
+        bits_note=f"{wide / inputs:.2%} of the columns at {layer.weight_bits + LOW_BITS} bits" if wide else "",
     )

@@ -1,4 +1,4 @@
-"""Teach a quantized model to predict what its float model predicts.
+"""Distillation: train a quantized model to make the predictions of its float model.
 
 Straight-through training of weights, scales, norm gains and biases by Adam (arXiv 1412.6980) on the divergence of
 the predictions, as in LLM-QAT (arXiv 2305.17888), on a few hundred windows of calibration text.
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -28,31 +26,34 @@ from spikequant.golden.quantizer.spikequant import make_site, spikequant
 from spikequant.golden.quantizer.statistics import usable_peaks
 from spikequant.golden.quantizer.weights import LOW_BITS, find_grid
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import replace_file
 from spikequant.golden.support.progress import track
+from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 HEAD_TOKENS = 256
-"""Tokens whose predictions are held at once."""
+"""Tokens whose predictions are in memory at once."""
 
 KEEP_SECONDS = 240.0
-"""Training is kept on disk about this often."""
+"""Seconds between two writes of the training's state to disk."""
 
 SITE_RISE = 0.003
-"""What every site's log scale grows by after an update with too many salient values."""
+"""Increase of every site's log scale after an update with too many salient values."""
 
 STATE = "distillation.safetensors"
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's running means of a gradient and of its square, by the optimizer's names."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went.
+    """Result of a training.
 
     Attributes:
-        steps: updates.
-        tokens: tokens seen, with repeats.
+        steps: number of updates.
+        tokens: number of tokens, with repeats.
         divergence: mean Kullback-Leibler divergence per token at each update, in nats.
         salient: share of salient values at each update.
-        seconds: time of all updates, those of earlier runs included.
+        seconds: wall time of all updates, including those of earlier runs.
     """
 
     steps: int
@@ -80,7 +81,7 @@ class _BrainLinear(nn.Module):
 
 
 def make_teacher(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy of a float model that only predicts, with its decoder's matrices in bfloat16."""
+    """A copy of a float model for inference only, with its decoder's matrices in bfloat16."""
     teacher = copy.deepcopy(model).requires_grad_(False)
     for name, linear in decoder_linears(teacher).items():
         replace_layer(teacher, name, _BrainLinear(linear))
@@ -88,7 +89,7 @@ def make_teacher(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def make_student(model: PreTrainedModel, windows: list[Tensor], recipe: Recipe) -> None:
-    """Replace every decoder linear layer by one that learns, in place, calibrated by the recipe.
+    """Replace every decoder linear layer by a trainable one, in place, calibrated by the recipe.
 
     Args:
         model: a float model.
@@ -96,7 +97,7 @@ def make_student(model: PreTrainedModel, windows: list[Tensor], recipe: Recipe) 
         recipe: with static sites.
 
     Raises:
-        InputError: the recipe is none that can be trained.
+        InputError: the recipe cannot be trained.
     """
     _check(model, recipe)
     sites: dict[str, TrainableSite] = {}
@@ -138,7 +139,7 @@ def _check(model: PreTrainedModel, recipe: Recipe) -> None:
     if max(activations.bits, activations.salient_bits, recipe.weights.bits + low_bits) > 8:
         raise InputError("recipe: distillation computes in bfloat16, expected codes and wide weights of at most 8 bits")
     if getattr(model.config, "final_logit_softcapping", None):
-        raise InputError(f"model {model.config.model_type}: caps its logits, expected a plain output head to distill")
+        raise InputError(f"model {model.config.model_type}: caps its logits, expected an output head without a cap")
 
 
 def distill(
@@ -150,15 +151,15 @@ def distill(
     keep: Path,
     digest: str,
 ) -> Training:
-    """Train a student in place, or go on where an earlier run with the same digest stopped.
+    """Train a student in place, or resume an interrupted run with the same digest.
 
     Args:
-        teacher: as ``make_teacher`` gives it.
-        student: as ``make_student`` gives it.
+        teacher: from ``make_teacher``.
+        student: from ``make_student``.
         windows: int64 [n] token windows, all of one length, at least as many as in one update.
-        settings: how.
-        keep: folder for the state of the training, from which it goes on, or ends at once where it was done.
-        digest: of all that the training depends on.
+        settings: of the training.
+        keep: folder of the training's state, from which it resumes; a finished training ends at once.
+        digest: of everything that the training depends on.
     """
     optimizer = _optimizer(student, settings)
     head = _Head(teacher)
@@ -209,13 +210,13 @@ class _Progress:
 
 
 def learning_rate(step: int, settings: Distillation) -> float:
-    """The share of the full learning rate at an update: a linear start, then half a cosine to nothing."""
+    """Learning rate at an update, as a fraction of the full rate: a linear start, then half a cosine to zero."""
     start = min(1.0, (step + 1) / (settings.warmup + 1))
     return start * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
 def _batches(count: int, settings: Distillation) -> Iterator[list[int]]:
-    """Windows of each update, in a random order that is new in every round."""
+    """Indices of the windows of each update, in a new random order in every epoch."""
     generator = torch.Generator().manual_seed(settings.seed)
     left: list[int] = []
     while True:
@@ -226,7 +227,7 @@ def _batches(count: int, settings: Distillation) -> Iterator[list[int]]:
 
 
 def _optimizer(student: PreTrainedModel, settings: Distillation) -> torch.optim.Adam:
-    """Adam over everything that learns; the embeddings and the output head stay."""
+    """Adam for all trained parameters; embeddings and output head stay."""
     sites = {id(module.log_scale) for module in student.modules() if isinstance(module, TrainableSite)}
     latents = {id(module.latent) for module in student.modules() if isinstance(module, TrainableLinear)}
     head = {id(parameter) for parameter in student.get_output_embeddings().parameters()}
@@ -238,12 +239,12 @@ def _optimizer(student: PreTrainedModel, settings: Distillation) -> torch.optim.
             rate = settings.site_rate if id(parameter) in sites else settings.scale_rate
             rates.setdefault(settings.weight_rate if id(parameter) in latents else rate, []).append(parameter)
     groups = [{"params": parameters, "lr": rate, "base": rate} for rate, parameters in rates.items()]
-    # gradients are means over a thousand tokens, far below Adam's usual epsilon
+    # gradients are means over a thousand tokens, far below Adam's default epsilon
     return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-10, fused=True)
 
 
 def _after_update(sites: list[TrainableSite], layers: list[TrainableLinear], settings: Distillation) -> float:
-    """Keep weights in reach and salience within bounds; the share of salient values in the update."""
+    """Clamp the weights and bound the salience; returns the share of salient values in the update."""
     for layer in layers:
         layer.confine()
     counts = [site.salient.take() for site in sites]
@@ -256,7 +257,7 @@ def _after_update(sites: list[TrainableSite], layers: list[TrainableLinear], set
 
 
 class _Predictions:
-    """What the teacher's output head reads, computed once for every window."""
+    """The teacher's last hidden states, computed once for every window."""
 
     def __init__(self, teacher: PreTrainedModel, windows: list[Tensor]) -> None:
         self._teacher = teacher
@@ -275,7 +276,7 @@ class _Predictions:
 
 
 class _Head:
-    """The output head, which teacher and student share."""
+    """The output head, shared by teacher and student."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         head = model.get_output_embeddings()
@@ -302,45 +303,36 @@ class _Head:
         return total / tokens, gradient.div_(tokens)
 
 
-def _parameters(student: PreTrainedModel) -> dict[str, Tensor]:
-    return {name: parameter.data for name, parameter in student.named_parameters() if parameter.requires_grad}
+def _learned(student: PreTrainedModel) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
 
 
 def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, progress: _Progress, digest: str) -> None:
-    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    learned = _learned(student)
     tensors = {f"value.{name}": parameter.data for name, parameter in learned.items()}
-    for moment in ("exp_avg", "exp_avg_sq"):
+    for moment in MOMENTS:
         tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for name, parameter in learned.items()}
     tensors["divergence"] = torch.tensor(progress.divergence, dtype=torch.float64)
     tensors["salient"] = torch.tensor(progress.salient, dtype=torch.float64)
-    with replace_file(path) as beside:
-        save_file(tensors, beside, {"digest": digest, "seconds": str(progress.seconds)})
+    keep_tensors(path, digest, tensors, seconds=str(progress.seconds))
 
 
 def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, digest: str) -> _Progress:
-    """Put a kept state into student and optimizer; no progress where there is none to use."""
-    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("digest") != digest:
-                return _Progress([], [], 0.0)
-            divergence = file.get_tensor("divergence").tolist()
-            for name, parameter in learned.items():
-                parameter.data.copy_(file.get_tensor(f"value.{name}"))
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(float(len(divergence))),
-                    "exp_avg": file.get_tensor(f"exp_avg.{name}"),
-                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}"),
-                }
-            return _Progress(divergence, file.get_tensor("salient").tolist(), float(metadata["seconds"]))
-    except (OSError, SafetensorError):
+    """Restore student and optimizer from a stored state; no progress if nothing usable is stored."""
+    file = find_tensors(path, digest)
+    if file is None:
         return _Progress([], [], 0.0)
+    divergence = file.get_tensor("divergence").tolist()
+    for name, parameter in _learned(student).items():
+        parameter.data.copy_(file.get_tensor(f"value.{name}"))
+        moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(float(len(divergence))), **moments}
+    return _Progress(divergence, file.get_tensor("salient").tolist(), float(file.metadata()["seconds"]))
 
 
 @torch.no_grad()
 def freeze(student: PreTrainedModel, windows: list[Tensor]) -> None:
-    """Replace every layer that learns by its integer form, in place, and watch its outputs' peaks.
+    """Replace every trainable layer by its integer form, in place, and measure the peaks of its outputs.
 
     Args:
         student: a trained model.
@@ -354,7 +346,7 @@ def freeze(student: PreTrainedModel, windows: list[Tensor]) -> None:
     peaks = {name: torch.zeros_like(layer.output_peaks) for name, layer in frozen.items()}
     handles = [layer.register_forward_hook(_watch_peaks(peaks[name])) for name, layer in frozen.items()]
     try:
-        for window in track(windows, "watching outputs"):
+        for window in track(windows, "measuring outputs"):
             student.base_model(window[None], use_cache=False)
     finally:
         for handle in handles:

@@ -1,6 +1,6 @@
-"""Text that a float model writes itself, as in LLM-QAT (arXiv 2305.17888), to train its quantized form on.
+"""Training text that the float model generates itself, as in LLM-QAT (arXiv 2305.17888).
 
-Real text that is seen twice teaches little: its divergence falls on the second round, and that of other text hardly.
+Repeated passes over real text overfit: the divergence on that text falls, and on other text hardly.
 """
 
 import copy
@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
-from spikequant.golden.support.files import replace_file
+from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.progress import track
+from spikequant.golden.support.store import digest_of
+from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 PROMPT_TOKENS = 32
-"""Tokens of real text that each window goes on from."""
+"""Tokens of real text at the start of each window."""
 
 LIKELIEST = 50
-"""Each token is one of these, by its probability among them: a small model's tail is noise."""
+"""Number of most probable tokens to sample from: the tail of a small model is noise."""
 
 TOGETHER = 160
-"""Windows that are written at the same time."""
+"""Windows that are generated at the same time."""
 
 KEPT = "generated.safetensors"
 
@@ -32,30 +31,31 @@ KEPT = "generated.safetensors"
 def generate_windows(
     model: PreTrainedModel, windows: list[Tensor], count: int, *, seed: int, keep: Path
 ) -> list[Tensor]:
-    """Windows that begin with some tokens of the given ones, at random places, and that the model goes on from there.
+    """Windows that begin with tokens from random places of the given ones, and that the model continues.
 
-    What is done is kept after every few windows, and not written again.
+    Finished windows are stored after every ``TOGETHER`` of them, so that an interrupted run resumes.
 
     Args:
-        model: a float model; a copy of it writes in bfloat16.
+        model: a float model, which is copied to bfloat16.
         windows: int64 [n] windows of real text, all of one length, 2 or more.
-        count: windows to write.
-        seed: of the choice of tokens.
-        keep: folder for what is done.
+        count: number of windows to generate.
+        seed: of the random numbers.
+        keep: folder of the finished windows.
 
     Returns:
         int64 [n] windows, as long as the real ones.
     """
     if not count:
         return []
-    digest = digest_text(str(seed), digest_versions(), digest_windows(windows), digest_model(model))
-    done = _kept(keep / KEPT, digest)
+    digest = digest_of([str(seed), digest_versions(), digest_windows(windows), digest_model(model)])
+    file = find_tensors(keep / KEPT, digest)
+    done = list(file.get_tensor("windows")) if file else []
     if len(done) >= count:
         return done[:count]
     writer = copy.deepcopy(model).bfloat16().eval()
     context = windows[0].numel()
     prompt = min(PROMPT_TOKENS, context - 1)
-    for first in track(range(len(done), count, TOGETHER), "writing text"):
+    for first in track(range(len(done), count, TOGETHER), "generating text"):
         generator = torch.Generator().manual_seed(seed + first)
         prompts = []
         for _ in range(min(TOGETHER, count - first)):
@@ -63,8 +63,7 @@ def generate_windows(
             place = int(torch.randint(context - prompt + 1, (), generator=generator))
             prompts.append(window[place : place + prompt])
         done += _continued(writer, torch.stack(prompts), context - prompt, seed=seed + first)
-        with replace_file(keep / KEPT) as beside:
-            save_file({"windows": torch.stack(done)}, beside, {"digest": digest})
+        keep_tensors(keep / KEPT, digest, {"windows": torch.stack(done)})
     return done
 
 
@@ -83,12 +82,3 @@ def _continued(writer: Any, prompts: Tensor, tokens: int, *, seed: int) -> list[
         torch.manual_seed(seed)
         written = writer.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=how)
     return list(written)
-
-
-def _kept(path: Path, digest: str) -> list[Tensor]:
-    """Windows that were written before for the same purpose; none where there are none to use."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return list(file.get_tensor("windows")) if (file.metadata() or {}).get("digest") == digest else []
-    except (OSError, SafetensorError):
-        return []

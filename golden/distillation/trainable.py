@@ -1,9 +1,9 @@
-"""Quantized layers that learn: integers in the forward pass, straight-through gradients in the backward one.
+"""Trainable quantized layers: integers in the forward pass, straight-through gradients in the backward pass.
 
-Rounding has no useful gradient, so that each rounding passes the gradient on as if it were the identity (the
-straight-through estimator, arXiv 1308.3432); scales get theirs as in LSQ (arXiv 1902.08153). Matrix products run in
-bfloat16, whose 8 bits of precision hold every 4-bit level, every 5-bit salient code times a power of two, and every
-8-bit weight exactly.
+Rounding has no useful gradient, so each rounding passes the gradient as if it were the identity (the straight-through
+estimator, arXiv 1308.3432); gradients of scales follow LSQ (arXiv 1902.08153). Matrix products run in bfloat16, whose
+8 bits of precision represent every 4-bit level, every 5-bit salient code times a power of two, and every 8-bit weight
+exactly.
 """
 
 import math
@@ -20,11 +20,11 @@ from spikequant.golden.quantizer.tally import Ratio
 from spikequant.golden.quantizer.weights import LOW_STEPS, WeightGrid
 
 EDGE = 0.499
-"""How far, in its own steps, a latent weight may lie outside its codes: it still rounds to the outermost one."""
+"""Distance, in steps, that a latent weight may lie outside its codes: it still rounds to the outermost code."""
 
 
 class _Levels(torch.autograd.Function):
-    """Levels of activations, salient exactly where no normal code is near."""
+    """Levels of activations, salient exactly where the rounded value is outside the normal codes."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, log_scale: Tensor, site: "TrainableSite") -> Tensor:
@@ -57,10 +57,10 @@ class _Steps(torch.autograd.Function):
 
 
 class TrainableSite(nn.Module):
-    """An input site with a scale that learns; the layers that read one tensor encode it once.
+    """An input site with a trained scale; layers that read the same tensor encode it once.
 
     Args:
-        site: where to start; its salient rule becomes the one of ``salient_outside``.
+        site: initial values; its salient rule is replaced by that of ``salient_outside``.
 
     Attributes:
         log_scale: logarithm of the value of one level.
@@ -85,23 +85,23 @@ class TrainableSite(nn.Module):
         return self._levels
 
     def forget(self) -> None:
-        """Let go of the last input."""
+        """Release the last input."""
         self._seen = self._levels = None
 
     def freeze(self) -> Site:
-        """The site as it is now."""
+        """The current site, no longer trainable."""
         scale = float(self.log_scale.detach().exp())
         return salient_outside(Site(0.0, 0.0, scale, self.zero, bits=self.bits, salient_bits=self.salient_bits))
 
 
 class TrainableLinear(nn.Module):
-    """A quantized layer whose weights, scales and bias learn; zero points and the choice of wide columns stay.
+    """A quantized layer with trained weights, scales and bias; zero points and the choice of wide columns stay.
 
     Args:
-        weight: float [N, K], where to start.
-        grid: of the weights.
+        weight: float [N, K], initial values.
+        grid: initial scales, zero points and wide columns.
         bias: float [N], or None for zeros.
-        site: of its input.
+        site: the site of its input.
 
     Attributes:
         latent: weights in steps of their row's scale, before rounding.
@@ -123,15 +123,15 @@ class TrainableLinear(nn.Module):
         self.confine()
 
     def grid(self) -> WeightGrid:
-        """The weights' grid as it is now."""
+        """The current grid of the weights."""
         return WeightGrid(self.log_scale.detach().exp(), self.zeros, self.fine, self.bits)
 
     @torch.no_grad()
     def confine(self) -> None:
-        """Keep latent weights near their codes, so that each can still come back."""
+        """Clamp latent weights to just outside their codes, so that small updates can move them back."""
         lowest = -self.zeros[:, None]
         wide = self.fine > 1
-        # the outermost steps of a wide column lie farther out above, and nearer to their neighbours
+        # the largest step of a wide column is larger, and its steps are finer
         top = lowest + 2**self.bits - 1 / LOW_STEPS
         finest = self.latent[:, wide].clamp(lowest - EDGE / LOW_STEPS, top + EDGE / LOW_STEPS)
         self.latent.clamp_(lowest - EDGE, lowest + 2**self.bits - 1 + EDGE)
@@ -145,7 +145,7 @@ class TrainableLinear(nn.Module):
 
     @torch.no_grad()
     def freeze(self, output_peaks: Tensor) -> SpikeQuantLinear:
-        """The layer as it is now.
+        """The current layer, no longer trainable.
 
         Args:
             output_peaks: float32 [N], largest |y| of each output.

@@ -1,8 +1,8 @@
 """What fires in a quantized model while it reads text: the counts that its energy follows from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 GIF_SALIENT_SHARE = 0.10
@@ -25,8 +26,7 @@ GIF_SALIENT_CODE = 31
 """Largest code of a salient channel: one more bit, in two steps."""
 
 
-@dataclass(frozen=True)
-class EventCounts:
+class EventCounts(Figures):
     """Events of SpikeQuant's two codings at one layer's input.
 
     Attributes:
@@ -60,8 +60,7 @@ class EventCounts:
     phases: float
 
 
-@dataclass(frozen=True)
-class GifCounts:
+class GifCounts(Figures):
     """Events of the SpikeLLM-like coding: generalized integrate-and-fire neurons with codes of 4 bits, salient 5.
 
     Attributes:
@@ -79,8 +78,7 @@ class GifCounts:
     bits: float
 
 
-@dataclass(frozen=True)
-class LayerActivity:
+class LayerActivity(Figures):
     """One linear layer and its mean events a token.
 
     Attributes:
@@ -102,11 +100,7 @@ class LayerActivity:
     gif: GifCounts
 
 
-class _Counts(Protocol):
-    def __init__(self, **counts: float) -> None: ...
-
-
-Counts = TypeVar("Counts", bound=_Counts)
+Counts = TypeVar("Counts", bound=Figures)
 
 
 @dataclass(frozen=True)
@@ -232,8 +226,9 @@ def count_gif(values: Tensor, salient: Tensor) -> GifCounts:
 
 
 def _mean(parts: Sequence[Counts], tokens: int) -> Counts:
+    """Sums of the parts over the number of tokens."""
     kind = type(parts[0])
-    return kind(**{item.name: sum(getattr(part, item.name) for part in parts) / tokens for item in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{name: sum(getattr(part, name) for part in parts) / tokens for name in kind.model_fields})
 
 
 def check_runnable(language_model: LanguageModel, spec: Spec) -> None:

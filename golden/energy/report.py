@@ -1,65 +1,71 @@
-"""Energy of one token's linear layers, method by method, and where a published claim about it holds."""
+"""Energy of one token's linear layers by method, and where a published claim about it holds."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from spikequant.golden.energy.activity import LayerActivity
 from spikequant.golden.energy.methods import ATOM, FIRST_SPIKE, GIF, METHODS, EnergyMethod, output_tiles
-from spikequant.golden.energy.models import MODELS, EnergyModel
+from spikequant.golden.energy.models import MODELS, Constant, EnergyModel
 from spikequant.golden.energy.work import Component, Kind, Work
 from spikequant.golden.layer.spec import Spec
+from spikequant.golden.support.figures import Figures
 
 CLAIM = 4.6
 """SpikeQuant's abstract (arXiv 2510.19498): "up to 4.6 times" less energy than existing methods."""
 
 
-@dataclass(frozen=True)
-class MethodEnergy:
-    """One method under one energy model.
+class MethodEnergy(Figures):
+    """Energy of one method under one energy model.
 
     Attributes:
-        method: what runs the layers.
-        picojoules: energy of a token in all layers, by component; components without a share are left out.
-        total: their sum, pJ.
-        ratio: total over that of SpikeQuant with time-to-first-spike.
+        picojoules: energy of a token in all layers, pJ.
+        ratio: the same over that of SpikeQuant with time-to-first-spike.
         best_layer: the layer with the largest such ratio.
         best_ratio: that ratio.
-        lost_layers: layers in which SpikeQuant with time-to-first-spike needs more energy.
+        lost_layers: number of layers in which SpikeQuant with time-to-first-spike needs more energy.
+        components: shares of ``picojoules`` by component, pJ, without those that are 0.
     """
 
-    method: EnergyMethod
-    picojoules: dict[Component, float]
-    total: float
+    picojoules: float
     ratio: float
     best_layer: str
     best_ratio: float
     lost_layers: int
+    components: dict[Component, float]
 
 
-@dataclass(frozen=True)
-class EnergyTable:
-    """All methods under one energy model."""
-
-    model: EnergyModel
-    rows: tuple[MethodEnergy, ...]
-
-
-@dataclass(frozen=True)
-class MethodCounts:
-    """One method's operations for a token in all layers: no constants, no energy.
+class ModelEnergy(Figures):
+    """Energy of all methods under one energy model.
 
     Attributes:
-        method: what runs the layers.
+        name: of the energy model.
+        title: of the energy model, for tables.
+        rules: how the constants become prices.
+        left_out: kinds of operations that cost nothing.
+        constants: every number that the prices use.
+        energy: by name of method.
+    """
+
+    name: str
+    title: str
+    rules: tuple[str, ...]
+    left_out: tuple[Kind, ...]
+    constants: tuple[Constant, ...]
+    energy: dict[str, MethodEnergy]
+
+
+class MethodCounts(Figures):
+    """Operations of one method for a token in all layers.
+
+    Attributes:
         integer_adds: additions, subtractions and comparisons of integers.
         integer_multiplies: multiplications of integers.
         float_operations: additions and multiplications of floats.
-        weight_bits_read: beside the array, scales included.
+        weight_bits_read: from memory next to the array, scales included.
         weight_bits_fetched: from main memory, if the weights are there.
         activation_bits_moved: codes to every tile of outputs, and outputs.
         spikes: at the inputs, each counted once.
     """
 
-    method: EnergyMethod
     integer_adds: float
     integer_multiplies: float
     float_operations: float
@@ -69,16 +75,15 @@ class MethodCounts:
     spikes: float
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether SpikeQuant needs 4.6 times less energy than another method, under one model.
+class Verdict(Figures):
+    """Whether SpikeQuant needs 4.6 times less energy than another method, under one energy model.
 
     Attributes:
         model: name of the energy model.
         method: name of the other method.
         title: of the other method.
         ratio: its energy over SpikeQuant's, all layers together.
-        best_layer: where the ratio is largest.
+        best_layer: the layer with the largest ratio.
         best_ratio: the ratio there.
         holds: whether all layers together reach 4.6.
         holds_in_a_layer: whether some layer does.
@@ -93,50 +98,101 @@ class Verdict:
     holds: bool
     holds_in_a_layer: bool
 
+    def __str__(self) -> str:
+        """The other method and its ratios, for a sentence."""
+        best = "" if self.holds else f", best layer {self.best_ratio:.2f} x"
+        return f"{self.title} ({self.ratio:.2f} x{best})"
 
-@dataclass(frozen=True)
-class EnergyReport:
-    """Everything about one model's token.
+
+class MethodNote(Figures):
+    """What is counted for a method.
 
     Attributes:
-        layers: what fired.
-        spec: of the array.
-        tables: a table an energy model.
-        counts: the table without energies.
-        verdicts: on the claim, for each energy model against Atom and SpikeLLM.
+        name: of the method.
+        title: of the method, for tables.
+        note: what is counted, and its source.
     """
 
-    layers: tuple[LayerActivity, ...]
-    spec: Spec
-    tables: tuple[EnergyTable, ...]
-    counts: tuple[MethodCounts, ...]
-    verdicts: tuple[Verdict, ...]
+    name: str
+    title: str
+    note: str
 
 
-def evaluate_energy(layers: list[LayerActivity], spec: Spec) -> EnergyReport:
+class EnergyReport(Figures):
+    """Energy of one token of a quantized model.
+
+    Attributes:
+        checkpoint: folder of the model.
+        tokens: number of tokens that the counts are means over.
+        protocol: one line on the model, the text and the array.
+        config: spec of the array.
+        layers: number of linear layers.
+        claim: the ratio that the verdicts are about.
+        verdicts: for each energy model against Atom and SpikeLLM.
+        claim_lines: where the claim holds and where not.
+        loss_lines: where SpikeQuant needs more energy.
+        methods: every method, in the order of the tables.
+        models: energies under each energy model.
+        counts: operations by name of method.
+        activity: mean events a token of each layer.
+    """
+
+    checkpoint: str
+    tokens: int
+    protocol: str
+    config: Spec
+    layers: int
+    claim: float
+    verdicts: list[Verdict]
+    claim_lines: list[str]
+    loss_lines: list[str]
+    methods: list[MethodNote]
+    models: list[ModelEnergy]
+    counts: dict[str, MethodCounts]
+    activity: list[LayerActivity]
+
+
+MethodWork = dict[EnergyMethod, list[list[Work]]]
+"""Work of one token by method and layer."""
+
+
+def evaluate_energy(
+    layers: list[LayerActivity], spec: Spec, *, checkpoint: str = "", protocol: str = ""
+) -> EnergyReport:
     """Price one token's work in all layers under every energy model.
 
     Args:
         layers: one or more.
         spec: of the array: its neurons, memory depth and widths.
+        checkpoint: folder of the model.
+        protocol: one line on the model, the text and the array.
     """
-    work = {method: [method.work(layer, spec) for layer in layers] for method in METHODS}
-    tables = tuple(_table(model, layers, work) for model in MODELS)
+    work: MethodWork = {method: [method.work(layer, spec) for layer in layers] for method in METHODS}
+    models = [_model_energy(model, layers, work) for model in MODELS]
+    verdicts = [_verdict(model, method) for model in models for method in (ATOM, *GIF)]
     return EnergyReport(
-        layers=tuple(layers),
-        spec=spec,
-        tables=tables,
-        counts=tuple(_counts(method, layers, parts, spec) for method, parts in work.items()),
-        verdicts=tuple(_verdict(table, row) for table in tables for row in table.rows if row.method in (ATOM, *GIF)),
+        checkpoint=checkpoint,
+        tokens=layers[0].tokens,
+        protocol=protocol,
+        config=spec,
+        layers=len(layers),
+        claim=CLAIM,
+        verdicts=verdicts,
+        claim_lines=_claim_lines(models, verdicts),
+        loss_lines=_loss_lines(models, len(layers)),
+        methods=[MethodNote(name=item.name, title=item.title, note=item.note) for item in METHODS],
+        models=models,
+        counts={method.name: _counts(layers, parts, spec) for method, parts in work.items()},
+        activity=layers,
     )
 
 
-def _table(model: EnergyModel, layers: list[LayerActivity], work: dict[EnergyMethod, list[list[Work]]]) -> EnergyTable:
+def _model_energy(model: EnergyModel, layers: list[LayerActivity], work: MethodWork) -> ModelEnergy:
     def layer_totals(method: EnergyMethod) -> list[float]:
         return [sum(model.energy(item) for item in items) for items in work[method]]
 
     reference = layer_totals(FIRST_SPIKE)
-    rows = []
+    energy = {}
     for method, parts in work.items():
         totals = layer_totals(method)
         ratios = [total / other for total, other in zip(totals, reference, strict=True)]
@@ -145,21 +201,25 @@ def _table(model: EnergyModel, layers: list[LayerActivity], work: dict[EnergyMet
             component: sum(model.energy(item) for items in parts for item in items if item.component is component)
             for component in Component
         }
-        rows.append(
-            MethodEnergy(
-                method=method,
-                picojoules={component: share for component, share in shares.items() if share},
-                total=sum(totals),
-                ratio=sum(totals) / sum(reference),
-                best_layer=layers[best].name,
-                best_ratio=ratios[best],
-                lost_layers=sum(ratio < 1 for ratio in ratios),
-            )
+        energy[method.name] = MethodEnergy(
+            picojoules=sum(totals),
+            ratio=sum(totals) / sum(reference),
+            best_layer=layers[best].name,
+            best_ratio=ratios[best],
+            lost_layers=sum(ratio < 1 for ratio in ratios),
+            components={component: share for component, share in shares.items() if share},
         )
-    return EnergyTable(model, tuple(rows))
+    return ModelEnergy(
+        name=model.name,
+        title=model.title,
+        rules=model.rules,
+        left_out=model.left_out,
+        constants=model.constants,
+        energy=energy,
+    )
 
 
-def _counts(method: EnergyMethod, layers: list[LayerActivity], parts: list[list[Work]], spec: Spec) -> MethodCounts:
+def _counts(layers: list[LayerActivity], parts: list[list[Work]], spec: Spec) -> MethodCounts:
     def count(*kinds: Kind) -> float:
         return sum(item.count for items in parts for item in items if item.kind in kinds)
 
@@ -170,7 +230,6 @@ def _counts(method: EnergyMethod, layers: list[LayerActivity], parts: list[list[
         if item.kind is Kind.SPIKE_MOVE
     )
     return MethodCounts(
-        method=method,
         integer_adds=count(Kind.INTEGER_ADD),
         integer_multiplies=count(Kind.INTEGER_MULTIPLY),
         float_operations=count(Kind.FLOAT_ADD, Kind.FLOAT_MULTIPLY),
@@ -181,97 +240,54 @@ def _counts(method: EnergyMethod, layers: list[LayerActivity], parts: list[list[
     )
 
 
-def _verdict(table: EnergyTable, row: MethodEnergy) -> Verdict:
+def _verdict(model: ModelEnergy, method: EnergyMethod) -> Verdict:
+    found = model.energy[method.name]
     return Verdict(
-        model=table.model.name,
-        method=row.method.name,
-        title=row.method.title,
-        ratio=row.ratio,
-        best_layer=row.best_layer,
-        best_ratio=row.best_ratio,
-        holds=row.ratio >= CLAIM,
-        holds_in_a_layer=row.best_ratio >= CLAIM,
+        model=model.name,
+        method=method.name,
+        title=method.title,
+        ratio=found.ratio,
+        best_layer=found.best_layer,
+        best_ratio=found.best_ratio,
+        holds=found.ratio >= CLAIM,
+        holds_in_a_layer=found.best_ratio >= CLAIM,
     )
 
 
-def claim_lines(report: EnergyReport) -> list[str]:
-    """Where "up to 4.6 times less" holds and where not: a plain line for each energy model, then one for all."""
+def _claim_lines(models: list[ModelEnergy], verdicts: list[Verdict]) -> list[str]:
+    """Where "up to 4.6 times less" holds and where not: a sentence for each energy model, and one for all."""
+    answers: dict[str, Callable[[Verdict], bool]] = {
+        "holds against": lambda verdict: verdict.holds,
+        "holds in single layers only against": lambda verdict: verdict.holds_in_a_layer and not verdict.holds,
+        "does not hold against": lambda verdict: not verdict.holds_in_a_layer,
+    }
     lines = []
-    for table in report.tables:
-        verdicts = [verdict for verdict in report.verdicts if verdict.model == table.model.name]
-        holds = [f"{item.title} ({item.ratio:.2f} x)" for item in verdicts if item.holds]
-        single = [f"{item.title} ({_both(item)})" for item in verdicts if item.holds_in_a_layer and not item.holds]
-        never = [f"{item.title} ({_both(item)})" for item in verdicts if not item.holds_in_a_layer]
-        parts = [
-            f"{answer} {', '.join(names)}"
-            for answer, names in (
-                ("holds against", holds),
-                ("holds in single layers only against", single),
-                ("does not hold against", never),
-            )
-            if names
-        ]
-        lines.append(f"{table.model.title}: {'; '.join(parts)}.")
-    held = sum(verdict.holds for verdict in report.verdicts)
-    atom = max(verdict.ratio for verdict in report.verdicts if verdict.method == ATOM.name)
+    for model in models:
+        found = [verdict for verdict in verdicts if verdict.model == model.name]
+        groups = {answer: ", ".join(str(item) for item in found if fits(item)) for answer, fits in answers.items()}
+        lines.append(_sentence(model.title, (f"{answer} {names}" for answer, names in groups.items() if names)))
+    held = sum(verdict.holds for verdict in verdicts)
+    atom = max(verdict.ratio for verdict in verdicts if verdict.method == ATOM.name)
     lines.append(
-        f"All in all: holds in {held} of {len(report.verdicts)} pairs of energy model and other method; "
+        f"In total: holds in {held} of {len(verdicts)} pairs of energy model and other method; "
         f"at most {atom:.2f} x against {ATOM.title}."
     )
     return lines
 
 
-def _both(verdict: Verdict) -> str:
-    return f"{verdict.ratio:.2f} x, best layer {verdict.best_ratio:.2f} x"
-
-
-def loss_lines(report: EnergyReport) -> list[str]:
-    """Where SpikeQuant with time-to-first-spike needs more energy than another method, a line for each model."""
+def _loss_lines(models: list[ModelEnergy], layers: int) -> list[str]:
+    """Where SpikeQuant with time-to-first-spike needs more energy than another method, a sentence for each model."""
     lines = []
-    for table in report.tables:
-        parts = [
-            f"{row.method.title} ({row.ratio:.2f} x in all, less in {row.lost_layers} of {len(report.layers)} layers)"
-            for row in table.rows
+    for model in models:
+        rows = ((method.title, model.energy[method.name]) for method in METHODS)
+        losses = [
+            f"{title} ({row.ratio:.2f} x in total, less in {row.lost_layers} of {layers} layers)"
+            for title, row in rows
             if row.lost_layers
         ]
-        lines.append(f"{table.model.title}: " + ("; ".join(parts) + "." if parts else "nowhere."))
+        lines.append(_sentence(model.title, losses or ["nowhere"]))
     return lines
 
 
-def energy_figures(report: EnergyReport) -> dict[str, Any]:
-    """The whole report for a JSON file: activity, energies in pJ, counts, constants with their sources, verdicts."""
-    return {
-        "config": report.spec.model_dump(),
-        "layers": len(report.layers),
-        "claim": CLAIM,
-        "verdicts": [asdict(verdict) for verdict in report.verdicts],
-        "claim_lines": claim_lines(report),
-        "loss_lines": loss_lines(report),
-        "methods": [{"name": item.name, "title": item.title, "note": item.note} for item in METHODS],
-        "models": [
-            {
-                "name": table.model.name,
-                "title": table.model.title,
-                "rules": list(table.model.rules),
-                "left_out": list(table.model.left_out),
-                "constants": [asdict(constant) for constant in table.model.constants],
-                "energy": {
-                    row.method.name: {
-                        "picojoules": row.total,
-                        "ratio": row.ratio,
-                        "best_layer": row.best_layer,
-                        "best_ratio": row.best_ratio,
-                        "lost_layers": row.lost_layers,
-                        "components": {str(component): share for component, share in row.picojoules.items()},
-                    }
-                    for row in table.rows
-                },
-            }
-            for table in report.tables
-        ],
-        "counts": {
-            row.method.name: {name: value for name, value in vars(row).items() if name != "method"}
-            for row in report.counts
-        },
-        "activity": [asdict(layer) for layer in report.layers],
-    }
+def _sentence(title: str, parts: Iterable[str]) -> str:
+    return f"{title}: {'; '.join(parts)}."

@@ -1,6 +1,4 @@
-"""Do the float layer and the integers agree? On real layers with real activations."""
-
-from dataclasses import dataclass
+"""Comparison of quantized layers in floats and in integers, on activations of real text."""
 
 import torch
 from torch import Tensor
@@ -12,25 +10,25 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, output_steps, quantized_layers
 from spikequant.golden.quantizer.site import Site
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 FLOAT32_EXACT = 2**24
 """Whole numbers below this are exact in float32, whatever the order of a sum."""
 
 ROUNDING = 2.0**-22
-"""Largest relative difference of two roundings of one product of three float32 numbers."""
+"""Largest relative difference between two roundings of the same product of three float32 numbers."""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """One layer on both paths.
+class Agreement(Figures):
+    """Float and integer results of one layer, compared.
 
     Attributes:
         layer: its name.
-        outputs: how many were compared.
-        inexact: outputs left out, whose partial sums float32 cannot hold exactly.
+        outputs: all outputs of the layer, over all tokens.
+        inexact: outputs that are not compared, because float32 cannot hold their partial sums exactly.
         difference: largest relative difference of the float output from the integer membrane times its scales.
-        unequal_codes: outputs whose code differs.
+        unequal_codes: compared outputs whose codes differ.
     """
 
     layer: str
@@ -40,16 +38,18 @@ class Agreement:
     unequal_codes: int
 
     @property
+    def compared(self) -> int:
+        """Number of outputs that were compared; 0 leaves it open whether the layer agrees."""
+        return self.outputs - self.inexact
+
+    @property
     def holds(self) -> bool:
-        """Whether the outputs are equal within float rounding, and the codes altogether."""
-        return self.difference <= ROUNDING and not self.unequal_codes and self.inexact < self.outputs
+        """Whether every compared output is equal within float rounding, and its code exactly."""
+        return self.difference <= ROUNDING and not self.unequal_codes
 
 
 def spread_layers(names: list[str], per_kind: int) -> list[str]:
-    """Of each kind of layer some, from the first to the last, in the model's order.
-
-    A kind is the last part of the name.
-    """
+    """Up to ``per_kind`` layers of each kind (the last part of a name), spread from first to last, in model order."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(name.rpartition(".")[2], []).append(name)
@@ -62,16 +62,16 @@ def spread_layers(names: list[str], per_kind: int) -> list[str]:
 
 @torch.no_grad()
 def compare_paths(model: PreTrainedModel, window: Tensor, spec: Spec, *, per_kind: int = 3) -> list[Agreement]:
-    """Layers of every kind in floats and in integers, on what real text brings to them.
+    """Run layers of every kind in floats and in integers on the activations of a text window.
 
     Args:
         model: a quantized model with static sites.
         window: int64 [n] tokens.
-        spec: of the accelerator that the integers are for.
-        per_kind: layers of each kind.
+        spec: spec of the accelerator.
+        per_kind: number of layers of each kind.
 
     Raises:
-        InputError: a spec of other widths than the quantizer's, or sites that are not static.
+        InputError: the spec's bit widths differ from the model's, or a site is not static.
     """
     layers = quantized_layers(model)
     chosen = {name: layers[name] for name in spread_layers(list(layers), per_kind)}
@@ -104,7 +104,7 @@ def _compare(name: str, layer: SpikeQuantLinear, values: Tensor, spec: Spec) -> 
 
 
 def _exact_in_float32(layer: SpikeQuantLinear, vectors: LayerVectors) -> Tensor:
-    """Which outputs bool [T, N] a float32 matrix product cannot but get exactly."""
+    """Outputs, bool [T, N], whose float32 sum is exact in any order."""
     steps = (layer.steps * layer.units).abs().double()
     reach = torch.from_numpy(vectors.level).abs().double() @ steps.T
     return reach + torch.from_numpy(vectors.bias).abs() < FLOAT32_EXACT

@@ -1,9 +1,8 @@
-"""What every layer of a quantized model does, beside the same layer of the float model, on the same text."""
+"""Comparison of every quantized layer with the same layer of the float model, on the same text."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -11,23 +10,24 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spikequant.golden.evaluation.evaluate import tallied_sites
+from spikequant.golden.evaluation.accuracy import tallied_sites
 from spikequant.golden.models.model import decoder_blocks, decoder_linears, site_group, site_name
 from spikequant.golden.quantizer.blocks import enter, run_block
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.tally import HISTOGRAM_REACH, Tally
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 SQNR_RULE = (
-    "against the same layer of the float model, each model reading its own hidden states; one gain per output, the one "
-    "of least squares, is free, since channel factors may have been folded and training moves scales"
+    "power of the float layer's outputs over that of the difference, each model reading its own hidden states, so that "
+    "errors of earlier layers count; the gain of each output is fitted by least squares first, since channel factors "
+    "may have been folded and training moves scales, so that a mere gain is not noise"
 )
 
 
-@dataclass(frozen=True)
-class SiteFigures:
-    """An input site, over all tokens.
+class SiteFigures(Figures):
+    """Figures of an input site, over all tokens.
 
     Attributes:
         name: of the site.
@@ -37,7 +37,7 @@ class SiteFigures:
         salient_ratio: share of salient values.
         silent_ratio: share of values at level 0.
         clipped_tokens: tokens whose salient window was limited.
-        histogram: how many values had level -32..32, farther ones in the outermost.
+        histogram: number of values at each level -32..32; the outermost include those beyond.
     """
 
     name: str
@@ -50,9 +50,8 @@ class SiteFigures:
     histogram: list[int]
 
 
-@dataclass(frozen=True)
-class LayerFigures:
-    """A quantized layer, over all tokens.
+class LayerFigures(Figures):
+    """Figures of a quantized layer, over all tokens.
 
     Attributes:
         name: of the layer.
@@ -62,10 +61,9 @@ class LayerFigures:
         inputs: K.
         outputs: N.
         wide_columns: columns with a low half.
-        sqnr_db: power of the float layer's outputs over that of the difference, after the best gain per output;
-            None where the float outputs are all zero or the difference is.
-        gain_low: smallest such gain.
-        gain_high: largest such gain.
+        sqnr_db: signal to quantization noise by ``SQNR_RULE``, in dB; None without signal or without noise.
+        gain_low: smallest gain of an output.
+        gain_high: largest gain of an output.
         membrane_low: smallest membrane V in its integer units, without the bias.
         membrane_high: largest.
         membrane_bits: width of a signed accumulator that holds both.
@@ -86,27 +84,26 @@ class LayerFigures:
     membrane_bits: int
 
 
-@dataclass(frozen=True)
-class LayerReport:
-    """All layers.
+class LayerReport(Figures):
+    """Quantization error of all layers.
 
     Attributes:
-        protocol: one line that says what was measured, on what.
-        tokens: that went through each layer.
+        histogram_levels: levels of the first and last bin of a site's histogram.
+        sqnr_rule: definition of ``sqnr_db``.
+        protocol: one line on the models and the text.
+        tokens: number of tokens through each layer.
         membrane_bits: width of the accelerator's membrane.
         layers: in the order of the model.
         sites: in the order of the model.
     """
 
+    histogram_levels: tuple[int, int] = (-HISTOGRAM_REACH, HISTOGRAM_REACH)
+    sqnr_rule: str = SQNR_RULE
     protocol: str
     tokens: int
     membrane_bits: int
     layers: list[LayerFigures]
     sites: list[SiteFigures]
-
-    def figures(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        return {"histogram_levels": [-HISTOGRAM_REACH, HISTOGRAM_REACH], "sqnr_rule": SQNR_RULE, **asdict(self)}
 
 
 def accumulator_bits(low: int, high: int) -> int:
@@ -115,7 +112,7 @@ def accumulator_bits(low: int, high: int) -> int:
 
 
 def signal_to_noise(expected_power: Tensor, found_power: Tensor, product: Tensor) -> float | None:
-    """Signal to quantization noise in dB, after the gain per output that leaves the least squared difference.
+    """Signal to quantization noise in dB, with the gain of each output fitted by least squares.
 
     With r the float outputs, q the quantized ones and ``g = sum(r q) / sum(q q)`` per output, the noise is
     ``sum((r - g q)**2) = sum(r r) - sum(r q)**2 / sum(q q)``, and signal and noise are summed over the outputs.
@@ -126,7 +123,7 @@ def signal_to_noise(expected_power: Tensor, found_power: Tensor, product: Tensor
         product: float64 [N], sum of r q.
 
     Returns:
-        None where there is no signal, or no noise that float64 can tell.
+        None without signal, or if the noise is below float64 resolution.
     """
     explained = torch.where(found_power > 0, product.square() / found_power.clamp(min=1e-300), 0.0)
     signal = float(expected_power.sum())
@@ -135,7 +132,7 @@ def signal_to_noise(expected_power: Tensor, found_power: Tensor, product: Tensor
 
 
 class _Meter:
-    """Sums over tokens of one layer's outputs beside those of the float layer."""
+    """Power and product sums of one layer's outputs and those of the float layer, over tokens."""
 
     def __init__(self, layer: SpikeQuantLinear) -> None:
         self.layer = layer
@@ -146,19 +143,19 @@ class _Meter:
         self.low = self.high = 0
 
     def add(self, values: Tensor, found: Tensor, expected: Tensor) -> None:
-        """Measure outputs [..., N] of inputs [..., K]."""
+        """Add quantized and float outputs [..., N] of inputs [..., K]."""
         found, expected = found.flatten(0, -2).double(), expected.flatten(0, -2).double()
         self.expected_power += expected.square().sum(0)
         self.found_power += found.square().sum(0)
         self.product += (expected * found).sum(0)
-        # the layer hands out the membrane times the value of its unit, bias included
+        # a float output is the membrane, bias included, times the value of its unit
         scale = self.layer.site.grid(values.flatten(0, -2)).scale
         membrane = (found / self.layer.unit_values(scale)).round_() - self.layer.bias_units(scale)
         self.low = min(self.low, int(membrane.min()))
         self.high = max(self.high, int(membrane.max()))
 
     def figures(self, name: str, block: int) -> LayerFigures:
-        """What all tokens came to."""
+        """Figures over all tokens."""
         gains = (self.product / self.found_power)[self.found_power > 0]
         outputs, inputs = self.layer.codes.shape
         return LayerFigures(
@@ -180,7 +177,7 @@ class _Meter:
 
 @contextmanager
 def _metered(model: PreTrainedModel, reference: PreTrainedModel, meters: dict[str, _Meter]) -> Iterator[None]:
-    """Every layer's output meets that of the float layer, which has to run first."""
+    """Feed the meters by forward hooks; the float layer has to run before the quantized one."""
     expected: dict[str, Tensor] = {}
 
     def catch(_module: nn.Module, _inputs: Any, output: Tensor, *, name: str) -> None:
@@ -201,10 +198,10 @@ def _metered(model: PreTrainedModel, reference: PreTrainedModel, meters: dict[st
 
 
 def check_comparable(model: PreTrainedModel, reference: PreTrainedModel) -> None:
-    """Refuse pairs of models whose layers are not the same ones.
+    """Check that the layers of two models correspond.
 
     Raises:
-        InputError: there is no layer of SpikeQuant's, or the float model has none of its name and shape.
+        InputError: the model has no quantized layer, or the float model none of the same name and shape.
     """
     layers = quantized_layers(model)
     if not layers:
@@ -224,9 +221,9 @@ def check_comparable(model: PreTrainedModel, reference: PreTrainedModel) -> None
 def measure_layers(
     model: PreTrainedModel, reference: PreTrainedModel, windows: list[Tensor], *, membrane_bits: int, protocol: str
 ) -> LayerReport:
-    """Run both models over text, block by block side by side.
+    """Run both models over text, block by block.
 
-    Each model reads its own hidden states, so that a layer's noise holds the errors of the layers before it.
+    Each model reads its own hidden states, so that a layer's noise includes the errors of the layers before it.
 
     Args:
         model: with quantized layers that read membranes.
@@ -236,7 +233,7 @@ def measure_layers(
         protocol: one line on the models and the text.
 
     Raises:
-        InputError: the two are no pair.
+        InputError: the layers of the two models do not correspond.
     """
     check_comparable(model, reference)
     layers = quantized_layers(model)

@@ -1,1 +1,1 @@
-"""Language models and text: loading, structure, windows of tokens."""
+"""Language models and text: loading, structure, token windows."""

@@ -1,4 +1,4 @@
-"""A prompt continued by a model, token by token, by the likeliest token."""
+"""Greedy continuation of a prompt, token by token."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from spikequant.golden.support.errors import InputError
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a model wrote.
+    """Text that a model wrote.
 
     Attributes:
-        prompt_tokens: tokens of the prompt.
+        prompt_tokens: number of tokens of the prompt.
         tokens: ids of the new tokens.
         text: the new tokens as text.
-        logits: float32 [new tokens, vocabulary], from which they were chosen.
+        logits: float32 [new tokens, vocabulary], of which each new token is the argmax.
         seconds: wall time of each new token; the first one's includes the whole prompt.
     """
 
@@ -31,12 +31,12 @@ class Continuation:
 
     @property
     def seconds_per_token(self) -> float:
-        """Mean wall time of a token that ran alone; of the first, prompt included, where there is no other."""
+        """Mean wall time of all tokens but the first, whose time includes the prompt; its own if there is no other."""
         alone = self.seconds[1:] or self.seconds
         return sum(alone) / len(alone)
 
     def equals(self, other: "Continuation") -> bool:
-        """Same tokens from the same logits, bit for bit."""
+        """Whether tokens and logits are the same, bit for bit."""
         return self.tokens == other.tokens and torch.equal(self.logits, other.logits)
 
 
@@ -44,7 +44,7 @@ def prompt_ids(language_model: LanguageModel, prompt: str) -> Tensor:
     """The prompt's tokens, int64 [n].
 
     Raises:
-        InputError: there are none.
+        InputError: the prompt has no tokens.
     """
     ids = torch.tensor(language_model.tokenizer(prompt)["input_ids"], dtype=torch.int64)
     if not ids.numel():
@@ -56,13 +56,13 @@ def prompt_ids(language_model: LanguageModel, prompt: str) -> Tensor:
 def continue_prompt(
     language_model: LanguageModel, prompt: str, tokens: int, *, progress: Callable[[int], None] = lambda _: None
 ) -> Continuation:
-    """Continue a prompt until the model ends its text, or as many tokens are written.
+    """Continue a prompt until the model ends its text, or up to a number of tokens.
 
     Args:
         language_model: in evaluation mode.
         prompt: plain text.
-        tokens: most new tokens, 1 or more.
-        progress: told the number of new tokens after each.
+        tokens: largest number of new tokens, 1 or more.
+        progress: called with the number of new tokens after each.
 
     Raises:
         InputError: the prompt has no tokens, or prompt and new tokens do not fit the model's context.

@@ -1,7 +1,7 @@
-"""Where a factor on each input channel of a site folds into what comes before it, so that it costs nothing.
+"""Input factors of a site, folded into the preceding layers, so that they cost nothing at run time.
 
-``W x = (W diag(f)) (x / f)``: the columns of the site's weights take the factors, and the norm gain or the rows of
-the projection that make ``x`` take their inverse. The float model computes the same function.
+``W x = (W diag(f)) (x / f)``: the columns of the site's weights are multiplied by the factors, and the norm gain or
+the rows of the projection that produce ``x`` by their inverse. The float model computes the same function.
 """
 
 from dataclasses import dataclass
@@ -44,24 +44,24 @@ _SOURCES: dict[str, dict[str, str]] = {
         "mlp.gate_up": "post_attention_layernorm",
     },
 }
-"""By model type: sites within a block, and the module that feeds each and nothing else.
+"""For each model type: sites within a block, each with the module that feeds this site and nothing else.
 
-Only what is known and tested stands here. A site of another model folds nowhere.
+Factors fold only in these model types, which are tested.
 """
 
 _ONE_PLUS_WEIGHT = {"gemma", "gemma2", "gemma3_text"}
-"""Model types whose norms store their gain less 1."""
+"""Model types whose norms store their gain minus 1."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What makes a site's input.
+    """The module that produces a site's input.
 
     Attributes:
         module: a norm or an ``nn.Linear``; scaling an output channel of it scales the site's inputs that it feeds.
-        channels: int64 [K], the output channel of the module that feeds each input. Query heads that share a
-            value head share its channels, so that some then stand more than once.
-        gain_offset: what the module adds to its stored weight to get its gain: 1 in Gemma's norms, else 0.
+        channels: int64 [K], the output channel of the module that feeds each input. Query heads that share a value
+            head share its channels, so that a channel may occur more than once.
+        gain_offset: added to the stored weight to get the gain: 1 in Gemma's norms, otherwise 0.
     """
 
     module: nn.Module
@@ -73,7 +73,7 @@ def site_layers(model: PreTrainedModel, site: str) -> dict[str, nn.Linear]:
     """The float layers that read a site, by name.
 
     Raises:
-        InputError: none does.
+        InputError: no layer reads it.
     """
     layers = {name: layer for name, layer in decoder_linears(model).items() if site_name(name) == site}
     if not layers:
@@ -86,7 +86,7 @@ def _any_site(model: PreTrainedModel) -> str:
 
 
 def find_source(model: PreTrainedModel, site: str) -> Source | None:
-    """The module that a factor on each input of a site folds into, or None where there is no such module.
+    """The module that a factor on each input of a site folds into, or None if there is no such module.
 
     Raises:
         InputError: no layer of the model reads the site.
@@ -113,7 +113,7 @@ def find_source(model: PreTrainedModel, site: str) -> Source | None:
 
 
 def _passes_scale(config: PretrainedConfig) -> bool:
-    """Whether a positive factor passes from a projection of the MLP to its output: gated by another one, or ReLU."""
+    """Whether a positive factor on a projection of the MLP scales its output: if another one gates it, or with ReLU."""
     return config.model_type != "opt" or config.activation_function == "relu"
 
 
@@ -122,7 +122,7 @@ def _value_channels(config: PretrainedConfig, outputs: int, inputs: int) -> Tens
     heads = config.num_attention_heads
     size = inputs // heads
     if config.model_type == "gpt_neox":
-        # every head has its own queries, keys and values side by side
+        # queries, keys and values of each head are adjacent
         return torch.arange(outputs).view(heads, 3, size)[:, 2].flatten()
     value_heads = getattr(config, "num_key_value_heads", None) or heads
     values = torch.arange(outputs - value_heads * size, outputs).view(value_heads, size)
@@ -138,7 +138,7 @@ def foldable(model: PreTrainedModel, site: str, factors: Tensor) -> Tensor:
         factors: float [K], positive.
 
     Returns:
-        float [K]; ones where the site folds nowhere.
+        float [K]; ones if the factors of this site cannot fold.
 
     Raises:
         InputError: no layer of the model reads the site.
@@ -165,7 +165,7 @@ def fold(model: PreTrainedModel, site: str, factors: Tensor) -> None:
     Raises:
         InputError: no layer of the model reads the site.
         ValueError: factors that are not K positive finite numbers, that differ between inputs of one channel,
-            or that are not all 1 where the site folds nowhere.
+            or that are not all 1 if those of this site cannot fold.
     """
     source = find_source(model, site)
     if source is None:

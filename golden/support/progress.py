@@ -1,4 +1,4 @@
-"""One progress bar for everything that takes more than two seconds."""
+"""Progress bars on stderr, for everything that takes more than two seconds."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -11,19 +11,19 @@ Item = TypeVar("Item")
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """The items, with a bar and the time left on stderr while they are worked through."""
-    from rich.console import Console  # noqa: PLC0415 - libraries that need no terminal should not load one
+    """Iterate over items with a bar and the remaining time on stderr."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import
     from rich.progress import track as rich_track  # noqa: PLC0415
 
     yield from rich_track(items, description, console=Console(stderr=True), transient=True)
 
 
 def progress_bar(console: "Console | None" = None, *, transient: bool = True) -> "Progress":
-    """A bar that says what is done now, how much of all is done, and how long it has taken.
+    """A bar with the current task, the completed and total number of steps, and the elapsed time.
 
     Args:
-        console: where; stderr by default.
-        transient: gone when it is over.
+        console: output; stderr by default.
+        transient: whether the bar disappears at the end.
     """
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""TOML files that start from a preset and override what they like."""
+"""TOML files that override keys of a preset."""
 
 import tomllib
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ def read_toml(name: str, *, what: str, presets: Mapping[str, Any]) -> dict[str, 
 
     Args:
         name: the file, as the user gave it.
-        what: what the option is called, for errors.
-        presets: the names that would have been known instead of a file.
+        what: name of the option, for errors.
+        presets: names that are valid in place of a file, for errors.
 
     Raises:
         InputError: no .toml file, or one that cannot be read.
@@ -35,10 +35,10 @@ def read_toml(name: str, *, what: str, presets: Mapping[str, Any]) -> dict[str, 
 
 
 def override(values: Mapping[str, Any], *, presets: Mapping[str, Model], default: str, source: str) -> Model:
-    """The preset that ``values`` name, with their other keys in the place of its own; tables merge key by key.
+    """The preset that ``values`` name, overridden by their other keys; tables merge key by key.
 
     Raises:
-        InputError: an unknown preset or key, or a value out of range; ``source`` says where.
+        InputError: an unknown preset or key, or a value out of range; the line begins with ``source``.
     """
     values = dict(values)
     preset = values.pop("preset", default)
@@ -70,7 +70,7 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _siblings(model: type[BaseModel], where: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known beside an unknown one; at the top also ``preset``."""
+    """The valid keys in the table of an unknown key; at the top level also ``preset``."""
     for part in where[:-1]:
         inner = model.model_fields[str(part)].annotation
         assert isinstance(inner, type)

@@ -1,7 +1,6 @@
 """Tokens a second, with weights on chip and from a memory."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from spikequant.benchmarks.rates import Batch, average_batch
 from spikequant.benchmarks.results import median_clock
-from spikequant.gen.commands.tokens import tokens
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.errors import InputError
@@ -65,32 +63,3 @@ def test_clocks_come_from_a_benchmark(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(InputError, match="cannot be read"):
         median_clock(path, spec, "mac", "LFE5U-25F")
-
-
-def test_the_command_tells_both_arrays(
-    traced_cache: Path,
-    tmp_path: Path,
-    command: Callable[..., int | str | None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = tmp_path / "rates.json"
-    options = ["--shape", "64x2", "--tokens", 6, "--cache", traced_cache, "--json", file]
-    assert (
-        command(tokens, "spikequant.gen.commands.tokens", *options, "--mhz", 100, "--twin-mhz", 150, "--batches", "1,6")
-        == 0
-    )
-    figures = json.loads(file.read_text())
-    assert figures["clock_mhz"] == {"spiking": 100, "mac": 150}
-    rates = figures["rates"]
-    assert [one["batch"] for one in rates] == 3 * [1] + 3 * [6]
-    for on_chip, streamed, skipped in (rates[:3], rates[3:]):
-        assert on_chip["ours"] > skipped["ours"] >= streamed["ours"] > 0
-        assert on_chip["MAC twin"] > streamed["MAC twin"]
-    assert rates[1]["megabytes_per_token"] == pytest.approx(6 * rates[4]["megabytes_per_token"])
-    capsys.readouterr()
-    assert command(tokens, "spikequant.gen.commands.tokens", *options, "--mhz", 100, "--batches", "7") == 2
-    assert command(tokens, "spikequant.gen.commands.tokens", *options, "--figures", tmp_path / "absent.json") == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert [line.partition(": ")[0] for line in errors] == ["spikequant.gen.commands.tokens"] * 2
-    assert "expected numbers from 1 to the 6 traced tokens" in errors[0]
-    assert "no clock of 64x2 on the LFE5U-85F" in errors[1]

@@ -1,4 +1,4 @@
-"""Layers that several simulators share."""
+"""Layers that are split over several simulators."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def assert_right(report: LayerReport, vectors: LayerVectors, spec: Spec) -> None
         (1, 1, 1, 0, 0.0),
         (19, 16, 8, 0, 0.3),  # exactly the memory, and tiles of outputs
         (8, 53, 8, 0, 0.6),  # tiles of inputs, tokens in blocks of slots
-        (9, 13, 8, 3, 0.3),  # wide columns beside the others in the memory
+        (9, 13, 8, 3, 0.3),  # wide columns share the memory with the others
         (11, 40, 9, 17, 0.6),  # everything tiled, the wide columns too
     ],
 )
@@ -114,18 +114,18 @@ def test_a_wrong_expectation_is_a_mismatch(
     assert report.verdict.mismatches == 1
     assert report.verdict.first.startswith("token 1, neuron 2: membrane ")
     figures = report.figures(allow_saturation=True)
-    assert (figures["ok"], figures["mismatches"], figures["first_mismatch"]) == (False, 1, report.verdict.first)
+    assert (figures.ok, figures.mismatches, figures.first_mismatch) == (False, 1, report.verdict.first)
 
 
 def test_figures_and_progress(cache: Path, small: Spec, sources: dict[str, str]) -> None:
     vectors = random_vectors(small, outputs=8, inputs=16, tokens=5, seed=1)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     report = cosimulate(
-        small, vectors, sources=sources, cache=cache, progress=lambda done, total: told.append((done, total))
+        small, vectors, sources=sources, cache=cache, progress=lambda done, total: reported.append((done, total))
     )
-    assert told[0] == (0, 5)
-    assert {total for _, total in told} == {5}
-    figures = report.figures(allow_saturation=False)
+    assert reported[0] == (0, 5)
+    assert {total for _, total in reported} == {5}
+    figures = report.figures(allow_saturation=False).model_dump()
     assert figures["ok"] is True
     assert (figures["output_bits"], figures["theta_fraction_bits"]) == (8, 12)
     assert (figures["mismatches"], figures["saturated"], figures["outputs"]) == (0, 0, 40)

@@ -1,4 +1,4 @@
-"""The scoreboard lets nothing wrong pass, and nothing right fail."""
+"""Comparison of outputs: every mismatch is found, and nothing else."""
 
 from dataclasses import replace
 

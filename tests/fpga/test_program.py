@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from spikequant.fpga.baked.bake import BAKED
@@ -11,14 +10,11 @@ from spikequant.fpga.boards import BOARDS
 from spikequant.fpga.build.build import BITSTREAM, RECORD
 from spikequant.fpga.program import find_loader, program_command, run_loader
 from spikequant.fpga.toolchain import ToolError
-from spikequant.gen.commands.synth import add_commands
+from spikequant.gen.cli import app
 from spikequant.golden.support.errors import InputError
 
 
 def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_commands(app)
     return CliRunner().invoke(app, ["program", *map(str, arguments)])
 
 

@@ -1,13 +1,10 @@
-"""A small traced model, a benchmark without a build, the smallest array, and command lines."""
+"""A small traced model, a benchmark without a build, and the smallest array."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from spikequant.benchmarks.command import run_command
 from spikequant.benchmarks.results import Benchmark
 from spikequant.benchmarks.routing import Routing
 from spikequant.benchmarks.run import count_work
@@ -65,19 +62,6 @@ def traced_cache(layers: dict[str, LayerVectors], tmp_path: Path) -> Path:
     write_traces(folder / FILE, layers)
     save_vectors(folder / TILE_FILE, next(iter(layers.values())))
     return cache
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
-    """Runs a module's command with arguments, and gives its exit status."""
-
-    def run(main: Callable[..., Any], name: str, *arguments: object) -> int | str | None:
-        monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_command(main, name=name)
-        return caught.value.code
-
-    return run
 
 
 def routing(array: Array, shape: str, *, luts: int, fmax: tuple[float, ...], ebrs: int = 20) -> Routing:

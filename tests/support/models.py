@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,8 +64,7 @@ def prose() -> str:
     return PROSE
 
 
-@pytest.fixture(scope="session")
-def tokenizer() -> PreTrainedTokenizerFast:
+def character_tokenizer() -> PreTrainedTokenizerFast:
     """One token a character, 0 for an unknown one."""
     vocabulary = {"?": 0} | {letter: i + 1 for i, letter in enumerate(ALPHABET)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
@@ -73,7 +73,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
-def _float_model(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+def tokenizer() -> PreTrainedTokenizerFast:
+    return character_tokenizer()
+
+
+def tiny_llama(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Two small blocks with random weights and biases, in evaluation mode."""
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -93,7 +98,19 @@ def _float_model(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     for name, parameter in model.named_parameters():
         if name.endswith("proj.bias"):
             torch.nn.init.normal_(parameter, std=0.2)
-    return LanguageModel(model, tokenizer, "tiny")
+    return model
+
+
+def save_tiny_llama(folder: Path) -> None:
+    """Write ``tiny_llama`` and its tokenizer as a transformers model folder."""
+    tokenizer = character_tokenizer()
+    tiny_llama(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def _float_model(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    return LanguageModel(tiny_llama(tokenizer), tokenizer, "tiny")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A copy of the project with a fault planted in it, and the command that must find it."""
+"""Copies of the project with a planted fault, and the command that must find it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PACKAGES = ("golden", "rtl", "cosim", "fpga", "benchmarks", "gen")
 
 
 def run_formal(folder: Path, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, from the sources under a root."""
+    """Run the command with the sources under ``root``."""
     program = "from spikequant.gen.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, "formal", *arguments],
@@ -36,7 +36,7 @@ def run_formal_fixture(tmp_path: Path) -> Callable[..., subprocess.CompletedProc
 
 @pytest.fixture(name="with_fault")
 def with_fault_fixture(tmp_path: Path) -> Callable[[str, str, str, str], dict[str, Any]]:
-    """What the command says of a property when a piece of a source file, which must be there, is another one."""
+    """Replace a text, which must be there, in a source file; return the command's figures of a property."""
 
     def with_fault(name: str, file: str, old: str, new: str) -> dict[str, Any]:
         copy = tmp_path / "copy"

@@ -1,17 +1,17 @@
-"""Changes of bits that are proved to be impossible, and such as are not."""
+"""Proofs that changes of bits and branches are unreachable."""
 
 from spikequant.cosim.coverage.unreachable import unreachable
 
 VERILOG = """
 module part(input clk, input rst, input on, output reg [3:0] low = 0, output reg stuck = 1);
   reg \\odd[1] = 0;
-  // bit 1 of a wire beside a wire of that name
+  // bit 3 of a wire, and another wire with that name
   wire [3:0] sums = {2'b0, on, 1'b0};
   wire [1:0] \\sums[3] = {on, on};
   reg [2:0] twin = 0;
   wire differs = twin != low;
   reg [7:0] rows [3:0];
-  // what goes into a small memory is even wherever it is marked, and only that comes out
+  // words that are written to the small memory are even
   reg [3:0] word = 0;
   reg even = 0;
   reg [3:0] kept [1:0];
@@ -48,7 +48,7 @@ endmodule
 """
 
 
-def test_it_tells_what_never_happens() -> None:
+def test_unreachable_points_are_found() -> None:
     never = {"part: low[3] rises", "part: low[3] falls", "part: stuck falls", "part: stuck rises", "part: odd[1] falls"}
     never |= {
         "top: always_low rises",

@@ -1,4 +1,4 @@
-"""What a driver may leave out of its packets is told as a divergence, too."""
+"""Faults in the driver's packets are divergences, too."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A bug planted in each part of the accelerator, and in the driver, is located: stage, tick, expected and got."""
+"""Location of planted faults in each part of the accelerator and in the driver: stage, tick and values."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def layer(small: Spec) -> LayerVectors:
 def located(
     spec: Spec, layer: LayerVectors, sources: dict[str, str], neuron: int, *, cache: Path, out: Path
 ) -> Iterator[tuple[Located, int, int]]:
-    """The divergence behind the first wrong output of the layer, which must be of that neuron; and the output."""
+    """The divergence of the first wrong output of the layer, which must be of that neuron; and the output."""
     texts = {**sources, f"{PROBE}.v": probe_verilog(spec, neuron)}
     with SimulatedDevice(spec, sources=texts, options=WINDOW_OPTIONS, cache=cache) as device:
         output = run_on_device(device, layer).output
@@ -138,7 +138,7 @@ def test_in_the_neuron(small: Spec, layer: LayerVectors, cache: Path, tmp_path: 
     with located(small, layer, sources, 0, cache=cache, out=tmp_path) as (found, token, neuron):
         assert found.divergence.stage == NEURON
         assert found.divergence.quantity == "membrane"
-        assert found.divergence.where.startswith("behind tile 0, ")
+        assert found.divergence.where.startswith("after tile 0, ")
         assert_shown(found, token, neuron)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of property can fail: with a fault planted in the design, the one that is there for it is not proved."""
+"""Every kind of property can fail: a fault in the design makes its property fail."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,13 +49,13 @@ FAULTS = [
 ]
 
 LONG = ("neuron.membrane", "encoder.", "progress.", "netlist.")
-"""Minutes each."""
+"""Properties that take minutes each."""
 
 UNSEEN = {"encoder.apart"}
-"""A waveform of it takes the solver too long."""
+"""Properties whose waveforms take the solver too long."""
 
 OUT_OF_REACH = {"stream.accelerator", "neuron.sum-1x2"}
-"""The fault shows too late for the solver to get there from a reset: there the induction does not close."""
+"""Properties whose fault appears too late after a reset for the solver: their induction does not close."""
 
 
 @pytest.mark.parametrize(

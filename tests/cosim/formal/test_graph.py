@@ -1,4 +1,4 @@
-"""Graphs of gates: what one output depends on is all of that, and nothing else."""
+"""And-inverter graphs: cones of outputs, reading and writing."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""ABC's answers are taken for what they are, also when it dies of a question."""
+"""Answers of ABC, also after it has crashed on an output."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from spikequant.cosim.formal.graph import Graph, write_graph
 from spikequant.cosim.formal.prove import find_tools
 from spikequant.cosim.formal.reachability import GRAPH, ask, bounded, never_true, unbounded
 
-# a, b and c come in; the latches are a and b of the cycle before, and a third that only ever stays as it is
+# inputs a, b and c; latches with a and b of the previous cycle, and one that never changes
 GRAPH_OF_THREE = Graph(
     inputs=["a", "b", "c"],
     latches=[2, 4, 14],
@@ -39,7 +39,7 @@ def test_a_question_that_kills_has_no_answer_and_the_others_have(folder: Path, m
 
     monkeypatch.setattr(reachability, "abstract", deadly)
     assert never_true(find_tools().path("yosys"), folder, seconds=3) == NEVER
-    # the four that induction leaves open, and those behind the deadly one again
+    # the four that induction leaves open, and again those after the one that ABC crashes on
     assert asked == [3] * 6
     assert not (folder / "1.txt").exists()
     assert [(folder / f"{place}.txt").is_file() for place in (0, 3, 4)] == [True] * 3

@@ -1,4 +1,4 @@
-"""What is proved equivalent is, what is not is never proved, and what never shows is found."""
+"""Equivalence of mutants: every proof is right, and equivalent mutants are found."""
 
 import re
 from dataclasses import replace
@@ -38,7 +38,7 @@ class Counter(Component):
 
 
 class Machine(Component):
-    """Has a counter inside, uses a part of what it says, and begins with a register that is not 0."""
+    """A circuit with a counter, of which it uses some bits, and a register that does not start at 0."""
 
     go: In(1)
     seen: Out(1)

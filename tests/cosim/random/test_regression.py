@@ -1,4 +1,4 @@
-"""The regression itself is right: what it takes for the design's answers is what its packets mean."""
+"""The regression: expected results of its packets, and the components that it covers."""
 
 import re
 
@@ -35,12 +35,12 @@ def test_edges_are_reached() -> None:
     programs = list(edge_programs(SPEC))
     found = [expected_results(SPEC, packets) for packets, _ in programs]
     assert [len(results) for results in found] == [count for _, count in programs]
-    rail = 2 ** (SPEC.membrane_bits - 1)
+    limit = 2 ** (SPEC.membrane_bits - 1)
     bound = SPEC.max_population
     sums = {int(abs(run.score.level).sum()) for results in found for one in results for run in one.runs}
     assert {bound - 1, bound} <= sums
     own = {int(one.membrane[0] - one.bias[0]) for one in found[1]}
-    assert {side * (rail + beside) for side in (1, -1) for beside in (-2, -1, 0, 1)} == own
+    assert {side * (limit + near) for side in (1, -1) for near in (-2, -1, 0, 1)} == own
     assert {abs(int(one.membrane[0])) for one in found[2]} >= {1 << bit for bit in range(SPEC.membrane_bits)}
     ends = [run.score for results in found for one in results for run in one.runs]
     assert all(int(score.header.address) + score.words == SPEC.score_words for score in ends)

@@ -1,4 +1,4 @@
-"""The files of a burst hold packets as they are."""
+"""Files of a burst: encoding and decoding of packets."""
 
 import numpy as np
 from hypothesis import given

@@ -1,6 +1,6 @@
 """Fixtures that tests here share with other folders."""
 
-from support.benchmarking import command, layers, traced_cache
+from support.benchmarking import layers, traced_cache
 from support.boards import board_program, build_cache, small, smallest_file
 from support.models import (
     _float_model,
@@ -14,4 +14,4 @@ from support.models import (
     windows,
 )
 from support.planted_faults import run_formal_fixture, with_fault_fixture
-from support.simulation import cache, device, logs, simulator, sources
+from support.simulation import cache, device, logs, sources

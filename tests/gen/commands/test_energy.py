@@ -2,10 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from spikequant.gen.commands.energy import energy
+from spikequant.gen.cli import app
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.recipe import Recipe
@@ -21,9 +20,7 @@ def folder(quantized_model: LanguageModel, tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *options: object) -> str:
-    app = typer.Typer()
-    app.command()(energy)
-    arguments = [str(option) for option in (folder / "quantized", "--text", folder / "text.txt", *options)]
+    arguments = [str(option) for option in ("energy", folder / "quantized", "--text", folder / "text.txt", *options)]
     return CliRunner().invoke(app, arguments, catch_exceptions=False, standalone_mode=False).output
 
 

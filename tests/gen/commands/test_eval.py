@@ -3,22 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from spikequant.gen.commands.golden_cli import add_commands
+from spikequant.gen.cli import app
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
-from spikequant.golden.evaluation.evaluate import Score, score
+from spikequant.golden.evaluation.accuracy import Accuracy, measure_accuracy
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.errors import InputError
-
-
-@pytest.fixture
-def app() -> typer.Typer:
-    app = typer.Typer()
-    add_commands(app)
-    return app
 
 
 @pytest.fixture
@@ -31,55 +23,55 @@ def files(float_model: LanguageModel, tmp_path: Path, prose: str) -> Path:
     return tmp_path
 
 
-def run(app: typer.Typer, *arguments: object) -> None:
+def run(*arguments: object) -> None:
     CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False, standalone_mode=False)
 
 
-def evaluate(app: typer.Typer, files: Path, model: Path, *options: object) -> dict[str, Any]:
+def evaluate(files: Path, model: Path, *options: object) -> dict[str, Any]:
     out = files / "result.json"
-    run(app, "eval", model, "--text", files / "score.txt", "--tokens", 300, "--ctx", 64, "--json", out, *options)
+    run("eval", model, "--text", files / "score.txt", "--tokens", 300, "--ctx", 64, "--json", out, *options)
     return json.loads(out.read_text())
 
 
-def test_a_quantized_folder_scores_as_the_model_quantized_on_the_spot(app: typer.Typer, files: Path) -> None:
+def test_a_quantized_folder_scores_as_the_model_quantized_on_the_spot(files: Path) -> None:
     calibration = ("--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
-    run(app, "quantize", files / "model", "--out", files / "quantized", *calibration, "--json", files / "facts.json")
+    run("quantize", files / "model", "--out", files / "quantized", *calibration, "--json", files / "facts.json")
     facts = json.loads((files / "facts.json").read_text())
     assert (facts["layers"], facts["sites"]) == (14, 8)
-    saved = evaluate(app, files, files / "quantized")
-    spot = evaluate(app, files, files / "model", *calibration)
+    saved = evaluate(files, files / "quantized")
+    spot = evaluate(files, files / "model", *calibration)
     assert saved["perplexity"] == spot["perplexity"]
     assert saved["tokens"] == 300
     assert saved["method"] == "spikequant"
     assert 0 < saved["salient_ratio"] < 0.1
     assert "300 tokens of score.txt, windows of 64" in saved["protocol"]
-    coded = evaluate(app, files, files / "quantized", "--output-bits", 12, "--reference", files / "model")
+    coded = evaluate(files, files / "quantized", "--output-bits", 12, "--reference", files / "model")
     assert coded["perplexity"] == pytest.approx(saved["perplexity"], rel=0.02)
     assert coded["divergence"] > 0
     with pytest.raises(InputError, match="a quantized checkpoint, expected --method spikequant, got fp"):
-        evaluate(app, files, files / "quantized", "--method", "fp")
+        evaluate(files, files / "quantized", "--method", "fp")
 
 
 @pytest.mark.parametrize("method", ["fp", "rtn"])
-def test_the_other_methods_have_no_salient_values(app: typer.Typer, files: Path, method: str) -> None:
-    result = evaluate(app, files, files / "model", "--method", method)
+def test_the_other_methods_have_no_salient_values(files: Path, method: str) -> None:
+    result = evaluate(files, files / "model", "--method", method)
     assert result["method"] == method
     assert result["salient_ratio"] == 0
     assert result["perplexity"] > 1
 
 
-def test_several_texts_stand_in_a_list(app: typer.Typer, files: Path) -> None:
-    result = evaluate(app, files, files / "model", "--method", "fp", "--text", files / "calibrate.txt")
+def test_several_texts_stand_in_a_list(files: Path) -> None:
+    result = evaluate(files, files / "model", "--method", "fp", "--text", files / "calibrate.txt")
     assert [row["text"].rpartition("/")[2] for row in result["texts"]] == ["score.txt", "calibrate.txt"]
     assert result["perplexity"] == result["texts"][0]["perplexity"] != result["texts"][1]["perplexity"]
     assert "300 tokens of calibrate.txt" in result["texts"][1]["protocol"]
 
 
-def test_all_methods_in_one_table(app: typer.Typer, files: Path) -> None:
+def test_all_methods_in_one_table(files: Path) -> None:
     calibration = ("--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
-    run(app, "quantize", files / "model", "--out", files / "taught", *calibration)
+    run("quantize", files / "model", "--out", files / "taught", *calibration)
     more = ("--checkpoint", files / "taught", "--text", files / "calibrate.txt", "--plot", files / "all.png")
-    result = evaluate(app, files, files / "model", "--method", "all", *calibration, *more)
+    result = evaluate(files, files / "model", "--method", "all", *calibration, *more)
     labels = ["fp", "rtn", "smoothquant", "atom", "spikellm", "quarot", "spikequant", "spikequant (taught)"]
     assert [row["label"] for row in result["rows"]] == [label for label in labels for _ in range(2)]
     by_label = {row["label"]: row for row in result["rows"][::2]}
@@ -93,35 +85,34 @@ def test_all_methods_in_one_table(app: typer.Typer, files: Path) -> None:
     assert not list(files.glob("*.partial"))
 
 
-def test_a_run_that_was_cut_short_goes_on(app: typer.Typer, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = ("--sweep", "bits", "--bits", "3-4", "--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
-    whole = evaluate(app, files, files / "model", *sweep)
+    whole = evaluate(files, files / "model", *sweep)
     scored = 0
 
-    def count(*arguments: Any, **named: Any) -> Score:
+    def count(*arguments: Any, **named: Any) -> Accuracy:
         nonlocal scored
         if scored == 2:
             raise RuntimeError("the power went out")
         scored += 1
-        return score(*arguments, **named)
+        return measure_accuracy(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikequant.golden.comparison.rows.score", count)
+        patch.setattr("spikequant.golden.comparison.rows.measure_accuracy", count)
         with pytest.raises(RuntimeError, match="power"):
-            evaluate(app, files, files / "model", *sweep)
-        kept = json.loads((files / "result.json.partial").read_text())
-        assert len(kept) == 2
+            evaluate(files, files / "model", *sweep)
+        assert len(list((files / "result.json.partial").iterdir())) == 2
         scored = -10
-        again = evaluate(app, files, files / "model", *sweep)
+        again = evaluate(files, files / "model", *sweep)
     assert scored == -10 + len(whole["rows"]) - 2
     assert [row["perplexity"] for row in again["rows"]] == [row["perplexity"] for row in whole["rows"]]
     assert not (files / "result.json.partial").exists()
 
 
-def test_a_sweep_over_widths(app: typer.Typer, files: Path) -> None:
+def test_a_sweep_over_widths(files: Path) -> None:
     calibration = ("--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
     plot = files / "sweep.png"
-    result = evaluate(app, files, files / "model", "--sweep", "bits", "--bits", "2,8", *calibration, "--plot", plot)
+    result = evaluate(files, files / "model", "--sweep", "bits", "--bits", "2,8", *calibration, "--plot", plot)
     assert result["sweep"] == "bits"
     assert [(row["method"], row["bits"]) for row in result["rows"]] == [
         ("fp", None),
@@ -135,13 +126,13 @@ def test_a_sweep_over_widths(app: typer.Typer, files: Path) -> None:
     assert plot.stat().st_size > 10_000
 
 
-def test_a_page_with_every_layer(app: typer.Typer, files: Path) -> None:
+def test_a_page_with_every_layer(files: Path) -> None:
     calibration = ("--calibration", files / "calibrate.txt", "--calibration-tokens", 400)
-    run(app, "quantize", files / "model", "--out", files / "quantized", *calibration)
-    result = evaluate(app, files, files / "quantized", "--layers", files / "layers.html")
+    run("quantize", files / "model", "--out", files / "quantized", *calibration)
+    result = evaluate(files, files / "quantized", "--layers", files / "layers.html")
     assert result["tokens"] == 300
     assert "300 tokens of score.txt" in (files / "layers.html").read_text()
-    evaluate(app, files, files / "model", *calibration, "--layers", files / "layers.json", "--config", "tiny")
+    evaluate(files, files / "model", *calibration, "--layers", files / "layers.json", "--config", "tiny")
     layers = json.loads((files / "layers.json").read_text())
     assert len(layers["layers"]) == 14
     assert layers["membrane_bits"] == 32
@@ -161,7 +152,7 @@ def test_a_page_with_every_layer(app: typer.Typer, files: Path) -> None:
         (("--recipe", "distilled"), "recipe: trains for [0-9]+ steps"),
         (("--sweep", "neurons"), "sweep 'neurons': unknown, expected bits"),
         (("--sweep", "bits", "--bits", "0"), "bits '0': expected widths"),
-        (("--sweep", "bits", "--method", "rtn"), "method rtn: expected none beside --sweep"),
+        (("--sweep", "bits", "--method", "rtn"), "method rtn: expected no --method with --sweep"),
         (("--plot", "bars.pdf"), "plot bars.pdf: expected a file name that ends in .png"),
         (("--plot", "bars.png"), "plot bars.png: nothing to compare"),
         (("--layers", "layers.txt"), "layers layers.txt: expected a file name that ends in .json or .html"),
@@ -175,20 +166,18 @@ def test_a_page_with_every_layer(app: typer.Typer, files: Path) -> None:
         (("--config", "nothing"), "config 'nothing': unknown preset"),
     ],
 )
-def test_bad_options_are_one_line(app: typer.Typer, files: Path, options: tuple[str, str], message: str) -> None:
+def test_bad_options_are_one_line(files: Path, options: tuple[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        evaluate(app, files, files / "model", *options)
+        evaluate(files, files / "model", *options)
 
 
-def test_a_checkpoint_of_another_model_is_refused(
-    app: typer.Typer, files: Path, quantized_model: LanguageModel
-) -> None:
+def test_a_checkpoint_of_another_model_is_refused(files: Path, quantized_model: LanguageModel) -> None:
     quantized_model.model.config.vocab_size = 77
     save_checkpoint(files / "other", quantized_model, Recipe(), calibration="prose")
     with pytest.raises(InputError, match=r"other: vocabulary of 77, expected 30 as in the float model"):
-        evaluate(app, files, files / "model", "--method", "all", "--checkpoint", files / "other")
+        evaluate(files, files / "model", "--method", "all", "--checkpoint", files / "other")
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_any_work(app: typer.Typer, files: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(files: Path) -> None:
     with pytest.raises(InputError, match="cannot write here"):
-        run(app, "quantize", "no/such/model/anyway", "--out", files / "score.txt" / "out")
+        run("quantize", "no/such/model/anyway", "--out", files / "score.txt" / "out")

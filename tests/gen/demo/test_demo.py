@@ -8,13 +8,12 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-import typer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
-from spikequant.gen.commands.demo import add_commands
+from spikequant.gen.cli import app
 from spikequant.gen.demo.demo import check_layer
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import load_spec
@@ -26,8 +25,6 @@ LAYER = "model.layers.3.self_attn.k_proj"
 
 
 def spikequant(*arguments: str) -> Result:
-    app = typer.Typer()
-    add_commands(app)
     return CliRunner().invoke(app, arguments)
 
 

@@ -23,7 +23,6 @@ from spikequant.gen.demo.record import (
     SimulationFacts,
     TokenFacts,
     load_record,
-    save_record,
 )
 from spikequant.gen.demo.report import REPORT, render_report, write_report
 from spikequant.gen.demo.spike_plots import levels_svg, spike_times, spread_labels, threshold_units, token_svg
@@ -66,7 +65,7 @@ def record_of(vectors: LayerVectors) -> DemoRecord:
         outputs=vectors.outputs,
         inputs=vectors.inputs,
         wide_columns=int(vectors.wide.size),
-        calibration="4711 tokens of calibration text",
+        calibration="calibrated on 4711 tokens of text",
         text="held-out text",
         tokens=[
             TokenFacts(text=text, salient=11 + i, silent=21 + i, shift=i, spikes=31 + i, ticks=41 + i)
@@ -162,6 +161,12 @@ def test_images_are_whole_and_load_nothing(html: str) -> None:
         assert all(link.startswith("#") for link in links)
 
 
+def test_the_calibration_is_named_once(html: str) -> None:
+    text = Page(html).plain
+    assert text.count("calibrated on") == 1
+    assert "a-model, calibrated on 4711 tokens of text" in text
+
+
 def test_every_figure_is_on_the_page(html: str) -> None:
     text = Page(html).plain
     for figure in (
@@ -218,7 +223,7 @@ def test_verdicts() -> None:
 def test_report_again_from_files(tmp_path: Path) -> None:
     vectors = layer()
     record, trace = record_of(vectors), trace_of(vectors)
-    save_record(tmp_path / "demo", record)
+    record.write(tmp_path / "demo" / RECORD)
     save_trace(tmp_path / "demo", trace)
     page = write_report(tmp_path / "demo")
     assert page == tmp_path / "demo" / REPORT
@@ -227,7 +232,7 @@ def test_report_again_from_files(tmp_path: Path) -> None:
 
 def test_links_lead_to_the_demo_from_another_folder(tmp_path: Path) -> None:
     vectors = layer()
-    save_record(tmp_path / "a demo", record_of(vectors))
+    record_of(vectors).write(tmp_path / "a demo" / RECORD)
     save_trace(tmp_path / "a demo", trace_of(vectors))
     page = write_report(tmp_path / "a demo", tmp_path / "pages" / "one.html")
     links = [link for link in Page(page.read_text(encoding="utf-8")).addresses if not link.startswith("data:")]
@@ -238,7 +243,7 @@ def test_links_lead_to_the_demo_from_another_folder(tmp_path: Path) -> None:
 def test_record_and_trace_survive_their_files(tmp_path: Path) -> None:
     vectors = layer()
     record, trace = record_of(vectors), trace_of(vectors)
-    save_record(tmp_path, record)
+    record.write(tmp_path / RECORD)
     save_trace(tmp_path, trace)
     assert load_record(tmp_path) == record
     again = load_trace(tmp_path)
@@ -255,7 +260,7 @@ def test_record_and_trace_survive_their_files(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    save_record(tmp_path, record_of(layer()))
+    record_of(layer()).write(tmp_path / RECORD)
     text = (tmp_path / RECORD).read_text(encoding="utf-8")
     assert old in text
     (tmp_path / RECORD).write_text(text.replace(old, new, 1), encoding="utf-8")

@@ -1,7 +1,6 @@
 """Sweeps: plans, fronts, and whole runs with a worker killed in the middle."""
 
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,10 @@ POINT = Point(
     spec="a", recipe="r", board="b", perplexity=20.0, cycles=1000.0, picojoules=5e6,
     luts=1000, ebrs=10, fmax_mhz=100.0, note="",
 )  # fmt: skip
+
+
+def changed(point: Point, **values: object) -> Point:
+    return point.model_copy(update=values)
 
 
 def test_a_plan_is_all_combinations(tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def test_a_plan_is_all_combinations(tmp_path: Path) -> None:
         ("recipes = []", "recipes: "),
         ("context = 4", "traced_tokens: 8, expected at most 4"),
         ("[spec]\nneurons = []", "sweep: spec.neurons has no values"),
-        ("[spec]\nneurons = [8, 9]", "sweep, neurons=9: neurons: 9 is no multiple"),
+        ("[spec]\nneurons = [8, 9]", "sweep, neurons=9: neurons: 9 is not a multiple"),
         ("[spec]\nneuron = [8]", "unknown key 'neuron'"),
     ],
 )
@@ -56,12 +59,12 @@ def test_bad_plans(tmp_path: Path, text: str, message: str) -> None:
 def test_the_front_is_what_nothing_beats() -> None:
     points = [
         POINT,
-        replace(POINT, spec="smaller", luts=900),
-        replace(POINT, spec="faster", fmax_mhz=120.0),
-        replace(POINT, spec="better", perplexity=19.0, luts=2000),
-        replace(POINT, spec="worse than smaller", luts=950, picojoules=6e6),
-        replace(POINT, spec="too large", perplexity=1.0, luts=None, ebrs=None, fmax_mhz=None, note="does not fit"),
-        replace(POINT, spec="as small", luts=900),
+        changed(POINT, spec="smaller", luts=900),
+        changed(POINT, spec="faster", fmax_mhz=120.0),
+        changed(POINT, spec="better", perplexity=19.0, luts=2000),
+        changed(POINT, spec="worse than smaller", luts=950, picojoules=6e6),
+        changed(POINT, spec="too large", perplexity=1.0, luts=None, ebrs=None, fmax_mhz=None, note="does not fit"),
+        changed(POINT, spec="as small", luts=900),
     ]
     assert pareto_front(points) == [False, True, True, True, False, False, True]
     assert pareto_plot(points).startswith(b"\x89PNG")
@@ -69,14 +72,14 @@ def test_the_front_is_what_nothing_beats() -> None:
 
 
 def test_without_boards_cycles_count() -> None:
-    bare = replace(POINT, board="", luts=None, ebrs=None, fmax_mhz=None)
-    points = [bare, replace(bare, cycles=900.0), replace(bare, perplexity=30.0, cycles=950.0)]
+    bare = changed(POINT, board="", luts=None, ebrs=None, fmax_mhz=None)
+    points = [bare, changed(bare, cycles=900.0), changed(bare, perplexity=30.0, cycles=950.0)]
     assert pareto_front(points) == [False, True, False]
     assert pareto_plot(points).startswith(b"\x89PNG")
 
 
 def test_a_plot_of_designs_that_do_not_fit_is_empty() -> None:
-    assert pareto_plot([replace(POINT, note="does not fit")]).startswith(b"\x89PNG")
+    assert pareto_plot([changed(POINT, note="does not fit")]).startswith(b"\x89PNG")
 
 
 def test_points_too_near_to_each_other_have_one_label() -> None:

@@ -1,4 +1,4 @@
-"""A quantization that was cut short goes on where it stopped, and ends bit for bit where it would have."""
+"""An interrupted quantization resumes and ends with the same result, bit for bit."""
 
 import copy
 from collections.abc import Callable
@@ -23,7 +23,7 @@ FAST = Recipe(weights=Weights(wide_fraction=0.1))
 
 
 class KilledError(Exception):
-    """Stands for whatever ends a run."""
+    """Any error that ends a run."""
 
 
 def watched(method: Method, names: list[str], *, die_at: str = "never") -> Method:
@@ -74,7 +74,7 @@ def same(found: PreTrainedModel, expected: PreTrainedModel) -> bool:
     ],
     ids=["fast", "narrow", "token"],
 )
-def test_a_killed_run_goes_on_and_ends_where_it_would_have(
+def test_a_killed_run_resumes_and_ends_with_the_same_result(
     fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path, recipe: Recipe
 ) -> None:
     uninterrupted = fresh()
@@ -113,7 +113,7 @@ def test_blocks_of_another_digest_are_not_used(
     assert BlockStore(tmp_path, "a").resume(fresh()) is None
 
 
-def test_a_block_of_an_earlier_digest_behind_this_ones_is_not_used(
+def test_a_later_block_of_an_earlier_digest_is_not_used(
     fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path
 ) -> None:
     run(fresh(), windows, BlockStore(tmp_path, "a"))
@@ -144,10 +144,10 @@ def test_a_truncated_block_is_not_used(
     assert same(resumed, uninterrupted)
 
 
-def test_a_run_killed_between_two_writes_goes_on(
+def test_a_run_killed_between_two_writes_resumes(
     fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path
 ) -> None:
-    """The newest block is written before the one before it lets go of its hidden states: both have some then."""
+    """A block is written before the previous one is rewritten without hidden states: both have some in between."""
     with pytest.raises(KilledError):
         run(fresh(), windows, BlockStore(tmp_path, "a"), die_at="layers.1")
     first = (tmp_path / "block-000.safetensors").read_bytes()
@@ -182,7 +182,7 @@ def test_clearing_removes_blocks_and_nothing_else(
 def test_what_cannot_be_put_back_is_not_kept(
     fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path
 ) -> None:
-    """A research layer holds no codes: a block of such layers would come back as one of float layers."""
+    """A research layer has no codes: a block of such layers would be restored with float layers."""
     research = Recipe(weights=Weights(group_size=16))
     with pytest.raises(TypeError, match="q_proj is FakeQuantLinear, expected SpikeQuantLinear"):
         run(fresh(), windows, BlockStore(tmp_path, "a"), research)
@@ -190,7 +190,7 @@ def test_what_cannot_be_put_back_is_not_kept(
 
 
 @torch.no_grad()
-def test_a_family_goes_on_where_it_stopped(family_model: LanguageModel, tmp_path: Path) -> None:
+def test_each_family_resumes(family_model: LanguageModel, tmp_path: Path) -> None:
     windows = [torch.arange(1, 25), torch.arange(4, 20)]
     killed, resumed = copy.deepcopy(family_model.model), copy.deepcopy(family_model.model)
     quantize_model(family_model.model, windows, spikequant(FAST))

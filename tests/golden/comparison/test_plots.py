@@ -1,21 +1,40 @@
-from dataclasses import replace
+import json
+import math
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
-from spikequant.golden.comparison.rows import Row
+from spikequant.golden.comparison.rows import MethodResult, Row
 from spikequant.golden.comparison.show import comparison_table, number, show_comparison, sweep_table
 from spikequant.golden.comparison.widths import FLOAT_WIDTHS
-from spikequant.golden.evaluation.evaluate import Score
 
 PNG = b"\x89PNG"
 
 
 def make_row(method: str, text: str, perplexity: float, *, bits: int | None = 4) -> Row:
-    found = Score(perplexity, 100, 0.02, 0.3, 0, 50.0, 0.1, 0.9, perplexity / 10, 0.5)
-    return Row(method, method, bits, text, found, FLOAT_WIDTHS, "tiny", "somehow", f"100 tokens of {text}")
+    return Row(
+        **FLOAT_WIDTHS.model_dump(),
+        perplexity=perplexity,
+        tokens=100,
+        salient_ratio=0.02,
+        silent_ratio=0.3,
+        clipped_tokens=0,
+        tokens_per_second=50.0,
+        divergence=0.1,
+        agreement=0.9,
+        ratio=perplexity / 10,
+        speed_ratio=0.5,
+        method=method,
+        label=method,
+        bits=bits,
+        text=text,
+        how="somehow",
+        text_protocol=f"100 tokens of {text}",
+        protocol="tiny",
+    )
 
 
 @pytest.fixture
@@ -42,7 +61,7 @@ def test_plots_are_pictures_that_follow_the_figures(rows: list[Row], swept: list
         picture = plot(values)
         assert picture.startswith(PNG)
         assert plot(values) == picture
-        last = replace(values[-1], score=replace(values[-1].score, perplexity=44.0, ratio=4.4))
+        last = values[-1].model_copy(update={"perplexity": 44.0, "ratio": 4.4})
         assert plot([*values[:-1], last]) != picture
 
 
@@ -79,3 +98,13 @@ def test_the_widths_of_a_sweep_stay_readable_on_a_narrow_terminal() -> None:
     lines = [line.split() for line in shown.getvalue().splitlines() if line.strip()]
     assert "bits" in lines[1]
     assert [line[0] for line in lines if line[0].isdigit() and len(line) > 5] == [str(bits) for bits in range(1, 9)]
+
+
+def test_an_infinite_perplexity_survives_the_file(tmp_path: Path) -> None:
+    row = make_row("rtn", "news", math.inf, bits=1)
+    row.write(tmp_path / "row.json")
+    assert json.loads((tmp_path / "row.json").read_text())["perplexity"] == math.inf
+    assert Row.read(tmp_path / "row.json", what="row") == row
+    nested = MethodResult(**row.model_dump(), model="tiny", output_bits=None, texts=[row], integers=[])
+    nested.write(tmp_path / "result.json")
+    assert MethodResult.read(tmp_path / "result.json", what="result") == nested

@@ -1,5 +1,4 @@
 import copy
-import json
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -8,12 +7,13 @@ import pytest
 import torch
 
 from spikequant.golden.comparison.candidates import Built, Candidate
-from spikequant.golden.comparison.rows import EvaluationText, Row, compare
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.comparison.rows import EvaluationText, Row, compare, unfinished_rows
+from spikequant.golden.comparison.widths import measure_widths
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.quantizer.recipe import Recipe
-from spikequant.golden.support.partial_results import KeptRows
+from spikequant.golden.support.store import ResultFolder
 
 
 @pytest.fixture
@@ -43,7 +43,9 @@ def run(
 ) -> Callable[..., tuple[list[Row], list[int]]]:
     """Compares the two; returns the rows, and how often each was built."""
 
-    def run(kept: KeptRows, *, basis: str = "", digest: str = "q", rows: int = 4) -> tuple[list[Row], list[int]]:
+    def run(
+        kept: ResultFolder[Row], *, basis: str = "", digest: str = "q", rows: int = 4
+    ) -> tuple[list[Row], list[int]]:
         builders = [Builder(float_model), Builder(quantized_model)]
         candidates = [
             Candidate("float", "fp", "f", builders[0], None),
@@ -61,7 +63,7 @@ def test_a_row_for_each_model_and_text(
     quantized_model: LanguageModel,
     texts: list[EvaluationText],
 ) -> None:
-    rows, built = run(KeptRows(None))
+    rows, built = run(unfinished_rows(None))
     assert [(row.label, row.text) for row in rows] == [
         ("float", "first"),
         ("float", "second"),
@@ -69,23 +71,21 @@ def test_a_row_for_each_model_and_text(
         ("ours", "second"),
     ]
     assert built == [1, 1]
-    alone = score(quantized_model.model, texts[1].read.windows, float_model.model)
-    assert rows[3].score.perplexity == alone.perplexity
-    assert rows[3].score.ratio == alone.ratio
-    assert rows[0].score.ratio == 1
+    alone = measure_accuracy(quantized_model.model, texts[1].read.windows, float_model.model)
+    assert rows[3].perplexity == alone.perplexity
+    assert rows[3].ratio == alone.ratio
+    assert rows[0].ratio == 1
     assert rows[3].protocol == "tiny; second text; ours, as it is"
-    figures = json.loads(json.dumps(rows[3].figures()))
-    assert figures["perplexity"] == alone.perplexity
-    assert figures["weight_bits"] == rows[3].widths.weight
+    assert rows[3].weight_bits == measure_widths(quantized_model.model, "", Recipe(), salient_ratio=0).weight_bits
 
 
-def test_a_run_goes_on_where_it_stopped(run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes(run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    first, _ = run(KeptRows(result), rows=3)
-    again, built = run(KeptRows(result))
+    first, _ = run(unfinished_rows(result), rows=3)
+    again, built = run(unfinished_rows(result))
     assert again[:3] == first
     assert built == [0, 1]
-    everything, built = run(KeptRows(result))
+    everything, built = run(unfinished_rows(result))
     assert everything == again
     assert built == [0, 0]
 
@@ -94,15 +94,15 @@ def test_a_run_goes_on_where_it_stopped(run: Callable[..., tuple[list[Row], list
 def test_rows_of_something_else_are_not_taken(
     run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path, changed: dict[str, str]
 ) -> None:
-    run(KeptRows(tmp_path / "result.json"))
-    _, built = run(KeptRows(tmp_path / "result.json"), **changed)
+    run(unfinished_rows(tmp_path / "result.json"))
+    _, built = run(unfinished_rows(tmp_path / "result.json"), **changed)
     assert built[1] == 1
 
 
 def test_rows_of_another_release_are_not_taken(run: Callable[..., tuple[list[Row], list[int]]], tmp_path: Path) -> None:
-    run(KeptRows(tmp_path / "result.json"))
-    partial = tmp_path / "result.json.partial"
-    rows = json.loads(partial.read_text())
-    partial.write_text(json.dumps({key: {"perplexity": 1.0} for key in rows}))
-    _, built = run(KeptRows(tmp_path / "result.json"))
+    run(unfinished_rows(tmp_path / "result.json"))
+    for path in (tmp_path / "result.json.partial").iterdir():
+        digest, _, _ = path.read_text().partition("\n")
+        path.write_text(f'{digest}\n{{"perplexity": 1.0}}')
+    _, built = run(unfinished_rows(tmp_path / "result.json"))
     assert built == [1, 1]

@@ -1,4 +1,4 @@
-"""Distillation on a tiny Llama: it helps, it goes on where it stopped, and it touches only what it should."""
+"""Distillation of a tiny Llama: it helps, it resumes, and it changes only what it should."""
 
 import copy
 from dataclasses import dataclass, replace

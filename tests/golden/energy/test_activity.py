@@ -1,4 +1,4 @@
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spikequant.golden.energy.activity import EventCounts, count_events, count_gif, measure_activity, salient_channels
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.layer.neuron import simulate
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import PRESETS, Spec
@@ -191,7 +191,7 @@ def test_a_model_that_reads_text(quantized_model: LanguageModel, windows: list[t
         assert layer.events.active + layer.events.silent == pytest.approx(layer.inputs)
         assert layer.gif.active <= layer.inputs
         assert layer.gif.bits <= layer.gif.binary
-    tallied = score(quantized_model.model, windows)
+    tallied = measure_accuracy(quantized_model.model, windows)
     sites = [layer for layer in layers if layer.name.endswith(("q_proj", "o_proj", "up_proj", "down_proj"))]
     inputs = sum(layer.inputs for layer in sites)
     assert sum(layer.events.silent for layer in sites) / inputs == pytest.approx(tallied.silent_ratio)
@@ -210,8 +210,8 @@ def test_a_layer_fires_as_its_integers_for_the_hardware_say(
     vectors = layer.vectors(torch.cat(caught), SPEC)
     summed = counted(vectors, deep(8))
     assert measured.name == name
-    for count in fields(EventCounts):
-        assert getattr(measured.events, count.name) == pytest.approx(getattr(summed, count.name) / vectors.tokens)
+    a_token = {name: count / vectors.tokens for name, count in summed.model_dump().items()}
+    assert measured.events.model_dump() == pytest.approx(a_token)
     assert measured.events.low_spikes > 0
 
 

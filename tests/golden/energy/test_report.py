@@ -1,6 +1,6 @@
 import json
-from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -8,14 +8,7 @@ from rich.console import Console
 from spikequant.golden.energy.activity import EventCounts, GifCounts, LayerActivity
 from spikequant.golden.energy.methods import FIRST_SPIKE, METHODS
 from spikequant.golden.energy.models import MODELS
-from spikequant.golden.energy.report import (
-    CLAIM,
-    EnergyReport,
-    claim_lines,
-    energy_figures,
-    evaluate_energy,
-    loss_lines,
-)
+from spikequant.golden.energy.report import CLAIM, EnergyReport, evaluate_energy
 from spikequant.golden.energy.show import plot_report, show_report
 from spikequant.golden.layer.spec import PRESETS
 
@@ -45,12 +38,15 @@ LARGE = LayerActivity(
     events=TYPICAL,
     gif=GifCounts(active=990, binary=7500, signed_active=300, signed=500, bits=2000),
 )
-SMALL = replace(
-    LARGE,
-    name="small",
-    inputs=10,
-    events=replace(TYPICAL, active=7, spikes=7, normal_levels=13, salient_codes=2, salient=1, silent=3),
-    gif=GifCounts(active=10, binary=75, signed_active=3, signed=5, bits=20),
+SMALL = LARGE.model_copy(
+    update={
+        "name": "small",
+        "inputs": 10,
+        "events": TYPICAL.model_copy(
+            update={"active": 7, "spikes": 7, "normal_levels": 13, "salient_codes": 2, "salient": 1, "silent": 3}
+        ),
+        "gif": GifCounts(active=10, binary=75, signed_active=3, signed=5, bits=20),
+    }
 )
 
 
@@ -60,32 +56,26 @@ def report() -> EnergyReport:
 
 
 def ratio(report: EnergyReport, model: str, method: str) -> float:
-    return next(
-        row.ratio
-        for table in report.tables
-        if table.model.name == model
-        for row in table.rows
-        if row.method.name == method
-    )
+    return next(item for item in report.models if item.name == model).energy[method].ratio
 
 
 def test_totals_are_sums_over_components_and_layers(report: EnergyReport) -> None:
     apart = [evaluate_energy([layer], SPEC) for layer in (LARGE, SMALL)]
-    assert [table.model for table in report.tables] == list(MODELS)
-    for index, table in enumerate(report.tables):
-        assert [row.method for row in table.rows] == list(METHODS)
-        for place, row in enumerate(table.rows):
-            assert row.total == pytest.approx(sum(row.picojoules.values()))
-            alone = [part.tables[index].rows[place] for part in apart]
-            assert row.total == pytest.approx(sum(part.total for part in alone))
+    assert [model.name for model in report.models] == [model.name for model in MODELS]
+    for index, model in enumerate(report.models):
+        assert list(model.energy) == [method.name for method in METHODS]
+        for name, row in model.energy.items():
+            assert row.picojoules == pytest.approx(sum(row.components.values()))
+            alone = [part.models[index].energy[name] for part in apart]
+            assert row.picojoules == pytest.approx(sum(part.picojoules for part in alone))
             assert row.best_ratio == pytest.approx(max(part.ratio for part in alone))
             assert row.lost_layers == sum(part.ratio < 1 for part in alone)
-        assert table.rows[-1].ratio == 1
+        assert model.energy[FIRST_SPIKE.name].ratio == 1
 
 
 def test_the_energy_of_a_float_layer_by_hand() -> None:
     report = evaluate_energy([LARGE], SPEC)
-    operations, on_chip = (table.rows[0].total for table in report.tables[:2])
+    operations, on_chip = (model.energy["fp16"].picojoules for model in report.models[:2])
     assert operations == pytest.approx(1e6 * (1.1 + 0.4))
     # 1000 outputs fill 64 neurons 16 times
     moved = 0.25 * (16 * 1000 * 16 + 1000 * 16)
@@ -93,7 +83,7 @@ def test_the_energy_of_a_float_layer_by_hand() -> None:
 
 
 def test_counts(report: EnergyReport) -> None:
-    counts = {row.method.name: row for row in report.counts}
+    counts = report.counts
     assert counts["fp16"].float_operations == 2 * (1000 * 1000 + 10 * 1000)
     assert counts["fp16"].weight_bits_read == counts["fp16"].weight_bits_fetched == 16 * 1010 * 1000
     assert counts["spikequant-ttfs"].spikes == pytest.approx(707)
@@ -112,18 +102,19 @@ def test_verdicts_follow_the_ratios(report: EnergyReport) -> None:
 
 
 def test_claim_lines_say_where_it_holds_and_where_not() -> None:
-    lines = claim_lines(evaluate_energy([LARGE], SPEC))
+    lines = evaluate_energy([LARGE], SPEC).claim_lines
     assert len(lines) == len(MODELS) + 1
     assert lines[0].startswith("45 nm, operations alone: holds against SpikeLLM-like, binary spikes (")
     assert "does not hold against Atom-like (" in lines[0]
     assert "weights from main memory: does not hold against Atom-like (" in lines[3]
-    assert lines[-1].startswith("All in all: holds in ")
+    assert lines[-1].startswith("In total: holds in ")
 
 
 def test_a_claim_that_only_a_layer_keeps_is_no_claim_for_the_model() -> None:
     # the second layer fires so often that all layers together stay below 4.6
-    busy = replace(LARGE, name="busy", gif=replace(LARGE.gif, binary=0), events=replace(TYPICAL, spikes=5000))
-    lines = claim_lines(evaluate_energy([LARGE, busy], SPEC))
+    gif, events = LARGE.gif.model_copy(update={"binary": 0}), TYPICAL.model_copy(update={"spikes": 5000})
+    busy = LARGE.model_copy(update={"name": "busy", "gif": gif, "events": events})
+    lines = evaluate_energy([LARGE, busy], SPEC).claim_lines
     assert "45 nm, operations alone: holds in single layers only against SpikeLLM-like, binary spikes (" in lines[0]
 
 
@@ -132,13 +123,15 @@ def test_time_to_first_spike_loses_where_its_ticks_outweigh_its_spikes() -> None
     large = evaluate_energy([LARGE], SPEC)
     assert ratio(small, "45nm-operations", "spikequant-mac") < 1 < ratio(large, "45nm-operations", "spikequant-mac")
     assert ratio(small, "22nm-on-chip", "w4a4-output") < 1 < ratio(large, "22nm-on-chip", "w4a4-output")
-    assert "SpikeQuant's codes on a MAC (" in loss_lines(small)[0]
-    assert "SpikeQuant's codes on a MAC (" not in loss_lines(large)[0]
-    assert "W4A4 MAC, scale an output (" in loss_lines(small)[1]
+    assert "SpikeQuant's codes on a MAC (" in small.loss_lines[0]
+    assert "SpikeQuant's codes on a MAC (" not in large.loss_lines[0]
+    assert "W4A4 MAC, scale an output (" in small.loss_lines[1]
 
 
-def test_figures_hold_everything(report: EnergyReport) -> None:
-    figures = json.loads(json.dumps(energy_figures(report)))
+def test_the_file_holds_everything(report: EnergyReport, tmp_path: Path) -> None:
+    report.write(tmp_path / "energy.json")
+    assert EnergyReport.read(tmp_path / "energy.json", what="energy") == report
+    figures = json.loads((tmp_path / "energy.json").read_text())
     assert {model["name"] for model in figures["models"]} == {model.name for model in MODELS}
     for model in figures["models"]:
         assert all(constant["source"] for constant in model["constants"])
@@ -155,13 +148,13 @@ def test_the_page_has_every_constant_with_its_source(report: EnergyReport) -> No
     written = StringIO()
     show_report(report, Console(width=250, file=written))
     page = written.getvalue()
-    for table in report.tables:
-        for constant in table.model.constants:
+    for model in report.models:
+        for constant in model.constants:
             assert any(constant.name in line and constant.source[:60] in line for line in page.splitlines())
-        assert table.model.title in page
+        assert model.title in page
     assert FIRST_SPIKE.title in page
     assert "Up to 4.6 times less energy" in page
-    for line in claim_lines(report) + loss_lines(report):
+    for line in report.claim_lines + report.loss_lines:
         assert line[:80] in page
 
 

@@ -1,8 +1,10 @@
-from dataclasses import replace
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 
+from spikequant.golden.comparison.show import show_agreements
 from spikequant.golden.evaluation.agreement import Agreement, compare_paths, spread_layers
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.models.model import LanguageModel
@@ -47,8 +49,19 @@ def test_a_wrong_weight_is_found(quantized_model: LanguageModel, windows: list[t
 
 
 def test_what_counts_as_agreement() -> None:
-    fine = Agreement("layer", outputs=10, inexact=2, difference=1e-7, unequal_codes=0)
+    fine = Agreement(layer="layer", outputs=10, inexact=2, difference=1e-7, unequal_codes=0)
     assert fine.holds
-    assert not replace(fine, difference=1e-5).holds
-    assert not replace(fine, unequal_codes=1).holds
-    assert not replace(fine, inexact=10).holds
+    assert not fine.model_copy(update={"difference": 1e-5}).holds
+    assert not fine.model_copy(update={"unequal_codes": 1}).holds
+
+
+def test_a_layer_without_an_exact_sum_is_neither_equal_nor_different(
+    quantized_model: LanguageModel, windows: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikequant.golden.evaluation.agreement.FLOAT32_EXACT", 0)
+    agreements = compare_paths(quantized_model.model, windows[0], PRESETS["tiny"])
+    assert all(agreement.compared == 0 and agreement.holds for agreement in agreements)
+    shown = StringIO()
+    show_agreements(agreements[:1], Console(width=80, file=shown))
+    assert f"{agreements[0].layer}: nothing compared" in shown.getvalue()
+    assert "NO" not in shown.getvalue()

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.models.model import LanguageModel, load_model
 from spikequant.golden.models.text import calibration_corpus, evaluation_corpus
 from spikequant.golden.models.windows import token_windows
@@ -26,8 +26,8 @@ def test_spikequant_keeps_the_bundled_model_useful(smollm2: LanguageModel) -> No
     quantized = copy.deepcopy(smollm2.model)
     quantize_model(quantized, calibration, spikequant(RECIPES["plain"]))
     assert len(quantized_layers(quantized)) == 210
-    before = score(smollm2.model, held_out)
-    after = score(quantized, held_out, smollm2.model)
+    before = measure_accuracy(smollm2.model, held_out)
+    after = measure_accuracy(quantized, held_out, smollm2.model)
     # one window is a small sample, so the bound is loose
     assert before.perplexity < 40
     assert before.perplexity < after.perplexity < 2 * before.perplexity

@@ -245,7 +245,7 @@ thetas = st.sampled_from([1, 2, 3, 2**31, 2**32 - 2, 2**32 - 1]) | st.integers(1
 def test_readouts_round_like_exact_arithmetic(
     theta: int, steps: int, nudge: int, theta_fraction_bits: int, output_bits: int
 ) -> None:
-    # a membrane at, or right beside, a point where the code changes: a multiple of half a theta
+    # a membrane at, or next to, a point where the code changes: a multiple of half a theta
     membrane = ((steps * theta) >> (theta_fraction_bits + 1)) + nudge
     expected = reference_code(membrane, theta, theta_fraction_bits=theta_fraction_bits, output_bits=output_bits)
     form = {"theta_fraction_bits": theta_fraction_bits, "output_bits": output_bits}

@@ -57,7 +57,7 @@ def small_token(level: list[int]) -> LayerVectors:
     return replace(vectors, level=np.array([level], np.int32), salient=np.zeros((1, len(level)), np.bool_))
 
 
-def test_a_tile_of_a_few_inputs_more_than_lanes_is_cut_behind_the_lanes() -> None:
+def test_a_tile_of_a_few_inputs_more_than_lanes_is_cut_after_the_lanes() -> None:
     spec = Spec(neurons=8, lanes=4, depth=64, population_bits=7)
     tiles = token_tiles(small_token([31] * 5), 0, spec)
     assert [tile.columns.tolist() for tile in tiles] == [[0, 1, 2, 3], [4]]
@@ -65,5 +65,5 @@ def test_a_tile_of_a_few_inputs_more_than_lanes_is_cut_behind_the_lanes() -> Non
 
 def test_a_level_that_no_code_has_is_an_error() -> None:
     spec = Spec(neurons=8, lanes=4, depth=64, population_bits=7)
-    with pytest.raises(ValueError, match="levels of token 0: too large for one input a lane"):
+    with pytest.raises(ValueError, match="levels of token 0: too large for one input per lane"):
         token_tiles(small_token([1, 1, 200]), 0, spec)

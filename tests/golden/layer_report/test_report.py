@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spikequant.golden.evaluation.evaluate import score
+from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.layer_report.page import render_page, write_layers
 from spikequant.golden.layer_report.report import LayerReport, accumulator_bits, measure_layers, signal_to_noise
 from spikequant.golden.models.model import LanguageModel
@@ -87,7 +87,7 @@ def test_sites_are_those_of_the_evaluation(
 ) -> None:
     assert [site.group for site in report.sites] == ["qkv", "o", "gate_up", "down"] * 2
     assert [site.block for site in report.sites] == [0] * 4 + [1] * 4
-    whole = score(quantized_model.model, windows)
+    whole = measure_accuracy(quantized_model.model, windows)
     values = sum(site.inputs for site in report.sites)
     assert sum(s.salient_ratio * s.inputs for s in report.sites) / values == pytest.approx(whole.salient_ratio)
     assert sum(s.silent_ratio * s.inputs for s in report.sites) / values == pytest.approx(whole.silent_ratio)

@@ -1,4 +1,4 @@
-"""Text that goes on from a prompt."""
+"""Greedy continuation of a prompt."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from spikequant.golden.support.errors import InputError
 
 
 def test_as_transformers_continues(float_model: LanguageModel) -> None:
-    told: list[int] = []
-    found = continue_prompt(float_model, "the spikes", 12, progress=told.append)
+    reported: list[int] = []
+    found = continue_prompt(float_model, "the spikes", 12, progress=reported.append)
     ids = torch.tensor([float_model.tokenizer("the spikes")["input_ids"]])
     expected = float_model.model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=0
@@ -21,7 +21,7 @@ def test_as_transformers_continues(float_model: LanguageModel) -> None:
     assert (found.prompt_tokens, len(found.seconds)) == (10, 12)
     assert found.logits.argmax(1).tolist() == found.tokens
     assert found.text == float_model.tokenizer.decode(found.tokens)
-    assert told == list(range(1, 13))
+    assert reported == list(range(1, 13))
     assert found.seconds_per_token == pytest.approx(sum(found.seconds[1:]) / 11)
 
 

@@ -60,7 +60,7 @@ def write_fixture(tmp_path: Path) -> Writer:
 
 
 def refused(path: str) -> str:
-    """The line that refuses a file, soon."""
+    """The one-line error for a file, within seconds."""
     began = time.monotonic()
     with pytest.raises(InputError) as caught:
         load_model(path)
@@ -76,7 +76,7 @@ def test_a_small_model_is_loaded(write: Writer) -> None:
 @pytest.mark.parametrize("blocks", [None, 0, 2, 2**32 - 1])
 def test_blocks_are_those_that_there_are(write: Writer, blocks: int | None) -> None:
     message = refused(write(block_count=blocks))
-    assert f"llama.block_count is {blocks}, expected the 1 blocks that it has tensors of" in message
+    assert f"llama.block_count is {blocks}, expected 1 as its tensors have" in message
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_news_is_many_short_documents_for_evaluation_only() -> None:
     assert len(news.texts) == 300
     assert all(text.strip() for text in news.texts)
     assert news.joined
-    with pytest.raises(InputError, match="text news: kept for evaluation, expected wikipedia or a file"):
+    with pytest.raises(InputError, match="text news: reserved for evaluation, expected wikipedia or a file"):
         calibration_corpus("news")
 
 
@@ -91,9 +91,9 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
         ("a.json", b"[1]", "line 1: text is NoneType, expected an object with a string"),
         ("a.json", b'{"text": 3}', "line 1: text is int, expected an object with a string"),
         ("a.json", b'{"text": "\xff"}', "line 1: not JSON"),
-        ("a.json.gz", b"plain", "not a whole gzip file"),
-        ("a.json.gz", gzip.compress(LINES.encode(), mtime=0)[:-12], "not a whole gzip file"),
-        ("a.txt.gz", gzip.compress(LINES.encode(), mtime=0)[:30], "not a whole gzip file"),
+        ("a.json.gz", b"plain", "not a complete gzip file"),
+        ("a.json.gz", gzip.compress(LINES.encode(), mtime=0)[:-12], "not a complete gzip file"),
+        ("a.txt.gz", gzip.compress(LINES.encode(), mtime=0)[:30], "not a complete gzip file"),
     ],
 )
 def test_unreadable_text_is_one_line(tmp_path: Path, name: str, content: bytes | None, line: str) -> None:

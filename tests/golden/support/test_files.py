@@ -9,7 +9,14 @@ import pytest
 
 from spikequant.golden.layer.vectors import save_arrays
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import replace_file, writable_folder, write_json, write_text
+from spikequant.golden.support.files import (
+    check_folder,
+    check_writable,
+    replace_file,
+    writable_folder,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -18,10 +25,10 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_takes_its_name_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.txt"
-    with replace_file(path) as beside:
-        beside.write_text("all of it")
+    with replace_file(path) as temporary:
+        temporary.write_text("all of it")
         assert not path.exists()
-        assert beside.parent == path.parent
+        assert temporary.parent == path.parent
     assert path.read_text() == "all of it"
     assert names(path.parent) == ["result.txt"]
 
@@ -33,8 +40,8 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(tmp_path: Path, old: str 
         path.write_text(old)
 
     def write_half() -> None:
-        with replace_file(path) as beside:
-            beside.write_text("half of")
+        with replace_file(path) as temporary:
+            temporary.write_text("half of")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -100,3 +107,29 @@ def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     folder = writable_folder(tmp_path / "a" / "b")
     assert folder == tmp_path / "a" / "b"
     assert names(folder) == []
+
+
+def test_a_folder_is_checked_without_being_made(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    check_folder(tmp_path)
+    check_writable(tmp_path / "a" / "result.json")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/deep", "link", "link/deep", "/proc/new"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"{place}: cannot write here: "):
+        check_folder(tmp_path / place)
+    assert names(tmp_path) == ["file", "link"]
+
+
+def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replace_file(tmp_path / "result.txt"), Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"x")
+
+    with pytest.raises(InputError, match=r"result\.txt: cannot write here: No space left on device$"):
+        fill()
+    assert names(tmp_path) == []

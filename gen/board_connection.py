@@ -1,4 +1,4 @@
-"""An accelerator on a board for the commands: behind a serial port, or a virtual board of their own."""
+"""Connection to an accelerator: on a board at a serial port, or on a virtual board in Verilator."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 
 VIRTUAL = "sim"
-"""The port of the virtual board."""
+"""Port name of the virtual board."""
 
 MEMORY_HZ = 120e6
 """Clock of the virtual board's SDRAM."""
@@ -27,12 +27,15 @@ class Line:
 
     Attributes:
         port: a serial port, or ``sim``.
-        baud: bits a second.
-        corrupt, drop: shares of the bytes that the virtual board's line changes and swallows.
-        seed: of that.
-        seconds: after which the virtual board ends by itself.
-        netlist: the virtual board is a netlist that has come so far.
-        contents: that its block RAMs start with, by the ends of their names.
+        baud: bits per second.
+        corrupt, drop: fractions of the bytes that the virtual board's line changes and drops.
+        seed: of that noise.
+        seconds: time after which the virtual board ends by itself.
+        netlist: stage of the netlist that the virtual board simulates; None for the generated Verilog.
+        contents: initial contents of the virtual board's block RAMs, by the ends of their names.
+
+    Raises:
+        InputError: an option of the virtual board together with a serial port.
     """
 
     port: str
@@ -44,37 +47,31 @@ class Line:
     netlist: Stage | None = None
     contents: Mapping[str, Content] = field(default_factory=dict)
 
-    def check(self) -> None:
-        """Only a virtual line makes noise on request, and only a virtual board is a netlist.
-
-        Raises:
-            InputError: that is wanted of a real port.
-        """
+    def __post_init__(self) -> None:
+        """Check that noise and netlists are only used with the virtual board."""
         if self.port != VIRTUAL and self.netlist:
             raise InputError(f"run: --netlist is for --port {VIRTUAL}, expected none with {self.port}")
         if self.port != VIRTUAL and (self.corrupt or self.drop):
-            raise InputError(
-                f"run: --corrupt and --drop are for --port {VIRTUAL}, expected none of them with {self.port}"
-            )
+            raise InputError(f"run: --corrupt and --drop are for --port {VIRTUAL}, expected neither with {self.port}")
 
 
 @contextmanager
 def board_accelerator(
     spec: Spec, line: Line, *, chip: SdramChip | None = None, cache: Path | None = None, stage: Callable[[str], None]
 ) -> Iterator[Accelerator]:
-    """The accelerator on a board, whose session and virtual board are gone at the end of the block.
+    """Open the accelerator on a board; the end of the block closes the session and the virtual board.
 
     Args:
-        spec: what the board's bitstream holds.
-        line: how to reach it.
-        chip: its SDRAM, if the bitstream has one.
-        cache: where built virtual boards are kept; the user's own by default.
-        stage: told what is done.
+        spec: of the accelerator in the board's bitstream.
+        line: how to reach the board.
+        chip: its SDRAM, if the bitstream has a controller for it.
+        cache: where built virtual boards are kept; the user's cache folder by default.
+        stage: called with a description of each step before it starts.
 
     Raises:
-        InputError: a tool is missing, or the board holds something else.
-        LinkError: nobody answers.
-        ToolError: the virtual board could not be built, did not start, or ended before its time.
+        InputError: a tool is missing, or the board holds another accelerator.
+        LinkError: the board does not answer.
+        ToolError: the virtual board could not be built, did not start, or ended early.
     """
     with ExitStack() as stack:
         port = line.port
@@ -87,6 +84,6 @@ def board_accelerator(
             noise = {"corrupt": line.corrupt, "drop": line.drop}
             board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
             port = stack.enter_context(board).port
-            stack.enter_context(board.told_if_it_ends())
-        stage("greeting the board")
+            stack.enter_context(board.report_end())
+        stage("opening the session")
         yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip))

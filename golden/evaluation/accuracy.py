@@ -1,4 +1,4 @@
-"""How well a model predicts text: perplexity, and what its quantized layers did meanwhile."""
+"""Accuracy of a model on held-out text: perplexity, divergence from a reference, and counts at its input sites."""
 
 import time
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from transformers import PreTrainedModel
 from spikequant.golden.models.model import site_name
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.tally import Tally
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 
-@dataclass(frozen=True)
-class Score:
-    """What a model scored on some windows, and where a reference read them too, how the two compare.
+class Accuracy(Figures):
+    """Prediction of held-out text by a model; the last four compare it with a reference model, None without one.
 
     Attributes:
         perplexity: exp of the mean negative log-likelihood of the scored tokens.
-        tokens: scored tokens.
+        tokens: number of scored tokens.
         salient_ratio: share of salient values at the quantized input sites, 0 without such sites.
-        silent_ratio: share of values at level 0 there, 0 without such sites.
-        clipped_tokens: tokens, summed over sites, whose salient window was limited.
-        tokens_per_second: of the model alone, median over the windows.
+        silent_ratio: share of values at level 0 at these sites, 0 without such sites.
+        clipped_tokens: tokens whose salient window was limited, summed over sites.
+        tokens_per_second: speed of the model, median over the windows.
         divergence: mean Kullback-Leibler divergence from the reference's predictions, in nats.
-        agreement: share of positions whose likeliest token is the reference's.
+        agreement: share of positions whose most likely token is the reference's.
         ratio: perplexity over that of the reference.
-        speed_ratio: tokens per second over those of the reference, which took turns with the model.
+        speed_ratio: tokens per second over those of the reference, measured window by window in alternation.
     """
 
     perplexity: float
@@ -47,7 +47,7 @@ class Score:
 
 @contextmanager
 def tallied_sites(model: PreTrainedModel, *, histogram: bool = False) -> Iterator[dict[str, Tally]]:
-    """Count what every quantized site encodes, by site name; a site shared by layers counts once."""
+    """Count the encoded inputs of every quantized site, by site name; a site that several layers share counts once."""
     one_per_site = {site_name(name): layer for name, layer in quantized_layers(model).items()}
     tallies = {site: Tally(histogram=histogram) for site in one_per_site}
     for site, layer in one_per_site.items():
@@ -61,7 +61,7 @@ def tallied_sites(model: PreTrainedModel, *, histogram: bool = False) -> Iterato
 
 @dataclass(frozen=True)
 class _Prediction:
-    """Logits [n - 1, vocabulary] of a window of n tokens, their loss summed, and the tokens per second."""
+    """Logits [n - 1, vocabulary] of a window of n tokens, their summed loss in nats, and the tokens per second."""
 
     logits: Tensor
     loss: float
@@ -76,21 +76,21 @@ def _predict(model: PreTrainedModel, window: Tensor) -> _Prediction:
 
 
 @torch.no_grad()
-def score(
+def measure_accuracy(
     model: PreTrainedModel,
     windows: list[Tensor],
     reference: PreTrainedModel | None = None,
     *,
     description: str = "scoring",
-) -> Score:
-    """Score a model, float or quantized, on windows of tokens that do not see each other.
+) -> Accuracy:
+    """Measure a float or quantized model on independent windows of tokens.
 
     Args:
         model: in evaluation mode.
         windows: int64 [n] each, n >= 2.
-        reference: a float model of the same vocabulary to compare predictions with; it reads each window after the
-            model, so that no more than one window's predictions are held. May be the model itself.
-        description: what the progress bar says.
+        reference: a float model of the same vocabulary to compare predictions with, window by window, so that
+            memory holds the predictions of one window only; may be the model itself.
+        description: label of the progress bar.
     """
     loss, expected_loss, divergence, agreed, tokens = 0.0, 0.0, 0.0, 0, 0
     speeds: list[float] = []
@@ -109,7 +109,7 @@ def score(
                 agreed += int((expected.logits.argmax(-1) == found.logits.argmax(-1)).count_nonzero())
     values = max(1, sum(tally.values for tally in tallies.values()))
     compared = reference is not None
-    return Score(
+    return Accuracy(
         perplexity=_exp(loss / tokens),
         tokens=tokens,
         salient_ratio=sum(tally.salient for tally in tallies.values()) / values,
@@ -124,7 +124,7 @@ def score(
 
 
 def _exp(value: float) -> float:
-    """Infinity where math.exp would overflow."""
+    """Exponential that is infinite where ``math.exp`` would raise."""
     return float(torch.tensor(value, dtype=torch.float64).exp())
 
 

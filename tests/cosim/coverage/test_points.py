@@ -1,4 +1,4 @@
-"""Points are counted as Verilator writes them, events happen when they should, and exclusions take away only theirs."""
+"""Coverage points as Verilator writes them, events, rare programs, exclusions, and proofs that are kept."""
 
 import re
 from collections import Counter
@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from spikequant.cosim.coverage.events import WATCH, events, watch_verilog
+from spikequant.cosim.coverage.measure import DESIGNS, EXCLUSIONS, ruled_out
 from spikequant.cosim.coverage.points import (
     COVERAGE_OPTIONS,
     EVENT,
@@ -31,7 +32,6 @@ from spikequant.cosim.random.programs import random_program
 from spikequant.cosim.random.verify import expected_results, first_error
 from spikequant.cosim.simulator.build import accelerator_sources
 from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.gen.commands.coverage import DESIGNS, EXCLUSIONS, _ruled_out
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 from spikequant.rtl.result_queue import packets_waiting
@@ -41,7 +41,6 @@ SPEC = DESIGNS["plain"]
 
 @pytest.mark.long
 def test_a_program_reaches_what_it_does(tmp_path: Path) -> None:
-    """The one simulator that counts, on the smallest design."""
     packets = random_program(SPEC, Random(1), steps=30)
     expected = expected_results(SPEC, packets)
     points = tmp_path / "points.dat"
@@ -55,12 +54,12 @@ def test_a_program_reaches_what_it_does(tmp_path: Path) -> None:
     named = {kind: {p.name: n for p, n in found.items() if p.kind == kind} for kind in (LINE, TOGGLE, EVENT)}
     assert set(named[EVENT]) == set(events(SPEC))
     # every word goes through the reader, and each RESULT packet has one header
-    assert named[EVENT]["writer, header: goes"] >= len(expected)
+    assert named[EVENT]["writer, header: transfer"] >= len(expected)
     taken = sum(
-        named[EVENT][f"reader, {state}: goes"] for state in ("header", "weights", "neurons", "sort", "codes", "run")
+        named[EVENT][f"reader, {state}: transfer"] for state in ("header", "weights", "neurons", "sort", "codes", "run")
     )
     assert taken == sum(map(len, packets))
-    # calm streams, and no packet against the rules
+    # streams without pauses, and no invalid packet
     assert named[EVENT]["receiver pauses"] == 0
     assert named[EVENT]["fault: a packet is dropped or cut"] == 0
     assert named[TOGGLE]["top: m_axis_tvalid rises"] > 0
@@ -161,7 +160,7 @@ def test_rare_programs_are_what_they_say(spec: Spec) -> None:
     assert len(expected_results(spec, totals_program(spec))) == 1
     assert len(expected_results(spec, single_runs(spec))) == len(range(0, spec.depth, spec.lanes))
     assert len(expected_results(spec, waiting_results(spec))) > packets_waiting(spec)
-    # two packets a score, behind the constants and two fills of weights
+    # two packets for each score, after the constants and two fills of weights
     assert len(overflowing_sums(spec)) == 3 + 2 * 2 * 2 * (spec.charge_bits - spec.population_bits + 1)
 
 
@@ -172,16 +171,16 @@ def test_what_is_proved_or_not_is_asked_once(tmp_path: Path, monkeypatch: pytest
         asked.append(names)
         return {name for name in names if name.startswith("never")}
 
-    monkeypatch.setattr("spikequant.gen.commands.coverage.unreachable", prove)
+    monkeypatch.setattr("spikequant.cosim.coverage.measure.unreachable", prove)
 
-    def ruled_out(*names: str, verilog: str = "a design") -> set[str]:
+    def found(*names: str, verilog: str = "a design") -> set[str]:
         missing = coverage({Point(TOGGLE, name): 0 for name in names}, [])
-        return {point.name for point in _ruled_out(tmp_path, verilog, missing)}
+        return {point.name for point in ruled_out(tmp_path, verilog, missing)}
 
-    assert ruled_out("never 1", "open 1") == {"never 1"}
-    assert ruled_out("never 1", "never 2", "open 1") == {"never 1", "never 2"}
-    assert ruled_out("never 2", "open 1") == {"never 2"}
-    assert ruled_out("never 2", verilog="another design") == {"never 2"}
+    assert found("never 1", "open 1") == {"never 1"}
+    assert found("never 1", "never 2", "open 1") == {"never 1", "never 2"}
+    assert found("never 2", "open 1") == {"never 2"}
+    assert found("never 2", verilog="another design") == {"never 2"}
     assert asked == [["never 1", "open 1"], ["never 2"], ["never 2"]]
 
 

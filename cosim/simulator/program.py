@@ -1,0 +1,20 @@
+"""Native programs made of Verilog and a C++ harness."""
+
+from pathlib import Path
+
+from spikequant.cosim.simulator.build import compile_model
+
+
+def build_program(name: str, sources: dict[str, str], *, cache: Path) -> Path:
+    """Compile a program with Verilator, or find it in the cache.
+
+    Args:
+        name: top module, and name of the program.
+        sources: Verilog and C++ by file name; the C++ includes ``Vtop.h``.
+        cache: root of the cache.
+
+    Raises:
+        InputError: a tool is missing.
+        SimulationError: Verilator or the compiler failed.
+    """
+    return compile_model(name, name, sources, cache=cache) / name

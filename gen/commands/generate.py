@@ -1,0 +1,33 @@
+"""The command ``generate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikequant.gen.commands.options import SpecName
+
+
+def generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write spikequant.v and manifest.json to")],
+    config: SpecName = "base",
+) -> None:
+    """Generate the accelerator as a single plain Verilog file, with a manifest."""
+    from rich.console import Console
+
+    from spikequant.gen.output import check_output, show_written
+    from spikequant.golden.layer.spec import load_spec
+
+    spec = load_spec(config)
+    check_output(folder=out)
+
+    from spikequant.rtl.manifest import write_generated
+
+    with Console(stderr=True).status("generating Verilog"):
+        manifest = write_generated(spec, out)
+    file = out / manifest["verilog"]["file"]
+    typer.echo(
+        f"{spec.neurons} neurons x {spec.lanes} lanes, {file.stat().st_size / 1e6:.1f} MB of Verilog, "
+        f"sha256 {manifest['verilog']['sha256'][:16]}"
+    )
+    show_written(file, out / "manifest.json")

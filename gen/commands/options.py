@@ -1,0 +1,103 @@
+"""Options that several commands share, with completion of names in the shell."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikequant.cosim.netlist import Stage
+from spikequant.fpga.boards import BOARDS
+from spikequant.fpga.sdram.timing import CHIPS
+from spikequant.golden.layer.spec import PRESETS
+
+
+def _starting(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """A completion: the names that start with what is typed so far."""
+    return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
+
+
+def split_names(text: str) -> list[str]:
+    """Comma-separated names of an option, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _recipe_names() -> list[str]:
+    from spikequant.golden.quantizer.recipe import RECIPES
+
+    return list(RECIPES)
+
+
+complete_preset = _starting(lambda: list(PRESETS))
+complete_board = _starting(lambda: list(BOARDS))
+complete_chip = _starting(lambda: list(CHIPS))
+complete_recipe = _starting(_recipe_names)
+
+SpecName = Annotated[
+    str,
+    typer.Option(
+        metavar="PRESET|FILE",
+        help="accelerator: a preset (see `spikequant presets`) or a TOML file",
+        autocompletion=complete_preset,
+    ),
+]
+BoardName = Annotated[
+    str, typer.Option(metavar="NAME", help="board, see `spikequant boards`", autocompletion=complete_board)
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures to this file")]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="cache of builds; the user's cache folder by default", show_default=False),
+]
+PlotFile = Annotated[Path | None, typer.Option(metavar="FILE.png", help="write a plot to this file")]
+
+CalibrationFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="calibration text; bundled Wikipedia articles by default")
+]
+CalibrationTokens = Annotated[int, typer.Option(metavar="N", help="tokens of calibration text")]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="recipe: a name (see `spikequant recipes`) or a TOML file",
+        autocompletion=complete_recipe,
+    ),
+]
+
+VectorsFile = Annotated[
+    Path | None, typer.Option(metavar="IN.npz", help="integers of a layer and its tokens", show_default=False)
+]
+CheckpointFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="quantized model", show_default=False)]
+LayerName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="layer of the model, such as model.layers.0.self_attn.k_proj")
+]
+LayerTokens = Annotated[int, typer.Option(metavar="T", min=1, help="tokens of real text to run through the layer")]
+AllowSaturation = Annotated[
+    bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
+]
+NetlistStage = Annotated[
+    Stage | None,
+    typer.Option(help="simulate a netlist of ECP5 cells, after synthesis or after routing", show_default=False),
+]
+
+ClockMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the accelerator")]
+MemoryMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the SDRAM")]
+Chip = Annotated[str, typer.Option(metavar="CHIP", help="SDRAM chip", autocompletion=complete_chip)]
+Baud = Annotated[int, typer.Option(min=1, help="bits per second on the serial line")]
+Seeds = Annotated[
+    int, typer.Option(metavar="N", min=1, help="place and route with seeds 1 to N, and keep the best result")
+]
+Jobs = Annotated[int | None, typer.Option(metavar="N", min=1, help="seeds at a time", show_default="one per core")]
+Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="worker processes", show_default="one per core")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786", show_default=False),
+]
+
+TracedCheckpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="quantized model to trace; SmolLM2, quantized now, by default", show_default=False
+    ),
+]
+TracedTokens = Annotated[int, typer.Option("--tokens", metavar="T", min=1, help="tokens of real text to trace")]

@@ -1,0 +1,22 @@
+"""The command ``recipes``."""
+
+from spikequant.gen.commands.options import JsonFile
+
+SUMMARIES = {
+    "fast": "the default: channels evened out, no training",
+    "plain": "as fast, without evening out channels",
+    "distilled": "trained towards the float model's predictions, about an hour for SmolLM2-135M",
+    "token": "activation scales per token instead of per site",
+    "symmetric": "activation zero points in the middle of the codes",
+    "research-float-salients": "salient values as floats; evaluation only, no hardware runs it",
+    "research-groups": "weight scales per group of 128 inputs; evaluation only, no hardware runs it",
+    "research-salient-weights": "one more bit for far-out weights; evaluation only, no hardware runs it",
+}
+
+
+def recipes(json_file: JsonFile = None) -> None:
+    """List the recipes of the quantizer, for --recipe."""
+    from spikequant.gen.output import show_choices
+    from spikequant.golden.quantizer.recipe import RECIPES
+
+    show_choices({name: SUMMARIES[name] for name in RECIPES}, json_file)
