@@ -27,7 +27,9 @@ def code_of(page: Path) -> str:
 def is_importable(parts: list[str]) -> bool:
     """Whether the parts of a dotted name are a folder, or begin with a module."""
     ends = range(1, len(parts) + 1)
-    return ROOT.joinpath(*parts).is_dir() or any(ROOT.joinpath(*parts[:end]).with_suffix(".py").exists() for end in ends)
+    return ROOT.joinpath(*parts).is_dir() or any(
+        ROOT.joinpath(*parts[:end]).with_suffix(".py").exists() for end in ends
+    )
 
 
 def commands() -> dict[str, set[str]]:
@@ -35,7 +37,9 @@ def commands() -> dict[str, set[str]]:
     group = typer.main.get_command(app)
     found = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]
-        found[name] = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        found[name] = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
     return found
 
 
