@@ -11,7 +11,10 @@ import typer
 from spikequant.gen.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 PATH = re.compile(r"`((?:golden|rtl|cosim|fpga|benchmarks|gen|tests|docs|examples)/[\w./*-]*)`")
 MODULE = re.compile(r"\bspikequant\.((?:golden|rtl|cosim|fpga|benchmarks|gen)(?:\.\w+)*)")
 COMMAND = re.compile(r"(?:^|[`$ ])(?:\.venv/bin/)?spikequant ([a-z][a-z-]*)", re.MULTILINE)
