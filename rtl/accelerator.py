@@ -77,18 +77,21 @@ class Accelerator(Component):
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~settling & ~packets.o.valid)
         connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, encoder.i)
-        connect(m, encoder.begins, turns.begins)
-        connect(m, encoder.made, turns.made)
-        connect(m, encoder.write, sequencer.write)
-        connect(m, sequencer.done, turns.read)
         m.d.comb += [
             runs.i.payload.run.eq(reader.runs.payload),
             runs.i.payload.behind.eq(turns.behind),
             runs.i.valid.eq(reader.runs.valid),
             reader.runs.ready.eq(runs.i.ready),
+        ]
+        connect(m, encoder.begins, turns.begins)
+        connect(m, encoder.made, turns.made)
+        m.d.comb += [
             # it is offered only where there is room
-            turns.sent.pulse.eq(reader.runs.valid),
+            turns.sent.active.eq(reader.runs.valid),
             turns.sent.buffer.eq(reader.runs.payload.address[-1]),
+        ]
+        connect(m, sequencer.done, turns.read)
+        m.d.comb += [
             turns.waiting_buffer.eq(runs.o.payload.run.address[-1]),
             turns.waiting_behind.eq(runs.o.payload.behind),
             encoder.held.eq(turns.held),
@@ -101,6 +104,7 @@ class Accelerator(Component):
             sequencer.runs.valid.eq(may_start),
             runs.o.ready.eq(starts),
         ]
+        connect(m, encoder.write, sequencer.write)
         phase: data.View = sequencer.phase
         for stage in range(ADDRESS_CYCLES):
             delayed = Signal(phase_layout(self.spec), name=f"phase_{stage + 1}", reset_less=True)
@@ -108,12 +112,12 @@ class Accelerator(Component):
             phase = delayed
         for number, cluster in enumerate(clusters):
             m.submodules[f"cluster_{number}"] = cluster
+            connect(m, reader.weights, cluster.write)
+            connect(m, reader.neuron, cluster.constants)
             m.d.comb += [
                 cluster.cycle.eq(sequencer.cycle),
                 cluster.phase.eq(phase),
             ]
-            connect(m, reader.weights, cluster.write)
-            connect(m, reader.neuron, cluster.constants)
             connect(m, cluster.words, writer.words[number])
         # known from registers, a cycle late
         m.d.sync += [

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import GATHERED, Spec
 from spikequant.rtl.charge_buffer import ChargeBuffer
-from spikequant.rtl.fabric.carry import Replica
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.integrator import IntegratorGroup
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
@@ -184,15 +184,15 @@ class SpikingArray(Component):
             if stage == behind - 1:
                 with m.If(first):
                     m.d.sync += [
-                        buffer.i.payload.phase.eq(phase),
-                        buffer.i.payload.reference.eq(common.reference),
-                        buffer.i.payload.exceeded.eq(common.exceeded),
+                        buffer.i.value.phase.eq(phase),
+                        buffer.i.value.reference.eq(common.reference),
+                        buffer.i.value.exceeded.eq(common.exceeded),
                     ]
             valid_after, first_after = Signal(name=f"valid_{stage + 1}"), Signal(name=f"first_{stage + 1}")
             m.d.sync += [valid_after.eq(valid), first_after.eq(first)]
             valid, first = valid_after, first_after
         m.d.comb += buffer.i.valid.eq(valid)
-        m.d.comb += [buffer.i.payload.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
+        m.d.comb += [buffer.i.value.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
 
 
 def _tree(m: Module, part: int, shown: list[Value]) -> Value:

@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import GATHERED, Spec
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import bits_for_index, charged_layout, gathered_layout
 
@@ -47,7 +47,7 @@ class ChargeBuffer(Component):
         rows = spec.neurons // GATHERED
         row_bits = bits_for_index(rows)
         m.submodules.memory = memory = BlockMemory(
-            shape=self.i.payload.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
+            shape=self.i.value.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
         )
         written, written_bank = Signal(row_bits), Signal()
         row, part, bank = Signal(row_bits), Signal(range(GATHERED)), Signal()
@@ -55,7 +55,7 @@ class ChargeBuffer(Component):
         comes, reads, at_end = Signal(), Signal(), Signal()
         m.d.comb += [
             memory.write.address.eq(Cat(written, written_bank)),
-            memory.write.data.eq(self.i.payload.charges),
+            memory.write.data.eq(self.i.value.charges),
             memory.write.enable.eq(self.i.valid),
             memory.address.eq(Cat(row, bank)),
             comes.eq(self.i.valid & (written == 0)),
@@ -84,13 +84,13 @@ class ChargeBuffer(Component):
             ]
             m.d.sync += [after.eq(value) for after, value in zip(later, (valid, first, chosen), strict=True)]
             valid, first, chosen = later
-        leaving = unreset(m, self.o.payload, "leaving")
+        leaving = unreset(m, self.o.value, "leaving")
         charges = Array(memory.output[part] for part in range(GATHERED))
         m.d.sync += [self.o.valid.eq(valid), leaving.charge.eq(charges[chosen])]
         with m.If(first):
             m.d.sync += [
-                leaving.phase.eq(self.i.payload.phase),
-                leaving.reference.eq(self.i.payload.reference),
-                leaving.exceeded.eq(self.i.payload.exceeded),
+                leaving.phase.eq(self.i.value.phase),
+                leaving.reference.eq(self.i.value.reference),
+                leaving.exceeded.eq(self.i.value.exceeded),
             ]
         return m

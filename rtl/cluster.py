@@ -9,8 +9,8 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.array import SpikingArray
 from spikequant.rtl.charge_buffer import ChargeBuffer
-from spikequant.rtl.fabric.carry import Replica, unreset
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.fabric.registers import Replica, unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import Neurons, parameter_write_layout
 from spikequant.rtl.neurons.output_stage import Backend

@@ -63,10 +63,10 @@ class BufferTurns(Component):
         unread = [Signal(range(self._most_runs + 1), name=f"unread_{buffer}") for buffer in range(BUFFERS)]
         for buffer in range(BUFFERS):
             m.d.sync += [
-                begun[buffer].eq(begun[buffer] + (self.begins.pulse & (self.begins.buffer == buffer))),
-                made[buffer].eq(made[buffer] + (self.made.pulse & (self.made.buffer == buffer))),
+                begun[buffer].eq(begun[buffer] + (self.begins.active & (self.begins.buffer == buffer))),
+                made[buffer].eq(made[buffer] + (self.made.active & (self.made.buffer == buffer))),
                 unread[buffer].eq(
-                    unread[buffer] + (self.sent.pulse & (self.sent.buffer == buffer)) - self._reads(Const(buffer, 1))
+                    unread[buffer] + (self.sent.active & (self.sent.buffer == buffer)) - self._reads(Const(buffer, 1))
                 ),
             ]
         m.d.comb += [
@@ -80,7 +80,7 @@ class BufferTurns(Component):
             before.eq((before - (self._reads(buffer_of_token) & before.any()))[: len(before)]),
             self.held.eq(before.any()),
         ]
-        with m.If(self.begins.pulse):
+        with m.If(self.begins.active):
             m.d.sync += [
                 before.eq(_chosen(unread, self.begins.buffer) - self._reads(self.begins.buffer)),
                 buffer_of_token.eq(self.begins.buffer),
@@ -88,7 +88,7 @@ class BufferTurns(Component):
         return m
 
     def _reads(self, buffer: Value) -> Value:
-        return self.read.pulse & (self.read.buffer == buffer)
+        return self.read.active & (self.read.buffer == buffer)
 
 
 def _chosen(of_buffers: list[Signal], buffer: Value) -> Value:

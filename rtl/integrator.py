@@ -8,7 +8,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Accumulator, SignedSums, unreset
+from spikequant.rtl.fabric.carry import Accumulator, SignedSums
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.shapes import step_layout
 
 

@@ -7,8 +7,9 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
-from spikequant.rtl.fabric.carry import exceeds, unreset
+from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.shapes import (

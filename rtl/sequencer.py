@@ -121,9 +121,9 @@ class Sequencer(Component):
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
-            queue.i.payload.eq(word),
+            queue.i.value.eq(word),
             queue.i.valid.eq(found),
-            self.done.pulse.eq(ends),
+            self.done.active.eq(ends),
             self.done.buffer.eq(fetched.address[-1]),
         ]
         with m.If(cut):

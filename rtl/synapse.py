@@ -5,8 +5,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Replica
 from spikequant.rtl.fabric.memory import BlockMemory, PairMemory
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 
@@ -56,7 +56,8 @@ class SynapseMemory(Component):
             write = self._registered(m, f"write_{pair}", writes)
             lanes = range(pair * spec.pair_lanes, (pair + 1) * spec.pair_lanes)
             rows = [
-                Mux(writes, self.write.data.row, self.row[lane]) if lane == lanes[0] else self.row[lane] for lane in lanes
+                Mux(writes, self.write.data.row, self.row[lane]) if lane == lanes[0] else self.row[lane]
+                for lane in lanes
             ]
             address = [self._registered(m, f"address_{lane}", row) for lane, row in zip(lanes, rows, strict=True)]
             if spec.lanes == 1:
@@ -70,7 +71,7 @@ class SynapseMemory(Component):
                 ]
                 continue
             m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
-            m.d.comb += [memory.write.data.eq(weights), memory.write.enable.eq(write)]
+            m.d.comb += [memory.write_data.eq(weights), memory.write_enable.eq(write)]
             for port, lane in enumerate(lanes):
                 m.d.comb += [memory.address[port].eq(address[port]), self.weights[lane].eq(memory.output[port])]
         return m

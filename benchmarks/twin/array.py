@@ -10,8 +10,9 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from spikequant.benchmarks.twin.arithmetic import level_bits
 from spikequant.benchmarks.twin.group import CLEARING, MacGroup, control_layout
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Accumulator, Replica
+from spikequant.rtl.fabric.carry import Accumulator
 from spikequant.rtl.fabric.queue import StreamQueue
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 from spikequant.rtl.synapse import SynapseMemory, row_write_layout

@@ -10,16 +10,9 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.benchmarks.twin.arithmetic import level_bits
 from spikequant.benchmarks.twin.heap import ChainSum, HeapBit, Layer, Plan, ProductBit, plan_sums
+from spikequant.benchmarks.twin.products import INVERTED_PRODUCT, NOTHING, PRODUCT, ProductSums, SumShape, chain_bits
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import (
-    INVERTED_PRODUCT,
-    NOTHING,
-    PRODUCT,
-    Accumulator,
-    ProductSums,
-    SumShape,
-    chain_bits,
-)
+from spikequant.rtl.fabric.carry import Accumulator
 
 CHAIN_BITS = 47
 """Bits of the longest carry chain: sums of several neurons share one, until its carry would take too long."""

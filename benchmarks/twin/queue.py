@@ -35,7 +35,7 @@ class RowQueue(Component):
         inside = Signal(range(self._depth + 1))
         leaves = Signal()
         m.d.comb += [
-            write.data.eq(self.i.payload),
+            write.data.eq(self.i.value),
             write.en.eq(self.i.valid),
             self.o.payload.eq(read.data),
             leaves.eq(self.o.valid & self.o.ready),

@@ -6,8 +6,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLik
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.benchmarks.twin.arithmetic import MULTIPLIER_BITS, SHIFT_STEP, first_shift, largest_step
+from spikequant.benchmarks.twin.products import FACTOR_BITS, Multiplier
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import FACTOR_BITS, AddSubtract, Multiplier
+from spikequant.rtl.fabric.carry import AddSubtract
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
@@ -53,7 +54,7 @@ class Dequantizer(Component):
             valids.append(valid)
             return membrane_after, *after
 
-        incoming = self.i.payload
+        incoming = self.i.value
         m.submodules.absolute = absolute = AddSubtract(bits=spec.biased_bits)
         m.d.comb += [absolute.b.eq(incoming.membrane), absolute.subtract.eq(incoming.membrane < 0)]
         membrane, magnitude = stage("magnitude", incoming, value=absolute.total)
@@ -107,9 +108,9 @@ class Dequantizer(Component):
         m.d.comb += [signed_code.b.eq(code), signed_code.subtract.eq(membrane.membrane < 0)]
         m.d.sync += [
             self.o.valid.eq(valids[-1]),
-            self.o.payload.membrane.eq(membrane.membrane),
-            self.o.payload.code.eq(signed_code.total),
-            self.o.payload.saturated.eq(membrane.saturated),
-            self.o.payload.brief.eq(membrane.brief),
+            self.o.value.membrane.eq(membrane.membrane),
+            self.o.value.code.eq(signed_code.total),
+            self.o.value.saturated.eq(membrane.saturated),
+            self.o.value.brief.eq(membrane.brief),
         ]
         return m

@@ -16,8 +16,9 @@ from spikequant.benchmarks.twin.buffers import (
 from spikequant.benchmarks.twin.planner import MacPlanner, segment_layout
 from spikequant.benchmarks.twin.queue import RowQueue
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Replica, exceeds
+from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.shapes import bits_for_index, phase_layout, run_layout
 
@@ -218,7 +219,7 @@ class MacSequencer(Component):
         row = after((steps[3].first_row + index)[: row_bits(spec)], "row_4")
         limit = spec.lane_rows - 1 if spec.pair_lanes == 2 else spec.lane_rows
         beyond = after(exceeds(row, limit), "beyond_5")
-        m.d.comb += [self.done.pulse.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
+        m.d.comb += [self.done.active.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
         for number in range(5, 9):
             row = after(row, f"row_{number}")
         beyond = after(beyond, "beyond_6")
@@ -255,7 +256,7 @@ class MacSequencer(Component):
             ready.low.eq(last.low),
             ready.ends.eq(last.ends),
             ready.phase.eq(last.phase),
-            queue.i.payload.eq(ready),
+            queue.i.value.eq(ready),
             queue.i.valid.eq(valids[8]),
         ]
 

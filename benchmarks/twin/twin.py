@@ -75,13 +75,10 @@ class MacTwin(Component):
             reader.sorting.eq(packer.taking),
             reader.sorting_buffer.eq(packer.buffer),
         ]
-        m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
-        connect(m, writer.o, outgoing.i)
         connect(m, reader.weights, array.write)
         connect(m, reader.neuron, backend.write)
-        connect(m, packer.write, sequencer.write)
-        connect(m, packer.listed, sequencer.listed)
-        connect(m, packer.token, sequencer.token)
+        m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
+        connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, packer.i)
         connect(m, reader.runs, runs.i)
         connect(m, runs.o, sequencer.runs)
@@ -92,20 +89,25 @@ class MacTwin(Component):
         for buffer in range(2):
             count = Signal(range(2 * RUNS_WAITING + 3), name=f"pending_{buffer}")
             arrives = sent & (reader.runs.payload.address[-1] == buffer)
-            leaves = sequencer.done.pulse & (sequencer.done.buffer == buffer)
+            leaves = sequencer.done.active & (sequencer.done.buffer == buffer)
             m.d.sync += count.eq(count + arrives - leaves)
             held = Signal(name=f"held_{buffer}")
             m.d.sync += held.eq(count.any() | (reader.runs.valid & (reader.runs.payload.address[-1] == buffer)))
             pending.append(held)
         m.d.comb += [
             packer.hold.eq(Mux(reader.codes.payload.header.buffer, pending[1], pending[0])),
+        ]
+        connect(m, packer.write, sequencer.write)
+        connect(m, packer.listed, sequencer.listed)
+        connect(m, packer.token, sequencer.token)
+        m.d.comb += [
             sequencer.neurons_busy.eq(draining | full),
             array.feed.eq(sequencer.feed),
             array.charges.ready.eq(1),
             backend.i.valid.eq(array.charges.valid),
-            backend.i.payload.charge.eq(array.charges.payload),
-            backend.i.payload.reference.eq(array.reference),
-            backend.i.payload.phase.eq(phase),
+            backend.i.value.charge.eq(array.charges.payload),
+            backend.i.value.reference.eq(array.reference),
+            backend.i.value.phase.eq(phase),
             packets.i.valid.eq(sequencer.ended & sequencer.phase.last),
             packets.i.payload.slot.eq(sequencer.phase.slot),
             packets.i.payload.brief.eq(sequencer.phase.brief),

@@ -119,7 +119,9 @@ class Watched(Harness):
         expected = Mux(apart, level << header.shift, level)
         check(m, ~wrote | ~over, "nothing comes behind the end")
         check(
-            m, ~wrote | (encoder.write.data.address == written + (header.buffer << len(written))), "beats follow each other"
+            m,
+            ~wrote | (encoder.write.data.address == written + (header.buffer << len(written))),
+            "beats follow each other",
         )
         for lane, spike in enumerate(beat.spikes):
             known = idle[lane] | (spike.place < spec.pair_rows)

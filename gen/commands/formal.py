@@ -29,6 +29,7 @@ def formal(
     """
     from rich.console import Console
 
+    from spikequant.benchmarks.twin.properties import properties as twin_properties
     from spikequant.cosim.formal.catalogue import catalogue
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
@@ -36,7 +37,8 @@ def formal(
     from spikequant.golden.support.files import check_writable, writable_folder, write_json
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
+    everything = [*catalogue(context.obj.synthesis), *twin_properties()]
+    claims = [claim for claim in everything if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of one that --list names")
     console = Console()

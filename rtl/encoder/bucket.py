@@ -6,8 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import bits_for_index
 

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.encoder.bucket import TOP, bucket_count, bucket_rows, insert_layout, list_layout
-from spikequant.rtl.fabric.carry import Accumulator, unreset
+from spikequant.rtl.fabric.carry import Accumulator
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import CodesHeader, bits_for_index, codes_layout
 

@@ -83,21 +83,22 @@ class Encoder(Component):
             ]
         for number, pair in enumerate(pairs):
             m.submodules[f"pair_{number}"] = pair
-        connect(m, flipped(self.i), decoder.i)
+        m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
+        m.d.comb += self.i.ready.eq(decoder.i.ready)
 
         walk = _Walk(spec)
         self._hand_over(m, decoder, buckets, walk)
         self._walk(m, buckets, pairs, walk)
 
         m.submodules.writer = writer = ScoreWriter(spec)
-        connect(m, writer.write, flipped(self.write))
         m.d.comb += [
             writer.fetch.eq(walk.fetch),
             writer.address.eq(Cat(walk.token.address, walk.token.buffer)),
             writer.steps.eq(walk.steps),
             writer.spikes.eq(Cat(pair.spikes.as_value() for pair in pairs)),
-            self.refused.eq(decoder.refused | writer.overflows),
         ]
+        connect(m, writer.write, flipped(self.write))
+        m.d.comb += self.refused.eq(decoder.refused | writer.overflows)
         return m
 
     def _hand_over(self, m: Module, decoder: Decoder, buckets: list[Bucket], walk: "_Walk") -> None:
@@ -160,7 +161,7 @@ class Encoder(Component):
         walked = Signal(FETCH_CYCLES)
         m.d.comb += self.begins.buffer.eq(decoder.header.buffer)
         m.d.sync += [
-            self.begins.pulse.eq(decoder.begins),
+            self.begins.active.eq(decoder.begins),
             walked.eq(Cat(~walk.idle, walked)),
             self.busy.eq(filling | following.waits | ~walk.idle | walked.any()),
         ]
@@ -215,7 +216,7 @@ class Encoder(Component):
         with m.If(double):
             more = doublings > DOUBLINGS
             m.d.sync += [doublings.eq(doublings - DOUBLINGS), double.eq(more), begin.eq(~more), leaves.eq(~more)]
-        m.d.sync += [self.made.pulse.eq(end), self.made.buffer.eq(token.buffer)]
+        m.d.sync += [self.made.active.eq(end), self.made.buffer.eq(token.buffer)]
         with m.If(end):
             m.d.sync += walk.idle.eq(1)
         with m.If(walk.fetch):

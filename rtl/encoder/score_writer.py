@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import unreset
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.sequencer import score_write_layout
 from spikequant.rtl.shapes import Behind, beat_layout, bits_for_index, idle_place, score_address_bits

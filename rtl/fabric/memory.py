@@ -9,8 +9,8 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from spikequant.rtl.fabric.carry import on_ecp5
-from spikequant.rtl.interfaces import MemoryWrite, Write
+from spikequant.rtl.fabric import on_ecp5
+from spikequant.rtl.interfaces import MemoryWrite
 from spikequant.rtl.shapes import bits_for_index
 
 ADDRESS_PINS = 14
@@ -227,7 +227,8 @@ class PairMemory(Component):
         super().__init__(
             {
                 "address": In(data.ArrayLayout(bits_for_index(depth), 2)),
-                "write": In(Write(bits)),
+                "write_data": In(bits),
+                "write_enable": In(1),
                 "output": Out(data.ArrayLayout(bits, 2)),
             }
         )
@@ -244,7 +245,7 @@ class PairMemory(Component):
                     outputs[port].append(found[port][: part.stop - part.start])
                 m.submodules[f"block_{number}"] = _dual_port(
                     width,
-                    a=_Port(self.address[0], write=self.write.enable, data=self.write.data[part], output=found[0]),
+                    a=_Port(self.address[0], write=self.write_enable, data=self.write_data[part], output=found[0]),
                     b=_Port(self.address[1], output=found[1]),
                 )
             m.d.comb += [self.output[port].eq(Cat(outputs[port])) for port in range(2)]
@@ -253,8 +254,8 @@ class PairMemory(Component):
             write = rows.write_port()
             m.d.comb += [
                 write.addr.eq(self.address[0]),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.enable),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write_enable),
             ]
             for port in range(2):
                 read = rows.read_port()

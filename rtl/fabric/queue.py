@@ -5,8 +5,8 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 
 
@@ -79,7 +79,7 @@ class BlockQueue(Component):
         some, leaving, reads = Signal(), Signal(), Signal()
         m.d.comb += [
             memory.write.address.eq(written),
-            memory.write.data.eq(self.i.payload),
+            memory.write.data.eq(self.i.value),
             memory.write.enable.eq(self.i.valid),
             memory.address.eq(taken),
             memory.advance.eq(~self.o.valid | self.o.ready),

@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
-from spikequant.rtl.fabric.carry import ChoosingAdder, unreset
+from spikequant.rtl.fabric.carry import ChoosingAdder
 from spikequant.rtl.fabric.memory import BlockMemory
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.result_queue import waiting_rows
@@ -97,7 +98,7 @@ class Completion(Component):
             adder.y.eq(Cat((~sign).replicate(spec.membrane_bits - 1), sign).as_signed()),
             adder.second.eq(held.saturated),
         ]
-        ready = unreset(m, self.o.payload, "ready")
+        ready = unreset(m, self.o.value, "ready")
         m.d.sync += self.o.valid.eq(valid & turn)
         with m.If(turn):
             m.d.sync += [

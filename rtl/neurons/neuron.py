@@ -5,8 +5,9 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder, unreset
+from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import (
     bits_for_index,
@@ -89,8 +90,8 @@ class Neurons(Component):
             last.eq(arriving == spec.neurons - 1),
             entering.neuron.eq(arriving),
             entering.last.eq(last),
-            entering.phase.eq(self.i.payload.phase),
-            entering.exceeded.eq(self.i.payload.exceeded),
+            entering.phase.eq(self.i.value.phase),
+            entering.exceeded.eq(self.i.value.exceeded),
         ]
         at.append(entering)
         for stage in range(1, end + 1):
@@ -130,9 +131,9 @@ class Neurons(Component):
             zeros.write.enable.eq(self.write.enable),
             zeros.address.eq(at[0].neuron),
         ]
-        lower, higher = self.i.payload.reference
+        lower, higher = self.i.value.reference
         population: Value = self._after(m, higher - lower, signed(spec.population_bits + 1), "population_1")
-        charge: Value = self._after(m, self.i.payload.charge - lower, signed(spec.charge_bits), "charge_1")
+        charge: Value = self._after(m, self.i.value.charge - lower, signed(spec.charge_bits), "charge_1")
         for stage in range(2, ZERO_STAGE + 1):
             charge = self._after(m, charge, signed(spec.charge_bits), f"charge_{stage}")
             population = self._after(m, population, signed(spec.population_bits + 1), f"population_{stage}")
@@ -197,7 +198,7 @@ class Neurons(Component):
             membranes.write.enable.eq(valid[stage + 1]),
         ]
         high = total[spec.membrane_bits - 1 :]
-        complete = unreset(m, self.o.payload, "complete")
+        complete = unreset(m, self.o.value, "complete")
         m.d.sync += [
             complete.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
             complete.saturated.eq(saturated | (high.any() & ~high.all())),

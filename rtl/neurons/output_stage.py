@@ -61,12 +61,13 @@ class Backend(Component):
         m.submodules.readout = readout = self._readout
         m.submodules.packer = packer = ResultPacker(spec, results=results, distributed=self._distributed)
         connect(m, packer.o, flipped(self.words))
-        connect(m, flipped(self.write), neurons.write, completion.write)
+        connect(m, flipped(self.write), neurons.write)
+        connect(m, flipped(self.write), completion.write)
         connect(m, flipped(self.i), neurons.i)
+        m.d.comb += self.done.eq(neurons.done)
         connect(m, neurons.o, completion.i)
         connect(m, completion.o, readout.i)
         connect(m, readout.o, packer.i)
-        m.d.comb += self.done.eq(neurons.done)
         room = Mux(completion.brief, packer.room_in_brief, packer.room)
         if self._readout_cycles:
             m.d.comb += completion.take.eq(room)

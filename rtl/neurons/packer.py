@@ -79,13 +79,13 @@ class ResultPacker(Component):
         result = Signal(Result)
         code = Signal(signed(brief_code_bits(spec)))
         m.d.comb += [
-            result.membrane.eq(self.i.payload.membrane),
-            result.code.eq(self.i.payload.code),
-            result.saturated.eq(self.i.payload.saturated),
-            code.eq(self.i.payload.code),
+            result.membrane.eq(self.i.value.membrane),
+            result.code.eq(self.i.value.code),
+            result.saturated.eq(self.i.value.saturated),
+            code.eq(self.i.value.code),
         ]
         bits = result.as_value()
-        whole, second, third = self.i.valid & ~self.i.payload.brief, Signal(), Signal()
+        whole, second, third = self.i.valid & ~self.i.value.brief, Signal(), Signal()
         low, kept, high, codes = (
             Signal(WORD_BITS, name=name, reset_less=True) for name in ("low", "kept", "high", "codes")
         )
@@ -98,16 +98,16 @@ class ResultPacker(Component):
         flags = Signal(per_word, reset_less=True)
         place = Signal(range(per_word))
         complete = Signal()
-        m.d.sync += complete.eq(self.i.valid & self.i.payload.brief & place.all())
+        m.d.sync += complete.eq(self.i.valid & self.i.value.brief & place.all())
         with m.If(self.i.valid):
-            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.payload.saturated))]
-        with m.If(self.i.valid & self.i.payload.brief):
+            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.value.saturated))]
+        with m.If(self.i.valid & self.i.value.brief):
             m.d.sync += place.eq(place + 1)
         with m.If(whole):
             m.d.sync += codes.eq(0)
         m.d.comb += [
-            queue.i.payload.data.eq(low | high | codes),
-            queue.i.payload.flags.eq(flags),
+            queue.i.value.data.eq(low | high | codes),
+            queue.i.value.flags.eq(flags),
             queue.i.valid.eq(second | third | complete),
         ]
         return m

@@ -8,7 +8,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
-from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract, unreset
+from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
@@ -99,8 +100,8 @@ class HalvingReadout(Component):
                     m.d.sync += register.eq(0)
             return register
 
-        excitation = later("excitation", _excitation(m, spec, self.i.payload))
-        membrane = held("excited_membrane", self.i.payload, self.i.valid)
+        excitation = later("excitation", _excitation(m, spec, self.i.value))
+        membrane = held("excited_membrane", self.i.value, self.i.valid)
         # of the step under way: whether a membrane is in it, what it begins with, the bits that come in later, the
         # code so far, and whether the largest code has been passed
         valid = Signal(name="excited")
@@ -135,7 +136,11 @@ class HalvingReadout(Component):
             m.d.sync += magnitude.eq(-1)
         coded = Signal()
         total = _signed(m, spec, magnitude, membrane.membrane[-1])
-        m.d.sync += [coded.eq(valid), self.o.valid.eq(coded), *result_of(unreset(m, self.o.payload, "result"), membrane, total)]
+        m.d.sync += [
+            coded.eq(valid),
+            self.o.valid.eq(coded),
+            *result_of(unreset(m, self.o.value, "result"), membrane, total),
+        ]
         return m
 
 
@@ -169,9 +174,9 @@ class RampReadout(Component):
         with m.FSM():
             with m.State("load"):
                 m.d.sync += [
-                    held.eq(self.i.payload),
-                    excitation.eq(_excitation(m, spec, self.i.payload)),
-                    ramp.eq((self.i.payload.theta << (spec.output_bits - 1)) - self.i.payload.theta),
+                    held.eq(self.i.value),
+                    excitation.eq(_excitation(m, spec, self.i.value)),
+                    ramp.eq((self.i.value.theta << (spec.output_bits - 1)) - self.i.value.theta),
                     left.eq(spec.max_output_code),
                 ]
                 with m.If(self.i.valid):
@@ -182,7 +187,10 @@ class RampReadout(Component):
                 with m.Else():
                     m.d.sync += [ramp.eq(ramp - held.theta), left.eq(left - 1)]
             with m.State("fired"):
-                m.d.sync += [*result_of(self.o.payload, held, _signed(m, spec, left, held.membrane[-1])), self.o.valid.eq(1)]
+                m.d.sync += [
+                    *result_of(self.o.value, held, _signed(m, spec, left, held.membrane[-1])),
+                    self.o.valid.eq(1),
+                ]
                 m.next = "load"
         return m
 

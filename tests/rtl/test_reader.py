@@ -124,7 +124,15 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
                 name: lambda cycle, values=values: values[cycle % len(values)] for name, values in patterns.items()
             },
             watch=[
-                *("idle", "sorting", "sorting_buffer", "weights.enable", "weights.data", "neuron.enable", "neuron.data"),
+                *(
+                    "idle",
+                    "sorting",
+                    "sorting_buffer",
+                    "weights.enable",
+                    "weights.data",
+                    "neuron.enable",
+                    "neuron.data",
+                ),
                 *("malformed", "taken", "waiting"),
             ],
             seed=seed,

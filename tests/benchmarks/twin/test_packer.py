@@ -40,7 +40,16 @@ def test_tokens(run_streams: Callable[..., Any], lanes: int, stall: float, fract
         for token, (buffer, address) in enumerate(starts)
         for word in words_of(vectors, token, buffer=buffer, address=address)
     ]
-    watch = ["write.data", "write.enable", "listed.data", "listed.enable", "token.data", "token.enable", "taking", "refused"]
+    watch = [
+        "write.data",
+        "write.enable",
+        "listed.data",
+        "listed.enable",
+        "token.data",
+        "token.enable",
+        "taking",
+        "refused",
+    ]
     run = run_streams(
         LevelPacker(spec),
         {"i": words},

@@ -91,8 +91,8 @@ def rtl_phases(simulate: Callable[..., None]) -> Callable[..., Run]:
                 # noise where nothing comes in
                 noise = {"charge": random.randrange(modulus), "phase": {"first": 1, "last": 1}}
                 ctx.set(neurons.i.valid, charged is not None)
-                ctx.set(neurons.i.payload, noise if charged is None else charged)
-                _, _, valid, complete, done = await ctx.tick().sample(neurons.o.valid, neurons.o.payload, neurons.done)
+                ctx.set(neurons.i.value, noise if charged is None else charged)
+                _, _, valid, complete, done = await ctx.tick().sample(neurons.o.valid, neurons.o.value, neurons.done)
                 if charged is not None:
                     out.charged.append(now)
                 if valid:
