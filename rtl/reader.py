@@ -16,12 +16,12 @@ from spikequant.rtl.shapes import (
     CodesHeader,
     NeuronsHeader,
     Operation,
+    PacketWord,
     RunHeader,
     WeightsHeader,
     bits_for_index,
     codes_layout,
     run_layout,
-    word_layout,
 )
 from spikequant.rtl.synapse import row_write_layout
 
@@ -67,7 +67,7 @@ class PacketReader(Component):
         self._spec = spec
         super().__init__(
             {
-                "i": In(stream.Signature(word_layout())),
+                "i": In(stream.Signature(PacketWord)),
                 "idle": In(1),
                 "sorting": In(1),
                 "sorting_buffer": In(1),

@@ -23,7 +23,7 @@ from spikequant.golden.layer.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_B
 from spikequant.rtl.packet_sizes import CODES_PER_WORD, MOST_CODES_PER_WORD
 
 PacketWord = data.StructLayout({"data": WORD_BITS, "last": 1})
-"""A word of a packet, and whether it is the last."""
+"""A stream word with its end-of-packet mark, AXI4-Stream's TDATA and TLAST."""
 
 
 class Operation(enum.Enum, shape=4):
@@ -330,11 +330,6 @@ def packet_layout(spec: Spec) -> data.StructLayout:
 def result_word_layout() -> data.StructLayout:
     """A word of results; in brief, with the flags of the codes in it."""
     return data.StructLayout({"data": WORD_BITS, "flags": MOST_CODES_PER_WORD})
-
-
-def word_layout() -> data.StructLayout:
-    """A stream word with its end-of-packet mark, as AXI4-Stream's TDATA and TLAST."""
-    return data.StructLayout({"data": WORD_BITS, "last": 1})
 
 
 def size_of(layout: ShapeCastable) -> int:

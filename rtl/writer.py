@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, codes_per_word
-from spikequant.rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
+from spikequant.rtl.shapes import Operation, PacketWord, ResultHeader, packet_layout, result_word_layout
 
 
 class PacketWriter(Component):
@@ -35,7 +35,7 @@ class PacketWriter(Component):
                 "beats": In(WORD_BITS),
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
-                "o": Out(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(PacketWord)),
             }
         )
 

@@ -1,24 +1,25 @@
 """The whole twin: the accelerator's packets, run by a dense array of multipliers."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import Component, In, Out, connect
+from amaranth.lib.wiring import connect
 
 from spikequant.benchmarks.twin.arithmetic import dense_spec
 from spikequant.benchmarks.twin.array import MacArray
 from spikequant.benchmarks.twin.packer import LevelPacker
 from spikequant.benchmarks.twin.readout import Dequantizer
 from spikequant.benchmarks.twin.sequencer import MacSequencer
-from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.accelerator import RUNS_WAITING
 from spikequant.rtl.fabric.queue import RegisterStage, StreamQueue
 from spikequant.rtl.neurons.output_stage import Backend
+from spikequant.rtl.packet_component import PacketComponent
 from spikequant.rtl.reader import PacketReader
 from spikequant.rtl.result_queue import packets_waiting
-from spikequant.rtl.shapes import packet_layout, phase_layout, run_layout, word_layout
+from spikequant.rtl.shapes import PacketWord, packet_layout, phase_layout, run_layout
 from spikequant.rtl.writer import PacketWriter
 
 
-class MacTwin(Component):
+class MacTwin(PacketComponent):
     """What the accelerator is compared with: an array of multipliers and accumulators of the same shape.
 
     It takes the accelerator's packets, but for theta, whose place holds a multiplier and a shift as
@@ -34,20 +35,7 @@ class MacTwin(Component):
     """
 
     def __init__(self, spec: Spec) -> None:
-        self.spec = dense_spec(spec)
-        super().__init__(
-            {
-                "s_axis_tdata": In(WORD_BITS),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                "m_axis_tdata": Out(WORD_BITS),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-                "busy": Out(1),
-            }
-        )
+        super().__init__(dense_spec(spec))
 
     def elaborate(self, _platform: object) -> Module:
         """Reader, packer, sequencer, array, neurons, read-out, writer; and what waits for what between them."""
@@ -62,16 +50,13 @@ class MacTwin(Component):
         )
         m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
-        m.submodules.outgoing = outgoing = RegisterStage(word_layout())
+        m.submodules.outgoing = outgoing = RegisterStage(PacketWord)
 
         # charges of a phase are on their way to the membranes, and what becomes of them
         draining, full = Signal(), Signal()
         phase = Signal(phase_layout(self.spec))
+        self._join_input(m, reader)
         m.d.comb += [
-            reader.i.payload.data.eq(self.s_axis_tdata),
-            reader.i.payload.last.eq(self.s_axis_tlast),
-            reader.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(reader.i.ready),
             reader.sorting.eq(packer.taking),
             reader.sorting_buffer.eq(packer.buffer),
         ]
@@ -118,46 +103,25 @@ class MacTwin(Component):
         with m.If(sequencer.ended):
             m.d.sync += [draining.eq(1), phase.eq(sequencer.phase)]
         connect(m, backend.words, writer.words[0])
-        # known from registers, a cycle late
-        m.d.sync += [
-            writer.packets.valid.eq(packets.o.valid & ~packets.o.ready),
-            writer.packets.payload.eq(packets.o.payload),
-        ]
-        m.d.comb += packets.o.ready.eq(writer.packets.ready)
+        self._announce(m, packets, writer)
 
-        beats = Signal(WORD_BITS)
-        spikes = Signal(WORD_BITS)
         fed = Signal()
         loud = Signal(range(self.spec.lanes + 1))
-        malformed = Signal()
         m.d.sync += [
             fed.eq(sequencer.fed),
             loud.eq(sum(level.any() for level in sequencer.feed.levels)),
-            beats.eq(beats + fed),
-            spikes.eq(spikes + loud),
         ]
-        faults = Signal(3)
-        m.d.sync += [
-            faults.eq(Cat(reader.malformed, packer.refused, sequencer.strayed)),
-            malformed.eq(malformed | faults.any()),
-        ]
-        m.d.comb += [
-            writer.beats.eq(beats),
-            writer.spikes.eq(spikes),
-            writer.malformed.eq(malformed),
-            self.m_axis_tdata.eq(outgoing.o.payload.data),
-            self.m_axis_tlast.eq(outgoing.o.payload.last),
-            self.m_axis_tvalid.eq(outgoing.o.valid),
-            outgoing.o.ready.eq(self.m_axis_tready),
-            self.busy.eq(
-                ~reader.waiting
-                | packer.taking
-                | runs.o.valid
-                | ~sequencer.idle
-                | draining
-                | packets.o.valid
-                | writer.o.valid
-                | outgoing.o.valid
-            ),
-        ]
+        faults = Cat(reader.malformed, packer.refused, sequencer.strayed)
+        self._report(m, writer, stepped=fed, fired=loud, faults=faults)
+        self._join_output(m, outgoing)
+        m.d.comb += self.busy.eq(
+            ~reader.waiting
+            | packer.taking
+            | runs.o.valid
+            | ~sequencer.idle
+            | draining
+            | packets.o.valid
+            | writer.o.valid
+            | outgoing.o.valid
+        )
         return m

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikequant.rtl.hazards import SCORES_IN_THE_MAKING, BufferTurns
+from spikequant.rtl.hazards import SCORES_IN_THE_MAKING, BufferHazards
 
 MOST_RUNS = 6
 
@@ -102,25 +102,25 @@ class Traffic:
 def test_everything_waits_for_what_came_before_and_for_nothing_else(
     simulate: Callable[..., None], seed: int, share: float
 ) -> None:
-    turns = BufferTurns(most_runs=MOST_RUNS)
+    hazards = BufferHazards(most_runs=MOST_RUNS)
     traffic = Traffic(Random(seed), share)
 
     async def testbench(ctx: Any) -> None:
         def put(inputs: dict[str, Any]) -> None:
             for name, value in inputs.items():
-                ctx.set(attrgetter(name)(turns), value)
+                ctx.set(attrgetter(name)(hazards), value)
 
         for _ in range(6000):
             put(dict.fromkeys(("begins.active", "sent.active", "made.active", "read.active"), 0) | traffic.waiting())
-            ready, held = bool(ctx.get(turns.ready)), bool(ctx.get(turns.held))
+            ready, held = bool(ctx.get(hazards.ready)), bool(ctx.get(hazards.held))
             put(traffic.make(held=held) | traffic.read(ready=ready))
             packet, comes = traffic.come()
             put(comes)
             if packet is not None:
-                packet.behind = ctx.get(turns.behind)
+                packet.behind = ctx.get(hazards.behind)
             await ctx.tick()
             if traffic.over:
                 return
         pytest.fail("nothing goes on")
 
-    simulate(turns, testbench)
+    simulate(hazards, testbench)

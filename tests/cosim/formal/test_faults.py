@@ -32,7 +32,12 @@ FAULTS = [
     ),
     ("stream.reader", "rtl/reader.py", "with m.If(self.runs.ready)", "with m.If(self.idle)"),
     ("stream.writer", "rtl/writer.py", "free.eq(~self.o.valid | self.o.ready)", "free.eq(1)"),
-    ("stream.accelerator", "rtl/accelerator.py", "outgoing.o.ready.eq(self.m_axis_tready)", "outgoing.o.ready.eq(1)"),
+    (
+        "stream.accelerator",
+        "rtl/packet_component.py",
+        "outgoing.o.ready.eq(self.m_axis_tready)",
+        "outgoing.o.ready.eq(1)",
+    ),
     ("readout.halving-2", "rtl/neurons/readout.py", "fits = ~adder.total[-1]", "fits = adder.total[-1]"),
     (
         "readout.ramp-2",
