@@ -1,4 +1,4 @@
-"""Between array and neurons: charges come in several a cycle, and leave one by one."""
+"""The buffer between array and neurons: charges come in several a cycle, and leave one by one."""
 
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
@@ -10,21 +10,23 @@ from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import bits_for_index, charged_layout, gathered_layout
 
 PHASES = 2
-"""Phases that it holds."""
+"""Phases that the buffer holds."""
 
 
 class ChargeBuffer(Component):
     """Holds the charges of two phases: one comes in while the other one leaves.
 
-    Latency: ``latency`` cycles from the first charges of a phase to neuron 0's, or none behind the phase before.
-    Throughput: ``GATHERED`` charges a cycle in, one out. Nothing ever waits.
+    Latency: ``latency`` cycles from the first charges of a phase to the charge of neuron 0; phases that follow closely
+    leave without a gap.
+    Throughput: ``GATHERED`` charges a cycle in, one out.
+    Handshake: none, the buffer never stalls; its user counts phases by ``read``.
 
     Attributes:
-        i_valid, i: charges of the neurons ``place``, ``place + neurons / GATHERED`` and so on, in order; what the
-            phase has in common is looked at up to ``latency`` cycles behind the first ones or behind ``read``.
-        read: pulses with the last charge of a phase that is read. Until ``latency`` cycles behind it, only one more
-            phase may come in.
-        o_valid, o: charges, neuron 0 first.
+        i: charges of the neurons ``place``, ``place + neurons / GATHERED`` and so on, in order; what the charges of a
+            phase share must hold for ``latency`` cycles after the first ones and after ``read``.
+        read: pulses with the last charge of a phase that is read. Until ``latency`` cycles later, only one more phase
+            may come in.
+        o: charges, neuron 0 first.
     """
 
     latency = 4
@@ -41,7 +43,7 @@ class ChargeBuffer(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A memory of two banks, in each row of which are charges that come in together."""
+        """A memory of two banks; a row holds the charges that come in together."""
         m = Module()
         spec = self._spec
         rows = spec.neurons // GATHERED
@@ -75,7 +77,7 @@ class ChargeBuffer(Component):
         with m.If(self.read):
             m.d.sync += bank.eq(~bank)
 
-        # the memory's two cycles, and the choice
+        # two cycles of the memory, and one to choose a charge
         valid, first, chosen = reads, reads & (row == 0) & (part == 0), part
         for stage in range(self.latency - 2):
             later = [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikequant.golden.layer.integer import Integers, output_code
 from spikequant.golden.layer.score import score_cost
 from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.golden.support.errors import SpikeQuantError
 from spikequant.rtl.driver.packets import Words, operation_of
 from spikequant.rtl.packet_sizes import CODE_BITS, WORDS_PER_NEURON
 from spikequant.rtl.shapes import (
@@ -94,8 +95,8 @@ class _Membranes:
     runs: list[Run] = field(default_factory=list)
 
 
-class UnspecifiedError(Exception):
-    """A packet asks for what the rules leave open, or refuse: one line that says what."""
+class UnspecifiedError(SpikeQuantError):
+    """A packet breaks the rules of ``spikequant.rtl.shapes``, or asks for what they leave undefined."""
 
 
 HALF = data.Layout.cast(RunHeader)["half"]
