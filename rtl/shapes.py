@@ -146,11 +146,14 @@ class Result(data.Struct):
 
 
 HEADER_WORDS = {
-    Operation.WEIGHTS: WeightsHeader.as_shape().size // WORD_BITS,
-    Operation.NEURONS: NeuronsHeader.as_shape().size // WORD_BITS,
-    Operation.CODES: CodesHeader.as_shape().size // WORD_BITS,
-    Operation.RUN: RunHeader.as_shape().size // WORD_BITS,
-    Operation.RESULT: ResultHeader.as_shape().size // WORD_BITS,
+    operation: header.as_shape().size // WORD_BITS
+    for operation, header in (
+        (Operation.WEIGHTS, WeightsHeader),
+        (Operation.NEURONS, NeuronsHeader),
+        (Operation.CODES, CodesHeader),
+        (Operation.RUN, RunHeader),
+        (Operation.RESULT, ResultHeader),
+    )
 }
 """Words of each packet's header."""
 
@@ -288,11 +291,6 @@ def gathered_layout(spec: Spec) -> data.StructLayout:
 def codes_layout() -> data.StructLayout:
     """A word of activation codes with the header of its packet; ``final`` marks the packet's last word."""
     return data.StructLayout({"header": CodesHeader, "codes": data.ArrayLayout(Code, CODES_PER_WORD), "final": 1})
-
-
-def threshold_layout() -> data.StructLayout:
-    """Threshold and bias of one neuron."""
-    return data.StructLayout({"theta": THETA_BITS, "bias": signed(BIAS_BITS)})
 
 
 def parameters_layout(spec: Spec) -> data.StructLayout:
