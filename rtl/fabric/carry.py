@@ -1,9 +1,8 @@
-"""The ECP5 primitives that pay, each with a portable twin of identical behaviour.
+"""Adders on ECP5 carry chains, each with portable logic of identical behaviour.
 
-The synthesis tool maps every sum to one carry chain of its own, puts the inversion of an operand in front of it,
-and leaves the output register of a block RAM unused. Here four sums share a chain, operands are inverted inside
-the chain's own lookup tables, and every block RAM has its output register. A component that is elaborated for an
-ECP5 gets the primitives; simulation and other fabrics get plain logic that does the same.
+The synthesis tool maps every sum to a carry chain of its own, and inverts operands in lookup tables in front of it.
+Here several sums share a chain, and operands are inverted and selected inside the chain's own lookup tables. A component
+that is elaborated for an ECP5 gets the primitives; simulation and other fabrics get plain logic that does the same.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from spikequant.rtl.fabric import on_ecp5
 
 
 def exceeds(value: Value, limit: int) -> Value:
-    """Whether an unsigned value is above a constant, in plain logic: a carry chain would take longer."""
+    """Whether an unsigned value is above a constant, without a carry chain, which would be slower."""
     above: Value = Const(0)
     for place in range(len(value)):
         above = (value[place] & above) if limit >> place & 1 else (value[place] | above)
@@ -26,8 +25,8 @@ def exceeds(value: Value, limit: int) -> Value:
 
 
 # The lookup tables of a carry chain, with input A as bit 0 of the index. A bit's sum is the table's value xor the
-# carry. Where the value is 1 the carry goes on; where it is 0 the table's lowest four entries, indexed by A and B
-# alone, make it.
+# carry. Where the value is 1 the carry propagates; where it is 0 the table's lowest four entries, indexed by A and B
+# alone, generate it.
 
 SIGNED_SUM = 0x6996
 """``(a ^ b) + (c ^ d)``: two operands, each with its sign."""
@@ -60,13 +59,13 @@ class ChainBit:
 
 
 CARRY_IN = ChainBit(SIGNED_SUM, Const(1), Const(0), Const(1), Const(0))
-"""Makes a carry into the next bit."""
+"""A bit that generates a carry into the next bit."""
 
 
 def carry_chain(m: Module, bits: Sequence[ChainBit], *, name: str) -> Value:
-    """The sums of a carry chain that starts with no carry, as ECP5 primitives, two bits each."""
+    """The sums of a carry chain of ECP5 primitives, two bits each, with a carry-in of 0."""
     zero = Const(0)
-    # an undriven carry input costs a primitive; a first bit that makes no carry costs a table
+    # an undriven carry-in costs a primitive; a first bit that generates no carry costs a lookup table
     padded = [ChainBit(0, zero, zero, zero, zero), *bits]
     padded += [ChainBit(0, zero, zero, zero, zero)] * (len(padded) % 2)
     sums = Signal(len(padded), name=f"{name}_sums")
@@ -84,10 +83,10 @@ def carry_chain(m: Module, bits: Sequence[ChainBit], *, name: str) -> Value:
 
 
 class SignedSums(Component):
-    """Sums of pairs of numbers, each number inverted bit by bit where its sign is set: several on one chain.
+    """Several sums on one carry chain: ``x + y``, each operand inverted bit by bit where its sign is set.
 
     Combinational. An inverted number of ``bits`` counts as ``2**bits - 1`` less itself, so a sum is
-    ``x + y`` in offset binary; whoever uses it knows the offset.
+    ``x + y`` in offset binary, whose offset the user knows.
 
     Attributes:
         x, y: the numbers, unsigned.
@@ -110,7 +109,7 @@ class SignedSums(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """A guard bit above each sum takes its carry, so that none reaches the next one."""
+        """A guard bit above each sum takes its carry, which never reaches the next sum."""
         m = Module()
         zero = Const(0)
         if on_ecp5(platform):
@@ -128,7 +127,7 @@ class SignedSums(Component):
 
 
 class Accumulator(Component):
-    """One adder for two accumulators that take turns: ``b + c``, or ``a + b`` where ``turn`` is set.
+    """One adder that two accumulators share: ``b + c``, or ``a + b`` where ``turn`` is set.
 
     Combinational, modulo ``2**bits``.
     """
@@ -213,7 +212,7 @@ class ChoosingAdder(Component):
 class JoinedAddSubtract(Component):
     """``(x | y) - b`` where ``subtract`` is set, else ``(x | y) + b``. Combinational, modulo ``2**bits``.
 
-    Two registers of which one is always cleared take turns at one adder.
+    For two registers, of which one is always cleared, that share one adder.
     """
 
     def __init__(self, *, bits: int) -> None:

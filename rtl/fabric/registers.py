@@ -9,9 +9,9 @@ from spikequant.rtl.fabric import on_ecp5
 
 
 def unreset(m: Module, port: Any, name: str) -> Any:
-    """The register behind a port that carries data, which a reset leaves alone.
+    """A register without a reset that drives a data port.
 
-    What is not valid need not be reset; and thousands of registers on the reset's net take the router's wires.
+    Data that is not valid need not be reset, and thousands of registers on the reset net take routing wires.
     """
     register = Signal.like(port, name=name, reset_less=True)
     m.d.comb += port.eq(register)
@@ -19,16 +19,16 @@ def unreset(m: Module, port: Any, name: str) -> Any:
 
 
 class Replica(Component):
-    """A register beside others that hold the same: the synthesis tool merges equal ones, but not these.
+    """A copy of a register that synthesis does not merge with equal ones.
 
-    One register cannot drive a whole array in time, whatever its attributes say: a wire that is to be kept is kept,
-    but then driven by the register that all equal ones became.
+    One register cannot drive a whole array in time, and attributes do not help: a wire that is kept is still driven by
+    the register into which all equal ones were merged.
 
-    Latency: a cycle.
+    Latency: one cycle. Throughput: a value a cycle. Handshake: none.
 
     Args:
-        shape: of what it holds.
-        init: what it holds behind a reset; without it, a reset leaves it alone.
+        shape: shape of the value.
+        init: value after a reset; None for a register without a reset.
     """
 
     def __init__(self, shape: ShapeLike, *, init: int | None = None) -> None:
@@ -36,7 +36,7 @@ class Replica(Component):
         super().__init__({"i": In(shape), "o": Out(shape)})
 
     def elaborate(self, platform: object) -> Module:
-        """A flip-flop a bit."""
+        """A flip-flop for each bit."""
         m = Module()
         inner, outer = Value.cast(self.i), Value.cast(self.o)
         if not on_ecp5(platform):
