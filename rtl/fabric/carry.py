@@ -1,8 +1,8 @@
 """Adders on ECP5 carry chains, each with portable logic of identical behaviour.
 
 The synthesis tool maps every sum to a carry chain of its own, and inverts operands in lookup tables in front of it.
-Here several sums share a chain, and operands are inverted and selected inside the chain's own lookup tables. A component
-that is elaborated for an ECP5 gets the primitives; simulation and other fabrics get plain logic that does the same.
+Here several sums share a chain, and operands are inverted and selected inside the chain's own lookup tables. A
+component that is elaborated for an ECP5 gets the primitives; simulation and other fabrics get equivalent plain logic.
 """
 
 from collections.abc import Sequence

@@ -149,7 +149,7 @@ class BlockMemory(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Block RAMs for slices of a row; the tools split a memory that is deeper than one, except its output register."""
+        """Block RAMs for slices of a row; the tools split a memory that is deeper than one block RAM."""
         m = Module()
         if on_ecp5(platform) and not self._distributed and self._depth <= max(SHAPES):
             self._instances(m)

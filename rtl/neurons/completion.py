@@ -25,7 +25,7 @@ class Completion(Component):
 
     Attributes:
         write: constants to store; not in two consecutive cycles, and only while nothing is inside.
-        i: a complete membrane, in the order of the neurons; only while fewer than ``waiting_rows(spec) - 1`` are inside.
+        i: complete membranes in the order of the neurons; only while fewer than ``waiting_rows(spec) - 1`` are inside.
         take: another membrane may leave; sampled every second cycle.
         brief: the next membrane belongs to a brief result; valid while there is one.
         taken: a membrane leaves.

@@ -22,8 +22,8 @@ class Backend(Component):
     Latency: ``Neurons.latency`` to the queue of membranes, then ``Completion.latency``, the read-out's latency and
     four cycles to the first word.
     Throughput: a charge a cycle, a code every second cycle or as fast as the ramp, a word a cycle.
-    Handshake: ``words`` is a stream; charges are never refused, so no more than ``packets_waiting`` phases that complete
-    membranes may be inside.
+    Handshake: ``words`` is a stream; charges are never refused, so no more than ``packets_waiting`` phases that
+    complete membranes may be inside.
 
     Attributes:
         write: constants to store; not in two consecutive cycles, and only while nothing is inside.
