@@ -11,7 +11,7 @@ from spikequant.rtl.fabric import on_ecp5
 from spikequant.rtl.fabric.carry import ChainBit, carry_chain
 
 PRODUCT, INVERTED_PRODUCT, NOTHING = "product", "inverted product", "nothing"
-"""What one operand of a column is: ``a & b``, ``~a & b``, or always 0."""
+"""Kinds of operands of a column: ``a & b``, ``~a & b``, or always 0."""
 
 _LOW_ROWS = {PRODUCT: 0x8, INVERTED_PRODUCT: 0x4, NOTHING: 0x0}
 _HIGH_ROWS = {PRODUCT: (3,), INVERTED_PRODUCT: (2,), NOTHING: ()}
@@ -22,9 +22,9 @@ class SumShape:
     """One of the sums on a chain.
 
     Attributes:
-        columns: for each column, lowest first, what its two operands are: of ``a`` and ``b``, and of ``c`` and ``d``.
-        carry_in: a product into the lowest column, or nothing.
-        carry_out: whether the sum is a bit wider than its columns; else the carry must be known to be none.
+        columns: for each column, lowest first, the kinds of its operands: of ``a`` and ``b``, and of ``c`` and ``d``.
+        carry_in: kind of the product into the lowest column.
+        carry_out: the sum is a bit wider than its columns; otherwise its carry must always be 0.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -44,16 +44,16 @@ def chain_bits(shapes: Sequence[SumShape]) -> int:
 
 
 class ProductSums(Component):
-    """Sums of rows of one-bit products, two products a column: several on one chain.
+    """Several sums of one-bit products, two a column, on one carry chain.
 
-    The products are made in the lookup tables that add them. The bit above a sum, which brings out its carry, makes
-    the carry into the next sum of the chain: a product more for nothing.
+    The lookup tables that add the products also make them. The bit above a sum, which outputs its carry, also
+    generates the carry into the next sum of the chain, which adds a product for free.
 
     Combinational.
 
     Attributes:
         a, b, c, d: operands of all columns of all sums, in order.
-        carry_a, carry_b: of each sum's carry-in.
+        carry_a, carry_b: operands of each sum's carry-in.
         sums: all sums, in order, each of its shape's width.
     """
 
@@ -81,7 +81,7 @@ class ProductSums(Component):
     def _on_chain(self, m: Module) -> Value:
         free = Const(1)
         bits: list[ChainBit] = []
-        # of the chain's bits, the ones that show sums
+        # places of the chain's bits that belong to sums
         shown: list[int] = []
         place = 0
         for index, shape in enumerate(self._shapes):
@@ -128,9 +128,9 @@ FACTOR_BITS = 18
 
 
 class Multiplier(Component):
-    """``a * b``, unsigned, by a multiplier block with all of its registers.
+    """``a * b``, unsigned, in a multiplier block with all of its registers.
 
-    Latency: ``latency`` cycles. Throughput: a product a cycle.
+    Latency: ``latency`` cycles. Throughput: a product a cycle. Handshake: none.
     """
 
     latency = 3
@@ -139,7 +139,7 @@ class Multiplier(Component):
         super().__init__({"a": In(FACTOR_BITS), "b": In(FACTOR_BITS), "product": Out(2 * FACTOR_BITS)})
 
     def elaborate(self, platform: object) -> Module:
-        """One block, with registers before, within and behind it."""
+        """One block, with registers for input, pipeline and output."""
         m = Module()
         if on_ecp5(platform):
             m.submodules.block = Instance(

@@ -14,13 +14,13 @@ from spikequant.rtl.shapes import code_layout, ready_layout
 
 
 class Dequantizer(Component):
-    """Codes by ``dequantize``; theta's place holds the multiplier and the number of its shift.
+    """Codes by ``dequantize``; ``theta`` holds the multiplier and the number of its shift.
 
-    Latency: ``latency(spec)`` cycles. Throughput: a membrane a cycle. Nothing ever waits.
+    Latency: ``latency(spec)`` cycles. Throughput: a membrane a cycle. Handshake: none.
 
     Attributes:
-        i_valid, i: a complete membrane.
-        o_valid, o: the same with its code.
+        i: a complete membrane.
+        o: the membrane with its code.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -34,7 +34,7 @@ class Dequantizer(Component):
 
     @staticmethod
     def latency(spec: Spec) -> int:
-        """Cycles from a membrane to its code: each block of the product but one is a sum more."""
+        """Cycles from a membrane to its code: each multiplier block after the first adds one."""
         return Multiplier.latency + 5 + (-(-spec.biased_bits // FACTOR_BITS) - 1)
 
     def elaborate(self, _platform: object) -> Module:
@@ -45,7 +45,7 @@ class Dequantizer(Component):
         valids: list[Value] = [self.i.valid]
 
         def stage(name: str, membrane: ValueLike, **values: Value) -> tuple[Signal, ...]:
-            """All that goes on to the next stage, and that there is something."""
+            """The values and ``valid`` in the next stage."""
             membrane_after = Signal(ready_layout(spec), name=f"{name}_membrane", reset_less=True)
             valid = Signal(name=f"{name}_valid")
             after = [Signal.like(value, name=f"{name}_{key}", reset_less=True) for key, value in values.items()]

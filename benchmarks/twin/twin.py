@@ -1,4 +1,4 @@
-"""The whole twin: the accelerator's packets, run by a dense array of multipliers."""
+"""The whole twin: a dense array of multipliers that runs the accelerator's packets."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import connect
@@ -20,25 +20,22 @@ from spikequant.rtl.writer import PacketWriter
 
 
 class MacTwin(PacketComponent):
-    """What the accelerator is compared with: an array of multipliers and accumulators of the same shape.
+    """The baseline of the accelerator: an array of multipliers and accumulators of the same shape.
 
-    It takes the accelerator's packets, but for theta, whose place holds a multiplier and a shift as
-    ``mac_vectors`` has them, and gives its packets, with the same membranes. Weight memory, neurons, reader
-    and writer are the accelerator's own. Codes are kept as signed levels in the order in which they come, and every
+    It takes the accelerator's packets, with a multiplier and a shift from ``mac_vectors`` in place of theta, and sends
+    the accelerator's packets, with the same membranes. Weight memory, neurons, reader
+    and writer are the accelerator's own. Codes are stored as signed levels in the order in which they come, and every
     row of them takes a cycle, silent or not; beats count those cycles, and spikes the levels in them that are not 0.
     A code that breaks the rules counts as silent.
 
-    Attributes:
-        s_axis_*: packets in.
-        m_axis_*: packets out. Once valid, a word holds until it is taken.
-        busy: something is on its way inside.
+    Throughput: a stream word a cycle in and out, a row of levels a cycle.
     """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(dense_spec(spec))
 
     def elaborate(self, _platform: object) -> Module:
-        """Reader, packer, sequencer, array, neurons, read-out, writer; and what waits for what between them."""
+        """Reader, packer, sequencer, array, output stage, writer, and the hazards between them."""
         m = Module()
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.packer = packer = LevelPacker(self.spec)
@@ -52,7 +49,7 @@ class MacTwin(PacketComponent):
         m.submodules.writer = writer = PacketWriter(self.spec)
         m.submodules.outgoing = outgoing = RegisterStage(PacketWord)
 
-        # charges of a phase are on their way to the membranes, and what becomes of them
+        # charges of a phase are on their way to the membranes; the queue of RESULT packets is full
         draining, full = Signal(), Signal()
         phase = Signal(phase_layout(self.spec))
         self._join_input(m, reader)

@@ -74,12 +74,14 @@ class SideBySide(Component):
         outputs = [[Value.cast(form.output) for form in forms]]
         known = Signal(LATENCY)
         for form in forms:
-            m.d.comb += [form.write_data.eq(data), form.write_enable.eq(write)]
             if self._case.dual:
+                m.d.comb += [form.write_data.eq(data), form.write_enable.eq(write)]
                 m.d.comb += [form.address[0].eq(first), form.address[1].eq(second)]
             else:
                 m.d.comb += [
-                    form.write_address.eq(first),
+                    form.write.address.eq(first),
+                    form.write.data.eq(data),
+                    form.write.enable.eq(write),
                     form.address.eq(second),
                     form.read.eq(self.noise[33] | self.noise[34]),
                     form.advance.eq(self.noise[33] | self.noise[35]),
