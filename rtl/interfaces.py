@@ -31,19 +31,14 @@ class Bundle(Signature):
             setattr(interface, part, signal)
         return interface
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Bundle) and self.members == other.members
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Flow(Bundle):
-    """Payloads that are never refused: ``payload`` means something where ``valid`` is set."""
+    """Values that are never refused: ``value`` means something where ``valid`` is set."""
 
-    head = "payload"
+    head = "value"
 
     def __init__(self, shape: ShapeLike) -> None:
-        super().__init__({"payload": Out(shape), "valid": Out(1)})
+        super().__init__({"valid": Out(1), "value": Out(shape)})
 
 
 class Write(Bundle):
@@ -63,9 +58,9 @@ class MemoryWrite(Bundle):
 
 
 class BufferEvent(Bundle):
-    """A pulse for something that happened in one of the two score buffers, which is number ``buffer``."""
+    """An event in one of the two score buffers: in a cycle with ``active``, it happens in buffer ``buffer``."""
 
-    head = "pulse"
+    head = "active"
 
     def __init__(self) -> None:
-        super().__init__({"pulse": Out(1), "buffer": Out(1)})
+        super().__init__({"active": Out(1), "buffer": Out(1)})

@@ -23,15 +23,15 @@ FINE_SHIFT_BITS = 2
 
 @dataclass(frozen=True)
 class _Slice:
-    """What is known of the levels that came in one cycle.
+    """Properties of the levels that come in one cycle.
 
     Attributes:
-        valid: there are some.
+        valid: there are levels.
         begins, ends: they are the token's first ones, the last ones.
         row_ends: they complete a row.
-        base: where the token begins.
+        base: place of the token's first row.
         row: their row, counted from there.
-        shift: of the token.
+        shift: shift of the token.
     """
 
     valid: Value
@@ -44,28 +44,30 @@ class _Slice:
 
 
 class LevelPacker(Component):
-    """Turns codes into signed levels, a row of one for each lane at a time, and lists the rows with salient ones.
+    """Decodes codes into rows with a signed level for each lane, and lists the rows with salient levels.
 
     Input k belongs to lane ``k % lanes``. A buffer holds several tokens; each begins at its packet's address, a
     multiple of ``spikequant.benchmarks.twin.arithmetic.token_grain``.
 
-    Throughput: a code for each of up to four lanes a cycle. Latency: levels are stored three cycles behind their code,
-    and a token's particulars ``latency`` cycles behind its last one.
+    Latency: three cycles from a code to its stored level, ``latency`` cycles from a token's last code to its
+    descriptor.
+    Throughput: a code for each of up to four lanes a cycle.
+    Handshake: ``i`` is a stream, which ``hold`` stalls; writes are never refused.
 
     Attributes:
         i: codes, a word at a time; the first one of a token is taken when ``hold`` is not set.
-        hold: nothing may be written to the buffer of the codes on offer.
-        write, write_enable: levels to store.
-        listed, listed_enable: a row to list.
-        token, token_enable: a token's particulars to store.
-        taking, buffer: a token is coming into that buffer, and not yet stored.
+        hold: the buffer of the codes on offer may not be written.
+        write: levels to store.
+        listed: a row to list.
+        token: a token's descriptor to store.
+        taking, buffer: a token is coming into that buffer, and is not stored yet.
         refused: pulses when a code is dropped, because it lies beyond the lanes' inputs or the buffer, its level
             beyond the spec's largest, or it is salient and the spec has no such codes; and for an address at which no
             token may begin.
     """
 
     latency = 10
-    """Cycles from a token's last codes to its particulars."""
+    """Cycles from a token's last codes to its descriptor."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -142,7 +144,7 @@ class LevelPacker(Component):
             with m.Elif((group == groups - 1) & (row != spec.lane_rows)):
                 m.d.sync += row.eq(row + 1)
         for lane, code in enumerate(codes):
-            # one sum: a zero point is inverted, and the bit below brings the one that is then lacking
+            # one sum: the zero point is inverted, and the bit below adds the 1 of its two's complement
             m.submodules[f"decoder_{lane}"] = decoder = Accumulator(bits=1 + WIDE_LEVEL_BITS)
             m.d.comb += [
                 decoder.b.eq(Cat(Const(1, 1), code.value)),
@@ -201,7 +203,7 @@ class LevelPacker(Component):
 
     @staticmethod
     def _after(m: Module, value: ValueLike, name: str, *, flag: bool = False) -> Signal:
-        """The value a cycle later; a flag is cleared by a reset."""
+        """The value one cycle later; a flag is cleared by a reset."""
         register = Signal(Value.cast(value).shape(), name=name, reset_less=not flag)
         m.d.sync += register.eq(value)
         return register
@@ -210,7 +212,7 @@ class LevelPacker(Component):
         """List rows with salient levels of a token with a shift.
 
         Returns:
-            Whether any are listed, and the last one's place in the list, two cycles behind ``now``.
+            Whether any are listed, and the last one's place in the list, two cycles after ``now``.
         """
         spec = self._spec
         some = Signal()
@@ -240,7 +242,7 @@ class LevelPacker(Component):
     def _count(
         self, m: Module, now: _Slice, *, stored: data.View, loud: Signal, listed: Signal, last_listed: Signal
     ) -> list[Signal]:
-        """Count the levels of a token as ``level_sum`` does, and store what follows at its end.
+        """Count the levels of a token as ``level_sum`` does, and store its descriptor at its end.
 
         Returns:
             For each stage, whether a token's end is in it.
@@ -295,7 +297,7 @@ class LevelPacker(Component):
         with m.If(valid):
             m.d.sync += [counted.eq(Mux(begun, 0, counted[:-1]) + total), spilled.eq(spills | (~begun & over))]
         move(6)
-        # the list has been complete for long, and must not be the next token's
+        # the list is complete by now, and the next token's has not begun
         m.d.sync += self.token.enable.eq(stages[-1])
         m.d.sync += [
             self.token.data.place.eq(bases[token_grain(spec).bit_length() - 1 :]),

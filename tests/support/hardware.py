@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
 
 from spikequant.rtl.driver.packets import Words
-from spikequant.rtl.shapes import word_layout
+from spikequant.rtl.shapes import PacketWord
 
 CLOCK_PERIOD = 1e-6
 
@@ -214,8 +214,8 @@ class PacketStreams(Component):
         self._accelerator = accelerator
         super().__init__(
             {
-                "i": In(stream.Signature(word_layout())),
-                "o": Out(stream.Signature(word_layout())),
+                "i": In(stream.Signature(PacketWord)),
+                "o": Out(stream.Signature(PacketWord)),
                 "busy": Out(1),
                 "reset": In(1),
             }
