@@ -1,45 +1,38 @@
-"""What streaming a real model's layers achieves: ``python -m spikequant.benchmarks.memory_bandwidth --checkpoint DIR``.
+"""Bandwidth of the memory while it streams the layers of a real model.
 
-The layers of one block run a token on the accelerator behind the memory, in Verilator with the strict chip at its pins,
-and every output is compared with the golden model. For the whole model it counts what tokens of real text read, one
-at a time as in generation, and how many blocks the chip holds.
+The layers of one block run a token on the accelerator, which reads its weights from the memory, in Verilator with the
+strict chip at its pins; every output is compared with the golden model. For the whole model, traffic is counted: what
+tokens of real text read, one at a time as in generation, and how many blocks the chip holds.
 """
-
-# The command imports what it needs when it runs, so that --help answers at once; its options have names anyway.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
-import typer
 
 from spikequant.fpga.link.codec import BYTES_PER_WORD
 from spikequant.fpga.sdram.bench import build_bench, run_bench
 from spikequant.fpga.sdram.layout import place_layer, store_layer
 from spikequant.fpga.sdram.program import active_inputs, streamed_program
-from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming, find_chip
+from spikequant.fpga.sdram.timing import CHIPS, SdramChip, SdramTiming
 from spikequant.golden.layer.integer import run_layer
-from spikequant.golden.layer.spec import Spec, load_spec
+from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.support.command_line import run_command
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import check_writable, write_json
-from spikequant.golden.support.options import JsonFile, SpecName
-from spikequant.golden.support.store import default_cache_folder
+from spikequant.golden.support.figures import Figures
 from spikequant.rtl.driver.packets import parse_result
 from spikequant.rtl.driver.program import gather
 
 BLOCK_MARK = "layers"
-"""The part of a layer's name in front of the number of its block."""
+"""The part of a layer's name before the number of its block."""
 
 BENCH_TOKEN = slice(-1, None)
-"""The token that runs: the last one traced, which is like those of a long text."""
+"""The token that runs: the last one traced, whose context is the longest."""
 
 
 def block_of(layer: str) -> int:
-    """The number of the decoder block that a layer belongs to.
+    """Number of the decoder block that a layer belongs to.
 
     Raises:
         InputError: its name has none.
@@ -52,15 +45,15 @@ def block_of(layer: str) -> int:
 
 @dataclass(frozen=True)
 class Streamed:
-    """A layer that has run a token.
+    """Run of a layer for one token.
 
     Attributes:
-        layer: its name.
-        words: 32-bit words that the chip gave.
-        all_words: that it would have given with the rows of silent inputs.
-        memory_cycles: from the first command to the last result.
-        mismatches: outputs that are not those of the golden model.
-        violations: rules of the chip that were broken.
+        layer: name of the layer.
+        words: 32-bit words read from the chip.
+        all_words: 32-bit words with the rows of silent inputs included.
+        memory_cycles: cycles of the chip from the first command to the last result.
+        mismatches: outputs that differ from the golden model.
+        violations: broken rules of the chip.
     """
 
     layer: str
@@ -111,12 +104,12 @@ def stream_layer(
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a block's layers hold, and what a token reads of them, in 32-bit words.
+    """Memory traffic of a block, in 32-bit words.
 
     Attributes:
-        held: weights and constants, which is what a token reads with the rows of silent inputs.
-        read: a token's mean, without them.
-        silent: share of a token's activations that are silent.
+        held: weights and constants: what a token reads with the rows of silent inputs included.
+        read: mean over tokens, without these rows.
+        silent: share of silent activations.
     """
 
     held: int
@@ -125,7 +118,7 @@ class Traffic:
 
 
 def count_traffic(spec: Spec, layers: Mapping[str, LayerVectors]) -> dict[int, Traffic]:
-    """The traffic of each block, from the tokens of each of its layers."""
+    """Traffic of each block, from the tokens of its layers."""
     blocks: dict[int, list[LayerVectors]] = {}
     for name, vectors in layers.items():
         blocks.setdefault(block_of(name), []).append(vectors)
@@ -142,7 +135,7 @@ def _block_traffic(spec: Spec, layers: list[LayerVectors]) -> Traffic:
 
 
 def _words_read(spec: Spec, vectors: LayerVectors) -> float:
-    """What a token reads of a layer, in the mean of its tokens."""
+    """Words that a token reads of a layer, mean over its tokens."""
     place = place_layer(spec, vectors)
     rows = []
     for token in range(vectors.tokens):
@@ -152,7 +145,7 @@ def _words_read(spec: Spec, vectors: LayerVectors) -> float:
 
 
 def fitting_blocks(blocks: Mapping[int, Traffic], words: int) -> list[int]:
-    """The first blocks that a memory of so many words holds together."""
+    """The first blocks that fit together into a memory of ``words`` words."""
     fitting: list[int] = []
     for block, traffic in blocks.items():
         words -= traffic.held
@@ -162,56 +155,111 @@ def fitting_blocks(blocks: Mapping[int, Traffic], words: int) -> list[int]:
     return fitting
 
 
+class LayerFigures(Figures):
+    """Figures of a ``Streamed`` layer; shares are 0..1."""
+
+    layer: str
+    peak_share: float
+    traffic_saved: float
+    mismatches: int
+    violations: int
+
+
+class ChipFigures(Figures):
+    """Capacity of a chip for the model, and generation speed through the blocks that it holds.
+
+    Attributes:
+        megabytes: size of the chip.
+        blocks, of_blocks: first blocks of the model that fit, and all blocks.
+        tokens_per_second: None if no block fits.
+        tokens_per_second_with_silent_rows: the same if silent inputs saved nothing.
+    """
+
+    megabytes: float
+    blocks: int
+    of_blocks: int
+    held_megabytes: float
+    read_megabytes_per_token: float
+    tokens_per_second: float | None
+    tokens_per_second_with_silent_rows: float | None
+
+
+class BandwidthFigures(Figures):
+    """Bandwidth of the memory for a model; shares are 0..1.
+
+    Attributes:
+        ok: no output differs and no rule of the chip is broken.
+        peak_share: share of the peak bandwidth that the simulated block achieves.
+        silent: share of silent activations in the whole model, mean over blocks.
+        traffic_saved: share of the whole model's traffic that silent inputs save.
+        layers: the simulated layers.
+        chips: capacity of each known chip by name.
+    """
+
+    ok: bool
+    chip: str
+    clock_mhz: float
+    memory_clock_mhz: float
+    peak_megabytes_per_second: float
+    peak_share: float
+    sustained_megabytes_per_second: float
+    silent: float
+    traffic_saved: float
+    mismatches: int
+    violations: int
+    layers: list[LayerFigures]
+    chips: dict[str, ChipFigures]
+
+
+def _chip_figures(chip: SdramChip, blocks: Mapping[int, Traffic], bytes_per_second: float) -> ChipFigures:
+    fitting = fitting_blocks(blocks, chip.words)
+    held = BYTES_PER_WORD * sum(blocks[block].held for block in fitting)
+    read = BYTES_PER_WORD * sum(blocks[block].read for block in fitting)
+    return ChipFigures(
+        megabytes=chip.bytes / 1e6,
+        blocks=len(fitting),
+        of_blocks=len(blocks),
+        held_megabytes=held / 1e6,
+        read_megabytes_per_token=read / 1e6,
+        tokens_per_second=bytes_per_second / read if fitting else None,
+        tokens_per_second_with_silent_rows=bytes_per_second / held if fitting else None,
+    )
+
+
 def summarize(
     streamed: list[Streamed], blocks: Mapping[int, Traffic], timing: SdramTiming, *, clock_hz: float
-) -> dict[str, Any]:
-    """The figures of ``--json``."""
-    words, cycles = (sum(getattr(one, name) for one in streamed) for name in ("words", "memory_cycles"))
-    share = 2 * words / cycles
+) -> BandwidthFigures:
+    """Combine the simulated layers with the traffic of all blocks."""
+    share = 2 * sum(one.words for one in streamed) / sum(one.memory_cycles for one in streamed)
     sustained = share * timing.peak_bytes
-    held, read = (sum(getattr(traffic, name) for traffic in blocks.values()) for name in ("held", "read"))
-    chips = {}
-    for chip in CHIPS.values():
-        fitting = fitting_blocks(blocks, chip.words)
-        held_bytes, read_bytes = (
-            BYTES_PER_WORD * sum(getattr(blocks[block], name) for block in fitting) for name in ("held", "read")
-        )
-        chips[chip.name] = {
-            "megabytes": chip.bytes / 1e6,
-            "blocks": len(fitting),
-            "of_blocks": len(blocks),
-            "held_megabytes": held_bytes / 1e6,
-            "read_megabytes_per_token": read_bytes / 1e6,
-            "tokens_per_second": sustained / read_bytes if fitting else None,
-            "tokens_per_second_with_silent_rows": sustained / held_bytes if fitting else None,
-        }
-    return {
-        "ok": not any(one.mismatches or one.violations for one in streamed),
-        "chip": timing.chip.name,
-        "clock_mhz": clock_hz / 1e6,
-        "memory_clock_mhz": timing.clock_hz / 1e6,
-        "peak_megabytes_per_second": timing.peak_bytes / 1e6,
-        "peak_share": share,
-        "sustained_megabytes_per_second": sustained / 1e6,
-        "silent": float(np.mean([traffic.silent for traffic in blocks.values()])),
-        "traffic_saved": 1 - read / held,
-        "mismatches": sum(one.mismatches for one in streamed),
-        "violations": sum(one.violations for one in streamed),
-        "layers": [
-            {
-                "layer": one.layer,
-                "peak_share": one.peak_share,
-                "traffic_saved": 1 - one.words / one.all_words,
-                "mismatches": one.mismatches,
-                "violations": one.violations,
-            }
+    mismatches, violations = sum(one.mismatches for one in streamed), sum(one.violations for one in streamed)
+    return BandwidthFigures(
+        ok=not mismatches and not violations,
+        chip=timing.chip.name,
+        clock_mhz=clock_hz / 1e6,
+        memory_clock_mhz=timing.clock_hz / 1e6,
+        peak_megabytes_per_second=timing.peak_bytes / 1e6,
+        peak_share=share,
+        sustained_megabytes_per_second=sustained / 1e6,
+        silent=float(np.mean([traffic.silent for traffic in blocks.values()])),
+        traffic_saved=1 - sum(traffic.read for traffic in blocks.values()) / sum(t.held for t in blocks.values()),
+        mismatches=mismatches,
+        violations=violations,
+        layers=[
+            LayerFigures(
+                layer=one.layer,
+                peak_share=one.peak_share,
+                traffic_saved=1 - one.words / one.all_words,
+                mismatches=one.mismatches,
+                violations=one.violations,
+            )
             for one in streamed
         ],
-        "chips": chips,
-    }
+        chips={chip.name: _chip_figures(chip, blocks, sustained) for chip in CHIPS.values()},
+    )
 
 
-def measure(
+def measure_bandwidth(
     layers: Mapping[str, LayerVectors],
     spec: Spec,
     timing: SdramTiming,
@@ -220,12 +268,21 @@ def measure(
     block: int,
     cache: Path,
     progress: Callable[[str], None] = lambda _layer: None,
-) -> dict[str, Any]:
-    """All figures; ``progress`` is told the name of each layer of the block that is about to run.
+) -> BandwidthFigures:
+    """Run the layers of one block, and count the traffic of all blocks.
+
+    Args:
+        layers: every decoder layer of the model by name, with tokens of real text.
+        spec: the accelerator.
+        timing: the chip and its clock.
+        clock_hz: clock of the accelerator.
+        block: number of the block whose layers run.
+        cache: root of the cache.
+        progress: called with the name of each layer as its run begins.
 
     Raises:
         InputError: there is no such block.
-        PacketError, ToolError: as ``stream_layer``.
+        PacketError, SimulationError, ToolError: as ``build_bench`` and ``stream_layer``.
     """
     chosen = {name: vectors for name, vectors in layers.items() if block_of(name) == block}
     if not chosen:
@@ -240,11 +297,12 @@ def measure(
 
 
 def trace_all(checkpoint: Path, spec: Spec, tokens: int) -> dict[str, LayerVectors]:
-    """Every decoder layer of a quantized model with tokens of real text.
+    """Trace every decoder layer of a quantized model on real text.
 
     Raises:
-        InputError: no such checkpoint, too little text, or a spec of other widths than the quantizer's.
+        InputError: no such checkpoint, too little text, or a spec whose widths differ from the quantizer's.
     """
+    # these load PyTorch
     from spikequant.golden.checkpoint.checkpoint import load_checkpoint
     from spikequant.golden.evaluation.trace import trace_layers
     from spikequant.golden.quantizer.linear import quantized_layers
@@ -253,65 +311,3 @@ def trace_all(checkpoint: Path, spec: Spec, tokens: int) -> dict[str, LayerVecto
     return {
         name: vectors for name, vectors, _ in trace_layers(model, list(quantized_layers(model.model)), tokens, spec)
     }
-
-
-def main(
-    checkpoint: Annotated[Path, typer.Option(metavar="DIR", help="quantized model, as spikequant quantize writes it")],
-    config: SpecName = "base",
-    tokens: Annotated[int, typer.Option(metavar="T", min=1, help="tokens to count the traffic of")] = 64,
-    block: Annotated[int, typer.Option(metavar="N", min=0, help="block whose layers run")] = 5,
-    chip: Annotated[str, typer.Option(metavar="CHIP", help="SDRAM to control")] = DEFAULT_CHIP,
-    frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the accelerator")] = 75.0,
-    memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="clock of the SDRAM")] = 120.0,
-    json_file: JsonFile = None,
-) -> None:
-    """Tell how fast real layers stream from the memory. Exit status 0 if all outputs are right, 1 if not."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    spec = load_spec(config)
-    timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
-    if json_file is not None:
-        check_writable(json_file)
-    with console.status("tracing the model") as status:
-        layers = trace_all(checkpoint, spec, tokens)
-        figures = measure(
-            layers,
-            spec,
-            timing,
-            clock_hz=frequency * 1e6,
-            block=block,
-            cache=default_cache_folder(),
-            progress=lambda layer: status.update(f"running {layer}"),
-        )
-    if json_file is not None:
-        write_json(json_file, figures)
-    show(figures)
-    if not figures["ok"]:
-        raise typer.Exit(1)
-
-
-def show(figures: dict[str, Any]) -> None:
-    """Print the figures of ``summarize``."""
-    for one in figures["layers"]:
-        typer.echo(
-            f"{one['layer']}: {one['peak_share']:.1%} of the peak, {one['traffic_saved']:.1%} of the traffic saved, "
-            f"{one['mismatches']} mismatches, {one['violations']} violations"
-        )
-    typer.echo(
-        f"together {figures['peak_share']:.1%} of {figures['peak_megabytes_per_second']:g} MB/s; over the whole model "
-        f"{figures['silent']:.1%} of the activations are silent, which saves {figures['traffic_saved']:.1%}"
-    )
-    for name, chip in figures["chips"].items():
-        held = "holds no block"
-        if chip["blocks"]:
-            held = (
-                f"the first {chip['blocks']} of {chip['of_blocks']} blocks, {chip['held_megabytes']:.1f} MB, "
-                f"{chip['tokens_per_second']:.2f} tokens/s "
-                f"({chip['tokens_per_second_with_silent_rows']:.2f} with the rows of silent inputs)"
-            )
-        typer.echo(f"{name}, {chip['megabytes']:.1f} MB: {held}")
-
-
-if __name__ == "__main__":
-    run_command(main, name="spikequant.benchmarks.memory_bandwidth")

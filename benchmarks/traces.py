@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors, load_vectors, save_arrays, save_vectors
-from spikequant.golden.support.digest import digest_text, digest_versions
+from spikequant.golden.support.digest import digest_versions
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.store import cached_build, cached_folder
+from spikequant.golden.support.store import cached_build, cached_folder, digest_of
 
-RECIPE = "fast"
-"""Quantizes the bundled model where no checkpoint is given."""
+MODEL, RECIPE = "smollm2", "fast"
+"""Traced if no checkpoint is given."""
+
+TITLES = {"smollm2": "SmolLM2-135M-Instruct"}
+"""Full names of models."""
 
 CALIBRATION_TOKENS = 2048
 
@@ -63,9 +66,19 @@ def load_traces(checkpoint: Path | None, *, tokens: int, cache: Path) -> Traces:
 
 
 def traced_model(traces: Traces, checkpoint: Path | None, *, tokens: int) -> str:
-    """What to call the traced model; arguments as ``load_traces``."""
-    name = checkpoint.name if checkpoint else "SmolLM2-135M"
-    return f"{len(traces.layers)} layers of {name}, {tokens} tokens"
+    """Description of the traced model by its name and recipe, which `spikequant quantize` takes.
+
+    Arguments as ``load_traces``.
+    """
+    from spikequant.golden.checkpoint.description import read_description
+    from spikequant.golden.quantizer.recipe import RECIPES
+
+    name, recipe = MODEL, RECIPE
+    if checkpoint is not None:
+        found = read_description(checkpoint)
+        name = found.name
+        recipe = next((preset for preset, values in RECIPES.items() if values == found.recipe), "of its own")
+    return f"{len(traces.layers)} layers of {TITLES.get(name, name)}, recipe {recipe}, {tokens} tokens"
 
 
 def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
@@ -77,7 +90,7 @@ def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
     if checkpoint is not None and not (checkpoint / "spikequant.json").is_file():
         raise InputError(f"checkpoint {checkpoint}: no such checkpoint, expected a folder with spikequant.json")
     source = f"{RECIPE} {CALIBRATION_TOKENS}" if checkpoint is None else _digest(checkpoint)
-    return cached_folder(cache, KIND, digest_text(source, str(tokens), FILE, TILE_FILE, digest_versions()))
+    return cached_folder(cache, KIND, digest_of([source, str(tokens), FILE, TILE_FILE, digest_versions()]))
 
 
 def read_traces(path: Path) -> dict[str, LayerVectors]:

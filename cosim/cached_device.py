@@ -1,34 +1,58 @@
-"""A simulated device that remembers what it played."""
+"""A simulated device with a cache of its results."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from spikequant.cosim.simulator.build import accelerator_sources, build_bursts
 from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.cosim.simulator.job import Recording
 from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import save_arrays
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
+from spikequant.rtl.driver.device import Played
 from spikequant.rtl.driver.packets import Words
 
+FILE = "recording.npz"
 
-class RememberingDevice:
-    """A ``Device`` that plays the same packets on the same design only once: they give the same again.
 
-    Its simulator starts when something new is to be played. A context manager.
+def save_played(path: Path, played: Played) -> None:
+    """Write results of a device as arrays."""
+    arrays = {
+        "words": np.concatenate([*played.packets, np.zeros(0, np.uint32)]),
+        "lengths": np.array([len(packet) for packet in played.packets], np.int64),
+        "settings": np.array([played.cycles, played.seconds], np.float64),
+    }
+    save_arrays(path, arrays)
+
+
+def load_played(path: Path) -> Played:
+    """Read what ``save_played`` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        cycles, seconds = arrays["settings"]
+        lengths = arrays["lengths"]
+        packets = np.split(arrays["words"], np.cumsum(lengths)[:-1]) if len(lengths) else []
+    return Played(packets=packets, cycles=int(cycles), seconds=float(seconds))
+
+
+class CachedDevice:
+    """A ``Device`` that simulates equal packets on an equal design only once.
+
+    Its simulator starts with the first packets that the cache does not have. A context manager.
 
     Args:
         spec: the accelerator.
-        cache: root of the cache for builds and recordings; the user's own by default.
-        fresh: play everything again, and keep what comes back now.
+        cache: root of the cache of builds and results; the user's cache by default.
+        fresh: simulate everything again, and replace the cached results.
 
     Attributes:
-        remembered: whether the last recording is from an earlier run; its seconds are, too.
+        cached: whether the last results, with their seconds, are from an earlier run.
     """
 
     def __init__(self, spec: Spec, *, cache: Path | None = None, fresh: bool = False) -> None:
         self.spec = spec
-        self.remembered = False
+        self.cached = False
         self._cache = cache or default_cache_folder()
         self._fresh = fresh
         self._sources = accelerator_sources(spec)
@@ -36,7 +60,7 @@ class RememberingDevice:
         self._device: SimulatedDevice | None = None
 
     def __enter__(self) -> Self:
-        """The device."""
+        """Return the device."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,27 +75,26 @@ class RememberingDevice:
 
     def play(
         self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
-    ) -> Recording:
-        """As ``Device`` says.
+    ) -> Played:
+        """Send packets and wait for results, as ``Device.play`` does.
 
         Raises:
             SimulationError: the simulator did not start or died, or the accelerator hangs.
         """
-        self.remembered = True
+        self.cached = True
 
         def build(folder: Path) -> None:
-            self.remembered = False
+            self.cached = False
             if self._device is None:
                 self._device = SimulatedDevice(self.spec, sources=self._sources, cache=self._cache)
             try:
-                recording = self._device.play(packets, results, progress=progress)
+                save_played(folder / FILE, self._device.play(packets, results, progress=progress))
             except Exception:
-                # whatever is wrong with this simulator, the next layer gets a new one
+                # the simulator's state is unknown: the next layer gets a new one
                 self.close()
                 raise
-            recording.save(folder)
 
         digest = digest_of([self._simulator.name, str(results), *(packet.tobytes() for packet in packets)])
         folder = cached_build(self._cache, "recording", digest, build, fresh=self._fresh)
         progress(results)
-        return Recording.load(folder)
+        return load_played(folder / FILE)

@@ -1,36 +1,63 @@
-"""One whole layer through the simulated hardware."""
+"""Co-simulation of one layer, compared with the golden model."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from spikequant.cosim.scoreboard import Verdict, compare
+from spikequant.cosim.simulator.burst import Traffic
 from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.cosim.simulator.runner import StallingDevice
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.neuron import event_program
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.figures import Figures
 from spikequant.rtl.driver.device import Device, LayerRun, run_on_device
+
+
+class LayerFigures(Figures):
+    """Figures of a layer's co-simulation, as the command line writes them; attributes as in ``LayerReport``.
+
+    Attributes:
+        ok: no mismatch, and no saturated output unless that is allowed.
+        output_bits, theta_fraction_bits: from the spec.
+        mismatches, saturated, outputs: counts of outputs, as in ``Verdict``.
+        first_mismatch: one line; empty if there is none.
+    """
+
+    ok: bool
+    output_bits: int
+    theta_fraction_bits: int
+    mismatches: int
+    saturated: int
+    outputs: int
+    first_mismatch: str
+    cycles: int
+    spikes: int
+    beats: int
+    expected_spikes: int
+    expected_beats: int
+    lane_utilisation: float
+    sim_cycles_per_second: float
+    seconds: float
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """A layer's co-simulation.
+    """Result of a layer's co-simulation.
 
     Attributes:
-        output: what the hardware gave.
-        verdict: how it compares with the golden model.
-        cycles: clock cycles from the first packet to the last result, loading weights included.
-        spikes: spikes fired, each of a burst counted.
+        output: results of the hardware.
+        verdict: comparison with the golden model.
+        spec: the accelerator.
+        cycles: clock cycles from the first packet to the last result, including the loading of weights.
+        spikes: spikes fired; every spike of a burst counts.
         beats: cycles in which the array took spikes, a tick or a doubling.
-        expected_spikes: as the golden model's time domain fires them.
-        expected_beats: as it takes them.
+        expected_spikes, expected_beats: the same in the golden model's time domain.
         sim_cycles_per_second: speed of the simulation.
-        seconds: wall time, building the simulator and the golden model included.
+        seconds: wall time, including the simulator's build and the golden model.
     """
 
     output: LayerOutput
@@ -46,37 +73,37 @@ class LayerReport:
 
     @property
     def lane_utilisation(self) -> float:
-        """Spikes for each lane and beat; 0 where there was no beat."""
+        """Spikes per lane and beat; 0 if there was no beat."""
         return self.spikes / (self.beats * self.spec.lanes) if self.beats else 0.0
 
     @property
     def activity_expected(self) -> bool:
-        """Spikes and beats are as many as the golden model's time domain has."""
+        """Whether spikes and beats are as many as in the golden model's time domain."""
         return (self.spikes, self.beats) == (self.expected_spikes, self.expected_beats)
 
-    def figures(self, *, allow_saturation: bool) -> dict[str, Any]:
-        """The report as the command line's JSON has it."""
-        return {
-            "ok": self.verdict.ok(allow_saturation=allow_saturation),
-            "output_bits": self.spec.output_bits,
-            "theta_fraction_bits": self.spec.theta_fraction_bits,
-            "mismatches": self.verdict.mismatches,
-            "saturated": self.verdict.saturated,
-            "outputs": self.verdict.outputs,
-            "first_mismatch": self.verdict.first,
-            "cycles": self.cycles,
-            "spikes": self.spikes,
-            "beats": self.beats,
-            "expected_spikes": self.expected_spikes,
-            "expected_beats": self.expected_beats,
-            "lane_utilisation": self.lane_utilisation,
-            "sim_cycles_per_second": self.sim_cycles_per_second,
-            "seconds": self.seconds,
-        }
+    def figures(self, *, allow_saturation: bool) -> LayerFigures:
+        """Figures for JSON."""
+        return LayerFigures(
+            ok=self.verdict.ok(allow_saturation=allow_saturation),
+            output_bits=self.spec.output_bits,
+            theta_fraction_bits=self.spec.theta_fraction_bits,
+            mismatches=self.verdict.mismatches,
+            saturated=self.verdict.saturated,
+            outputs=self.verdict.outputs,
+            first_mismatch=self.verdict.first,
+            cycles=self.cycles,
+            spikes=self.spikes,
+            beats=self.beats,
+            expected_spikes=self.expected_spikes,
+            expected_beats=self.expected_beats,
+            lane_utilisation=self.lane_utilisation,
+            sim_cycles_per_second=self.sim_cycles_per_second,
+            seconds=self.seconds,
+        )
 
 
 def expected_activity(spec: Spec, vectors: LayerVectors) -> tuple[int, int]:
-    """Spikes and beats of a whole layer in the golden model's time domain: each token's, for each tile of outputs."""
+    """Count the spikes and beats of a layer in the golden model's time domain, over all tokens and output tiles."""
     spikes = beats = 0
     for token in range(vectors.tokens):
         spikes += sum(phase.row.size for phase in event_program(vectors, token, spec))
@@ -95,27 +122,25 @@ def cosimulate(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     cache: Path | None = None,
 ) -> LayerReport:
-    """Run a layer on the Verilator model of the spec's Verilog, and compare it with the integer level.
+    """Run a layer on a Verilator model of the accelerator, and compare it with the integer level.
 
     Args:
         spec: the accelerator.
         vectors: the layer; any size.
-        stall_probability: share of cycles in which either stream pauses.
-        seed: of the pauses.
-        sources: the accelerator's Verilog by file name, such as that of a netlist; else what the spec generates.
-        progress: told the results that are in, and how many there will be.
-        cache: where simulator builds are kept; the user's own cache by default.
+        stall_probability: share of cycles in which each stream pauses, 0 to 0.9.
+        seed: seed of the pauses.
+        sources: the accelerator's Verilog by file name, such as a netlist's; the generated Verilog by default.
+        progress: called with the number of results received, and of all results.
+        cache: root of the cache of simulator builds; the user's cache by default.
 
     Raises:
         InputError: a tool is missing.
-        SimulationError: the simulator could not be built, or its test failed.
+        SimulationError: the simulator could not be built or died, or the accelerator hangs.
         PacketError: the accelerator refused a packet or sent a broken one.
     """
     began = time.perf_counter()
-    if stall_probability:
-        stalling = StallingDevice(spec, stall_probability=stall_probability, seed=seed, sources=sources, cache=cache)
-        return compare_on_device(stalling, vectors, began=began, progress=progress)
-    with SimulatedDevice(spec, sources=sources, cache=cache) as device:
+    traffic = Traffic(pause_in=stall_probability, pause_out=stall_probability, seed=seed)
+    with SimulatedDevice(spec, sources=sources, cache=cache, traffic=traffic) as device:
         return compare_on_device(device, vectors, began=began, progress=progress)
 
 
@@ -129,10 +154,10 @@ def compare_on_device(
     """Run a layer on a device, and compare it with the integer level.
 
     Args:
-        device: where.
+        device: accelerator to run on.
         vectors: the layer; any size.
-        began: when the work on this layer began, on ``time.perf_counter``.
-        progress: told the results that are in, and how many there will be.
+        began: start of the work on this layer, on ``time.perf_counter``.
+        progress: called with the number of results received, and of all results.
 
     Raises:
         PacketError: the accelerator refused a packet or sent a broken one.
@@ -143,13 +168,13 @@ def compare_on_device(
 
 
 def report_of(spec: Spec, vectors: LayerVectors, run: LayerRun, *, ran: LayerVectors) -> LayerReport:
-    """What ran, beside what the golden model expects.
+    """Compare a run with the golden model.
 
     Args:
         spec: the accelerator.
         vectors: the layer.
-        run: what a device gave, whose seconds are the report's.
-        ran: the layer as the device had it, whose spikes and beats are expected.
+        run: results of a device; its seconds become the report's.
+        ran: the layer in the form that the device ran, which sets the expected spikes and beats.
     """
     expected_spikes, expected_beats = expected_activity(spec, ran)
     return LayerReport(

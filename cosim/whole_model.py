@@ -1,171 +1,143 @@
-"""Every layer of a model through the simulated hardware, on all cores."""
+"""Co-simulation of every layer of a model, on all cores or a cluster."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
-from spikequant.cosim.cached_device import RememberingDevice
-from spikequant.cosim.layer import LayerReport, compare_on_device
-from spikequant.cosim.scoreboard import Verdict
+from spikequant.cosim.cached_device import CachedDevice
+from spikequant.cosim.layer import compare_on_device
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.cluster import run_jobs
+from spikequant.golden.support.figures import Figures
 
 
-@dataclass(frozen=True)
-class LayerOutcome:
-    """One layer of a model, without its outputs.
+class LayerOutcome(Figures):
+    """Figures of one layer of a model, an entry of ``per_layer``.
 
     Attributes:
-        name: the layer's.
+        name: the layer's name.
         outputs: N.
         inputs: K.
-        verdict: how all outputs of all tokens compare with the golden model.
-        cycles: clock cycles, loading weights included.
-        spikes: spikes fired, each of a burst counted.
+        cycles: clock cycles, including the loading of weights.
+        spikes: spikes fired; every spike of a burst counts.
         beats: cycles in which the array took spikes, a tick or a doubling.
-        activity_expected: spikes and beats are as many as the golden model's time domain has.
-        lane_utilisation: spikes for each lane and beat.
+        activity_expected: whether spikes and beats are as many as in the golden model's time domain.
+        lane_utilisation: spikes per lane and beat.
+        mismatches, saturated: outputs over all tokens, as in ``Verdict``.
+        first_mismatch: one line; empty if there is none.
         simulated_seconds: wall time of the simulation.
         seconds: wall time of all work on the layer in this run.
-        remembered: an earlier run simulated it, with equal packets on an equal design.
+        remembered: whether an earlier run simulated the layer, with equal packets on an equal design.
     """
 
     name: str
     outputs: int
     inputs: int
-    verdict: Verdict
     cycles: int
     spikes: int
     beats: int
     activity_expected: bool
     lane_utilisation: float
+    mismatches: int
+    saturated: int
+    first_mismatch: str
     simulated_seconds: float
     seconds: float
     remembered: bool
 
-    def figures(self) -> dict[str, Any]:
-        """As an entry of ``per_layer``."""
-        return {
-            "name": self.name,
-            "outputs": self.outputs,
-            "inputs": self.inputs,
-            "cycles": self.cycles,
-            "spikes": self.spikes,
-            "beats": self.beats,
-            "activity_expected": self.activity_expected,
-            "lane_utilisation": self.lane_utilisation,
-            "mismatches": self.verdict.mismatches,
-            "saturated": self.verdict.saturated,
-            "first_mismatch": self.verdict.first,
-            "simulated_seconds": self.simulated_seconds,
-            "seconds": self.seconds,
-            "remembered": self.remembered,
-        }
 
-
-@dataclass(frozen=True)
-class ModelReport:
-    """All layers of a model.
+class ModelFigures(Figures):
+    """Figures of a model's co-simulation, as the command line writes them.
 
     Attributes:
-        spec: the accelerator.
+        ok: there are layers, without a mismatch, and without a saturated output unless that is allowed.
+        output_bits, theta_fraction_bits: from the spec.
         tokens: activation vectors of each layer.
-        layers: in the model's order.
+        layers: number of layers.
+        mismatches, saturated, outputs: counts of outputs of all layers, as in ``Verdict``.
+        first_mismatch: one line on the first layer with a mismatch; empty if there is none.
+        cycles, spikes, beats, lane_utilisation: sums and average over all layers, as in ``LayerOutcome``.
+        sim_cycles_per_second: average speed of a simulator.
         seconds: wall time of the whole run.
+        remembered: number of layers that an earlier run simulated.
+        per_layer: the layers, in the model's order.
     """
 
-    spec: Spec
+    ok: bool
+    output_bits: int
+    theta_fraction_bits: int
     tokens: int
-    layers: list[LayerOutcome]
+    layers: int
+    mismatches: int
+    saturated: int
+    outputs: int
+    first_mismatch: str
+    cycles: int
+    spikes: int
+    beats: int
+    lane_utilisation: float
+    sim_cycles_per_second: float
     seconds: float
+    remembered: int
+    per_layer: list[LayerOutcome]
 
-    def ok(self, *, allow_saturation: bool) -> bool:
-        """Every layer is as it should be, and there is one."""
-        return bool(self.layers) and all(layer.verdict.ok(allow_saturation=allow_saturation) for layer in self.layers)
 
-    @property
-    def mismatches(self) -> int:
-        """Of all layers."""
-        return sum(layer.verdict.mismatches for layer in self.layers)
+def model_figures(
+    spec: Spec, layers: Sequence[LayerOutcome], *, tokens: int, seconds: float, allow_saturation: bool
+) -> ModelFigures:
+    """Sum up the layers of a model.
 
-    @property
-    def saturated(self) -> int:
-        """Outputs of all layers that the hardware flagged."""
-        return sum(layer.verdict.saturated for layer in self.layers)
+    Args:
+        spec: the accelerator.
+        layers: the layers, in the model's order.
+        tokens: activation vectors of each layer.
+        seconds: wall time of the whole run.
+        allow_saturation: accept outputs whose membrane saturated.
+    """
 
-    @property
-    def compared(self) -> int:
-        """Outputs of all layers."""
-        return sum(layer.verdict.outputs for layer in self.layers)
+    def total(name: str) -> int:
+        return sum(getattr(layer, name) for layer in layers)
 
-    @property
-    def cycles(self) -> int:
-        """Of all layers, one behind the other."""
-        return sum(layer.cycles for layer in self.layers)
-
-    @property
-    def lane_utilisation(self) -> float:
-        """Spikes for each lane and beat of all layers; 0 where there was no beat."""
-        beats = sum(layer.beats for layer in self.layers)
-        return sum(layer.spikes for layer in self.layers) / (beats * self.spec.lanes) if beats else 0.0
-
-    @property
-    def sim_cycles_per_second(self) -> float:
-        """Speed of one simulator, over all layers."""
-        return self.cycles / sum(layer.simulated_seconds for layer in self.layers)
-
-    @property
-    def first_mismatch(self) -> str:
-        """One line on the first layer that is not equal; empty if there is none."""
-        wrong = (f"{layer.name}, {layer.verdict.first}" for layer in self.layers if layer.verdict.first)
-        return next(wrong, "")
-
-    @property
-    def remembered(self) -> int:
-        """Layers whose simulation is from an earlier run."""
-        return sum(layer.remembered for layer in self.layers)
-
-    def figures(self, *, allow_saturation: bool) -> dict[str, Any]:
-        """The report as the command line's JSON has it."""
-        return {
-            "ok": self.ok(allow_saturation=allow_saturation),
-            "output_bits": self.spec.output_bits,
-            "theta_fraction_bits": self.spec.theta_fraction_bits,
-            "tokens": self.tokens,
-            "layers": len(self.layers),
-            "mismatches": self.mismatches,
-            "saturated": self.saturated,
-            "outputs": self.compared,
-            "first_mismatch": self.first_mismatch,
-            "cycles": self.cycles,
-            "spikes": sum(layer.spikes for layer in self.layers),
-            "beats": sum(layer.beats for layer in self.layers),
-            "lane_utilisation": self.lane_utilisation,
-            "sim_cycles_per_second": self.sim_cycles_per_second,
-            "seconds": self.seconds,
-            "remembered": self.remembered,
-            "per_layer": [layer.figures() for layer in self.layers],
-        }
+    mismatches, saturated, beats, cycles = map(total, ("mismatches", "saturated", "beats", "cycles"))
+    simulated = sum(layer.simulated_seconds for layer in layers)
+    wrong = (f"{layer.name}, {layer.first_mismatch}" for layer in layers if layer.first_mismatch)
+    return ModelFigures(
+        ok=bool(layers) and not mismatches and (allow_saturation or not saturated),
+        output_bits=spec.output_bits,
+        theta_fraction_bits=spec.theta_fraction_bits,
+        tokens=tokens,
+        layers=len(layers),
+        mismatches=mismatches,
+        saturated=saturated,
+        outputs=tokens * total("outputs"),
+        first_mismatch=next(wrong, ""),
+        cycles=cycles,
+        spikes=total("spikes"),
+        beats=beats,
+        lane_utilisation=total("spikes") / (beats * spec.lanes) if beats else 0.0,
+        sim_cycles_per_second=cycles / simulated if simulated else 0.0,
+        seconds=seconds,
+        remembered=total("remembered"),
+        per_layer=list(layers),
+    )
 
 
 class _SimulatorPlugin(WorkerPlugin):
-    """A device for each worker process, which lives as long as the worker or the run."""
+    """A device for each worker process, which lives until the worker or the run ends."""
 
     def __init__(self, name: str, spec: Spec, *, cache: Path | None, fresh: bool) -> None:
         self.name = name
-        self._open = partial(RememberingDevice, spec, cache=cache, fresh=fresh)
-        self._device: RememberingDevice | None = None
+        self._open = partial(CachedDevice, spec, cache=cache, fresh=fresh)
+        self._device: CachedDevice | None = None
 
     def setup(self, worker: Worker) -> None:
-        """Nothing: what fails later fails as a job, with its own message."""
+        """Do nothing: an error in the first job is reported with that job."""
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - the interface's
         """End the simulator."""
@@ -173,7 +145,7 @@ class _SimulatorPlugin(WorkerPlugin):
             self._device.close()
 
     @property
-    def device(self) -> RememberingDevice:
+    def device(self) -> CachedDevice:
         """The device, made for the first job."""
         if self._device is None:
             self._device = self._open()
@@ -181,37 +153,33 @@ class _SimulatorPlugin(WorkerPlugin):
 
 
 def _run_layer(plugin: str, job: tuple[str, LayerVectors]) -> LayerOutcome:
-    """In a worker: a layer on the worker's device."""
+    """Run a layer on the device of the current worker."""
     began = time.perf_counter()
     name, vectors = job
     found = get_worker().plugins[plugin]
     assert isinstance(found, _SimulatorPlugin)
-    device = found.device
-    report = compare_on_device(device, vectors, began=began)
-    return outcome_of(name, vectors, report, remembered=device.remembered)
-
-
-def outcome_of(name: str, vectors: LayerVectors, report: LayerReport, *, remembered: bool) -> LayerOutcome:
-    """A layer's report without its outputs."""
+    report = compare_on_device(found.device, vectors, began=began)
     return LayerOutcome(
         name=name,
         outputs=vectors.outputs,
         inputs=vectors.inputs,
-        verdict=report.verdict,
         cycles=report.cycles,
         spikes=report.spikes,
         beats=report.beats,
         activity_expected=report.activity_expected,
         lane_utilisation=report.lane_utilisation,
+        mismatches=report.verdict.mismatches,
+        saturated=report.verdict.saturated,
+        first_mismatch=report.verdict.first,
         simulated_seconds=report.cycles / report.sim_cycles_per_second,
         seconds=report.seconds,
-        remembered=remembered,
+        remembered=found.device.cached,
     )
 
 
 @contextmanager
 def _simulators(client: Client, spec: Spec, *, cache: Path | None, fresh: bool) -> Iterator[str]:
-    """Name of a plugin that every worker has, those that come later included."""
+    """Register a plugin with every worker, including workers that join later; yield its name."""
     name = f"spikequant-{uuid4()}"
     client.register_plugin(_SimulatorPlugin(name, spec, cache=cache, fresh=fresh), name=name)
     try:
@@ -227,23 +195,24 @@ def cosimulate_model(
     *,
     tokens: int,
     began: float,
+    allow_saturation: bool = False,
     progress: Callable[[LayerOutcome], None] = lambda _: None,
     cache: Path | None = None,
     fresh: bool = False,
-) -> ModelReport:
-    """Run layers on simulators of the spec's Verilog, one in each worker, and compare them with the integer level.
+) -> ModelFigures:
+    """Run layers on simulators of the spec's Verilog, one per worker, and compare them with the integer level.
 
-    What was simulated in an earlier run with equal packets on an equal design is taken from the cache, and compared
-    again.
+    Results of an earlier run with equal packets on an equal design come from the cache, and are compared again.
 
     Args:
-        client: of the workers.
+        client: client of the workers.
         spec: the accelerator.
-        layers: names and integers; taken as workers are free.
-        tokens: activation vectors of each.
-        began: when the work began, on ``time.perf_counter``.
-        progress: told each layer that is done.
-        cache: on each worker's machine, for builds and recordings; the user's own by default.
+        layers: names and integers; consumed as workers become free.
+        tokens: activation vectors of each layer.
+        began: start of the work, on ``time.perf_counter``.
+        allow_saturation: accept outputs whose membrane saturated.
+        progress: called with each finished layer.
+        cache: root of the cache of builds and results on each worker's machine; the user's cache by default.
         fresh: simulate everything again.
 
     Raises:
@@ -263,6 +232,6 @@ def cosimulate_model(
         for name, outcome in run_jobs(client, partial(_run_layer, plugin), jobs()):
             done[name] = outcome
             progress(outcome)
-    return ModelReport(
-        spec=spec, tokens=tokens, layers=[done[name] for name in order], seconds=time.perf_counter() - began
-    )
+    seconds = time.perf_counter() - began
+    ordered = [done[name] for name in order]
+    return model_figures(spec, ordered, tokens=tokens, seconds=seconds, allow_saturation=allow_saturation)

@@ -1,8 +1,8 @@
-"""All of a build, from a component to a folder with its bitstream and its figures."""
+"""A complete build, from a component to a folder with its bitstream and figures."""
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,41 @@ from spikequant.fpga.build.build import (
     place_and_route_seeds,
     synthesize,
 )
-from spikequant.golden.support.files import replace_file, write_json
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.files import replace_file
 
 STEPS_BESIDE_SEEDS = 3
-"""Calls of ``progress`` in ``run_synth`` beside one for each seed: elaborated, synthesized, packed."""
+"""Calls of ``progress`` in ``run_synth`` besides one for each seed: elaborated, synthesized, packed."""
+
+
+class SynthFigures(Figures):
+    """Figures of a finished build.
+
+    Attributes:
+        config: preset or file of the accelerator.
+        luts, ffs, ebrs, dsps, timing_met: of the chosen ``seed``.
+        fmax_mhz: highest clock of each seed.
+        bitstream: file name; None if the timing failed and that was not allowed.
+    """
+
+    config: str
+    board: str
+    device: str
+    frequency_mhz: float
+    baud: float
+    memory: str | None
+    memory_frequency_mhz: float | None
+    luts: int
+    ffs: int
+    ebrs: int
+    dsps: int
+    fmax_mhz: list[float]
+    timing_met: bool
+    seeds: list[int]
+    seed: int
+    bitstream: str | None
+    bitstream_sha256: str | None
+    tools: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,13 +69,13 @@ class SynthResult:
     """A finished build.
 
     Attributes:
-        plan: what was built.
-        routed: one for each seed.
+        config: preset or file of the accelerator.
+        routed: one result for each seed.
         chosen: the best of them.
-        bitstream: None where the timing failed and that was not allowed.
-        tools: that made it.
+        bitstream: None if the timing failed and that was not allowed.
     """
 
+    config: str
     plan: Plan
     routed: Sequence[Routed]
     chosen: Routed
@@ -53,40 +84,38 @@ class SynthResult:
 
     @property
     def timing_met(self) -> bool:
-        """The best seed is fast enough."""
+        """Whether the best seed is fast enough."""
         return self.chosen.report.timing_met
 
     def shortfall(self) -> str:
-        """In one line, by how much the timing fails."""
+        """One line on how much the timing fails by."""
         critical = self.chosen.report.critical
         kept = "bitstream kept all the same" if self.bitstream else "--allow-timing-failure keeps the bitstream"
         return f"{critical.achieved_mhz:.1f} MHz at best, expected {critical.wanted_mhz:.1f} MHz; {kept}"
 
-    def figures(self) -> dict[str, Any]:
-        """What ``--json`` writes."""
-        used = self.chosen.report.used
-        return {
-            "board": self.plan.board.name,
-            "device": self.plan.board.device,
-            "frequency_mhz": self.plan.pll.output_hz / 1e6,
-            "baud": self.plan.baud,
-            "memory": self.plan.memory.chip.name if self.plan.memory else None,
-            "memory_frequency_mhz": self.plan.memory.clock_hz / 1e6 if self.plan.memory else None,
-            "luts": used.luts,
-            "ffs": used.ffs,
-            "ebrs": used.ebrs,
-            "dsps": used.dsps,
-            "fmax_mhz": [routed.report.critical.achieved_mhz for routed in self.routed],
-            "timing_met": self.timing_met,
-            "seeds": [routed.seed for routed in self.routed],
-            "seed": self.chosen.seed,
-            "bitstream": BITSTREAM if self.bitstream else None,
-            "bitstream_sha256": self.bitstream.sha256 if self.bitstream else None,
-            "tools": self.tools.versions(),
-        }
+    def figures(self) -> SynthFigures:
+        """The figures of the build."""
+        plan = self.plan
+        return SynthFigures(
+            config=self.config,
+            board=plan.board.name,
+            device=plan.board.device,
+            frequency_mhz=plan.pll.output_hz / 1e6,
+            baud=plan.baud,
+            memory=plan.memory.chip.name if plan.memory else None,
+            memory_frequency_mhz=plan.memory.clock_hz / 1e6 if plan.memory else None,
+            **asdict(self.chosen.report.used),
+            fmax_mhz=[routed.report.critical.achieved_mhz for routed in self.routed],
+            timing_met=self.timing_met,
+            seeds=[routed.seed for routed in self.routed],
+            seed=self.chosen.seed,
+            bitstream=BITSTREAM if self.bitstream else None,
+            bitstream_sha256=self.bitstream.sha256 if self.bitstream else None,
+            tools=self.tools.versions(),
+        )
 
     def table(self) -> Table:
-        """The figures for a terminal."""
+        """The figures as a table for a terminal."""
         used, capacity = self.chosen.report.used, self.plan.board.capacity
         table = Table("", "used", "of", "share", title=f"{self.plan.board.name}, {self.plan.board.device}")
         for label, name in (("LUT", "luts"), ("flip-flop", "ffs"), ("EBR", "ebrs"), ("DSP", "dsps")):
@@ -97,18 +126,15 @@ class SynthResult:
             critical = routed.report.critical
             verdict = "met" if routed.report.timing_met else "MISSED"
             mark = ", chosen" if routed is self.chosen else ""
-            table.add_row(
-                f"seed {routed.seed}{mark}",
-                f"{critical.achieved_mhz:.1f} MHz",
-                f"{critical.wanted_mhz:.1f} MHz",
-                verdict,
-            )
+            clocks = (f"{mhz:.1f} MHz" for mhz in (critical.achieved_mhz, critical.wanted_mhz))
+            table.add_row(f"seed {routed.seed}{mark}", *clocks, verdict)
         return table
 
 
 def run_synth(
     make_core: Callable[[], Any],
     *,
+    config: str,
     board: Board,
     tools: Tools,
     frequency_hz: float,
@@ -122,10 +148,12 @@ def run_synth(
     memory: MemoryWish | None = None,
     marker: Marker | None = None,
 ) -> SynthResult:
-    """Build the component that ``make_core`` makes; the best seed's bitstream, a record and all logs go to ``out``.
+    """Build a component; the best seed's bitstream, a record and all logs go to ``out``.
 
-    Where the timing fails and may not, the logs are there, and no bitstream, not even an older one. With a
-    ``marker`` the synapse memory starts with that, and ``out`` gets what ``fpga.baked`` needs to put weights there.
+    Arguments are those of ``make_plan`` and ``place_and_route_seeds``. If the timing fails and
+    ``allow_timing_failure`` is not set, ``out`` gets the logs alone, and no older bitstream stays there. ``config``
+    names the spec in the figures. With a ``marker`` as initial contents of the synapse memory, ``out`` also gets the
+    files that ``fpga.baked`` needs.
 
     Raises:
         InputError: the board cannot hold the design, or cannot make the clock or the baud rate.
@@ -159,12 +187,12 @@ def run_synth(
         _keep(bitstream.folder / f"{NAME}.bit", out / BITSTREAM)
         if marker:
             write_bakeable(out, plan, marker, chosen.configuration)
-    result = SynthResult(plan=plan, routed=routed, chosen=chosen, bitstream=bitstream, tools=tools)
+    result = SynthResult(config, plan, routed, chosen, bitstream, tools)
     if bitstream:
-        write_json(out / RECORD, result.figures())
+        result.figures().write(out / RECORD)
     return result
 
 
 def _keep(source: Path, target: Path) -> None:
-    with replace_file(target) as beside:
-        shutil.copyfile(source, beside)
+    with replace_file(target) as fresh:
+        shutil.copyfile(source, fresh)

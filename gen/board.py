@@ -87,6 +87,6 @@ def board_accelerator(
             noise = {"corrupt": line.corrupt, "drop": line.drop}
             board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
             port = stack.enter_context(board).port
-            stack.enter_context(board.told_if_it_ends())
+            stack.enter_context(board.report_end())
         stage("greeting the board")
         yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip))

@@ -1,7 +1,5 @@
 """The command ``spikequant``: every package brings its commands, and this puts them together."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +12,7 @@ import spikequant.gen.commands.generate_text
 import spikequant.gen.commands.golden_cli
 import spikequant.gen.commands.run
 import spikequant.gen.commands.synth
-from spikequant.cosim.netlist import NetlistMaker, Stage, Synthesis
-from spikequant.golden.layer.spec import Spec
-from spikequant.golden.support.command_line import FAILED, MARKUP, run_app
+from spikequant.golden.support.command_line import MARKUP, run_app
 from spikequant.golden.support.options import SpecName
 
 app = typer.Typer(
@@ -63,35 +59,6 @@ for package in (
     package.add_commands(app)
 
 
-@contextmanager
-def _tool_errors() -> Iterator[None]:
-    """A tool that fails ends the program with a line."""
-    from spikequant.fpga.toolchain import ToolError
-
-    try:
-        yield
-    except ToolError as error:
-        typer.echo(f"spikequant: {error}", err=True)
-        raise typer.Exit(FAILED) from None
-
-
-def _netlist(spec: Spec, stage: Stage) -> Mapping[str, str]:
-    from spikequant.fpga.build.netlist import netlist_sources
-
-    with _tool_errors():
-        return netlist_sources(spec, stage)
-
-
-def _synthesis(spec: Spec) -> Synthesis:
-    from spikequant.fpga.build.netlist import synthesis_of
-
-    with _tool_errors():
-        return synthesis_of(spec)
-
-
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit status 2.
-
-    What makes netlists goes in with it, since one package makes them and another one simulates them.
-    """
-    run_app(app, name="spikequant", obj=NetlistMaker(_netlist, _synthesis))
+    """Run the command line; bad input is one line on stderr and exit status 2."""
+    run_app(app, name="spikequant")

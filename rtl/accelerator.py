@@ -77,20 +77,18 @@ class Accelerator(Component):
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~settling & ~packets.o.valid)
         connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, encoder.i)
+        connect(m, encoder.begins, turns.begins)
+        connect(m, encoder.made, turns.made)
+        connect(m, encoder.write, sequencer.write)
+        connect(m, sequencer.done, turns.read)
         m.d.comb += [
             runs.i.payload.run.eq(reader.runs.payload),
             runs.i.payload.behind.eq(turns.behind),
             runs.i.valid.eq(reader.runs.valid),
             reader.runs.ready.eq(runs.i.ready),
-            turns.begins.eq(encoder.begins),
-            turns.begins_buffer.eq(encoder.begins_buffer),
-            turns.made.eq(encoder.made),
-            turns.made_buffer.eq(encoder.made_buffer),
             # it is offered only where there is room
-            turns.sent.eq(reader.runs.valid),
-            turns.sent_buffer.eq(reader.runs.payload.address[-1]),
-            turns.read.eq(sequencer.done),
-            turns.read_buffer.eq(sequencer.done_buffer),
+            turns.sent.pulse.eq(reader.runs.valid),
+            turns.sent.buffer.eq(reader.runs.payload.address[-1]),
             turns.waiting_buffer.eq(runs.o.payload.run.address[-1]),
             turns.waiting_behind.eq(runs.o.payload.behind),
             encoder.held.eq(turns.held),
@@ -102,8 +100,6 @@ class Accelerator(Component):
             sequencer.runs.payload.eq(runs.o.payload.run),
             sequencer.runs.valid.eq(may_start),
             runs.o.ready.eq(starts),
-            sequencer.write.eq(encoder.write),
-            sequencer.write_enable.eq(encoder.write_enable),
         ]
         phase: data.View = sequencer.phase
         for stage in range(ADDRESS_CYCLES):
@@ -113,13 +109,11 @@ class Accelerator(Component):
         for number, cluster in enumerate(clusters):
             m.submodules[f"cluster_{number}"] = cluster
             m.d.comb += [
-                cluster.write.eq(reader.weights),
-                cluster.write_enable.eq(reader.weights_enable),
-                cluster.constants.eq(reader.neuron),
-                cluster.constants_enable.eq(reader.neuron_enable),
                 cluster.cycle.eq(sequencer.cycle),
                 cluster.phase.eq(phase),
             ]
+            connect(m, reader.weights, cluster.write)
+            connect(m, reader.neuron, cluster.constants)
             connect(m, cluster.words, writer.words[number])
         # known from registers, a cycle late
         m.d.sync += [

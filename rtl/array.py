@@ -5,12 +5,13 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import GATHERED, Spec
 from spikequant.rtl.charge_buffer import ChargeBuffer
 from spikequant.rtl.fabric.carry import Replica
 from spikequant.rtl.integrator import IntegratorGroup
+from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
 from spikequant.rtl.synapse import SynapseMemory, row_write_layout
 
@@ -56,13 +57,11 @@ class SpikingArray(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "write": In(row_write_layout(spec)),
-                "write_enable": In(1),
+                "write": In(Write(row_write_layout(spec))),
                 "cycle": In(cycle_layout(spec)),
                 "phase": In(phase_layout(spec)),
                 "read": Out(1),
-                "o_valid": Out(1),
-                "o": Out(charged_layout(spec)),
+                "o": Out(Flow(charged_layout(spec))),
             }
         )
 
@@ -90,11 +89,8 @@ class SpikingArray(Component):
         m = Module()
         spec = self._spec
         m.submodules.synapses = synapses = SynapseMemory(spec)
-        m.d.comb += [
-            synapses.write.eq(self.write),
-            synapses.write_enable.eq(self.write_enable),
-            synapses.row.eq(self.cycle.row),
-        ]
+        connect(m, flipped(self.write), synapses.write)
+        m.d.comb += synapses.row.eq(self.cycle.row)
         control = data.StructLayout({"fire": spec.lanes, "sign": spec.lanes, "step": step_layout()})
         now = Signal(control)
         m.d.comb += [now.fire.eq(self.cycle.fire), now.sign.eq(self.cycle.sign), now.step.eq(self.cycle.step)]
@@ -165,7 +161,8 @@ class SpikingArray(Component):
         """The charges of each part one by one from the end of a phase on, with the particulars of the phase."""
         spec = self._spec
         m.submodules.buffer = buffer = ChargeBuffer(spec, distributed=self._distributed)
-        m.d.comb += [self.read.eq(buffer.read), self.o_valid.eq(buffer.o_valid), self.o.eq(buffer.o)]
+        m.d.comb += self.read.eq(buffer.read)
+        connect(m, buffer.o, flipped(self.o))
         # to the cycle before the first neuron is selected: a gate looks at its charge at once, and a multiplexer later
         behind_weights = IntegratorGroup.latency(spec) - (0 if self._gated else 1)
         for stage in range(behind_weights):
@@ -187,15 +184,15 @@ class SpikingArray(Component):
             if stage == behind - 1:
                 with m.If(first):
                     m.d.sync += [
-                        buffer.i.phase.eq(phase),
-                        buffer.i.reference.eq(common.reference),
-                        buffer.i.exceeded.eq(common.exceeded),
+                        buffer.i.payload.phase.eq(phase),
+                        buffer.i.payload.reference.eq(common.reference),
+                        buffer.i.payload.exceeded.eq(common.exceeded),
                     ]
             valid_after, first_after = Signal(name=f"valid_{stage + 1}"), Signal(name=f"first_{stage + 1}")
             m.d.sync += [valid_after.eq(valid), first_after.eq(first)]
             valid, first = valid_after, first_after
-        m.d.comb += buffer.i_valid.eq(valid)
-        m.d.comb += [buffer.i.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
+        m.d.comb += buffer.i.valid.eq(valid)
+        m.d.comb += [buffer.i.payload.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
 
 
 def _tree(m: Module, part: int, shown: list[Value]) -> Value:

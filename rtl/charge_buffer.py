@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.golden.layer.spec import GATHERED, Spec
 from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import bits_for_index, charged_layout, gathered_layout
 
 PHASES = 2
@@ -33,11 +34,9 @@ class ChargeBuffer(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "i_valid": In(1),
-                "i": In(gathered_layout(spec)),
+                "i": In(Flow(gathered_layout(spec))),
                 "read": Out(1),
-                "o_valid": Out(1),
-                "o": Out(charged_layout(spec)),
+                "o": Out(Flow(charged_layout(spec))),
             }
         )
 
@@ -48,24 +47,24 @@ class ChargeBuffer(Component):
         rows = spec.neurons // GATHERED
         row_bits = bits_for_index(rows)
         m.submodules.memory = memory = BlockMemory(
-            shape=self.i.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
+            shape=self.i.payload.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
         )
         written, written_bank = Signal(row_bits), Signal()
         row, part, bank = Signal(row_bits), Signal(range(GATHERED)), Signal()
         waiting = Signal(range(PHASES + 1))
         comes, reads, at_end = Signal(), Signal(), Signal()
         m.d.comb += [
-            memory.write_address.eq(Cat(written, written_bank)),
-            memory.write_data.eq(self.i.charges),
-            memory.write_enable.eq(self.i_valid),
+            memory.write.address.eq(Cat(written, written_bank)),
+            memory.write.data.eq(self.i.payload.charges),
+            memory.write.enable.eq(self.i.valid),
             memory.address.eq(Cat(row, bank)),
-            comes.eq(self.i_valid & (written == 0)),
+            comes.eq(self.i.valid & (written == 0)),
             reads.eq(waiting.any()),
             at_end.eq(row == rows - 1),
             self.read.eq(reads & at_end & (part == GATHERED - 1)),
         ]
         m.d.sync += waiting.eq(waiting + comes - self.read)
-        with m.If(self.i_valid):
+        with m.If(self.i.valid):
             m.d.sync += written.eq(written + 1)
             with m.If(written == rows - 1):
                 m.d.sync += [written.eq(0), written_bank.eq(~written_bank)]
@@ -85,13 +84,13 @@ class ChargeBuffer(Component):
             ]
             m.d.sync += [after.eq(value) for after, value in zip(later, (valid, first, chosen), strict=True)]
             valid, first, chosen = later
-        leaving = unreset(m, self.o, "leaving")
+        leaving = unreset(m, self.o.payload, "leaving")
         charges = Array(memory.output[part] for part in range(GATHERED))
-        m.d.sync += [self.o_valid.eq(valid), leaving.charge.eq(charges[chosen])]
+        m.d.sync += [self.o.valid.eq(valid), leaving.charge.eq(charges[chosen])]
         with m.If(first):
             m.d.sync += [
-                leaving.phase.eq(self.i.phase),
-                leaving.reference.eq(self.i.reference),
-                leaving.exceeded.eq(self.i.exceeded),
+                leaving.phase.eq(self.i.payload.phase),
+                leaving.reference.eq(self.i.payload.reference),
+                leaving.exceeded.eq(self.i.payload.exceeded),
             ]
         return m

@@ -11,6 +11,7 @@ from spikequant.rtl.array import SpikingArray
 from spikequant.rtl.charge_buffer import ChargeBuffer
 from spikequant.rtl.fabric.carry import Replica, unreset
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import Neurons, parameter_write_layout
 from spikequant.rtl.neurons.output_stage import Backend
 from spikequant.rtl.neurons.readout import HalvingReadout, make_readout
@@ -50,10 +51,8 @@ class Cluster(Component):
         self._number = number
         super().__init__(
             {
-                "write": In(row_write_layout(spec)),
-                "write_enable": In(1),
-                "constants": In(parameter_write_layout(spec)),
-                "constants_enable": In(1),
+                "write": In(Write(row_write_layout(spec))),
+                "constants": In(Write(parameter_write_layout(spec))),
                 "cycle": In(cycle_layout(spec)),
                 "phase": In(phase_layout(spec)),
                 "read": Out(1),
@@ -78,28 +77,27 @@ class Cluster(Component):
             part, make_readout(part), readout_cycles=cycles, distributed=distributed
         )
         first = self._number * part.neurons
-        constants = self._copy(m, "constants", self.constants)
+        constants = self._copy(m, "constants", self.constants.data)
         own = constants.neuron - first
-        write = unreset(m, backend.write, "write_constants")
+        write = unreset(m, backend.write.data, "write_constants")
         bits = slice(first * part.weight_bits, (first + part.neurons) * part.weight_bits)
         m.d.sync += [
             write.neuron.eq(own),
             write.parameters.eq(constants.parameters),
-            backend.write_enable.eq(
-                self._copy(m, "constants_enable", self.constants_enable, init=0) & (own >= 0) & (own < part.neurons)
+            backend.write.enable.eq(
+                self._copy(m, "constants_enable", self.constants.enable, init=0) & (own >= 0) & (own < part.neurons)
             ),
         ]
         m.d.comb += [
             array.cycle.eq(self.cycle),
             array.phase.eq(self.phase),
-            array.write.pair.eq(self.write.pair),
-            array.write.row.eq(self.write.row),
-            array.write.weights.eq(self.write.weights[bits]),
-            array.write_enable.eq(self.write_enable),
+            array.write.data.pair.eq(self.write.data.pair),
+            array.write.data.row.eq(self.write.data.row),
+            array.write.data.weights.eq(self.write.data.weights[bits]),
+            array.write.enable.eq(self.write.enable),
             self.read.eq(array.read),
-            backend.i_valid.eq(array.o_valid),
-            backend.i.eq(array.o),
         ]
+        connect(m, array.o, backend.i)
         if alone:
             connect(m, backend.words, flipped(self.words))
         else:

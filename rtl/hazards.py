@@ -3,6 +3,8 @@
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
+from spikequant.rtl.interfaces import BufferEvent
+
 SCORES_IN_THE_MAKING = 3
 """Tokens in the encoder: one comes in, one is in its lists, one is walked."""
 
@@ -41,14 +43,10 @@ class BufferTurns(Component):
         self._most_runs = most_runs
         super().__init__(
             {
-                "begins": In(1),
-                "begins_buffer": In(1),
-                "made": In(1),
-                "made_buffer": In(1),
-                "sent": In(1),
-                "sent_buffer": In(1),
-                "read": In(1),
-                "read_buffer": In(1),
+                "begins": In(BufferEvent()),
+                "made": In(BufferEvent()),
+                "sent": In(BufferEvent()),
+                "read": In(BufferEvent()),
                 "behind": Out(NUMBER_BITS),
                 "waiting_buffer": In(1),
                 "waiting_behind": In(NUMBER_BITS),
@@ -65,14 +63,14 @@ class BufferTurns(Component):
         unread = [Signal(range(self._most_runs + 1), name=f"unread_{buffer}") for buffer in range(BUFFERS)]
         for buffer in range(BUFFERS):
             m.d.sync += [
-                begun[buffer].eq(begun[buffer] + (self.begins & (self.begins_buffer == buffer))),
-                made[buffer].eq(made[buffer] + (self.made & (self.made_buffer == buffer))),
+                begun[buffer].eq(begun[buffer] + (self.begins.pulse & (self.begins.buffer == buffer))),
+                made[buffer].eq(made[buffer] + (self.made.pulse & (self.made.buffer == buffer))),
                 unread[buffer].eq(
-                    unread[buffer] + (self.sent & (self.sent_buffer == buffer)) - self._reads(Const(buffer, 1))
+                    unread[buffer] + (self.sent.pulse & (self.sent.buffer == buffer)) - self._reads(Const(buffer, 1))
                 ),
             ]
         m.d.comb += [
-            self.behind.eq(_chosen(begun, self.sent_buffer)),
+            self.behind.eq(_chosen(begun, self.sent.buffer)),
             self.ready.eq(_chosen(made, self.waiting_buffer) == self.waiting_behind),
         ]
 
@@ -82,15 +80,15 @@ class BufferTurns(Component):
             before.eq((before - (self._reads(buffer_of_token) & before.any()))[: len(before)]),
             self.held.eq(before.any()),
         ]
-        with m.If(self.begins):
+        with m.If(self.begins.pulse):
             m.d.sync += [
-                before.eq(_chosen(unread, self.begins_buffer) - self._reads(self.begins_buffer)),
-                buffer_of_token.eq(self.begins_buffer),
+                before.eq(_chosen(unread, self.begins.buffer) - self._reads(self.begins.buffer)),
+                buffer_of_token.eq(self.begins.buffer),
             ]
         return m
 
     def _reads(self, buffer: Value) -> Value:
-        return self.read & (self.read_buffer == buffer)
+        return self.read.pulse & (self.read.buffer == buffer)
 
 
 def _chosen(of_buffers: list[Signal], buffer: Value) -> Value:

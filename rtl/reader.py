@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.rtl.fabric.carry import exceeds, unreset
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.shapes import (
     CodesHeader,
@@ -69,10 +70,8 @@ class PacketReader(Component):
                 "idle": In(1),
                 "sorting": In(1),
                 "sorting_buffer": In(1),
-                "weights": Out(row_write_layout(spec)),
-                "weights_enable": Out(1),
-                "neuron": Out(parameter_write_layout(spec)),
-                "neuron_enable": Out(1),
+                "weights": Out(Write(row_write_layout(spec))),
+                "neuron": Out(Write(parameter_write_layout(spec))),
                 "codes": Out(stream.Signature(codes_layout())),
                 "runs": Out(stream.Signature(run_layout(spec))),
                 "taken": Out(1),
@@ -193,7 +192,7 @@ class PacketReader(Component):
             with m.State("drop"), m.If(self.taken & last):
                 go("header")
         m.d.comb += self.waiting.eq(
-            states.ongoing("header") & ~valid & ~storing & ~row_waits & ~self.weights_enable & ~self.runs.valid
+            states.ongoing("header") & ~valid & ~storing & ~row_waits & ~self.weights.enable & ~self.runs.valid
         )
         return m
 
@@ -262,19 +261,19 @@ class PacketReader(Component):
             stored.eq(word.data),
             stored_place.eq(place & stores.replicate(spec.words_per_row)),
             completes.eq(stores & ends & ~beyond),
-            self.weights_enable.eq(completes),
+            self.weights.enable.eq(completes),
         ]
-        m.d.comb += self.weights.weights.eq(weights)
+        m.d.comb += self.weights.data.weights.eq(weights)
         for number in range(spec.words_per_row):
             with m.If(stored_place[number]):
                 m.d.sync += weights[number * WORD_BITS : (number + 1) * WORD_BITS].eq(stored)
-        pair, memory_row = Signal.like(self.weights.pair), Signal.like(self.weights.row)
+        pair, memory_row = Signal.like(self.weights.data.pair), Signal.like(self.weights.data.row)
         m.d.sync += [
             pair.eq(index[:lane_bits] >> (spec.pair_lanes - 1)),
             # the row behind the one of zeros
             memory_row.eq(Cat(index[: spec.pair_lanes - 1], index[lane_bits:]) + 1),
-            self.weights.pair.eq(pair),
-            self.weights.row.eq(memory_row),
+            self.weights.data.pair.eq(pair),
+            self.weights.data.row.eq(memory_row),
         ]
         return beyond | (word.last & ~ends), storing
 
@@ -285,7 +284,7 @@ class PacketReader(Component):
         neuron = Signal(range(spec.neurons))
         field = Signal(3, init=1)
         ends = field[-1]
-        writing = unreset(m, self.neuron, "writing")
+        writing = unreset(m, self.neuron.data, "writing")
         constants = writing.parameters
         middle = Signal(WORD_BITS, reset_less=True)
         with m.If(begins):
@@ -294,7 +293,7 @@ class PacketReader(Component):
                 neuron.eq(data.View(NeuronsHeader, word.data).neuron),
                 beyond.eq(word.bad_neurons),
             ]
-        m.d.sync += self.neuron_enable.eq(loads & ends & ~beyond)
+        m.d.sync += self.neuron.enable.eq(loads & ends & ~beyond)
         with m.If(loads):
             m.d.sync += [
                 field.eq(field.rotate_left(1)),

@@ -8,6 +8,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.shapes import (
     Behind,
     Half,
@@ -67,15 +68,13 @@ class Sequencer(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(score_write_layout(spec)),
-                "write_enable": In(1),
+                "write": In(Write(score_write_layout(spec))),
                 "runs": In(stream.Signature(run_layout(spec))),
                 "cycle": Out(cycle_layout(spec)),
                 "neurons_busy": In(1),
                 "ended": Out(1),
                 "phase": Out(phase_layout(spec)),
-                "done": Out(1),
-                "done_buffer": Out(1),
+                "done": Out(BufferEvent()),
                 "idle": Out(1),
                 "strayed": Out(1),
                 "cut": Out(1),
@@ -100,9 +99,9 @@ class Sequencer(Component):
         spec = self._spec
         m.submodules.scores = scores = BlockMemory(shape=beat_layout(spec), depth=2 * spec.score_words)
         m.d.comb += [
-            scores.write_address.eq(self.write.address),
-            scores.write_data.eq(self.write.beat),
-            scores.write_enable.eq(self.write_enable),
+            scores.write.address.eq(self.write.data.address),
+            scores.write.data.eq(self.write.data.beat),
+            scores.write.enable.eq(self.write.enable),
         ]
         address = Signal(score_address_bits(spec))
         valid = Signal(FETCH_CYCLES)
@@ -122,10 +121,10 @@ class Sequencer(Component):
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
-            queue.i.eq(word),
-            queue.i_valid.eq(found),
-            self.done.eq(ends),
-            self.done_buffer.eq(fetched.address[-1]),
+            queue.i.payload.eq(word),
+            queue.i.valid.eq(found),
+            self.done.pulse.eq(ends),
+            self.done.buffer.eq(fetched.address[-1]),
         ]
         with m.If(cut):
             m.d.comb += [word.behind.eq(Behind.END), self.cut.eq(found)]

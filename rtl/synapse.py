@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Replica
 from spikequant.rtl.fabric.memory import BlockMemory, PairMemory
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 
 
@@ -36,8 +37,7 @@ class SynapseMemory(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(row_write_layout(spec)),
-                "write_enable": In(1),
+                "write": In(Write(row_write_layout(spec))),
                 "row": In(data.ArrayLayout(bits_for_index(spec.memory_rows), spec.lanes)),
                 "weights": Out(data.ArrayLayout(spec.neurons * spec.weight_bits, spec.lanes)),
             }
@@ -49,28 +49,28 @@ class SynapseMemory(Component):
         spec = self._spec
         bits = spec.neurons * spec.weight_bits
         weights = Signal(bits, reset_less=True)
-        m.d.sync += weights.eq(self.write.weights)
+        m.d.sync += weights.eq(self.write.data.weights)
         for pair in range(spec.pairs):
             writes = Signal(name=f"writes_{pair}")
-            m.d.comb += writes.eq(self.write_enable & (self.write.pair == pair))
+            m.d.comb += writes.eq(self.write.enable & (self.write.data.pair == pair))
             write = self._registered(m, f"write_{pair}", writes)
             lanes = range(pair * spec.pair_lanes, (pair + 1) * spec.pair_lanes)
             rows = [
-                Mux(writes, self.write.row, self.row[lane]) if lane == lanes[0] else self.row[lane] for lane in lanes
+                Mux(writes, self.write.data.row, self.row[lane]) if lane == lanes[0] else self.row[lane] for lane in lanes
             ]
             address = [self._registered(m, f"address_{lane}", row) for lane, row in zip(lanes, rows, strict=True)]
             if spec.lanes == 1:
                 m.submodules.memory = single = BlockMemory(shape=bits, depth=spec.memory_rows)
                 m.d.comb += [
-                    single.write_address.eq(address[0]),
-                    single.write_data.eq(weights),
-                    single.write_enable.eq(write),
+                    single.write.address.eq(address[0]),
+                    single.write.data.eq(weights),
+                    single.write.enable.eq(write),
                     single.address.eq(address[0]),
                     self.weights[0].eq(single.output),
                 ]
                 continue
             m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
-            m.d.comb += [memory.write_data.eq(weights), memory.write_enable.eq(write)]
+            m.d.comb += [memory.write.data.eq(weights), memory.write.enable.eq(write)]
             for port, lane in enumerate(lanes):
                 m.d.comb += [memory.address[port].eq(address[port]), self.weights[lane].eq(memory.output[port])]
         return m

@@ -12,6 +12,7 @@ from spikequant.benchmarks.twin.group import CLEARING, MacGroup, control_layout
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Accumulator, Replica
 from spikequant.rtl.fabric.queue import StreamQueue
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 from spikequant.rtl.synapse import SynapseMemory, row_write_layout
 
@@ -63,8 +64,7 @@ class MacArray(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(row_write_layout(spec)),
-                "write_enable": In(1),
+                "write": In(Write(row_write_layout(spec))),
                 "feed": In(feed_layout(spec)),
                 "charges": Out(stream.Signature(spec.charge_bits)),
                 "reference": Out(data.ArrayLayout(spec.charge_bits, 2)),
@@ -76,11 +76,8 @@ class MacArray(Component):
         m = Module()
         spec = self._spec
         m.submodules.synapses = synapses = SynapseMemory(spec)
-        m.d.comb += [
-            synapses.write.eq(self.write),
-            synapses.write_enable.eq(self.write_enable),
-            synapses.row.eq(self.feed.row),
-        ]
+        connect(m, flipped(self.write), synapses.write)
+        m.d.comb += synapses.row.eq(self.feed.row)
         levels, control, low = self.feed.levels, Signal(control_layout()), self.feed.low
         m.d.comb += [
             control.double.eq(self.feed.double),

@@ -10,6 +10,7 @@ from spikequant.benchmarks.twin.arithmetic import charge_room, together, token_g
 from spikequant.benchmarks.twin.buffers import levels_write_layout, listed_layout, place_bits, token_write_layout
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Accumulator, SignedSums, exceeds
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import Code, bits_for_index, codes_layout
 
@@ -72,12 +73,9 @@ class LevelPacker(Component):
             {
                 "i": In(stream.Signature(codes_layout())),
                 "hold": In(1),
-                "write": Out(levels_write_layout(spec)),
-                "write_enable": Out(1),
-                "listed": Out(listed_layout(spec)),
-                "listed_enable": Out(1),
-                "token": Out(token_write_layout(spec)),
-                "token_enable": Out(1),
+                "write": Out(Write(levels_write_layout(spec))),
+                "listed": Out(Write(listed_layout(spec))),
+                "token": Out(Write(token_write_layout(spec))),
                 "taking": Out(1),
                 "buffer": Out(1),
                 "refused": Out(1),
@@ -187,14 +185,14 @@ class LevelPacker(Component):
         )
         bad_later, misplaced_later = Signal(width), Signal()
         m.d.sync += [
-            self.write.place.eq(place),
-            self.write.group.eq(now_group),
-            self.write_enable.eq(valid & ~beyond),
+            self.write.data.place.eq(place),
+            self.write.data.group.eq(now_group),
+            self.write.enable.eq(valid & ~beyond),
             bad_later.eq(bad & valid.replicate(width)),
             misplaced_later.eq(valid & misplaced),
             self.refused.eq(bad_later.any() | misplaced_later),
         ]
-        m.d.comb += self.write.levels.eq(stored)
+        m.d.comb += self.write.data.levels.eq(stored)
 
         listed, last_listed = self._list(m, now, loud)
         under_way = self._count(m, now, stored=stored, loud=loud, listed=listed, last_listed=last_listed)
@@ -228,9 +226,9 @@ class LevelPacker(Component):
         last = Signal(range(spec.lane_rows), reset_less=True)
         following = Mux(begins, 0, count)
         m.d.sync += [
-            self.listed.place.eq(base + following),
-            self.listed.row.eq(row),
-            self.listed_enable.eq(listing),
+            self.listed.data.place.eq(base + following),
+            self.listed.data.row.eq(row),
+            self.listed.enable.eq(listing),
             count.eq(following + listing),
         ]
         with m.If(begins):
@@ -298,18 +296,18 @@ class LevelPacker(Component):
             m.d.sync += [counted.eq(Mux(begun, 0, counted[:-1]) + total), spilled.eq(spills | (~begun & over))]
         move(6)
         # the list has been complete for long, and must not be the next token's
-        m.d.sync += self.token_enable.eq(stages[-1])
+        m.d.sync += self.token.enable.eq(stages[-1])
         m.d.sync += [
-            self.token.place.eq(bases[token_grain(spec).bit_length() - 1 :]),
-            self.token.token.last_row.eq(rows),
-            self.token.token.merged.eq(~over),
-            self.token.token.high_fits.eq(~over & _below(counted, room.high)),
-            self.token.token.low_fits.eq(~over & _below(counted, room.low)),
+            self.token.data.place.eq(bases[token_grain(spec).bit_length() - 1 :]),
+            self.token.data.token.last_row.eq(rows),
+            self.token.data.token.merged.eq(~over),
+            self.token.data.token.high_fits.eq(~over & _below(counted, room.high)),
+            self.token.data.token.low_fits.eq(~over & _below(counted, room.low)),
         ]
         some, last = listed, last_listed
         for stage in range(3, 7):
             some, last = later(m, some, f"listed_{stage}"), later(m, last, f"last_listed_{stage}")
-        m.d.sync += [self.token.token.listed.eq(some), self.token.token.last_listed.eq(last)]
+        m.d.sync += [self.token.data.token.listed.eq(some), self.token.data.token.last_listed.eq(last)]
         return stages[1:]
 
 

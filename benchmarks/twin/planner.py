@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.benchmarks.twin.buffers import place_bits, token_layout, token_place_bits, token_write_layout
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import Half, bits_for_index, phase_layout, run_layout
 
 TOKEN_CYCLES = 2
@@ -60,8 +61,7 @@ class MacPlanner(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(token_write_layout(spec)),
-                "write_enable": In(1),
+                "write": In(Write(token_write_layout(spec))),
                 "runs": In(stream.Signature(run_layout(spec))),
                 "o": Out(stream.Signature(segment_layout(spec))),
                 "idle": Out(1),
@@ -84,9 +84,9 @@ class MacPlanner(Component):
 
         m.submodules.tokens = tokens = BlockMemory(shape=token_layout(spec), depth=1 << token_place_bits(spec))
         m.d.comb += [
-            tokens.write_address.eq(self.write.place),
-            tokens.write_data.eq(self.write.token),
-            tokens.write_enable.eq(self.write_enable),
+            tokens.write.address.eq(self.write.data.place),
+            tokens.write.data.eq(self.write.data.token),
+            tokens.write.enable.eq(self.write.enable),
             tokens.address.eq(_place(spec, coming)[place_bits(spec) - token_place_bits(spec) :]),
             self.runs.ready.eq(~waiting),
         ]

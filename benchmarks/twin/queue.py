@@ -5,6 +5,8 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from spikequant.rtl.interfaces import Flow
+
 
 class RowQueue(Component):
     """Holds payloads in distributed RAM, in order; what comes in is never refused.
@@ -22,7 +24,7 @@ class RowQueue(Component):
 
     def __init__(self, shape: ShapeLike, *, depth: int) -> None:
         self._depth = depth
-        super().__init__({"i_valid": In(1), "i": In(shape), "o": Out(stream.Signature(shape))})
+        super().__init__({"i": In(Flow(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
         """Two pointers, and a count that is compared a cycle ahead."""
@@ -33,15 +35,15 @@ class RowQueue(Component):
         inside = Signal(range(self._depth + 1))
         leaves = Signal()
         m.d.comb += [
-            write.data.eq(self.i),
-            write.en.eq(self.i_valid),
+            write.data.eq(self.i.payload),
+            write.en.eq(self.i.valid),
             self.o.payload.eq(read.data),
             leaves.eq(self.o.valid & self.o.ready),
         ]
-        m.d.sync += [write.addr.eq(write.addr + self.i_valid), read.addr.eq(read.addr + leaves)]
-        with m.If(self.i_valid & ~leaves):
+        m.d.sync += [write.addr.eq(write.addr + self.i.valid), read.addr.eq(read.addr + leaves)]
+        with m.If(self.i.valid & ~leaves):
             m.d.sync += inside.eq(inside + 1)
-        with m.If(~self.i_valid & leaves):
+        with m.If(~self.i.valid & leaves):
             m.d.sync += inside.eq(inside - 1)
-        m.d.sync += self.o.valid.eq(self.i_valid | (inside[1:].any()) | (inside[0] & ~leaves))
+        m.d.sync += self.o.valid.eq(self.i.valid | (inside[1:].any()) | (inside[0] & ~leaves))
         return m

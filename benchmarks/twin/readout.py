@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.benchmarks.twin.arithmetic import MULTIPLIER_BITS, SHIFT_STEP, first_shift, largest_step
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import FACTOR_BITS, AddSubtract, Multiplier
+from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
 
@@ -25,10 +26,8 @@ class Dequantizer(Component):
         self._spec = spec
         super().__init__(
             {
-                "i_valid": In(1),
-                "i": In(ready_layout(spec)),
-                "o_valid": Out(1),
-                "o": Out(code_layout(spec)),
+                "i": In(Flow(ready_layout(spec))),
+                "o": Out(Flow(code_layout(spec))),
             }
         )
 
@@ -42,7 +41,7 @@ class Dequantizer(Component):
         m = Module()
         spec = self._spec
         code_bits = spec.output_bits - 1
-        valids: list[Value] = [self.i_valid]
+        valids: list[Value] = [self.i.valid]
 
         def stage(name: str, membrane: ValueLike, **values: Value) -> tuple[Signal, ...]:
             """All that goes on to the next stage, and that there is something."""
@@ -54,7 +53,7 @@ class Dequantizer(Component):
             valids.append(valid)
             return membrane_after, *after
 
-        incoming = self.i
+        incoming = self.i.payload
         m.submodules.absolute = absolute = AddSubtract(bits=spec.biased_bits)
         m.d.comb += [absolute.b.eq(incoming.membrane), absolute.subtract.eq(incoming.membrane < 0)]
         membrane, magnitude = stage("magnitude", incoming, value=absolute.total)
@@ -107,10 +106,10 @@ class Dequantizer(Component):
         m.submodules.sign = signed_code = AddSubtract(bits=spec.output_bits)
         m.d.comb += [signed_code.b.eq(code), signed_code.subtract.eq(membrane.membrane < 0)]
         m.d.sync += [
-            self.o_valid.eq(valids[-1]),
-            self.o.membrane.eq(membrane.membrane),
-            self.o.code.eq(signed_code.total),
-            self.o.saturated.eq(membrane.saturated),
-            self.o.brief.eq(membrane.brief),
+            self.o.valid.eq(valids[-1]),
+            self.o.payload.membrane.eq(membrane.membrane),
+            self.o.payload.code.eq(signed_code.total),
+            self.o.payload.saturated.eq(membrane.saturated),
+            self.o.payload.brief.eq(membrane.brief),
         ]
         return m

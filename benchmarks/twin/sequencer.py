@@ -18,6 +18,7 @@ from spikequant.benchmarks.twin.queue import RowQueue
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Replica, exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.shapes import bits_for_index, phase_layout, run_layout
 
 AHEAD = 16
@@ -70,20 +71,16 @@ class MacSequencer(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(levels_write_layout(spec)),
-                "write_enable": In(1),
-                "listed": In(listed_layout(spec)),
-                "listed_enable": In(1),
-                "token": In(token_write_layout(spec)),
-                "token_enable": In(1),
+                "write": In(Write(levels_write_layout(spec))),
+                "listed": In(Write(listed_layout(spec))),
+                "token": In(Write(token_write_layout(spec))),
                 "runs": In(stream.Signature(run_layout(spec))),
                 "feed": Out(feed_layout(spec)),
                 "fed": Out(1),
                 "neurons_busy": In(1),
                 "ended": Out(1),
                 "phase": Out(phase_layout(spec)),
-                "done": Out(1),
-                "done_buffer": Out(1),
+                "done": Out(BufferEvent()),
                 "idle": Out(1),
                 "strayed": Out(1),
             }
@@ -96,7 +93,7 @@ class MacSequencer(Component):
         m.submodules.planner = planner = MacPlanner(spec)
         m.submodules.queue = queue = RowQueue(ready_row_layout(spec), depth=AHEAD)
         connect(m, flipped(self.runs), planner.runs)
-        m.d.comb += [planner.write.eq(self.token), planner.write_enable.eq(self.token_enable)]
+        connect(m, flipped(self.token), planner.write)
         room = Signal()
         step, valid, place, active = self._steps(m, planner, room)
         self._read(m, step, valid, place, queue)
@@ -210,9 +207,9 @@ class MacSequencer(Component):
 
         m.submodules.list = listed = BlockMemory(shape=index_bits, depth=1 << place_bits(spec))
         m.d.comb += [
-            listed.write_address.eq(self.listed.place),
-            listed.write_data.eq(self.listed.row),
-            listed.write_enable.eq(self.listed_enable),
+            listed.write.address.eq(self.listed.data.place),
+            listed.write.data.eq(self.listed.data.row),
+            listed.write.enable.eq(self.listed.enable),
             listed.address.eq(place),
         ]
         # at step 3, and from then on
@@ -221,7 +218,7 @@ class MacSequencer(Component):
         row = after((steps[3].first_row + index)[: row_bits(spec)], "row_4")
         limit = spec.lane_rows - 1 if spec.pair_lanes == 2 else spec.lane_rows
         beyond = after(exceeds(row, limit), "beyond_5")
-        m.d.comb += [self.done.eq(valids[5] & steps[5].done), self.done_buffer.eq(steps[5].place[-1])]
+        m.d.comb += [self.done.pulse.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
         for number in range(5, 9):
             row = after(row, f"row_{number}")
         beyond = after(beyond, "beyond_6")
@@ -258,8 +255,8 @@ class MacSequencer(Component):
             ready.low.eq(last.low),
             ready.ends.eq(last.ends),
             ready.phase.eq(last.phase),
-            queue.i.eq(ready),
-            queue.i_valid.eq(valids[8]),
+            queue.i.payload.eq(ready),
+            queue.i.valid.eq(valids[8]),
         ]
 
     def _levels(self, m: Module, address: Value) -> list[data.View]:
@@ -271,12 +268,12 @@ class MacSequencer(Component):
             shape = data.ArrayLayout(stored_layout(spec), width)
             m.submodules[f"levels_{group}"] = memory = BlockMemory(shape=shape, depth=1 << len(address))
             m.d.comb += [
-                memory.write_address.eq(self.write.place),
-                memory.write_enable.eq(self.write_enable & (self.write.group <= group)),
+                memory.write.address.eq(self.write.data.place),
+                memory.write.enable.eq(self.write.enable & (self.write.data.group <= group)),
                 memory.address.eq(address),
             ]
-            with m.If(self.write.group == group):
-                m.d.comb += memory.write_data.eq(self.write.levels)
+            with m.If(self.write.data.group == group):
+                m.d.comb += memory.write.data.eq(self.write.data.levels)
             levels.extend(memory.output)
         return levels
 

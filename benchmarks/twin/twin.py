@@ -74,13 +74,14 @@ class MacTwin(Component):
             self.s_axis_tready.eq(reader.i.ready),
             reader.sorting.eq(packer.taking),
             reader.sorting_buffer.eq(packer.buffer),
-            array.write.eq(reader.weights),
-            array.write_enable.eq(reader.weights_enable),
-            backend.write.eq(reader.neuron),
-            backend.write_enable.eq(reader.neuron_enable),
         ]
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
         connect(m, writer.o, outgoing.i)
+        connect(m, reader.weights, array.write)
+        connect(m, reader.neuron, backend.write)
+        connect(m, packer.write, sequencer.write)
+        connect(m, packer.listed, sequencer.listed)
+        connect(m, packer.token, sequencer.token)
         connect(m, reader.codes, packer.i)
         connect(m, reader.runs, runs.i)
         connect(m, runs.o, sequencer.runs)
@@ -91,26 +92,20 @@ class MacTwin(Component):
         for buffer in range(2):
             count = Signal(range(2 * RUNS_WAITING + 3), name=f"pending_{buffer}")
             arrives = sent & (reader.runs.payload.address[-1] == buffer)
-            leaves = sequencer.done & (sequencer.done_buffer == buffer)
+            leaves = sequencer.done.pulse & (sequencer.done.buffer == buffer)
             m.d.sync += count.eq(count + arrives - leaves)
             held = Signal(name=f"held_{buffer}")
             m.d.sync += held.eq(count.any() | (reader.runs.valid & (reader.runs.payload.address[-1] == buffer)))
             pending.append(held)
         m.d.comb += [
             packer.hold.eq(Mux(reader.codes.payload.header.buffer, pending[1], pending[0])),
-            sequencer.write.eq(packer.write),
-            sequencer.write_enable.eq(packer.write_enable),
-            sequencer.listed.eq(packer.listed),
-            sequencer.listed_enable.eq(packer.listed_enable),
-            sequencer.token.eq(packer.token),
-            sequencer.token_enable.eq(packer.token_enable),
             sequencer.neurons_busy.eq(draining | full),
             array.feed.eq(sequencer.feed),
             array.charges.ready.eq(1),
-            backend.i_valid.eq(array.charges.valid),
-            backend.i.charge.eq(array.charges.payload),
-            backend.i.reference.eq(array.reference),
-            backend.i.phase.eq(phase),
+            backend.i.valid.eq(array.charges.valid),
+            backend.i.payload.charge.eq(array.charges.payload),
+            backend.i.payload.reference.eq(array.reference),
+            backend.i.payload.phase.eq(phase),
             packets.i.valid.eq(sequencer.ended & sequencer.phase.last),
             packets.i.payload.slot.eq(sequencer.phase.slot),
             packets.i.payload.brief.eq(sequencer.phase.brief),

@@ -1,4 +1,4 @@
-"""Verilator's coverage files: points by name, and how often each was reached."""
+"""Coverage points from Verilator's files, and how often each was reached."""
 
 import re
 from collections import Counter
@@ -7,33 +7,36 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pydantic import computed_field
+
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.toml_files import read_toml
 
 LINE, TOGGLE, UNNAMED, EVENT, PROGRAM = "line", "toggle", "toggle, unnamed", "event", "program"
-"""Kinds of points: lines and branches of the Verilog, bits of its named wires, bits of the wires that Yosys puts
-between those, events inside, and what the programs ask for."""
+"""Kinds of points: lines and branches of the Verilog, edges of bits of its named wires, edges of bits of the wires that
+Yosys inserts, events inside the accelerator, and values in programs and results."""
 
 KINDS = (LINE, TOGGLE, UNNAMED, EVENT, PROGRAM)
 
 COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle", "--coverage-user")
-"""Of Verilator, for a simulator that counts."""
+"""Verilator's options for a simulator that counts."""
 
 GENERATED = "spikequant.v"
 
 
 def coverage_argument(path: Path) -> str:
-    """Plus-argument of a simulator: where it writes its points at its end."""
+    """Return the simulator's plus-argument for the file that it writes its points to when it ends."""
     return f"verilator+coverage+file+{path}"
 
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """Something to reach.
+    """A coverage point.
 
     Attributes:
-        kind: one of the kinds.
-        name: unique in its kind, such as ``encoder.bucket_0: head[3] rises``.
+        kind: one of ``KINDS``.
+        name: unique within its kind, such as ``encoder.bucket_0: head[3] rises``.
     """
 
     kind: str
@@ -44,25 +47,24 @@ _POINT = re.compile(rb"C '(.*)' (\d+)")
 
 
 def _plain(name: str) -> str:
-    """A Verilog name from Verilator's spelling of it."""
+    """Decode Verilator's spelling of a Verilog name."""
     return re.sub(r"__0([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), name.replace("___05F", "__"))
 
 
 YOSYS = "$auto$verilog_backend"
-"""In the name of a register that never changes, which Yosys reads in each process, so that it runs once at the start.
-Its bits and the branches on it are none of the design's."""
-
+"""Part of the name of a constant register that Yosys reads in each process, so that the process runs at the start. Its
+bits and the branches on it do not belong to the design."""
 
 WITHOUT_BITS = "[-1:0]"
-"""Yosys's way to write a wire that has no bits; Verilog knows none, so the simulator gives it two."""
+"""Range that Yosys writes for a wire without bits, which Verilog does not have: the simulator gives it two."""
 
 
 def definitions(verilog: str, top: str) -> dict[str, str]:
-    """What each wire between the named ones is, ``encoder.bucket_0: $12`` and so on.
+    """Find the expressions of wires without a name of their own, by scope and number: ``encoder.bucket_0: $12``.
 
     Args:
-        verilog: of the design, each of whose modules is there once.
-        top: its name.
+        verilog: the design, with one instance of each module.
+        top: name of its top module.
     """
     found: dict[str, str] = {}
     scope = ""
@@ -71,7 +73,7 @@ def definitions(verilog: str, top: str) -> dict[str, str]:
             scope = module[1].removeprefix(top).removeprefix(".") or "top"
         elif wire := re.match(r" +(?:assign )?\\(\$\S+) +(?:\[\S+\] )?= (.*);", line):
             name = f"{scope}: {wire[1]}"
-            # a wire that is made in a process has several
+            # a wire that is assigned in a process has several expressions
             found[name] = f"{found[name]}, {wire[2]}" if name in found else wire[2]
     return {name: _WIRE.sub(partial(_inner, found, name), meaning) for name, meaning in found.items()}
 
@@ -80,18 +82,18 @@ _WIRE = re.compile(r"\\(\$\S+)")
 
 
 def _inner(found: Mapping[str, str], name: str, wire: re.Match[str]) -> str:
-    """What a wire inside of a meaning is, in parentheses."""
+    """Replace a wire inside an expression by its own expression in parentheses."""
     scope, _, _ = name.partition(": ")
     meaning = found.get(f"{scope}: {wire[1]}")
     return f"({meaning.strip()})" if meaning else wire[0]
 
 
 def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Point]:
-    """What a simulator wrote: the accelerator's points, and the events that were watched.
+    """Read a simulator's file: the accelerator's points and the events.
 
     Args:
-        path: the file.
-        verilog: the accelerator's, which was simulated.
+        path: file that the simulator wrote.
+        verilog: the accelerator that was simulated.
         events: names of the events, in the order of their properties.
     """
     found: Counter[Point] = Counter()
@@ -121,12 +123,12 @@ def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Poin
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Points that are not asked for.
+    """Points that need not be reached.
 
     Attributes:
-        kind: of the points.
-        pattern: of their names, whole.
-        reason: why.
+        kind: kind of the points.
+        pattern: regular expression that matches their whole names.
+        reason: why they need not be reached.
     """
 
     kind: str
@@ -135,10 +137,10 @@ class Exclusion:
 
 
 def read_exclusions(path: Path) -> list[Exclusion]:
-    """The exclusions in a TOML file, ``[[exclude]]`` with ``kind``, ``name`` and ``reason`` each.
+    """Read exclusions from a TOML file: tables ``[[exclude]]`` with ``kind``, ``name`` and ``reason``.
 
     Raises:
-        InputError: the file is not such a list.
+        InputError: an entry is not valid.
     """
     found = []
     for number, entry in enumerate(read_toml(str(path), what="exclusions", presets={}).get("exclude", [])):
@@ -148,36 +150,44 @@ def read_exclusions(path: Path) -> list[Exclusion]:
     return found
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """Of one kind of points.
+class Counts(Figures):
+    """Counts of one kind of points.
 
     Attributes:
-        points: of that kind.
-        excluded: of them, whether reached or not.
-        impossible: of the others, by proof.
-        reached: of the others.
-        missing: names of those that are none of these.
+        points: all points.
+        excluded: points that need not be reached, whether they are or not.
+        impossible: other points that are proved to be unreachable.
+        reached: points that are not excluded and were reached.
     """
 
     points: int
     excluded: int
     impossible: int
     reached: int
-    missing: list[str]
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def share(self) -> float:
-        """Reached, of those that are asked for; 1 if none is."""
+        """Share of the points to reach that were reached; 1 if there are none."""
         asked = self.points - self.excluded - self.impossible
         return self.reached / asked if asked else 1.0
+
+
+class Coverage(Counts):
+    """Coverage of one kind of points.
+
+    Attributes:
+        missing: names of the points that are neither excluded, impossible nor reached.
+    """
+
+    missing: list[str]
 
 
 _UNNAMED = re.compile(r"(.*?: \$\S*?)(\[\d+\])? (rises|falls)")
 
 
 def spelled(name: str, defined: Mapping[str, str]) -> str:
-    """A point's name, with what its wire is behind an equals sign where that has no name of its own."""
+    """Return a point's name, followed by ``=`` and its wire's expression if the wire has no name of its own."""
     wire = _UNNAMED.fullmatch(name)
     meaning = defined.get(wire[1]) if wire else None
     return f"{name} = {meaning}" if meaning else name
@@ -190,13 +200,13 @@ def coverage(
     *,
     defined: Mapping[str, str] | None = None,
 ) -> dict[str, Coverage]:
-    """Figures of each kind.
+    """Compute the coverage of each kind.
 
     Args:
         counts: how often each point was reached.
-        exclusions: of points that are not asked for.
-        impossible: points that no program reaches, by proof.
-        defined: what the wires are that have no names; exclusions are compared with those behind an equals sign.
+        exclusions: points that need not be reached; their patterns match names as ``spelled`` returns them.
+        impossible: points that are proved to be unreachable.
+        defined: expressions of the wires without a name of their own.
     """
     rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
     found = {}
@@ -207,5 +217,11 @@ def coverage(
         reached = sum(count > 0 for count in asked.values())
         unseen = [name for name, count in asked.items() if not count]
         missing = sorted(name for name in unseen if Point(kind, name) not in impossible)
-        found[kind] = Coverage(len(own), len(excluded), len(unseen) - len(missing), reached, missing)
+        found[kind] = Coverage(
+            points=len(own),
+            excluded=len(excluded),
+            impossible=len(unseen) - len(missing),
+            reached=reached,
+            missing=missing,
+        )
     return found

@@ -1,4 +1,4 @@
-"""All properties."""
+"""The list of all properties."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,10 +9,10 @@ from spikequant.golden.layer.spec import Spec
 
 
 def catalogue(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:
-    """Every property, in the order of the table.
+    """Return every property, in the order of the table.
 
     Args:
-        synthesize: makes a netlist beside its design.
+        synthesize: synthesizes an accelerator; called when a property of its netlist is proved.
     """
     for topic in (fabric, streams, readouts, neurons, sorting, progress):
         yield from topic.properties()

@@ -1,4 +1,4 @@
-"""What solvers are given: files, and the Yosys commands that make one flat circuit of them."""
+"""Input of solvers: files, and the Yosys commands that make a flat circuit of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ DESIGN = "design.il"
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit with what must hold of it.
+    """A circuit with checks.
 
     Attributes:
-        files: texts by name.
-        commands: of Yosys, which read them and leave a flat circuit with its checks.
+        files: texts by file name.
+        commands: Yosys commands that read the files and leave a flat circuit with its checks.
     """
 
     files: Mapping[str, str]
@@ -28,13 +28,13 @@ def around(
     models: Mapping[str, str] | None = None,
     prepare: tuple[str, ...] = (),
 ) -> Circuit:
-    """The circuit of a harness, which begins with anything in its registers and memories.
+    """Make the circuit of a harness, with arbitrary initial values in registers and memories.
 
     Args:
-        make_harness: makes it.
-        platform: makes what to elaborate for; plain logic if not given.
-        models: texts in Verilog of cells in the circuit, by file name; a name that begins with ``+/`` is Yosys's own.
-        prepare: Yosys commands behind flattening.
+        make_harness: makes the harness.
+        platform: makes the platform to elaborate for; plain logic if None.
+        models: Verilog models of cells, by file name; names that begin with ``+/`` are Yosys's own files.
+        prepare: Yosys commands after flattening.
     """
     models = models or {}
     own = {name: text for name, text in models.items() if not name.startswith("+/")}
@@ -43,7 +43,7 @@ def around(
         *(f"read_verilog -sv -defer {'' if name in own else '-D NO_INCLUDES '}{name}" for name in models),
         f"read_rtlil {DESIGN}",
         f"hierarchy -check -top {TOP}",
-        # the state in front of the reset is anything
+        # the state before the reset is arbitrary
         "setattr -unset init w:*",
         "delete t:$meminit_v2",
         "proc",

@@ -1,4 +1,4 @@
-"""What Yosys makes of the accelerator behaves as the design that it was made from, cycle by cycle, for ever."""
+"""Properties of synthesis: the accelerator's netlist is equivalent to its design in every cycle."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,12 +11,12 @@ from spikequant.golden.layer.spec import PRESETS, Spec
 GOLD, GATE = "gold.il", "gate.json"
 
 BLOCKS = "t:DP16KD t:PDPW16KD t:MULT18X18D"
-"""Cells that are no logic. The design names each of them, so they are the same on both sides: what they are given is
-compared, and what they give is anything, the same on both sides."""
+"""Cells that are not logic. The design instantiates them, so both sides have the same ones: their inputs are compared,
+and their outputs are arbitrary but equal on both sides."""
 
 
 def netlist_and_design(synthesize: Callable[[Spec], Synthesis], spec: Spec) -> Circuit:
-    """Both on the same inputs, from the state that a configuration leaves the device in, with a check of all ports."""
+    """Make a miter of netlist and design with a check of all ports, starting from the device's configured state."""
     made = synthesize(spec)
     cells = f"read_verilog -D NO_INCLUDES -lib {' '.join(made.cells)}"
     models = f"read_verilog -D NO_INCLUDES -overwrite {' '.join(made.models)}"
@@ -41,7 +41,7 @@ def netlist_and_design(synthesize: Callable[[Spec], Synthesis], spec: Spec) -> C
 
     commands = (
         *side("gold", f"read_rtlil {GOLD}", made.flatten),
-        # the descriptions of the cells come with the netlist, too
+        # the netlist contains declarations of the cells, too
         *side("gate", f"read_json {GATE}", "delete =A:blackbox =A:whitebox =A:lib_whitebox"),
         "design -reset",
         "design -copy-from gold -as gold gold",
@@ -53,16 +53,16 @@ def netlist_and_design(synthesize: Callable[[Spec], Synthesis], spec: Spec) -> C
 
 
 def properties(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:
-    """The smallest accelerator, and the one that is the default.
+    """Return a property each for the smallest accelerator and for the default one.
 
     Args:
-        synthesize: makes a netlist beside its design.
+        synthesize: synthesizes an accelerator.
     """
     for preset in ("tiny", "base"):
         yield Property(
             name=f"netlist.{preset}",
-            component=f"Accelerator, {preset}, behind synthesis",
-            specification="the netlist gives what the design gives, to ports and to block RAMs",
+            component=f"Accelerator, {preset}, after synthesis",
+            specification="netlist and design drive ports and block RAMs equally",
             method=Reachable(),
             circuit=partial(netlist_and_design, synthesize, PRESETS[preset]),
             solver="abc",

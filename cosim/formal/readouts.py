@@ -81,18 +81,18 @@ class Halving(Harness):
         latency = HalvingReadout.latency(spec)
         now = cycles(m, latency + 1)
         first = now == 0
-        m.d.comb += readout.i_valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
-        m.d.comb += readout.i.as_value().eq(anything(m, readout.i.shape().size, "i"))
+        m.d.comb += readout.i.valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
+        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
         suppose(m, ~first | ~inner(fragment, "excited"))
-        suppose(m, (now != 1) | ~readout.i_valid)
+        suppose(m, (now != 1) | ~readout.i.valid)
         ready = Signal(ready_layout(spec))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i)
-        suppose(m, ~first | fits(readout.i, self._bits))
-        result = readout.o
+            m.d.sync += ready.eq(readout.i.payload)
+        suppose(m, ~first | fits(readout.i.payload, self._bits))
+        result = readout.o.payload
         magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
         right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
-        check(m, (now != latency) | readout.o_valid, "the code comes in time")
+        check(m, (now != latency) | readout.o.valid, "the code comes in time")
         check(m, (now != latency) | right, "the code is the formula's")
 
 
@@ -115,20 +115,20 @@ class Ramp(Harness):
         ready, result = Signal(ready_layout(spec)), Signal(code_layout(spec))
         over = Signal()
         m.d.comb += [
-            readout.i_valid.eq(first & ~Initial()),
-            readout.i.as_value().eq(anything(m, readout.i.shape().size, "i")),
-            result.eq(readout.o),
+            readout.i.valid.eq(first & ~Initial()),
+            readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i")),
+            result.eq(readout.o.payload),
         ]
-        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i, self._bits)))
+        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i.payload, self._bits)))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i)
-        with m.If(readout.o_valid & ~first):
+            m.d.sync += ready.eq(readout.i.payload)
+        with m.If(readout.o.valid & ~first):
             m.d.sync += over.eq(1)
-        gives = readout.o_valid & ~first & ~over
+        gives = readout.o.valid & ~first & ~over
         magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
         right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
         check(m, ~gives | right, "the code is the formula's")
-        check(m, (now != most) | over | readout.o_valid, "the code comes in time")
+        check(m, (now != most) | over | readout.o.valid, "the code comes in time")
 
 
 class RampTakes(Harness):
@@ -142,11 +142,11 @@ class RampTakes(Harness):
         readout = RampReadout(self._spec)
         m.submodules.component = fragment = Fragment.get(readout, None)
         inside = Signal()
-        m.d.sync += inside.eq((inside & ~readout.o_valid) | readout.i_valid)
-        m.d.comb += readout.i.as_value().eq(anything(m, readout.i.shape().size, "i"))
-        m.d.comb += readout.i_valid.eq(anything(m, 1, "i_valid") & ~inside)
+        m.d.sync += inside.eq((inside & ~readout.o.valid) | readout.i.valid)
+        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
+        m.d.comb += readout.i.valid.eq(anything(m, 1, "i_valid") & ~inside)
         loads = in_state(fragment, "load")
-        check(m, Mux(inside, loads == readout.o_valid, loads & ~readout.o_valid), "it takes a membrane if it has none")
+        check(m, Mux(inside, loads == readout.o.valid, loads & ~readout.o.valid), "it takes a membrane if it has none")
         check(m, is_some_state(fragment), "there is such a state")
 
 

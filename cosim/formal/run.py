@@ -1,4 +1,4 @@
-"""Many properties, side by side, and the table of them."""
+"""Concurrent proofs of many properties, and their table."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -22,15 +22,15 @@ def prove_all(
     fresh: bool = False,
     progress: Callable[[Property, Result], None] = lambda _claim, _result: None,
 ) -> list[Result]:
-    """Results of all properties, in their order.
+    """Prove properties; return their results in the same order.
 
     Args:
-        claims: what to prove.
-        tools: what to do it with.
-        folder: root of what is kept.
-        jobs: solvers at a time.
-        fresh: prove again what earlier runs have.
-        progress: called when a property is done.
+        claims: the properties.
+        tools: the tools.
+        folder: folder of results and waveforms.
+        jobs: number of concurrent solvers.
+        fresh: prove again what earlier runs proved.
+        progress: called with each finished property.
     """
     results: dict[int, Result] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -49,23 +49,23 @@ def prove_all(
 
 
 def table_of(claims: Sequence[Property], results: Sequence[Result] | None = None) -> Table:
-    """Each property with what it says, and how that is looked at; without results, what there is to prove."""
+    """Return a table of properties, with results if there are any."""
     table = Table(box=None, pad_edge=False)
     table.add_column("property")
     if results is None:
         for claim in claims:
-            table.add_row(_saying(claim))
+            table.add_row(_description(claim))
         return table
     table.add_column("result", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     for claim, result in zip(claims, results, strict=True):
         color = "green" if result.ok else "red"
         seconds = f"{result.seconds:.1f}{'*' if result.remembered else ''}"
-        table.add_row(_saying(claim), f"[{color}]{result.outcome}[/]", seconds)
+        table.add_row(_description(claim), f"[{color}]{result.outcome}[/]", seconds)
     return table
 
 
-def _saying(claim: Property) -> Group:
-    """Its name, and below that what it is about, says, and needs: long lines even for a wide terminal's column."""
-    words = f"{claim.component}: {claim.specification} ({claim.method})"
-    return Group(claim.name, Padding(Text(words, style="dim"), (0, 0, 0, 2)))
+def _description(claim: Property) -> Group:
+    """Return the name of a property with its description on the next lines, which is too long for one column."""
+    text = f"{claim.component}: {claim.specification} ({claim.method})"
+    return Group(claim.name, Padding(Text(text, style="dim"), (0, 0, 0, 2)))

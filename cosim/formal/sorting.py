@@ -88,7 +88,7 @@ class Watched(Harness):
         fired = Signal(4)
         over = Signal()
         written = Signal(range(spec.score_words))
-        beat = encoder.write.beat
+        beat = encoder.write.data.beat
         hits = [spike.place == watched for spike in beat.spikes]
         idle = [spike.place == idle_place(spec) for spike in beat.spikes]
         brought = total(Mux(hit, Mux(spike.sign, -1, 1), 0) for hit, spike in zip(hits, beat.spikes, strict=True))
@@ -100,7 +100,7 @@ class Watched(Harness):
             # the last tick of a phase is not counted
             gathered.eq(charge + product + Mux(ends, flowing, 0)),
         ]
-        wrote = encoder.write_enable
+        wrote = encoder.write.enable
         with m.If(wrote):
             m.d.sync += [
                 current.eq(Mux(ends | beat.double | (beat.behind == Behind.DOUBLE), 0, flowing)),
@@ -119,7 +119,7 @@ class Watched(Harness):
         expected = Mux(apart, level << header.shift, level)
         check(m, ~wrote | ~over, "nothing comes behind the end")
         check(
-            m, ~wrote | (encoder.write.address == written + (header.buffer << len(written))), "beats follow each other"
+            m, ~wrote | (encoder.write.data.address == written + (header.buffer << len(written))), "beats follow each other"
         )
         for lane, spike in enumerate(beat.spikes):
             known = idle[lane] | (spike.place < spec.pair_rows)

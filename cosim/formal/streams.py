@@ -110,7 +110,7 @@ class OneBlockQueue(Harness):
     def describe(self, m: Module) -> None:
         """Anything comes in at any time: the rules need no room."""
         m.submodules.component = queue = BlockQueue(4, depth=8)
-        m.d.comb += [queue.i_valid.eq(anything(m, 1, "i_valid")), queue.i.eq(anything(m, 4, "i"))]
+        m.d.comb += [queue.i.valid.eq(anything(m, 1, "i_valid")), queue.i.payload.eq(anything(m, 4, "i"))]
         drain(m, queue.o, "o")
 
 

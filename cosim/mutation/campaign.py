@@ -1,12 +1,11 @@
-"""The mutants, one after the other, in one simulator; those that survive, in front of a proof."""
+"""Mutation campaign: simulate all mutants in one simulator, then try to prove survivors equivalent."""
 
 import inspect
-import json
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 
 from spikequant.cosim.formal import graph
 from spikequant.cosim.mutation import comparison, equivalence
@@ -15,40 +14,127 @@ from spikequant.cosim.mutation.mutants import MUTATED, Mutant, choose_mutants, d
 from spikequant.cosim.random.regression import SPEC, bench_words, regression
 from spikequant.cosim.simulator.build import SimulationError, compile_model, verilator_command
 from spikequant.cosim.simulator.verilator import tool_environment
-from spikequant.golden.support.store import cached_build, digest_of
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.store import ResultFolder, cached_build, digest_of
 from spikequant.rtl.verilog import TOP
 
 BENCH = Path(__file__).with_name("bench.cpp")
+MUTANTS = "mutants.json"
 
 Verdict = Literal["words", "hang", "timing", "survived", "equivalent"]
-"""The first three are killed; ``timing`` by nothing but what the ports do in some cycle."""
+"""Outcome of a mutant. The first three are killed; ``timing`` differs only in the cycles of the ports' activity."""
 
 KILLED = ("words", "hang", "timing")
 
 
-@dataclass(frozen=True)
-class Campaign:
-    """Mutants and the simulator of all of them.
+class _Mutants(Figures):
+    mutants: list[Mutant]
+
+
+class Simulated(Figures):
+    """Result of a mutant's simulation.
 
     Attributes:
-        design: without mutants, as RTLIL.
-        mutants: by number.
+        verdict: outcome.
+        cycle: clock cycle in which the simulation ended.
+    """
+
+    verdict: Verdict
+    cycle: int
+
+
+class Compared(Figures):
+    """Result of a survivor's proof.
+
+    Attributes:
+        module: module in which the mutant is proved equivalent; empty if there is no proof.
+    """
+
+    module: str
+
+
+class Counts(Figures):
+    """Counts of mutants.
+
+    Attributes:
+        mutants: all mutants.
+        killed: mutants that the regression notices.
+        killed_by_timing: killed mutants that differ only in timing.
+        equivalent: survivors that are proved equivalent.
+        survived: other survivors.
+        score: share of the mutants that are killed, without the equivalent ones; 1 if there are no others.
+    """
+
+    mutants: int
+    killed: int
+    killed_by_timing: int
+    equivalent: int
+    survived: int
+    score: float
+
+    @classmethod
+    def of(cls, verdicts: Sequence[Verdict], **more: object) -> Self:
+        """Count verdicts; ``more`` are the other fields of a subclass."""
+        killed = sum(verdict in KILLED for verdict in verdicts)
+        relevant = len(verdicts) - verdicts.count("equivalent")
+        counts = {
+            "mutants": len(verdicts),
+            "killed": killed,
+            "killed_by_timing": verdicts.count("timing"),
+            "equivalent": verdicts.count("equivalent"),
+            "survived": verdicts.count("survived"),
+            "score": killed / relevant if relevant else 1.0,
+        }
+        return cls.model_validate(counts | more)
+
+
+class CampaignFigures(Counts):
+    """Figures of a campaign.
+
+    Attributes:
+        ok: the score reaches the goal.
+        seed: seed of the choice of mutants.
+        components: counts by component.
+        survivors: mutants that survived and are not proved equivalent.
+    """
+
+    ok: bool
+    seed: int
+    components: dict[str, Counts]
+    survivors: list[Mutant]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Mutants and their simulator.
+
+    Attributes:
+        design: the design without mutants, as RTLIL.
+        mutants: all mutants, by number.
         program: the simulator.
-        entries: file with what it plays.
-        verdicts: file with what came of each, a line each.
-        proofs: file with the survivors that were compared by proof, a line each.
+        entries: file with the simulator's input.
+        folder: folder of the results.
+        simulation: digest of everything that the verdicts depend on.
+        proof: digest of everything that the proofs depend on.
     """
 
     design: str
     mutants: list[Mutant]
     program: Path
     entries: Path
-    verdicts: Path
-    proofs: Path
+    folder: Path
+    simulation: str
+    proof: str
 
 
 def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
-    """Choose mutants, and build their simulator; what an earlier run has made is used again.
+    """Choose mutants and build their simulator, or take both from an earlier run.
+
+    Args:
+        count: number of mutants, at least.
+        seed: seed of the choice.
+        seconds: time limit of a proof, for each part of the design.
+        folder: folder of the campaign, from which a later run resumes.
 
     Raises:
         InputError: a tool is missing.
@@ -56,47 +142,39 @@ def prepare(*, count: int, seed: int, seconds: int, folder: Path) -> Campaign:
         SimulationError: Verilator or the compiler failed.
     """
     design, bench = design_of(SPEC), BENCH.read_text(encoding="utf-8")
-    digest = digest_of([design, str(count), str(seed)])
 
     def make(target: Path) -> None:
         mutants = choose_mutants(design, count=count, seed=seed, folder=target)
         write_mutated(mutants, target)
-        (target / "mutants.json").write_text(json.dumps([asdict(mutant) for mutant in mutants]), encoding="utf-8")
+        _Mutants(mutants=mutants).write(target / MUTANTS)
 
-    made = cached_build(folder, "mutants", digest, make)
-    mutants = [Mutant(**values) for values in json.loads((made / "mutants.json").read_text(encoding="utf-8"))]
+    made = cached_build(folder, "mutants", digest_of([design, str(count), str(seed)]), make)
+    mutants = _Mutants.read(made / MUTANTS, what="mutants").mutants
     sources = {MUTATED: (made / MUTATED).read_text(encoding="utf-8"), BENCH.name: bench}
     command = verilator_command(TOP, *reversed(sources))
     built = compile_model("mutants-program", sources, command, environment=tool_environment(), cache=folder)
     words = bench_words(regression())
-    entries = made / f"program-{digest_of([words])[:16]}"
+    simulation = digest_of([words, bench])
+    entries = made / f"program-{simulation[:16]}"
     entries.write_bytes(words)
-    verdicts = made / f"verdicts-{digest_of([words, bench])[:16]}"
     method = [inspect.getsource(module) for module in (comparison, equivalence, graph)]
-    proofs = made / f"proofs-{digest_of([*method, str(seconds)])[:16]}"
-    return Campaign(design, mutants, built / TOP, entries, verdicts, proofs)
-
-
-def known_verdicts(campaign: Campaign) -> dict[int, Verdict]:
-    """What earlier runs found, by number."""
-    if not campaign.verdicts.is_file():
-        return {}
-    lines = (line.split() for line in campaign.verdicts.read_text(encoding="utf-8").splitlines())
-    return {int(line[0]): line[1] for line in lines if len(line) == 3}  # type: ignore[misc]
+    return Campaign(design, mutants, built / TOP, entries, made, simulation, digest_of([*method, str(seconds)]))
 
 
 def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: None) -> dict[int, Verdict]:
-    """The verdict on each mutant; a run that is broken off goes on where it stopped.
+    """Simulate all mutants, except those that an earlier run did; return verdicts by number.
 
     Args:
-        campaign: what to simulate.
-        progress: called with the number of mutants that are done.
+        campaign: the mutants.
+        progress: called with the number of finished mutants.
 
     Raises:
         SimulationError: the simulator died, or the design hangs without a mutant.
     """
-    known = known_verdicts(campaign)
-    missing = [mutant.number for mutant in campaign.mutants if mutant.number not in known]
+    kept = ResultFolder(campaign.folder / "verdicts", Simulated)
+    earlier = {mutant.number: kept.find(str(mutant.number), campaign.simulation) for mutant in campaign.mutants}
+    known = {number: result.verdict for number, result in earlier.items() if result is not None}
+    missing = [number for number in earlier if number not in known]
     progress(len(known))
     while missing:
         first = missing[0]
@@ -104,10 +182,10 @@ def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: 
         command = [str(campaign.program), str(campaign.entries), str(first), str(count)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout or ():
-                with campaign.verdicts.open("a", encoding="utf-8") as file:
-                    file.write(line)
-                number, verdict, _ = line.split()
-                known[int(number)] = verdict  # type: ignore[assignment]
+                number, verdict, cycle = line.split()
+                result = Simulated.model_validate({"verdict": verdict, "cycle": cycle})
+                kept.keep(number, campaign.simulation, result)
+                known[int(number)] = result.verdict
                 progress(len(known))
         if process.returncode:
             raise SimulationError(f"the simulator of the mutants ended with status {process.returncode}")
@@ -115,61 +193,55 @@ def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: 
     return known
 
 
-def known_proofs(campaign: Campaign) -> dict[int, str]:
-    """The module in which each survivor was proved equivalent, by number; empty where no proof was found."""
-    if not campaign.proofs.is_file():
-        return {}
-    lines = (line.split(" ") for line in campaign.proofs.read_text(encoding="utf-8").splitlines())
-    return {int(line[0]): line[1] for line in lines if len(line) == 2}
-
-
 def prove(
     campaign: Campaign, survivors: Sequence[Mutant], *, seconds: int, progress: Callable[[int], None] = lambda _: None
 ) -> dict[int, str]:
-    """As ``known_proofs``, of all survivors; a run that is broken off goes on where it stopped.
+    """Compare survivors with the design, except those that an earlier run did.
 
     Args:
-        campaign: what they are of.
-        survivors: to compare with the design.
-        seconds: after which there is no proof, for each part of the design that is looked at.
-        progress: called with the number of survivors that are done.
+        campaign: the campaign.
+        survivors: mutants to compare.
+        seconds: time limit of a proof, for each part of the design.
+        progress: called with the number of finished survivors.
+
+    Returns:
+        By number, the module in which the survivor is proved equivalent; empty if there is no proof.
 
     Raises:
         YosysError: Yosys failed.
     """
-    known = known_proofs(campaign)
-    missing = [mutant for mutant in survivors if mutant.number not in known]
-    progress(len(survivors) - len(missing))
+    kept = ResultFolder(campaign.folder / "proofs", Compared)
+    earlier = {mutant.number: kept.find(str(mutant.number), campaign.proof) for mutant in survivors}
+    known = {number: result.module for number, result in earlier.items() if result is not None}
+    progress(len(known))
 
     def done(mutant: Mutant, region: Region | None) -> None:
         known[mutant.number] = region.module if region else ""
-        with campaign.proofs.open("a", encoding="utf-8") as file:
-            file.write(f"{mutant.number} {known[mutant.number]}\n")
-        progress(sum(survivor.number in known for survivor in survivors))
+        kept.keep(str(mutant.number), campaign.proof, Compared(module=known[mutant.number]))
+        progress(len(known))
 
+    missing = [mutant for mutant in survivors if mutant.number not in known]
     compare(missing, design=campaign.design, seconds=seconds, done=done)
     return known
 
 
-def figures(mutants: Sequence[Mutant], verdicts: dict[int, Verdict]) -> dict[str, Any]:
-    """For JSON: the counts, by component too, and every mutant that survived."""
+def figures(mutants: Sequence[Mutant], verdicts: Mapping[int, Verdict], *, seed: int, goal: float) -> CampaignFigures:
+    """Sum up a campaign.
 
-    def counts(chosen: Sequence[Mutant]) -> dict[str, int | float]:
-        found = [verdicts[mutant.number] for mutant in chosen]
-        killed = sum(verdict in KILLED for verdict in found)
-        relevant = len(found) - found.count("equivalent")
-        return {
-            "mutants": len(found),
-            "killed": killed,
-            "killed_by_timing": found.count("timing"),
-            "equivalent": found.count("equivalent"),
-            "survived": found.count("survived"),
-            "score": killed / relevant if relevant else 1.0,
-        }
-
-    components = dict.fromkeys(mutant.component for mutant in mutants)
-    return {
-        **counts(mutants),
-        "components": {name: counts([m for m in mutants if m.component == name]) for name in components},
-        "survivors": [asdict(mutant) for mutant in mutants if verdicts[mutant.number] == "survived"],
-    }
+    Args:
+        mutants: all mutants.
+        verdicts: verdicts by number.
+        seed: seed of the choice of mutants.
+        goal: least score that is accepted.
+    """
+    by_component: dict[str, list[Verdict]] = {}
+    for mutant in mutants:
+        by_component.setdefault(mutant.component, []).append(verdicts[mutant.number])
+    every = [verdicts[mutant.number] for mutant in mutants]
+    return CampaignFigures.of(
+        every,
+        ok=Counts.of(every).score >= goal,
+        seed=seed,
+        components={name: Counts.of(own) for name, own in by_component.items()},
+        survivors=[mutant for mutant in mutants if verdicts[mutant.number] == "survived"],
+    )

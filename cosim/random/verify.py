@@ -1,19 +1,14 @@
-"""Random accelerators under random packets, until one errs.
+"""Random packets on random accelerators, compared with the packets' meaning.
 
-A seed is an accelerator and its programs. What a seed gave is kept; a run that is broken off goes on.
+A seed determines an accelerator and its programs. Results of seeds are kept, so that a later run resumes.
 """
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
-
-import typer
-from rich.progress import Progress
 
 from spikequant.cosim.diagnosis.trace_probe import PROBE, WAVES, WINDOW_OPTIONS, probe_verilog
 from spikequant.cosim.random.programs import random_program, random_spec
@@ -21,37 +16,33 @@ from spikequant.cosim.simulator.build import SimulationError, accelerator_source
 from spikequant.cosim.simulator.burst import Traffic
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.support.command_line import run_command
-from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import check_writable, writable_folder, write_json
-from spikequant.golden.support.options import JsonFile
-from spikequant.golden.support.store import digest_of
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.store import ResultFolder, digest_of
 from spikequant.rtl.driver.packet_model import Completed, PacketModel
 from spikequant.rtl.driver.packets import PacketError, Words, parse_result
 
 MOST_CUT = 4000
-"""Cycle up to which a program may be broken off by a reset."""
+"""Latest clock cycle in which a reset interrupts a program."""
 
 
-@dataclass(frozen=True)
-class SeedResult:
-    """What a seed gave.
+class SeedResult(Figures):
+    """Result of a seed.
 
     Attributes:
-        seed: which.
+        seed: the seed.
         spec: its accelerator.
-        design: digest of its Verilog.
-        steps: packets of each program behind those that load it.
-        programs: that were right; all of the seed's, unless there is a failure.
-        packets, results, outputs: of them.
-        resets: programs that were broken off by a reset, and played again.
-        cycles: simulated.
+        design: digest of the accelerator's Verilog.
+        steps: packets of each program after those that load weights and constants.
+        programs: correct programs; all of the seed's, unless one failed.
+        packets, results, outputs: totals of the correct programs.
+        resets: correct programs that were interrupted by a reset first, and then played whole.
+        cycles: simulated clock cycles.
         seconds: wall time.
-        failure: one line on the program behind them; empty if there is none.
+        failure: one line on the program that failed; empty if none did.
     """
 
     seed: int
-    spec: dict[str, Any]
+    spec: Spec
     design: str
     steps: int
     programs: int
@@ -64,27 +55,48 @@ class SeedResult:
     failure: str
 
 
+class VerifyFigures(Figures):
+    """Figures of several seeds.
+
+    Attributes:
+        ok: no seed failed.
+        programs, packets, results, outputs, resets, cycles: sums over the seeds.
+        seeds: the seeds.
+    """
+
+    ok: bool
+    programs: int
+    packets: int
+    results: int
+    outputs: int
+    resets: int
+    cycles: int
+    seeds: list[SeedResult]
+
+    @classmethod
+    def of(cls, seeds: Sequence[SeedResult]) -> "VerifyFigures":
+        """Sum up the results of seeds."""
+        names = ("programs", "packets", "results", "outputs", "resets", "cycles")
+        sums = {name: sum(getattr(seed, name) for seed in seeds) for name in names}
+        return cls(ok=not any(seed.failure for seed in seeds), seeds=list(seeds), **sums)
+
+
 def seed_spec(seed: int) -> Spec:
-    """The accelerator of a seed."""
+    """Return the accelerator of a seed."""
     return random_spec(Random(f"spec of {seed}"))
 
 
-def design_of(sources: Mapping[str, str]) -> str:
-    """Digest of a design's files."""
-    return digest_of([part for text in sorted(sources.items()) for part in text])
-
-
 def expected_results(spec: Spec, packets: list[Words]) -> list[Completed]:
-    """What the packets are to give."""
+    """Return the results that packets must produce."""
     model = PacketModel(spec)
     return [completed for packet in packets if (completed := model.take(packet)) is not None]
 
 
 def first_error(spec: Spec, expected: list[Completed], received: list[Words]) -> str:
-    """One line on the first result that is not as it should be; empty if there is none.
+    """Return one line on the first wrong result; empty if there is none.
 
     Raises:
-        PacketError: a broken packet.
+        PacketError: a packet is broken.
     """
     if len(received) != len(expected):
         return f"{len(received)} results, expected {len(expected)}"
@@ -108,7 +120,7 @@ def first_error(spec: Spec, expected: list[Completed], received: list[Words]) ->
 
 
 def _program(spec: Spec, seed: int, number: int, steps: int) -> tuple[list[Words], Traffic, int]:
-    """A program of a seed, how it is played, and the cycle in which it is broken off before; 0 if it is not."""
+    """Return a program of a seed, its pauses, and the cycle of the reset that first interrupts it; 0 for none."""
     random = Random(f"program {number} of {seed}")
     packets = random_program(spec, random, steps=steps)
     pauses = [random.choice((0.0, 0.0, 0.3, 0.9)) for _ in range(2)]
@@ -118,15 +130,7 @@ def _program(spec: Spec, seed: int, number: int, steps: int) -> tuple[list[Words
 
 @dataclass
 class Played:
-    """Programs that were right, up to the first that was not.
-
-    Attributes:
-        programs: how many.
-        packets, results: of them.
-        resets: programs that were broken off by a reset, and played again.
-        cycles: simulated.
-        failure: one line on the program behind them; empty if there is none.
-    """
+    """Totals of correct programs, up to the first that failed; attributes as in ``SeedResult``."""
 
     programs: int = 0
     packets: int = 0
@@ -144,14 +148,14 @@ def play_programs(
     steps: int,
     seen: Callable[[list[Completed], list[Words]], None] = lambda _expected, _received: None,
 ) -> Played:
-    """Random programs on an accelerator, up to the first that fails.
+    """Play random programs, up to the first that fails.
 
     Args:
         device: the accelerator.
-        seed: of the programs.
-        programs: how many.
-        steps: packets of each behind those that load it.
-        seen: given the results of each program that was right, as they were to be and as they came.
+        seed: seed of the programs.
+        programs: number of programs.
+        steps: packets of each after those that load weights and constants.
+        seen: called with the expected and the received results of each correct program.
     """
     spec, found = device.spec, Played()
     for number in range(programs):
@@ -184,14 +188,14 @@ def run_seed(
     sources: Mapping[str, str],
     waves: Path | None = None,
 ) -> SeedResult:
-    """All programs of a seed, up to the first that fails.
+    """Play the programs of a seed, up to the first that fails.
 
     Args:
-        seed: which.
-        programs: how many.
-        steps: packets of each behind those that load it.
+        seed: the seed.
+        programs: number of programs.
+        steps: packets of each after those that load weights and constants.
         sources: Verilog of the seed's accelerator by file name.
-        waves: folder for a waveform of the program that fails; None for none, and for a faster simulator.
+        waves: folder for a waveform of the program that fails; None for none, and a faster simulator.
 
     Raises:
         InputError: a tool is missing.
@@ -210,7 +214,7 @@ def run_seed(
             shutil.copyfile(device.folder / WAVES, waves / WAVES)
     return SeedResult(
         seed=seed,
-        spec=spec.model_dump(),
+        spec=spec,
         design=design_of(sources),
         steps=steps,
         outputs=played.results * spec.neurons,
@@ -219,77 +223,47 @@ def run_seed(
     )
 
 
-def kept_result(path: Path, design: str, *, programs: int, steps: int) -> dict[str, Any] | None:
-    """What an earlier run gave for the same design, if it was right and had the same programs."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    same = (found.get("design"), found.get("programs"), found.get("steps")) == (design, programs, steps)
-    return found if same and not found.get("failure") else None
+def design_of(sources: Mapping[str, str]) -> str:
+    """Return the digest of a design's files."""
+    return digest_of([part for text in sorted(sources.items()) for part in text])
 
 
-def _range(text: str) -> range:
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
-        raise InputError(f"seeds {text!r}: expected a number, or two with a - between, such as 1-40")
-    return range(int(first), int(last or first) + 1)
+def run_seeds(
+    numbers: Sequence[int],
+    *,
+    programs: int,
+    steps: int,
+    out: Path,
+    minutes: float = float("inf"),
+    waves: Path | None = None,
+    progress: Callable[[SeedResult], None] = lambda _: None,
+) -> list[SeedResult]:
+    """Run seeds; take from an earlier run what was correct there for the same design and programs.
 
+    Args:
+        numbers: the seeds.
+        programs: programs of each seed.
+        steps: packets of each program after those that load weights and constants.
+        out: folder of the results, from which a later run resumes.
+        minutes: time after which no seed is started.
+        waves: folder for a waveform of a program that fails; every seed is then run again. None for none.
+        progress: called with each result.
 
-def verify(
-    seeds: Annotated[str, typer.Option(metavar="A-B", help="seeds to run, first to last")] = "1-40",
-    programs: Annotated[int, typer.Option(min=1, help="of each seed")] = 40,
-    steps: Annotated[int, typer.Option(min=1, help="packets of each program")] = 200,
-    minutes: Annotated[float, typer.Option(help="begin no seed after so long")] = 1e9,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="where results are kept")] = Path("build/verify"),
-    waves: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write a waveform of what fails", show_default=False)
-    ] = None,
-    json_file: JsonFile = None,
-) -> None:
-    """Run random packets on random accelerators, and compare all results with what the packets mean.
-
-    Exit status 0 if all are equal, 1 if not, 2 for bad input.
+    Raises:
+        InputError: a tool is missing, or the folder cannot be written to.
+        SimulationError: a simulator could not be built.
     """
-    numbers = _range(seeds)
-    writable_folder(out)
-    if json_file is not None:
-        check_writable(json_file)
     began = time.perf_counter()
-    found: list[dict[str, Any]] = []
-    with Progress(transient=True) as bar:
-        task = bar.add_task("verifying", total=len(numbers))
-        for seed in numbers:
-            if time.perf_counter() - began > minutes * 60:
-                break
-            path = out / f"seed-{seed}.json"
-            sources = accelerator_sources(seed_spec(seed))
-            kept = None if waves else kept_result(path, design_of(sources), programs=programs, steps=steps)
-            if kept is None:
-                kept = asdict(run_seed(seed, programs=programs, steps=steps, sources=sources, waves=waves))
-                write_json(path, kept)
-            found.append(kept)
-            bar.update(task, advance=1, description=f"seed {seed}")
-    failed = [one for one in found if one["failure"]]
-    counts = ("programs", "packets", "results", "outputs", "resets", "cycles")
-    total = {key: sum(one[key] for one in found) for key in counts}
-    typer.echo(
-        f"{len(found)} accelerators, {total['programs']} programs, {total['packets']} packets, "
-        f"{total['results']} results, {total['outputs']} outputs, {total['resets']} resets in the middle, "
-        f"{total['cycles']} cycles: {len(failed)} failed"
-    )
-    for one in failed:
-        typer.echo(f"seed {one['seed']}, {one['failure']}", err=True)
-        typer.echo(
-            f"  python -m spikequant.cosim.random.verify --seeds {one['seed']} --programs {programs} "
-            f"--steps {steps} --waves build/waves",
-            err=True,
-        )
-    if json_file is not None:
-        write_json(json_file, {"ok": not failed, **total, "seeds": found})
-    if failed:
-        raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    run_command(verify, name="spikequant.cosim.random.verify")
+    kept, found = ResultFolder(out, SeedResult), []
+    for seed in numbers:
+        if time.perf_counter() - began > minutes * 60:
+            break
+        name, sources = f"seed-{seed}", accelerator_sources(seed_spec(seed))
+        digest = digest_of([design_of(sources), str(programs), str(steps)])
+        result = None if waves else kept.find(name, digest)
+        if result is None or result.failure:
+            result = run_seed(seed, programs=programs, steps=steps, sources=sources, waves=waves)
+            kept.keep(name, digest, result)
+        found.append(result)
+        progress(result)
+    return found

@@ -1,1 +1,1 @@
-"""The accelerator in Verilator, driven by cocotb."""
+"""Simulation of the accelerator with Verilator, driven by cocotb."""

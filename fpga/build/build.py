@@ -1,4 +1,4 @@
-"""A component becomes a bitstream: elaborate, synthesize, trim, place and route, pack, read back."""
+"""Steps from a component to a bitstream: elaborate, synthesize, trim, place and route, pack, read back."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import MappingProxyType
 from typing import Any
 
@@ -21,36 +22,36 @@ from spikequant.fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_t
 from spikequant.golden.support.errors import InputError
 
 NAME = "top"
-"""Name of the top module, and of the files that the tools exchange."""
+"""Name of the top module and of the files that the tools exchange."""
 
 BITSTREAM = "spikequant.bit"
 """Name of the bitstream in the folder that a build writes to."""
 
 RECORD = "bitstream.json"
-"""Beside a bitstream: what it is for, and what it takes and reaches."""
+"""Name of the file with a bitstream's figures, in the same folder."""
 
 FLATTEN = f"hierarchy -top {NAME}; proc; flatten; splitnets; opt_clean"
-"""Run before synthesis: Yosys 0.70's ``abc9`` fails on some designs with wide nets and instantiated carry cells."""
+"""Run before synthesis: ``abc9`` of Yosys 0.70 fails on some designs with wide nets and instantiated carry cells."""
 
 STATISTICS = f"{NAME}.stat.json"
 REPORT = f"{NAME}.report.json"
 
 PLACEMENT = ("--placer-heap-timingweight", "100")
-"""Options of every placement: slow paths weigh more than by default, since wires take most of them (decision 019)."""
+"""Options of every placement: slow paths weigh more than by default, since wires dominate them (decision 019)."""
 
 Progress = Callable[[str], None]
-"""Called with a few words whenever a step of a build is over."""
+"""Called with a few words at each step of a build."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """What the tools are to place on a device, as data.
+    """A design for a device, as data for the tools.
 
     Attributes:
-        target: what messages call whatever the design is for.
+        target: name of the board or device in messages.
         device: a key of ``spikequant.fpga.boards.DEVICES``.
-        files: content by name: ``top.il``, ``top.ys`` and ``top.lpf``, and whatever else came with them.
-        commands: the command lines of yosys and nextpnr, and of ecppack where there is to be a bitstream, by tool.
+        files: content by name: ``top.il``, ``top.ys``, ``top.lpf`` and any others.
+        commands: arguments by tool: yosys, nextpnr, and ecppack if there is to be a bitstream.
     """
 
     target: str
@@ -64,10 +65,10 @@ class Plan(Design):
     """A design on a board.
 
     Attributes:
-        board: where the bitstream is for.
-        pll: makes the clock.
-        baud: bits a second on the serial line, as the clock's divider makes them.
-        memory: the board's SDRAM at its clock, if the design uses it.
+        board: board of the bitstream.
+        pll: settings of the clock.
+        baud: bits a second on the serial line, after rounding to a divider of the clock.
+        memory: the board's SDRAM at its clock; None without one.
     """
 
     board: Board
@@ -78,7 +79,7 @@ class Plan(Design):
 
 @dataclass(frozen=True)
 class MemoryWish:
-    """That weights come from the board's SDRAM: from which chip, at which clock at most."""
+    """A request for an SDRAM: the chip and its highest clock."""
 
     chip: SdramChip
     frequency_hz: float
@@ -86,7 +87,7 @@ class MemoryWish:
 
 @dataclass(frozen=True)
 class Routed:
-    """The design placed and routed from one seed; ``folder`` holds ``top.config`` and the log."""
+    """A design placed and routed from one seed; ``folder`` holds ``top.config`` and the log."""
 
     seed: int
     report: RouteReport
@@ -94,7 +95,7 @@ class Routed:
 
     @property
     def configuration(self) -> bytes:
-        """What nextpnr wrote for ecppack."""
+        """Content of ``top.config``, the input of ecppack."""
         return (self.folder / f"{NAME}.config").read_bytes()
 
 
@@ -152,12 +153,12 @@ def make_plan(
     baud: int,
     memory: MemoryWish | None = None,
 ) -> Plan:
-    """The component that ``make_core`` makes on a board, with a clock as near as the PLL comes to ``frequency_hz``.
+    """Plan a component on a board, with a clock as near to ``frequency_hz`` as the PLL can make.
 
-    Equal components give equal plans: no path and no time is in them.
+    Equal components give equal plans: they contain no path and no time.
 
     Raises:
-        InputError: a frequency or baud rate that the board cannot make, or a memory that it does not have.
+        InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
     if memory is not None and not board.sdram:
         raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
@@ -189,7 +190,7 @@ def make_plan(
 
 
 def synthesize(plan: Design, tools: Tools, *, cache: Path) -> Path:
-    """Run yosys: the folder with the netlist ``top.json`` and the log ``top.rpt``.
+    """Run yosys; returns the folder with the netlist ``top.json`` and the log ``top.rpt``.
 
     Raises:
         InputError: the device does not hold the design.
@@ -202,19 +203,23 @@ def synthesize(plan: Design, tools: Tools, *, cache: Path) -> Path:
     return folder
 
 
-def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, cache: Path) -> Routed:
-    """Run nextpnr on a netlist from one seed. Missed timing is no error here: the report has it.
+def place_and_route(
+    plan: Design, tools: Tools, netlist: bytes, *, seed: int, cache: Path, stop: Event | None = None
+) -> Routed:
+    """Run nextpnr on a netlist from one seed. Missed timing is no error: it is in the report.
+
+    Setting ``stop`` kills nextpnr.
 
     Raises:
         InputError: the device does not hold the design.
-        ToolError: nextpnr failed, such as on a design that cannot be routed.
+        ToolError: nextpnr failed, for example on a design that cannot be routed, or was stopped.
     """
     extra = ["--seed", str(seed), "--report", REPORT, "--timing-allow-fail", *PLACEMENT]
     inputs = {f"{NAME}.json": netlist, f"{NAME}.lpf": plan.files[f"{NAME}.lpf"]}
     outputs = (f"{NAME}.config", REPORT, f"{NAME}.tim")
     run = ToolRun(tools.nextpnr, [*plan.commands["nextpnr-ecp5"], *extra], inputs, outputs)
     try:
-        folder = run_tool(run, cache=cache)
+        folder = run_tool(run, cache=cache, stop=stop)
     except ToolError as error:
         check_fit(read_packed_resources(error.console), plan.device, target=plan.target)
         raise
@@ -222,7 +227,7 @@ def place_and_route(plan: Design, tools: Tools, netlist: bytes, *, seed: int, ca
 
 
 def unpack_bitstream(bitstream: bytes, tools: Tools, *, cache: Path) -> bytes:
-    """Run ecpunpack: the configuration that a bitstream holds.
+    """Run ecpunpack on a bitstream; returns its configuration.
 
     Raises:
         ToolError: the tool failed.
@@ -233,19 +238,19 @@ def unpack_bitstream(bitstream: bytes, tools: Tools, *, cache: Path) -> bytes:
 
 
 def pack(command: Sequence[str], configuration: bytes, tools: Tools, *, cache: Path) -> Path:
-    """Run ecppack, read its bitstream back with ecpunpack, and pack that again: it must be the same.
+    """Run ecppack, unpack its bitstream with ecpunpack, and pack it again: the result must be the same.
 
     Args:
-        command: arguments of ecppack, as a plan has them.
-        configuration: of the placed and routed design.
-        tools: with what.
-        cache: where results of earlier runs are.
+        command: arguments of ecppack.
+        configuration: configuration of the routed design.
+        tools: tools of the build.
+        cache: root of the cache.
 
     Returns:
         The folder with the bitstream, ``top.bit``.
 
     Raises:
-        ToolError: a tool failed, or the bitstream does not survive.
+        ToolError: a tool failed, or the bitstreams differ.
     """
     bitstream = f"{NAME}.bit"
 
@@ -256,7 +261,7 @@ def pack(command: Sequence[str], configuration: bytes, tools: Tools, *, cache: P
     folder = packed(configuration)
     made = (folder / bitstream).read_bytes()
     if (packed(unpack_bitstream(made, tools, cache=cache)) / bitstream).read_bytes() != made:
-        raise ToolError(f"ecpunpack reads {folder / bitstream} back as another design", console="")
+        raise ToolError(f"ecpunpack: {folder / bitstream} unpacks to another design", console="")
     return folder
 
 
@@ -271,26 +276,28 @@ def place_and_route_seeds(
     progress: Progress,
     contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> list[Routed]:
-    """Trim the carry chains, place and route from every seed, ``jobs`` at a time; in the order of the seeds.
+    """Trim the carry chains, then place and route from every seed; returns results in the order of the seeds.
 
     Args:
-        plan: what to build.
-        tools: with what.
-        netlist: the folder that ``synthesize`` gave.
-        seeds: of the placements.
+        plan: the design.
+        tools: tools of the build.
+        netlist: folder from ``synthesize``.
+        seeds: seeds of the placements.
         jobs: seeds at a time.
-        cache: where results of earlier runs are.
-        progress: told of each seed that is routed.
-        contents: of block RAMs, by the ends of their names; the others start with zeros.
+        cache: root of the cache.
+        progress: called for each routed seed.
+        contents: initial contents of block RAMs by the ends of their names; the others start with zeros.
 
     Raises:
-        InputError, ToolError: as ``place_and_route``; seeds that have not begun are then left out.
-        ToolError: there is no such block RAM.
+        InputError: the device does not hold the design.
+        ToolError: nextpnr failed; the other seeds are then stopped. Or there is no such block RAM.
     """
     trimmed = with_contents(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist, contents)
 
+    stop = Event()
+
     def route(seed: int) -> Routed:
-        routed = place_and_route(plan, tools, trimmed, seed=seed, cache=cache)
+        routed = place_and_route(plan, tools, trimmed, seed=seed, cache=cache, stop=stop)
         progress(f"routed seed {seed}: {routed.report.critical.achieved_mhz:.1f} MHz")
         return routed
 
@@ -299,11 +306,13 @@ def place_and_route_seeds(
         try:
             return [future.result() for future in futures]
         finally:
+            # after a failure or an interrupt, neither waiting nor running seeds are wanted
+            stop.set()
             pool.shutdown(cancel_futures=True)
 
 
 def best(routed: Sequence[Routed]) -> Routed:
-    """The seed with most to spare; the first of equals."""
+    """The seed with the largest margin; the first of equals."""
 
     def margin(candidate: Routed) -> float:
         critical = candidate.report.critical

@@ -1,11 +1,10 @@
-"""What an accelerator takes and achieves, before synthesis.
+"""Resources and speed of an accelerator, estimated before synthesis.
 
-Block RAMs follow from the memories, lookup tables and registers from prices that are fitted to packed designs, and
-cycles from the levels that the sites of a real model have on average.
+Block RAMs follow from the memories, lookup tables and flip-flops from prices that are fitted to packed designs, and
+cycles from the average levels at the sites of a real model.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 
@@ -14,6 +13,7 @@ from spikequant.fpga.estimate.expectation import site_cycles
 from spikequant.fpga.estimate.measurement import Measured, hardware_digest
 from spikequant.fpga.estimate.prices import estimate_total
 from spikequant.golden.layer.spec import GATHERED, THETA_BITS, Spec
+from spikequant.golden.support.figures import Figures
 from spikequant.rtl.charge_buffer import PHASES
 from spikequant.rtl.cluster import FEW_CLUSTERS
 from spikequant.rtl.encoder.bucket import bucket_count, bucket_rows, link_layout
@@ -46,7 +46,7 @@ def estimate_ebrs(spec: Spec) -> int:
         (THETA_BITS, 2 * neurons),
     ]
     if spec.clusters <= FEW_CLUSTERS:
-        # else in lookup tables
+        # with more clusters, these are in lookup tables
         charges = size_of(gathered_layout(spec)["charges"].shape)
         own += [
             (spec.weight_bits, neurons),
@@ -62,15 +62,41 @@ def estimate_ebrs(spec: Spec) -> int:
     )
 
 
+class EstimateFigures(Figures):
+    """Figures of an ``Estimate`` for a board and a clock.
+
+    Attributes:
+        fits: the device holds the accelerator.
+        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles``, as last measured.
+        notes: caveats, a line each.
+        source: one line on the designs that were measured.
+    """
+
+    config: str
+    board: str
+    device: str
+    fits: bool
+    luts: int
+    ffs: int
+    ebrs: int
+    cycles_per_token: float
+    frequency_mhz: float
+    tokens_per_second: float
+    errors: dict[str, float]
+    notes: list[str]
+    model: str
+    source: str
+
+
 @dataclass(frozen=True)
 class Estimate:
     """An accelerator before synthesis.
 
     Attributes:
-        luts, ffs, ebrs: what it takes, without a board's own.
-        cycles: of one token in all layers of the model.
-        notes: what else one has to know of the figures, a line each.
-        measured: with what; its errors stand beside the figures.
+        luts, ffs, ebrs: resources, without the rest of a board's design.
+        cycles: cycles of one token in all layers of the model.
+        notes: caveats, a line each.
+        measured: measurements that the estimate is based on.
     """
 
     luts: int
@@ -81,27 +107,31 @@ class Estimate:
     measured: Measured
 
     def tokens_per_second(self, frequency_hz: float) -> float:
-        """Of the model's decoder layers, when weights need not be waited for."""
+        """Rate of the model's decoder layers, with weights at hand."""
         return frequency_hz / self.cycles
 
     def fits(self, capacity: Resources) -> bool:
-        """Whether a device of this capacity holds it, if the estimates are right."""
+        """Whether a device of this capacity holds the accelerator, if the estimate is right."""
         return self.luts <= capacity.luts and self.ffs <= capacity.ffs and self.ebrs <= capacity.ebrs
 
-    def figures(self, frequency_hz: float) -> dict[str, Any]:
-        """What ``--json`` writes."""
-        return {
-            "luts": self.luts,
-            "ffs": self.ffs,
-            "ebrs": self.ebrs,
-            "cycles_per_token": self.cycles,
-            "frequency_mhz": frequency_hz / 1e6,
-            "tokens_per_second": self.tokens_per_second(frequency_hz),
-            "errors": dict(self.measured.errors),
-            "notes": list(self.notes),
-            "model": self.measured.model,
-            "source": self.measured.source,
-        }
+    def figures(self, *, config: str, board: Board, frequency_hz: float) -> EstimateFigures:
+        """The figures for a board and a clock; ``config`` names the accelerator."""
+        return EstimateFigures(
+            config=config,
+            board=board.name,
+            device=board.device,
+            fits=self.fits(board.capacity),
+            luts=self.luts,
+            ffs=self.ffs,
+            ebrs=self.ebrs,
+            cycles_per_token=self.cycles,
+            frequency_mhz=frequency_hz / 1e6,
+            tokens_per_second=self.tokens_per_second(frequency_hz),
+            errors=dict(self.measured.errors),
+            notes=list(self.notes),
+            model=self.measured.model,
+            source=self.measured.source,
+        )
 
 
 def estimate_table(found: Estimate, board: Board, frequency_hz: float) -> Table:
@@ -124,19 +154,14 @@ def estimate_table(found: Estimate, board: Board, frequency_hz: float) -> Table:
 
 
 def estimate(spec: Spec, measured: Measured) -> Estimate:
-    """Estimate an accelerator.
-
-    Args:
-        spec: the accelerator.
-        measured: prices and sites.
-    """
+    """Estimate an accelerator by measured prices and sites."""
     notes = []
     if spec.neurons * spec.lanes > measured.largest:
         notes.append(
-            f"larger than all that was measured (up to {measured.largest} weight-ops a cycle): errors may be too"
+            f"larger than all measured designs (at most {measured.largest} weight-ops a cycle): errors may be larger"
         )
     if hardware_digest() != measured.hardware:
-        notes.append("the hardware has changed since it was measured; `make prices` measures it again")
+        notes.append("the hardware has changed since the measurement; `make prices` repeats it")
     return Estimate(
         luts=estimate_total(spec, measured.luts),
         ffs=estimate_total(spec, measured.ffs),

@@ -1,11 +1,8 @@
-"""What ``spikequant estimate`` goes by: prices fitted to packed accelerators, and the sites of a traced model."""
+"""Measurements that estimates are based on: prices fitted to packed accelerators, and the sites of a traced model."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from amaranth.back import rtlil
 
@@ -13,29 +10,28 @@ import spikequant.golden.layer
 import spikequant.rtl
 from spikequant.fpga.build.build import NAME
 from spikequant.fpga.build.core import Device
-from spikequant.fpga.estimate.prices import Prices, read_prices
+from spikequant.fpga.estimate.prices import CheckedPrices
 from spikequant.golden.layer.spec import load_spec
 from spikequant.golden.support.digest import digest_sources
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
 from spikequant.rtl.accelerator import Accelerator
 
 DIGESTED = ("tiny", "base")
-"""Presets whose RTLIL stands for the hardware: with a pair of lanes and with two."""
+"""Presets whose RTLIL represents the hardware: with one pair of lanes and with two."""
 
 MEASURED = Path(__file__).with_name("measured.json")
-"""What was last measured, beside this module; ``make prices`` writes it anew."""
+"""The last measurements; ``make prices`` writes them."""
 
 
-@dataclass(frozen=True)
-class Site:
-    """The layers of one kind of a model, and what their inputs were on average.
+class Site(Figures):
+    """The layers of one kind of a model, and statistics of their inputs.
 
     Attributes:
-        name: of the kind.
+        name: last part of the layers' names.
         layers: N, the outputs of each layer.
         inputs: K.
-        wide: columns with a low half.
+        wide: number of wide columns.
         normal: share of inputs with a normal level of magnitude 1, 2, ..., or a salient one without a shift.
         salient: share of inputs with a shifted salient code of magnitude 1, 2, ....
         shifted: share of tokens with such codes.
@@ -52,12 +48,11 @@ class Site:
     doublings: float
 
 
-@dataclass(frozen=True)
-class Taken:
-    """What an accelerator takes.
+class Taken(Figures):
+    """Resources of an accelerator.
 
     Attributes:
-        luts, ffs: by component.
+        luts, ffs: lookup tables and flip-flops by component.
         ebrs: block RAMs.
     """
 
@@ -66,25 +61,24 @@ class Taken:
     ebrs: int
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was last measured.
+class Measured(Figures):
+    """Measurements of accelerators and of a model.
 
     Attributes:
-        designs: what accelerators take, by the name of their shape.
+        designs: resources of accelerators by the name of their shape.
         luts, ffs: prices by component and term, fitted to them.
-        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles`` over these shapes; that of
-            lookup tables and registers by the prices of all other shapes.
-        largest: weight-ops a cycle of the largest of them.
-        tools: versions by name.
-        hardware: digest of the sources that the designs were made from.
-        model: of the sites.
+        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles`` over these shapes; for lookup
+            tables and flip-flops, each shape is estimated by prices fitted to all others.
+        largest: weight-ops per cycle of the largest shape.
+        tools: version of each tool by name.
+        hardware: ``hardware_digest`` of the designs.
+        model: name of the model that the sites are from.
         sites: the model's layers by kind.
     """
 
     designs: Mapping[str, Taken]
-    luts: Prices
-    ffs: Prices
+    luts: CheckedPrices
+    ffs: CheckedPrices
     errors: Mapping[str, float]
     largest: int
     tools: Mapping[str, str]
@@ -92,13 +86,9 @@ class Measured:
     model: str
     sites: tuple[Site, ...]
 
-    def figures(self) -> dict[str, Any]:
-        """As ``load_measured`` reads it."""
-        return asdict(self)
-
     @property
     def source(self) -> str:
-        """Where it comes from, in one line."""
+        """One line on the designs and tools."""
         tools = ", ".join(f"{name} {version}" for name, version in self.tools.items())
         return f"{len(self.designs)} packed accelerators ({', '.join(self.designs)}; {tools})"
 
@@ -106,8 +96,8 @@ class Measured:
 def hardware_digest(*, cache: Path | None = None) -> str:
     """SHA-256 over the RTLIL of two accelerators for an ECP5, as hexadecimal digits.
 
-    It changes with the hardware alone: neither comments nor the places of files count. It is computed once for
-    each state of the sources, which takes seconds.
+    Only the hardware counts: neither comments nor the places of files. The digest takes seconds to compute and is
+    cached for each state of the sources.
 
     Args:
         cache: root of the cache; the user's own by default.
@@ -125,22 +115,10 @@ def hardware_digest(*, cache: Path | None = None) -> str:
     return (kept / "digest").read_text(encoding="ascii")
 
 
-def _site(values: dict[str, Any]) -> Site:
-    lists = {name: tuple(values[name]) for name in ("layers", "normal", "salient")}
-    return Site(**(values | lists))
-
-
 def load_measured(path: Path = MEASURED) -> Measured:
-    """What was measured.
+    """Read the last measurements.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        prices = {kind: read_prices(read[kind]) for kind in ("luts", "ffs")}
-        designs = {name: Taken(**taken) for name, taken in read["designs"].items()}
-        sites = tuple(_site(values) for values in read["sites"])
-        return Measured(**(read | prices | {"designs": designs, "sites": sites}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}), expected what `make prices` writes") from None
+    return Measured.read(path, what="measurements", expected="what `make prices` writes")

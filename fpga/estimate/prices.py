@@ -1,21 +1,23 @@
-"""Lookup tables and registers of an accelerator before synthesis: each component is a sum of terms, each with a price.
+"""Prices of lookup tables and flip-flops, for estimates before synthesis.
 
-The terms of a component are what it has more of in a larger accelerator. The prices are fitted to synthesized
-designs.
+The count of a component is a sum of terms, each with a price. The terms are what a larger accelerator has more of; the
+prices are fitted to packed designs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.cluster import FEW_CLUSTERS
 
 
 def sum_bits(spec: Spec) -> int:
-    """Bits of all sums of one neuron's lanes, taken two by two; a single lane has one sum all the same."""
+    """Bits in the adder tree of one neuron's lanes; a single lane has one sum, too."""
     bits = 0
     sums, width = max(1, spec.lanes // 2), spec.weight_bits + 1
     while sums:
@@ -35,23 +37,23 @@ TERMS: Mapping[str, Callable[[Spec], int]] = {
     "bit of a sum": lambda spec: spec.neurons * sum_bits(spec),
     "bit of a charge": lambda spec: spec.neurons * spec.charge_bits,
 }
-"""How often each price counts."""
+"""Count of each term."""
 
 PACKING = "packing"
-"""What the packer adds where carry chains begin and end, as if it were a component."""
+"""Pseudo-component: what the packer adds at the ends of carry chains."""
 
 COMPONENTS: Mapping[str, Sequence[str]] = {
     "array": ("cluster", "lane of a cluster", "bit of a sum", "bit of a charge"),
-    # the registers in front of a cluster
+    # the registers before a cluster
     "cluster": ("cluster", "lane of a cluster", "neuron"),
     "backend": ("cluster",),
-    # a neuron after the other, so only addresses are longer in a larger cluster
+    # neurons are served one at a time, so a larger cluster only has longer addresses
     "neurons": ("cluster", "cluster of many", "neuron"),
     "completion": ("cluster", "neuron"),
-    # words wait in lookup tables where there are many clusters
+    # with many clusters, the queue of words is in lookup tables
     "packer": ("cluster", "cluster of many"),
     "readout": ("cluster",),
-    # a list, or a row of levels, for each lane
+    # a list or a row of levels for each lane
     "encoder": ("once", "lane"),
     "sequencer": ("once", "lane"),
     "reader": ("once", "neuron"),
@@ -59,22 +61,34 @@ COMPONENTS: Mapping[str, Sequence[str]] = {
     PACKING: ("once", "lane of a cluster", "neuron"),
     "rest": ("once", "lane", "cluster beside the first"),
 }
-"""The terms of each component."""
+"""Terms of each component."""
 
 OTHERS = ("once",)
-"""The terms of all other components: queues."""
+"""Terms of all other components: queues."""
 
 Prices = Mapping[str, Mapping[str, float]]
-"""Lookup tables, or registers, by component and term."""
+"""Lookup tables or flip-flops of each term, by component and term."""
+
+
+def _check_terms(prices: Prices) -> Prices:
+    for component, terms in prices.items():
+        for term in terms:
+            if term not in TERMS:
+                raise ValueError(f"price of {component}: unknown term {term!r}")
+    return prices
+
+
+CheckedPrices = Annotated[Prices, AfterValidator(_check_terms)]
+"""Prices in a file: every term must be known."""
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A design whose lookup tables, or registers, are known.
+    """A design whose lookup tables or flip-flops are known.
 
     Attributes:
-        spec: of the accelerator.
-        counts: by component, ``packing`` among them.
+        spec: the accelerator.
+        counts: count of each component, ``packing`` included.
     """
 
     spec: Spec
@@ -82,7 +96,7 @@ class Priced:
 
     @property
     def total(self) -> int:
-        """Of all components."""
+        """Sum over all components."""
         return sum(self.counts.values())
 
 
@@ -91,7 +105,7 @@ def _counts(spec: Spec, terms: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _fit(rows: NDArray[np.float64], wanted: NDArray[np.float64], terms: Sequence[str]) -> dict[str, float]:
-    """Least squares without negative prices, which would pay for something else that the designs have."""
+    """Least squares without negative prices."""
     chosen = list(range(len(terms)))
     while True:
         found, *_ = np.linalg.lstsq(rows[:, chosen], wanted, rcond=None)
@@ -103,10 +117,10 @@ def _fit(rows: NDArray[np.float64], wanted: NDArray[np.float64], terms: Sequence
 
 
 def fit_prices(designs: Sequence[Priced]) -> Prices:
-    """The prices with the least squares of errors, each error as a share of all that its design takes.
+    """Fit prices by least squares of the errors, each relative to its design's total.
 
     Args:
-        designs: one or more; a component that only some of them have counts as empty in the others.
+        designs: at least one; a component that a design lacks counts as 0 there.
     """
     weights = np.array([1 / design.total for design in designs])
     prices = {}
@@ -118,26 +132,13 @@ def fit_prices(designs: Sequence[Priced]) -> Prices:
     return prices
 
 
-def read_prices(values: Mapping[str, Mapping[str, float]]) -> Prices:
-    """Prices as a JSON file has them.
-
-    Raises:
-        ValueError: a term is unknown, or a price is no number.
-    """
-    for component, terms in values.items():
-        for term in terms:
-            if term not in TERMS:
-                raise ValueError(f"price of {component}: unknown term {term!r}")
-    return {component: {term: float(price) for term, price in terms.items()} for component, terms in values.items()}
-
-
 def estimate_total(spec: Spec, prices: Prices) -> int:
-    """Lookup tables, or registers, of an accelerator without a board's own."""
+    """Estimated lookup tables or flip-flops of an accelerator, without the rest of a board's design."""
     return round(sum(price * TERMS[term](spec) for component in prices.values() for term, price in component.items()))
 
 
 def left_out_errors(designs: Sequence[Priced]) -> list[float]:
-    """Relative error of each design's total by the prices of all others; positive where it is estimated too large."""
+    """Relative error of each design's total, estimated by prices fitted to all others; positive if too large."""
     errors = []
     for number, design in enumerate(designs):
         prices = fit_prices([other for index, other in enumerate(designs) if index != number])

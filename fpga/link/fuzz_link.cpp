@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "Vlink.h"
+#include "Vtop.h"
 #include "verilated.h"
 
 namespace {
@@ -457,7 +457,7 @@ class Fuzzer {
 
     const unsigned depth_;
     std::mt19937_64 random_;
-    Vlink link_;
+    Vtop link_;
 
     Symbols body_, answer_;
     std::vector<Symbols> history_;

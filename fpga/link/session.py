@@ -200,6 +200,11 @@ class Session:
                     payload = frame[:-CONTROL_WORDS]
                     if (control["kind"], control["session"]) != (Kind.HELLO, self._session):
                         continue
+                    if not payload:
+                        raise InputError(
+                            f"port {self._line.port}: the host's own HELLO came back: the line's ends are joined "
+                            "(loopback), expected a board"
+                        )
                     if len(payload) != HELLO_WORDS:
                         # only the first word is the same in every version
                         payload = [*payload[:1], *[0] * (HELLO_WORDS - 1)]

@@ -14,7 +14,7 @@
 #include <random>
 #include <vector>
 
-#include "Vbench.h"
+#include "Vtop.h"
 #include "verilated.h"
 
 namespace {
@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
 
     VerilatedContext context;
     context.commandArgs(argc, argv);
-    Vbench bench(&context);
+    Vtop bench(&context);
     uint64_t halves[] = {periods[0] / 2, periods[1] / 2};
     uint64_t next[] = {halves[0], halves[1]};
     uint64_t memory_cycles = 0, quiet = 0, came = 0;

@@ -13,7 +13,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetI
 from amaranth.lib.wiring import Component, Flow, In, Out, connect
 from numpy.typing import NDArray
 
-from spikequant.fpga.native import build_program
+from spikequant.cosim.simulator.program import build_program
 from spikequant.fpga.sdram.memory import DOMAIN, WeightMemory
 from spikequant.fpga.sdram.model import MODEL, wrap_with_chip
 from spikequant.fpga.sdram.pins import SdramPins, SimulatedSdramPort

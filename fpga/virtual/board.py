@@ -13,6 +13,7 @@ from amaranth.hdl import Elaboratable, Signal
 from amaranth.lib.io import Buffer, SimulationPort
 
 from spikequant.cosim.netlist import Stage
+from spikequant.cosim.simulator.program import build_program
 from spikequant.fpga.build.block_contents import Content
 from spikequant.fpga.build.build import NAME as TOP_NAME
 from spikequant.fpga.build.build import Design
@@ -21,7 +22,6 @@ from spikequant.fpga.build.netlist import DEVICE, netlist_of, readable
 from spikequant.fpga.build.pll import pll_settings
 from spikequant.fpga.build.top import BoardTop
 from spikequant.fpga.link.line import LinkError
-from spikequant.fpga.native import build_program
 from spikequant.fpga.sdram.model import MODEL, wrap_with_chip
 from spikequant.fpga.sdram.pins import SimulatedSdramPort
 from spikequant.fpga.sdram.timing import SdramTiming
@@ -228,7 +228,7 @@ class VirtualBoard:
             self.process.stdin.flush()
 
     @contextmanager
-    def told_if_it_ends(self) -> Iterator[None]:
+    def report_end(self) -> Iterator[None]:
         """A block in which a lost port is no news where the board itself has ended.
 
         Raises:

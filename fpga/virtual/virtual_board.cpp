@@ -23,7 +23,7 @@
 #include <random>
 #include <string>
 
-#include "Vboard.h"
+#include "Vtop.h"
 #include "verilated.h"
 
 namespace {
@@ -205,7 +205,7 @@ int main(int argc, char** argv) {
     Driver driver(cycles_per_bit, terminal, noise);
     Sampler sampler(cycles_per_bit, terminal, noise);
     VerilatedContext context;
-    Vboard board(&context);
+    Vtop board(&context);
     printf("ready\n");
     fflush(stdout);
 

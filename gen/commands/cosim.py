@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spikequant.cosim.netlist import NetlistMaker, Stage
+from spikequant.cosim.netlist import Stage
 from spikequant.gen.commands.formal import formal
 from spikequant.gen.commands.layer_choice import CheckpointFolder, LayerName, VectorsFile, chosen_layer
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.options import JsonFile, SpecName
 
 if TYPE_CHECKING:
-    from spikequant.cosim.whole_model import ModelReport
+    from spikequant.cosim.whole_model import ModelFigures
     from spikequant.golden.layer.integer import LayerOutput
     from spikequant.golden.layer.spec import Spec
     from spikequant.golden.layer.vectors import LayerVectors
@@ -36,7 +36,6 @@ class Outputs:
 
 
 def cosim(
-    context: typer.Context,
     config: SpecName = "base",
     vectors: VectorsFile = None,
     checkpoint: CheckpointFolder = None,
@@ -91,7 +90,7 @@ def cosim(
     run = OneLayer(
         config, vectors, checkpoint, layer, tokens, out, stalls=stalls, seed=seed, netlist=netlist, waves=waves
     )
-    _one_layer(run, outputs, context.obj)
+    _one_layer(run, outputs)
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> 
     return f"{outputs} outputs, {mismatches} mismatches, {saturated} saturated: {outcome}"
 
 
-def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
+def _one_layer(run: OneLayer, outputs: Outputs) -> None:
     from rich.console import Console
 
     from spikequant.cosim.layer import cosimulate
@@ -124,7 +123,7 @@ def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
     from spikequant.cosim.simulator.verilator import tool_environment
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.layer.vectors import save_arrays
-    from spikequant.golden.support.files import check_writable, write_json
+    from spikequant.golden.support.files import check_writable
     from spikequant.golden.support.progress import progress_bar
     from spikequant.rtl.driver.packets import PacketError
 
@@ -138,8 +137,10 @@ def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
     )
     sources = None
     if run.netlist is not None:
+        from spikequant.fpga.build.netlist import netlist_sources
+
         with Console(stderr=True).status(f"making the netlist ({run.netlist})"):
-            sources = netlists.verilog(spec, run.netlist)
+            sources = netlist_sources(spec, run.netlist)
 
     with progress_bar() as bar:
         task = bar.add_task("co-simulating", total=None)
@@ -160,8 +161,7 @@ def _one_layer(run: OneLayer, outputs: Outputs, netlists: NetlistMaker) -> None:
     ok = verdict.ok(allow_saturation=outputs.allow_saturation)
     if run.out is not None:
         save_arrays(run.out, vars(report.output))
-    if outputs.json_file is not None:
-        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
+    report.figures(allow_saturation=outputs.allow_saturation).write(outputs.json_file)
     typer.echo(
         f"{source}: {integers.outputs} x {integers.inputs}, {integers.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes{f', netlist behind {run.netlist}' if run.netlist else ''}\n"
@@ -255,39 +255,43 @@ def _all_layers(
                 bar.update(task, advance=1, description=outcome.name)
 
             traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec))
-            report = cosimulate_model(client, spec, traced, tokens=tokens, began=began, progress=advance, fresh=fresh)
+            figures = cosimulate_model(
+                client,
+                spec,
+                traced,
+                tokens=tokens,
+                began=began,
+                allow_saturation=outputs.allow_saturation,
+                progress=advance,
+                fresh=fresh,
+            )
     except (SimulationError, PacketError) as error:
         typer.echo(f"spikequant: {checkpoint}: {error}", err=True)
         raise typer.Exit(1) from None
-    _show_model(report, checkpoint, model.name, outputs)
+    _show_model(figures, spec, checkpoint, model.name, outputs)
 
 
-def _show_model(report: "ModelReport", checkpoint: Path, model: str, outputs: Outputs) -> None:
-    from spikequant.golden.support.files import write_json
-
-    spec = report.spec
-    ok = report.ok(allow_saturation=outputs.allow_saturation)
-    if outputs.json_file is not None:
-        write_json(outputs.json_file, report.figures(allow_saturation=outputs.allow_saturation))
+def _show_model(figures: "ModelFigures", spec: "Spec", checkpoint: Path, model: str, outputs: Outputs) -> None:
+    figures.write(outputs.json_file)
     if outputs.report is not None:
         from spikequant.cosim.page import write_page
 
-        write_page(outputs.report, report, model=model, allow_saturation=outputs.allow_saturation)
+        write_page(outputs.report, figures, spec=spec, model=model)
     typer.echo(
-        f"{checkpoint}: {len(report.layers)} layers, {report.tokens} tokens on {spec.neurons} neurons x "
+        f"{checkpoint}: {figures.layers} layers, {figures.tokens} tokens on {spec.neurons} neurons x "
         f"{spec.lanes} lanes\n"
-        f"{outcome_line(report.compared, report.mismatches, report.saturated, ok=ok)}\n"
-        f"{report.cycles} cycles, lane utilisation {report.lane_utilisation:.3f}\n"
-        f"{report.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {report.seconds:.1f} s in all"
+        f"{outcome_line(figures.outputs, figures.mismatches, figures.saturated, ok=figures.ok)}\n"
+        f"{figures.cycles} cycles, lane utilisation {figures.lane_utilisation:.3f}\n"
+        f"{figures.sim_cycles_per_second / 1e3:.0f} thousand cycles/s on each simulator, {figures.seconds:.1f} s in all"
     )
-    if report.remembered:
-        typer.echo(f"{report.remembered} layers were simulated in an earlier run")
-    for outcome in report.layers:
+    if figures.remembered:
+        typer.echo(f"{figures.remembered} layers were simulated in an earlier run")
+    for outcome in figures.per_layer:
         if not outcome.activity_expected:
             typer.echo(f"{outcome.name}: spikes or beats differ from the golden model's", err=True)
-    if report.first_mismatch:
-        typer.echo(f"first mismatch: {report.first_mismatch}", err=True)
-    if not ok:
+    if figures.first_mismatch:
+        typer.echo(f"first mismatch: {figures.first_mismatch}", err=True)
+    if not figures.ok:
         raise typer.Exit(1)
 
 

@@ -10,7 +10,6 @@ from spikequant.golden.support.options import JsonFile
 
 
 def formal(
-    context: typer.Context,
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="properties whose name begins with this", show_default=False)
     ] = None,
@@ -33,10 +32,11 @@ def formal(
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
     from spikequant.cosim.formal.run import prove_all, table_of
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.fpga.build.netlist import synthesis_of
+    from spikequant.golden.support.files import check_writable, writable_folder
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(context.obj.synthesis) if only is None or claim.name.startswith(only)]
+    claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of one that --list names")
     console = Console()
@@ -58,23 +58,18 @@ def formal(
         results = prove_all(claims, tools, folder=out, jobs=jobs, fresh=fresh, progress=advance)
 
     console.print(table_of(claims, results))
-    counts = {
-        outcome: sum(result.outcome == outcome for result in results)
-        for outcome in ("proved", "held", "FAILED", "no answer")
-    }
+    found = figures(claims, results)
     typer.echo(
-        f"{len(results)} properties: {counts['proved']} proved, {counts['held']} held for their bounded cycles, "
-        f"{counts['FAILED']} failed, {counts['no answer']} without an answer; "
+        f"{len(results)} properties: {found.proved} proved, {found.held} held for their bounded cycles, "
+        f"{found.failed} failed, {found.no_answer} without an answer; "
         f"{sum(result.seconds for result in results):.0f} s of solving"
     )
     if any(result.remembered for result in results):
         typer.echo("* from an earlier run")
-    if json_file is not None:
-        lines = [figures(claim, result) for claim, result in zip(claims, results, strict=True)]
-        write_json(json_file, {"ok": all(result.ok for result in results), **counts, "properties": lines})
+    found.write(json_file)
     for claim, result in zip(claims, results, strict=True):
         if not result.ok:
             where = f"; waveform: {result.trace}" if result.trace else ""
             typer.echo(f"{claim.name}: {result.message}{where}", err=True)
-    if not all(result.ok for result in results):
+    if not found.ok:
         raise typer.Exit(1)

@@ -30,7 +30,7 @@ def mutate(
     from rich.table import Table
 
     from spikequant.cosim.mutation.campaign import figures, prepare, prove, simulate
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.golden.support.files import check_writable, writable_folder
     from spikequant.golden.support.progress import progress_bar
 
     writable_folder(out)
@@ -47,23 +47,20 @@ def mutate(
         proofs = prove(campaign, survivors, seconds=seconds, progress=lambda done: bar.update(task, completed=done))
     verdicts |= {mutant.number: "equivalent" for mutant in survivors if proofs[mutant.number]}
 
-    found = figures(campaign.mutants, verdicts)
+    found = figures(campaign.mutants, verdicts, seed=seed, goal=GOAL)
     table = Table(box=None, pad_edge=False)
     for name in ("component", "mutants", "killed", "by timing alone", "equivalent", "survived", "score"):
         table.add_column(name, justify="left" if name == "component" else "right")
-    components: dict[str, dict[str, float]] = found["components"]
-    for name, row in [*components.items(), ("all", found)]:
-        numbers = [str(row[key]) for key in ("mutants", "killed", "killed_by_timing", "equivalent", "survived")]
-        table.add_row(name, *numbers, f"{row['score']:.1%}")
+    for name, row in [*found.components.items(), ("all", found)]:
+        numbers = map(str, (row.mutants, row.killed, row.killed_by_timing, row.equivalent, row.survived))
+        table.add_row(name, *numbers, f"{row.score:.1%}")
     Console().print(table)
-    for mutant in campaign.mutants:
-        if verdicts[mutant.number] == "survived":
-            typer.echo(f"survived: {mutant.number} {mutant.module} {mutant.change} {mutant.source}")
-    if json_file is not None:
-        write_json(json_file, {"ok": float(found["score"]) >= GOAL, "seed": seed, **found})
-    if float(found["score"]) < GOAL:
+    for mutant in found.survivors:
+        typer.echo(f"survived: {mutant.number} {mutant.module} {mutant.change} {mutant.source}")
+    found.write(json_file)
+    if not found.ok:
         raise typer.Exit(1)
 
 
 if __name__ == "__main__":
-    run_command(mutate, name="spikequant.cosim.mutation")
+    run_command(mutate, name="spikequant.gen.commands.mutate")

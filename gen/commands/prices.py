@@ -45,7 +45,7 @@ def prices(
     from spikequant.fpga.build.build import find_tools
     from spikequant.golden.layer.spec import Spec
     from spikequant.golden.support.errors import InputError
-    from spikequant.golden.support.files import check_writable, write_json
+    from spikequant.golden.support.files import check_writable
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
 
@@ -77,7 +77,7 @@ def prices(
         model=traced_model(traces, checkpoint, tokens=tokens),
         tools={name: version for name, version in tools.versions().items() if name in {"yosys", "nextpnr-ecp5"}},
     )
-    write_json(out, measured.figures())
+    measured.write(out)
     Console().print(price_table(designs, cycles, measured))
     typer.echo(f"{out}")
 

@@ -128,7 +128,7 @@ def run(
         write_json(
             json_file,
             {
-                **report.figures(allow_saturation=allow_saturation),
+                **report.figures(allow_saturation=allow_saturation).model_dump(),
                 "line": asdict(health),
                 "baud": baud,
                 "memory": memory,

@@ -47,7 +47,7 @@ def synth(
     from spikequant.fpga.synth import STEPS_BESIDE_SEEDS, run_synth
     from spikequant.fpga.toolchain import ToolError, usable_cores
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import check_writable, writable_folder, write_json
+    from spikequant.golden.support.files import check_writable, writable_folder
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
     from spikequant.rtl.accelerator import Accelerator
@@ -69,6 +69,7 @@ def synth(
             marker = make_marker(spec, cache=kept) if bakeable else None
             result = run_synth(
                 lambda: Accelerator(spec),
+                config=config,
                 board=target,
                 tools=tools,
                 frequency_hz=frequency * 1e6,
@@ -86,8 +87,7 @@ def synth(
             typer.echo(f"spikequant: {error}", err=True)
             raise typer.Exit(1) from None
 
-    if json_file is not None:
-        write_json(json_file, {"config": config, **result.figures()})
+    result.figures().write(json_file)
     Console().print(result.table())
     if not result.timing_met:
         typer.echo(f"spikequant: timing: {result.shortfall()}", err=True)
@@ -112,19 +112,17 @@ def estimate(
     from spikequant.fpga.estimate.estimate import estimate_table
     from spikequant.fpga.estimate.measurement import load_measured
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import check_writable, write_json
+    from spikequant.golden.support.files import check_writable
 
     spec = load_spec(config)
     target = find_board(board)
     if json_file is not None:
         check_writable(json_file)
     found = estimate_spec(spec, load_measured())
-    fits = found.fits(target.capacity)
-    if json_file is not None:
-        figures = {"config": config, "board": target.name, "device": target.device, "fits": fits}
-        write_json(json_file, figures | found.figures(frequency * 1e6))
+    figures = found.figures(config=config, board=target, frequency_hz=frequency * 1e6)
+    figures.write(json_file)
     Console().print(estimate_table(found, target, frequency * 1e6))
-    if not fits:
+    if not figures.fits:
         typer.echo(f"spikequant: board {target.name}: the {target.device} will not hold it", err=True)
         raise typer.Exit(1)
 

@@ -292,7 +292,7 @@ def _simulate(real: RealLayer, spec: Spec, settings: DemoSettings, steps: Steps)
 
         report = cosimulate(spec, real.vectors, progress=progress, cache=settings.cache)
     save_arrays(settings.out / "output.npz", vars(report.output))
-    write_json(settings.out / "cosim.json", report.figures(allow_saturation=False))
+    report.figures(allow_saturation=False).write(settings.out / "cosim.json")
     return report
 
 
@@ -303,6 +303,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
         bar.update(task, total=settings.seeds + STEPS_BESIDE_SEEDS)
         result = run_synth(
             lambda: Accelerator(spec),
+            config=settings.config,
             board=board,
             tools=tools,
             frequency_hz=settings.frequency_mhz * 1e6,
@@ -314,7 +315,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
             cache=settings.cache,
             progress=lambda text: bar.update(task, advance=1, description=text),
         )
-    write_json(folder / "synth.json", {"config": settings.config, **result.figures()})
+    result.figures().write(folder / "synth.json")
     return result
 
 

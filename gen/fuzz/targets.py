@@ -65,12 +65,13 @@ def _layer_vectors() -> list[bytes]:
 
 
 def _tensors(path: Path) -> object:
-    from spikequant.golden.checkpoint.checkpoint import TensorReader
-    from spikequant.golden.checkpoint.description import LayerFacts
+    from spikequant.golden.checkpoint.checkpoint import read_tensors
+    from spikequant.golden.checkpoint.layers import LayerFacts, TensorReader
     from spikequant.golden.quantizer.site import Site
 
     site = Site(median=0.0, threshold=1.0, scale=0.1, zero=7)
-    return TensorReader(path).layer("it", LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4), site)
+    facts = LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4)
+    return TensorReader(path, read_tensors(path)).layer("it", facts, site)
 
 
 def _tensor_files() -> list[bytes]:
@@ -99,7 +100,8 @@ def _description(path: Path) -> object:
 
 
 def _descriptions() -> list[bytes]:
-    from spikequant.golden.checkpoint.description import FORMAT_VERSION, TENSORS, Description, LayerFacts
+    from spikequant.golden.checkpoint.description import FORMAT_VERSION, TENSORS, Description
+    from spikequant.golden.checkpoint.layers import LayerFacts
     from spikequant.golden.quantizer.recipe import RECIPES
     from spikequant.golden.quantizer.site import Site
 

@@ -1,11 +1,12 @@
-"""What a checkpoint says about itself: ``spikequant.json``, beside the tensors."""
+"""The description of a checkpoint: ``spikequant.json``, next to the tensors."""
 
 import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from spikequant.golden.checkpoint.layers import LayerFacts
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import AnySite
 from spikequant.golden.support.errors import InputError
@@ -17,32 +18,14 @@ DESCRIPTION = "spikequant.json"
 TENSORS = "model.safetensors"
 
 
-class LayerFacts(BaseModel):
-    """One quantized layer, beside its tensors.
-
-    Attributes:
-        site: name of its input site.
-        inputs: K.
-        outputs: N.
-        weight_bits: width of a weight code.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    site: str
-    inputs: int = Field(ge=1)
-    outputs: int = Field(ge=1)
-    weight_bits: int = Field(ge=1, le=8)
-
-
 class Description(BaseModel):
-    """What ``spikequant.json`` holds.
+    """Content of ``spikequant.json``.
 
     Attributes:
         format_version: ``FORMAT_VERSION``.
-        name: what the source model was called.
-        calibration: one line about the text.
-        training: one line about what was learned from it, empty where nothing was.
+        name: the source model, as the user named it.
+        calibration: one line about the calibration text.
+        training: one line about the training; empty without one.
         recipe: how the model was quantized.
         config: the transformers configuration.
         sites: input sites by name.
@@ -64,7 +47,7 @@ class Description(BaseModel):
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -89,7 +72,7 @@ def read_description(folder: Path) -> Description:
 
 
 def check_files(folder: Path, description: Description) -> None:
-    """See that the other files are the ones that were written with this description.
+    """Check that the other files are those that were written with this description.
 
     Raises:
         InputError: one is missing or differs.

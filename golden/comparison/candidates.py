@@ -12,7 +12,7 @@ from spikequant.golden.evaluation.methods import FLOAT, Calibration, apply_metho
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.recipe import Recipe
-from spikequant.golden.support.digest import digest_text
+from spikequant.golden.support.store import digest_of
 
 SPIKEQUANT = "spikequant"
 
@@ -85,7 +85,7 @@ def method_candidate(
         return _coded(Built(language_model.model, how, recipe), output_bits)
 
     matters = recipe.model_dump_json() if method == SPIKEQUANT else f"{recipe.weights.bits} {recipe.activations.bits}"
-    digest = digest_text(method, "" if method == FLOAT else matters, str(output_bits))
+    digest = digest_of([method, "" if method == FLOAT else matters, str(output_bits)])
     return Candidate(
         label=label or method,
         method=method,
@@ -119,7 +119,7 @@ def checkpoint_candidate(
         checkpoint = loaded or load_checkpoint(folder)
         return _coded(Built(checkpoint.language_model.model, how, description.recipe), output_bits)
 
-    digest = digest_text(sha256(folder / DESCRIPTION), str(output_bits))
+    digest = digest_of([sha256(folder / DESCRIPTION), str(output_bits)])
     name = label or f"{SPIKEQUANT} ({folder.resolve().name})"
     return Candidate(name, SPIKEQUANT, digest, build, description.recipe.weights.bits)
 

@@ -11,8 +11,9 @@ from spikequant.golden.comparison.candidates import Candidate
 from spikequant.golden.comparison.widths import Widths, measure_widths
 from spikequant.golden.evaluation.evaluate import Score, score
 from spikequant.golden.models.windows import TextWindows
-from spikequant.golden.support.digest import digest_text, digest_windows
+from spikequant.golden.support.digest import digest_windows
 from spikequant.golden.support.partial_results import KeptRows
+from spikequant.golden.support.store import digest_of
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def compare(
     for candidate in candidates:
         built = None
         for text in texts:
-            key = digest_text(basis, candidate.label, candidate.digest, text.name, digest_windows(text.read.windows))
+            key = digest_of([basis, candidate.label, candidate.digest, text.name, digest_windows(text.read.windows)])
             row = _restore(kept.find(key))
             if row is None:
                 built = built or candidate.build()

@@ -22,9 +22,10 @@ from spikequant.golden.models.model import LanguageModel, load_model
 from spikequant.golden.models.text import Corpus, evaluation_corpus
 from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.weights import WEIGHT_BITS
-from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
+from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.partial_results import KeptRows
+from spikequant.golden.support.store import digest_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
             digest_model(model) for model in {id(model): model for model in (*models, reference) if model}.values()
         ]
         calibration = digest_windows(read.windows) if read else ""
-        basis = digest_text(digest_versions(), calibration, str(reference is None), *parts)
+        basis = digest_of([digest_versions(), calibration, str(reference is None), *parts])
     return Evaluation(request.model, candidates, texts, reference, basis)
 
 

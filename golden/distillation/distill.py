@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -28,8 +26,8 @@ from spikequant.golden.quantizer.spikequant import make_site, spikequant
 from spikequant.golden.quantizer.statistics import usable_peaks
 from spikequant.golden.quantizer.weights import LOW_BITS, find_grid
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import replace_file
 from spikequant.golden.support.progress import track
+from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 HEAD_TOKENS = 256
 """Tokens whose predictions are held at once."""
@@ -41,6 +39,9 @@ SITE_RISE = 0.003
 """What every site's log scale grows by after an update with too many salient values."""
 
 STATE = "distillation.safetensors"
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's running means of a gradient and of its square, by the optimizer's names."""
 
 
 @dataclass(frozen=True)
@@ -302,40 +303,31 @@ class _Head:
         return total / tokens, gradient.div_(tokens)
 
 
-def _parameters(student: PreTrainedModel) -> dict[str, Tensor]:
-    return {name: parameter.data for name, parameter in student.named_parameters() if parameter.requires_grad}
+def _learned(student: PreTrainedModel) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
 
 
 def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, progress: _Progress, digest: str) -> None:
-    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    learned = _learned(student)
     tensors = {f"value.{name}": parameter.data for name, parameter in learned.items()}
-    for moment in ("exp_avg", "exp_avg_sq"):
+    for moment in MOMENTS:
         tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for name, parameter in learned.items()}
     tensors["divergence"] = torch.tensor(progress.divergence, dtype=torch.float64)
     tensors["salient"] = torch.tensor(progress.salient, dtype=torch.float64)
-    with replace_file(path) as beside:
-        save_file(tensors, beside, {"digest": digest, "seconds": str(progress.seconds)})
+    keep_tensors(path, digest, tensors, seconds=str(progress.seconds))
 
 
 def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, digest: str) -> _Progress:
-    """Put a kept state into student and optimizer; no progress where there is none to use."""
-    learned = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("digest") != digest:
-                return _Progress([], [], 0.0)
-            divergence = file.get_tensor("divergence").tolist()
-            for name, parameter in learned.items():
-                parameter.data.copy_(file.get_tensor(f"value.{name}"))
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(float(len(divergence))),
-                    "exp_avg": file.get_tensor(f"exp_avg.{name}"),
-                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}"),
-                }
-            return _Progress(divergence, file.get_tensor("salient").tolist(), float(metadata["seconds"]))
-    except (OSError, SafetensorError):
+    """Restore student and optimizer from a stored state; no progress if nothing usable is stored."""
+    file = find_tensors(path, digest)
+    if file is None:
         return _Progress([], [], 0.0)
+    divergence = file.get_tensor("divergence").tolist()
+    for name, parameter in _learned(student).items():
+        parameter.data.copy_(file.get_tensor(f"value.{name}"))
+        moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(float(len(divergence))), **moments}
+    return _Progress(divergence, file.get_tensor("salient").tolist(), float(file.metadata()["seconds"]))
 
 
 @torch.no_grad()

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
-from spikequant.golden.support.files import replace_file
+from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.progress import track
+from spikequant.golden.support.store import digest_of
+from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 PROMPT_TOKENS = 32
 """Tokens of real text that each window goes on from."""
@@ -48,8 +47,9 @@ def generate_windows(
     """
     if not count:
         return []
-    digest = digest_text(str(seed), digest_versions(), digest_windows(windows), digest_model(model))
-    done = _kept(keep / KEPT, digest)
+    digest = digest_of([str(seed), digest_versions(), digest_windows(windows), digest_model(model)])
+    file = find_tensors(keep / KEPT, digest)
+    done = list(file.get_tensor("windows")) if file else []
     if len(done) >= count:
         return done[:count]
     writer = copy.deepcopy(model).bfloat16().eval()
@@ -63,8 +63,7 @@ def generate_windows(
             place = int(torch.randint(context - prompt + 1, (), generator=generator))
             prompts.append(window[place : place + prompt])
         done += _continued(writer, torch.stack(prompts), context - prompt, seed=seed + first)
-        with replace_file(keep / KEPT) as beside:
-            save_file({"windows": torch.stack(done)}, beside, {"digest": digest})
+        keep_tensors(keep / KEPT, digest, {"windows": torch.stack(done)})
     return done
 
 
@@ -83,12 +82,3 @@ def _continued(writer: Any, prompts: Tensor, tokens: int, *, seed: int) -> list[
         torch.manual_seed(seed)
         written = writer.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=how)
     return list(written)
-
-
-def _kept(path: Path, digest: str) -> list[Tensor]:
-    """Windows that were written before for the same purpose; none where there are none to use."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return list(file.get_tensor("windows")) if (file.metadata() or {}).get("digest") == digest else []
-    except (OSError, SafetensorError):
-        return []

@@ -18,8 +18,9 @@ from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.spikequant import spikequant
-from spikequant.golden.support.digest import digest_model, digest_text, digest_versions, digest_windows
+from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.store import digest_of
 
 PARTIAL = ".partial"
 """Folder inside the checkpoint's for what an unfinished run has done."""
@@ -112,4 +113,4 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
 
 def _digest(model: PreTrainedModel, recipe: Recipe, windows: list[Tensor]) -> str:
     """Of all that the result depends on."""
-    return digest_text(recipe.model_dump_json(), digest_versions(), digest_windows(windows), digest_model(model))
+    return digest_of([recipe.model_dump_json(), digest_versions(), digest_windows(windows), digest_model(model)])

@@ -1,1 +1,1 @@
-"""One linear layer as integers: its spec, its arithmetic, and its spikes in time order."""
+"""One linear layer as integers: the spec, the arithmetic, and the spikes in time order."""

@@ -14,7 +14,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """What a layer gives for T tokens and N outputs.
+    """Outputs of a layer for T tokens and N outputs.
 
     Attributes:
         membrane: int64 [T, N], V' with the bias included.
@@ -28,7 +28,7 @@ class LayerOutput:
 
 
 def weight_steps(vectors: LayerVectors, *, weight_bits: int) -> Integers:
-    """Signed weights, int64 [N, K]: ``u - zero``, or in 1/2**weight_bits of a step where some columns are wide."""
+    """Signed weights ``u - zero``, int64 [N, K]; in units of 1/2**weight_bits of a step if some columns are wide."""
     weights = vectors.w_code.astype(np.int64) - vectors.w_zero.astype(np.int64)[:, None]
     if vectors.wide.size:
         weights <<= weight_bits
@@ -56,8 +56,8 @@ def output_code(
 def run_layer(vectors: LayerVectors, spec: Spec) -> LayerOutput:
     """The exact result of a layer, from the definition: one integer matrix product.
 
-    An output is ``saturated`` here where the sum of ``|w| |n|`` reaches the membrane's range: hardware
-    may flag only such outputs, and need not flag all of them.
+    An output is ``saturated`` if the sum of ``|w| |n|`` reaches the membrane's range. Hardware may flag only such
+    outputs, and need not flag all of them.
     """
     weights = weight_steps(vectors, weight_bits=spec.weight_bits)
     level = vectors.level.astype(np.int64)

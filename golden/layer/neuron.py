@@ -1,8 +1,8 @@
 """The time domain of the golden model: spikes into currents, currents into membranes, thresholds into codes.
 
-Nothing here multiplies or divides. An input fires n ticks before its phase ends; from then on its weight is in the
-current, so the charge gathers the weight n times. The ramp's top bounds n: a level above it fires a burst there,
-and once more for its rest.
+Nothing here multiplies or divides. An input fires n ticks before its phase ends. From then on its weight is part of
+the current, so the charge gathers the weight n times. The top of the ramp bounds n: a larger level fires a burst at the
+top and one more spike for the rest.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ class Phase:
     Attributes:
         salient: the levels are salient codes, before their shift.
         low: the weights are the low halves of the wide columns.
-        ticks: length of the phase, the highest level that fires in it; the ramp's top at most.
-        tick: int64 [S], ascending, when each spike arrives, in ``0..ticks - 1``; it counts ``ticks - tick`` times.
+        ticks: length of the phase, the highest level that fires in it, at most the top of the ramp.
+        tick: int64 [S], ascending, arrival of each spike, in ``0..ticks - 1``; it counts ``ticks - tick`` times.
         row: int64 [S], the input that fires.
         sign: int64 [S], 1 where the weight is added and -1 where it is subtracted.
         shift: power of two on its charge in the membrane.
-        merged: the charge is doubled in place, and the next phase of the tile adds to it; else the charge goes to
-            the membrane, shifted.
+        merged: the charge is doubled in place, and the next phase of the tile adds to it; otherwise the charge is
+            shifted and added to the membrane.
     """
 
     salient: bool
@@ -45,15 +45,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Trace:
-    """What M chosen neurons do in each of the ticks of a token.
+    """State of M chosen neurons at each tick of a token.
 
     Attributes:
         neuron: int64 [M], the chosen neurons.
         phase: int64 [ticks], index of the phase in the program.
-        current: int64 [ticks, M], sum of the weights ``u - weight_offset`` that are in, with their signs.
-        charge: int64 [ticks, M], what the current has brought since the phase began.
-        membrane: int64 [ticks, M], V behind the tick, the phase's charge included, with its zero point put right and
-            its shift; without the bias.
+        current: int64 [ticks, M], sum of the signed weights ``u - weight_offset`` of the spikes so far.
+        charge: int64 [ticks, M], sum of the current since the phase began.
+        membrane: int64 [ticks, M], V after the tick, with the phase's charge, corrected for the zero point and shifted;
+            without the bias.
     """
 
     neuron: Integers
@@ -65,15 +65,15 @@ class Trace:
 
 @dataclass(frozen=True)
 class TokenRun:
-    """A token's way through the array.
+    """Result of one token in the array.
 
     Attributes:
-        program: its phases.
+        program: the phases.
         membrane: int64 [N], V' with the bias included.
-        spikes: spikes of the inputs, each of a burst counted.
+        spikes: number of spikes, including each one of a burst.
         ticks: ticks of all phases.
-        cycles: of the array, each with spikes, a tick or a doubling.
-        trace: of the neurons asked for.
+        cycles: cycles of the array, each with spikes, a tick or a doubling.
+        trace: state of the traced neurons.
     """
 
     program: tuple[Phase, ...]
@@ -86,11 +86,11 @@ class TokenRun:
 
 @dataclass(frozen=True)
 class FirstSpikes:
-    """The ramp read-out's result.
+    """Result of the ramp read-out.
 
     Attributes:
-        tick: int32, same shape as the membrane: when each neuron fires, ``2**(B-1) - 1`` where it never does.
-        code: int32, the ticks that were left, with the membrane's sign.
+        tick: int32, shape of the membrane, tick at which each neuron fires; ``2**(B-1) - 1`` if it never does.
+        code: int32, ticks that remain, with the sign of the membrane.
     """
 
     tick: NDArray[np.int32]
@@ -98,7 +98,7 @@ class FirstSpikes:
 
 
 def _tile_program(vectors: LayerVectors, token: int, spec: Spec, tile: Tile) -> list[Phase]:
-    """The phases of one tile; one without a spike is left out."""
+    """The phases of one tile that have spikes."""
     level = vectors.level[token, tile.columns].astype(np.int64)
     high_shift = 0 if tile.low or not vectors.wide.size else spec.weight_bits
     salient_shift = int(vectors.shift[token])
@@ -133,23 +133,23 @@ def _tile_program(vectors: LayerVectors, token: int, spec: Spec, tile: Tile) -> 
 
 
 def event_program(vectors: LayerVectors, token: int, spec: Spec) -> tuple[Phase, ...]:
-    """The phases of one token in the order of time; a phase without a spike is left out.
+    """The phases of one token that have spikes, in time order.
 
-    Tile by tile, the salient levels run first, and then the normal ones. The salient codes stand for levels ``2**m``
-    times as large, whole weights of a layer with wide columns for ``2**weight_bits`` low halves.
+    In each tile the salient levels run before the normal ones. A salient code stands for a level ``2**m`` times as
+    large. With wide columns, one step of a whole weight stands for ``2**weight_bits`` steps of a low half.
     """
     tiles = token_tiles(vectors, token, spec)
     return tuple(phase for tile in tiles for phase in _tile_program(vectors, token, spec, tile))
 
 
 def _settled(charge: Integers, population: int, zero: Integers, spec: Spec) -> Integers:
-    """Charges [N] with the zero point: ``weight_offset`` times the population more, ``zero`` times it less.
+    """Charges [N] corrected for the zero point: plus ``weight_offset`` times the population, minus ``zero`` times it.
 
     Args:
-        charge: int64 [N], of weights ``u - weight_offset``.
+        charge: int64 [N], from weights ``u - weight_offset``.
         population: the charge of a neuron whose weights are all 1.
         zero: int64 [N]; each of its bits is one conditional shifted addition.
-        spec: of the weights.
+        spec: the accelerator.
     """
     settled = charge.copy()
     settled += population << (spec.weight_bits - 1)
@@ -161,13 +161,13 @@ def _settled(charge: Integers, population: int, zero: Integers, spec: Spec) -> I
 def simulate(vectors: LayerVectors, token: int, spec: Spec, *, neurons: Sequence[int] = ()) -> TokenRun:
     """Run one token spike by spike and tick by tick on neurons that only add.
 
-    The array adds ``u - weight_offset``. A shared accumulator is an integrator like any neuron, of weight 1: its
-    charge, the population, puts the zero points right without a product.
+    The array adds ``u - weight_offset``. One more integrator, shared by all neurons, has the weight 1: its charge, the
+    population, corrects the zero points without a product.
 
     Args:
         vectors: the layer.
         token: index of the token.
-        spec: of the accelerator.
+        spec: the accelerator.
         neurons: the neurons to trace.
     """
     tiles = token_tiles(vectors, token, spec)
@@ -230,13 +230,13 @@ def ramp_readout(
 ) -> FirstSpikes:
     """Codes as first-spike times: a ramp descends from the largest code's multiple of theta, by theta each tick.
 
-    A neuron fires at the first tick at which the ramp is not above its excitation.
+    A neuron fires at the first tick at which the ramp is at or below its excitation.
 
     Args:
         membrane: int64 [..., N], V'; ``|V'| * 2**F`` must fit 63 bits, which every spec's widths ensure.
         theta: uint32 [N], 1 or more.
         theta_fraction_bits: F.
-        output_bits: B; the ramp takes ``2**(B-1) - 1`` ticks, so hardware limits it to 5.
+        output_bits: B; the ramp takes ``2**(B-1) - 1`` ticks, so hardware limits B to 5.
     """
     step = theta.astype(np.int64)
     excitation = _excitation(membrane, step, theta_fraction_bits)
@@ -253,9 +253,9 @@ def ramp_readout(
 def halving_readout(
     membrane: Integers, theta: NDArray[np.uint32], *, theta_fraction_bits: int, output_bits: int
 ) -> NDArray[np.int32]:
-    """Wide codes bit by bit: theta times each power of two, highest first, is subtracted where it still fits.
+    """Wide codes bit by bit: theta times each power of two, highest first, is subtracted if it fits.
 
-    An excitation beyond the largest code passes every comparison, which gives the largest code.
+    An excitation above the range passes every comparison and thus yields the largest code.
 
     Args:
         membrane: int64 [..., N], V'; ``|V'| * 2**F`` must fit 63 bits, which every spec's widths ensure.

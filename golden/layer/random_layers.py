@@ -1,4 +1,4 @@
-"""Random layers for tests and benchmarks: valid, informative, and extreme where asked."""
+"""Random layers for tests and benchmarks: valid, with codes in most of their range, and optionally with extremes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.errors import InputError
 
 LEVEL_SPREAD = 1.5
-"""Scale of the two-sided exponential that normal levels are drawn from; 28 % of them are then 0."""
+"""Scale of the Laplace distribution of normal levels, of which 28 % are then 0."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class _Activations:
 
 
 def _places(rng: Generator, size: int, kinds: int) -> dict[int, int]:
-    """A different index below ``size`` for each kind; of fewer than 8, some kinds go without."""
+    """A different index below ``size`` for each kind; some kinds get none if ``size`` is below 8."""
     drawn = rng.permutation(max(size, 8))[:kinds].tolist()
     return {kind: index for kind, index in enumerate(drawn) if index < size}
 
 
 def _scatter(rng: Generator, array: NDArray[np.float64], values: list[int]) -> None:
-    """Put the values at different random places of the array."""
+    """Write the values to different random places of the array."""
     for kind, index in _places(rng, array.size, len(values)).items():
         array[index] = values[kind]
 
@@ -57,13 +57,13 @@ def _activations(
                     normal_level[token] = 0
                 case 1:  # no salient value
                     salient[token] = False
-                case 2:  # nothing but salient values
+                case 2:  # only salient values
                     salient[token] = bool(spec.salient_bits)
                 case 3:  # the largest salient levels
                     shift[token] = max_shift
                     offset[token] = rng.choice([-spec.max_salient_code, 0])
                     salient_code[token] = np.where(rails[token] > 0, spec.max_salient_code, 0)
-                case _:  # the largest normal levels, downwards and upwards
+                case _:  # the largest normal levels, negative or positive
                     zero[token] = 0 if kind == 4 else top
                     normal_level[token] = rails[token] * top
     code = np.clip(normal_level + zero[:, None], 0, top)
@@ -91,22 +91,21 @@ def random_vectors(
 ) -> LayerVectors:
     """A random layer that ``check_vectors`` accepts; equal arguments give equal layers.
 
-    Thresholds are such that the codes of most outputs use most of their range. Nothing here looks at the
-    membrane's width: with a narrow one choose ``max_shift`` so that the sums fit.
+    Thresholds are such that the codes of most outputs use most of their range. The membrane's width is ignored: for a
+    narrow one choose ``max_shift`` so that the sums fit.
 
     Args:
-        spec: whose ranges the integers keep.
+        spec: sets the ranges of the integers.
         outputs: N, 1 or more.
         inputs: K, 1 or more; may exceed the spec's depth.
         tokens: T, 1 or more.
-        wide: M, columns with a low half, 0..K.
-        salient_fraction: share of salient values, 0..1; without a salient phase there are none.
+        wide: M, number of columns with a low half, 0..K.
+        salient_fraction: share of salient values, 0..1; ignored without a salient phase.
         max_shift: largest power of two on salient codes; the spec's limit if None.
-        extremes: have one token each that is silent, without salient values, all salient, with the largest
-            shift and codes at both ends, with levels at both ends for z = 0 and for z at its top; and one
-            output each with theta 1, with the largest theta, with a theta that makes every odd V' a tie,
-            with the bias at either end and with the weight zero point at either end. Of fewer than 8 tokens
-            or outputs, a random part of these.
+        extremes: include one token each that is silent, without salient values, all salient, with the largest shift
+            and codes at both ends, and with levels at both ends for z = 0 and for the largest z; and one output each
+            with theta 1, the largest theta, a theta that makes every odd V' a tie, the smallest and largest bias, and
+            the smallest and largest weight zero point. Fewer than 8 tokens or outputs get a random part of these.
         seed: of the random numbers.
 
     Raises:
@@ -153,7 +152,7 @@ def random_vectors(
         wide=np.sort(rng.permutation(inputs)[:wide]).astype(np.int32),
         w_low=rng.integers(0, top + 1, (outputs, wide), dtype=np.uint8),
     )
-    # doubles hold these sums exactly up to 2**53, and a threshold's size need not be exact
+    # thresholds may be approximate, and doubles hold sums up to 2**53 exactly
     weights = weight_steps(vectors, weight_bits=spec.weight_bits).astype(np.float64)
     typical = np.maximum(np.median(np.abs(drawn.level.astype(np.float64) @ weights.T), axis=0), 1)
     bias = np.rint(rng.normal(0, typical / 4)).clip(-bias_limit, bias_limit - 1)

@@ -1,4 +1,4 @@
-"""How long a token's spikes take: the beats of a score, and the cycles of its run."""
+"""Cost of a token's spikes: the beats of a score, and the cycles that it takes."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from spikequant.golden.layer.spec import Spec
 
 DOUBLINGS = 2
-"""Doublings of the charge that one beat makes at most: ``2**DOUBLINGS - 1`` ticks behind a copy."""
+"""Most doublings of the charge in one beat: a copy and then ``2**DOUBLINGS - 1`` ticks."""
 
 
 @dataclass(frozen=True)
 class PhaseCost:
-    """What the levels of one phase take.
+    """Cost of the levels of one phase.
 
     Attributes:
-        beats: beats with spikes.
-        spikes: spikes, every one of a burst counted.
-        ticks: ticks, from the highest level down to the first.
+        beats: number of beats with spikes.
+        spikes: number of spikes, including each one of a burst.
+        ticks: number of ticks, from the highest level down to the first.
     """
 
     beats: int
@@ -31,7 +31,7 @@ def phase_cost(spec: Spec, magnitudes: NDArray[np.int64], lanes: NDArray[np.int6
 
     Args:
         spec: the accelerator.
-        magnitudes: int64 [n], how often each input's weight is to be added; 0 for a silent one.
+        magnitudes: int64 [n], number of times to add each input's weight; 0 for a silent one.
         lanes: int64 [n], each input's lane.
     """
     counts = np.zeros((spec.pairs, spec.ramp + 1), np.int64)
@@ -49,15 +49,15 @@ def phase_cost(spec: Spec, magnitudes: NDArray[np.int64], lanes: NDArray[np.int6
 
 @dataclass(frozen=True)
 class ScoreCost:
-    """What one token's tile takes.
+    """Cost of one token's tile.
 
     Attributes:
-        words: of its score.
-        cycles: of the array, from its first beat to the end of its last phase.
-        salient: cost of the salient levels; they have ticks only where they need levels of their own.
+        words: beats of its score.
+        cycles: cycles of the array, from its first beat to the end of its last phase.
+        salient: cost of the salient levels of a token with a shift; without one they count as normal.
         normal: cost of all other levels.
         merged: the charge of the salient levels is doubled in place.
-        fits: the charge of every phase does.
+        fits: the charge has room for every phase.
     """
 
     words: int
@@ -86,13 +86,13 @@ def score_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_],
     merged = bool(apart.any()) and population <= spec.max_population
     populations = (int(magnitude[apart].sum()) >> shift, int(magnitude[~apart].sum()))
     fits = merged or max(populations) <= spec.max_population
-    # a phase without spikes has a beat all the same
+    # a phase without spikes still has a beat
     words = max(1, low.beats)
     cycles = words + max(low.ticks - 1, 1)
     if merged:
         pairs, single = divmod(shift, DOUBLINGS)
         words += high.beats + pairs + single
-        # the salient levels begin the phase, so no tick of the normal ones is one with its beat
+        # the salient levels begin the phase, so a tick of the normal ones never shares a cycle with their beats
         cycles = max(1, low.beats) + max(low.ticks, 1) + high.beats + high.ticks - 1
         cycles += pairs * 2**DOUBLINGS + single * 2
     elif apart.any():

@@ -1,4 +1,4 @@
-"""How a layer's inputs are cut into tiles: what the array runs for a token at a time."""
+"""Tiles of a layer's inputs: what the array runs at a time for one token."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class Tile:
     """Inputs of one token that run together.
 
     Attributes:
-        columns: int64 [n], which of the layer's columns, ascending.
+        columns: int64 [n], indices of the layer's columns, ascending.
         low: the weights are the low halves of the wide columns.
-        cost: beats, ticks and cycles that they take.
+        cost: beats, ticks and cycles.
     """
 
     columns: NDArray[np.int64]
@@ -26,7 +26,7 @@ class Tile:
 
 
 def weight_rows(spec: Spec, *, inputs: int, wide: int) -> int:
-    """Rows of a layer's weights for one tile of outputs, ``wide`` low halves behind them; both begin at lane 0."""
+    """Rows of a layer's weights for one tile of outputs, then ``wide`` low halves; both begin at lane 0."""
     return sum(-(-rows // spec.lanes) * spec.lanes for rows in (inputs, wide))
 
 
@@ -36,11 +36,11 @@ def keeps_all_weights(spec: Spec, *, inputs: int, wide: int) -> bool:
 
 
 def goes_token_by_token(spec: Spec, *, inputs: int, wide: int) -> bool:
-    """Whether a token's tiles run right behind each other, and not the first tiles of all tokens, then the second ones.
+    """Whether all tiles of a token run before the next token; otherwise the first tiles of all tokens run first.
 
-    The charges of short tiles that follow each other wait for one another's way through the neurons, so they are
-    better between long ones. Clusters have fewer neurons, and few tiles of outputs, so that each score is soon done
-    with; then it is better not to sort long and short tiles by turns.
+    Charges of consecutive short tiles wait for each other to drain through the neurons, so short tiles are better
+    placed between long ones. Clusters have fewer neurons and few tiles of outputs, so that each score is consumed
+    quickly; then it is better not to alternate long and short tiles.
     """
     return spec.clusters == 1 and keeps_all_weights(spec, inputs=inputs, wide=wide)
 
@@ -48,11 +48,11 @@ def goes_token_by_token(spec: Spec, *, inputs: int, wide: int) -> bool:
 def token_tiles(vectors: LayerVectors, token: int, spec: Spec) -> list[Tile]:
     """The tiles of one token in the order in which they run.
 
-    All columns come in tiles as deep as the synapse memory, and the low halves of the wide columns in tiles behind
-    them. A tile is halved until its spikes fit a score buffer and its charge has room for its levels.
+    All columns are cut into tiles as deep as the synapse memory, followed by tiles of the low halves of the wide
+    columns. A tile is halved until its spikes fit a score buffer and its charge has room for its levels.
 
     Raises:
-        ValueError: a level is larger than the accelerator's codes make it.
+        ValueError: a level exceeds the range of the accelerator's codes.
     """
     tiles: list[Tile] = []
     for columns, low in ((np.arange(vectors.inputs), False), (vectors.wide.astype(np.int64), True)):
@@ -64,7 +64,7 @@ def token_tiles(vectors: LayerVectors, token: int, spec: Spec) -> list[Tile]:
             if cost.fits and cost.words <= spec.score_words:
                 tiles.append(Tile(columns=part, low=low, cost=cost))
             elif len(part) <= spec.lanes:
-                raise ValueError(f"levels of token {token}: too large for one input a lane")
+                raise ValueError(f"levels of token {token}: too large for one input per lane")
             else:
                 middle = -(-len(part) // (2 * spec.lanes)) * spec.lanes
                 todo += [part[middle:], part[:middle]]

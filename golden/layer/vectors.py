@@ -1,4 +1,4 @@
-"""One layer as integers: what goes into the hardware, and its file format."""
+"""One layer as integers: the inputs of the hardware, and their file format."""
 
 import tokenize
 import zipfile
@@ -17,16 +17,16 @@ from spikequant.golden.support.files import replace_file
 OPTIONAL = ("wide", "w_low")
 
 PER_TOKEN = ("level", "salient", "zero", "shift", "offset")
-"""Arrays with an entry a token, along their first axis."""
+"""Arrays whose first axis runs over tokens."""
 
 PER_OUTPUT = ("w_code", "w_zero", "theta", "bias", "w_low")
-"""Arrays with an entry an output, along their first axis."""
+"""Arrays whose first axis runs over outputs."""
 
 UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""What NumPy and the archive reader raise for files that are damaged, or no archives of arrays at all."""
+"""Errors that NumPy and the archive reader raise for damaged files and for files of another kind."""
 
 
 def _no_wide() -> NDArray[np.int32]:
@@ -45,8 +45,8 @@ class LayerVectors:
         w_code: uint8 [N, K], stored weights u; the weight is ``u - w_zero``.
         w_zero: uint8 [N], zero point of an output's weights.
         level: int32 [T, K], signed activation levels n.
-        salient: bool [T, K], levels that came from salient codes.
-        zero: uint8 [T], zero point z of the normal codes, so that their levels span ``-z..max - z``.
+        salient: bool [T, K], levels of salient codes.
+        zero: uint8 [T], zero point z of the normal codes, whose levels span ``-z..max - z``.
         shift: uint8 [T], power of two m of the salient codes.
         offset: int8 [T], smallest salient code c0, in ``-max..0``.
         theta: uint32 [N], threshold scale, 1 or more.
@@ -83,17 +83,17 @@ class LayerVectors:
         return int(self.level.shape[0])
 
     def of_tokens(self, chosen: slice) -> "LayerVectors":
-        """The layer with some of its tokens, in views of the same arrays."""
+        """The layer with some of its tokens, as views of the same arrays."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in PER_TOKEN})
 
     def of_outputs(self, chosen: slice) -> "LayerVectors":
-        """The layer with some of its outputs, in views of the same arrays."""
+        """The layer with some of its outputs, as views of the same arrays."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in PER_OUTPUT})
 
 
 @dataclass(frozen=True)
 class _Array:
-    """What one array of the file must be: its shape by dimension letters, its dtype, its range."""
+    """Format of one array: its shape by dimension letters, its dtype, its range."""
 
     shape: str
     dtype: type[np.generic]
@@ -125,7 +125,7 @@ def _first_index(wrong: NDArray[np.bool_]) -> str:
 
 
 def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int], source: str) -> NDArray[Any]:
-    """The array in the format's dtype, once its kind, shape and range are right; sizes learns new dimensions."""
+    """Check an array's kind, shape and range and convert it to the format's dtype; add new dimensions to ``sizes``."""
     wanted = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in form.shape)
     if array.ndim != len(form.shape):
         raise InputError(f"{source}: {name} has shape {list(array.shape)}, expected [{wanted}]")
@@ -189,8 +189,8 @@ def check_vectors(arrays: dict[str, NDArray[Any]], spec: Spec, *, source: str) -
     """Arrays by name as a checked layer.
 
     Raises:
-        InputError: a missing or unknown array, a wrong shape or kind, or a value that the format cannot
-            hold, with the index of the first offender.
+        InputError: a missing or unknown array, a wrong shape or kind, or a value out of range, with the index of the
+            first one.
     """
     formats = _formats(spec)
     unknown = sorted(set(arrays) - set(formats))
@@ -224,7 +224,7 @@ def load_vectors(path: Path, spec: Spec) -> LayerVectors:
     """A layer from an ``.npz`` file.
 
     Raises:
-        InputError: the file cannot be read, or ``check_vectors`` refuses it.
+        InputError: the file cannot be read, or ``check_vectors`` raises it.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -247,5 +247,5 @@ def save_vectors(path: Path, vectors: LayerVectors) -> None:
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write named arrays as compressed ``.npz``, whole or not at all."""
-    with replace_file(path) as beside, beside.open("wb") as file:
+    with replace_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -206,6 +206,6 @@ def site_name(layer: str) -> str:
     return f"{parent}.{site_group(layer)}".removeprefix(".")
 
 
-def replace_layer(model: PreTrainedModel, name: str, layer: nn.Module) -> None:
-    """Put a layer where the model has one of this name."""
+def replace_layer(model: nn.Module, name: str, layer: nn.Module) -> None:
+    """Replace the layer of this name."""
     model.set_submodule(name, layer)

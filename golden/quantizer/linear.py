@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
@@ -169,6 +168,6 @@ def _check_widths(spec: Spec, layer: SpikeQuantLinear) -> None:
         raise InputError(f"layer: salient codes are of format {layer.site.salient_format}, expected window")
 
 
-def quantized_layers(model: PreTrainedModel) -> dict[str, SpikeQuantLinear]:
-    """The quantized layers of a model by name, in its order."""
+def quantized_layers(model: nn.Module) -> dict[str, SpikeQuantLinear]:
+    """The quantized layers of a model or a part of it by name, in its order."""
     return {name: module for name, module in model.named_modules() if isinstance(module, SpikeQuantLinear)}

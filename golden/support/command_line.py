@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from spikequant.golden.support.errors import SpikeQuantError
+from spikequant.golden.support.store import ensure_cache_folder
 
 FAILED = 1
 """A check or a tool failed."""
@@ -35,6 +36,7 @@ def run_app(
         interrupted: what to tell of an interrupt.
         options: for the call of ``app``.
     """
+    ensure_cache_folder()
     try:
         status = app(standalone_mode=False, **options)
     except TyperException as error:

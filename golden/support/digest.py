@@ -1,4 +1,4 @@
-"""Digests of what a result depends on, so that kept results are used only where they still hold."""
+"""Digests of models, token windows, sources and package versions, on which stored results depend."""
 
 import hashlib
 from importlib.metadata import version
@@ -6,32 +6,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from spikequant.golden.support.store import digest_of
+
 if TYPE_CHECKING:
-    # takes seconds, and digests of texts and versions need none of it
+    # take seconds to import, and digests of sources and versions do not need them
     from torch import Tensor
     from transformers import PreTrainedModel
 
 PACKAGES = ("spikequant", "torch", "transformers")
 
 
-def digest_text(*parts: str) -> str:
-    """SHA-256 of some texts, in hexadecimal."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(f"{len(part)}:{part}".encode())
-    return found.hexdigest()
-
-
 def digest_versions() -> str:
-    """SHA-256 of the versions of the packages that compute, in hexadecimal."""
-    return digest_text(*(f"{name} {version(name)}" for name in PACKAGES))
+    """SHA-256 of the versions of this package, torch and transformers, in hexadecimal."""
+    return digest_of(f"{name} {version(name)}" for name in PACKAGES)
 
 
 def digest_sources(package: ModuleType) -> str:
-    """SHA-256 of a package's own Python files, in hexadecimal."""
+    """SHA-256 of the paths and texts of a package's Python files, in hexadecimal."""
     root = Path(package.__path__[0])
     files = sorted(root.rglob("*.py"))
-    return digest_text(*(text for path in files for text in (str(path.relative_to(root)), path.read_text("utf-8"))))
+    return digest_of(text for path in files for text in (str(path.relative_to(root)), path.read_text("utf-8")))
 
 
 def digest_windows(windows: "list[Tensor]") -> str:

@@ -143,15 +143,15 @@ class Bucket(Component):
             handed.en.eq(self.copy),
             handed.data.eq(old.data),
         ]
-        written = unreset(m, links.write_data, "written")
+        written = unreset(m, links.write.data, "written")
         m.d.sync += [
-            unreset(m, links.write_address, "written_address").eq(
+            unreset(m, links.write.address, "written_address").eq(
                 self._link_address(self.insert.row, self.list.level == TOP, self.bank)
             ),
             written.sign.eq(self.insert.sign),
             written.repeats.eq(self.insert.repeats),
             written.behind.eq(old.data.second),
-            links.write_enable.eq(self.insert_enable),
+            links.write.enable.eq(self.insert_enable),
         ]
 
     def _walk(self, m: Module, walked: Memory, links: BlockMemory) -> None:

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
@@ -10,6 +10,7 @@ from spikequant.rtl.encoder.bucket import TOP, Bucket, bucket_count, list_layout
 from spikequant.rtl.encoder.collector import PairCollector, buckets_per_pair
 from spikequant.rtl.encoder.decoder import STAGES, Decoder
 from spikequant.rtl.encoder.score_writer import FETCH_CYCLES, ScoreWriter, steps_layout
+from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.sequencer import score_write_layout
 from spikequant.rtl.shapes import bits_for_index, codes_layout
 
@@ -48,13 +49,10 @@ class Encoder(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(codes_layout())),
-                "begins": Out(1),
-                "begins_buffer": Out(1),
+                "begins": Out(BufferEvent()),
                 "held": In(1),
-                "write": Out(score_write_layout(spec)),
-                "write_enable": Out(1),
-                "made": Out(1),
-                "made_buffer": Out(1),
+                "write": Out(Write(score_write_layout(spec))),
+                "made": Out(BufferEvent()),
                 "busy": Out(1),
                 "refused": Out(1),
             }
@@ -85,21 +83,19 @@ class Encoder(Component):
             ]
         for number, pair in enumerate(pairs):
             m.submodules[f"pair_{number}"] = pair
-        m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
-        m.d.comb += self.i.ready.eq(decoder.i.ready)
+        connect(m, flipped(self.i), decoder.i)
 
         walk = _Walk(spec)
         self._hand_over(m, decoder, buckets, walk)
         self._walk(m, buckets, pairs, walk)
 
         m.submodules.writer = writer = ScoreWriter(spec)
+        connect(m, writer.write, flipped(self.write))
         m.d.comb += [
             writer.fetch.eq(walk.fetch),
             writer.address.eq(Cat(walk.token.address, walk.token.buffer)),
             writer.steps.eq(walk.steps),
             writer.spikes.eq(Cat(pair.spikes.as_value() for pair in pairs)),
-            self.write.eq(writer.write),
-            self.write_enable.eq(writer.write_enable),
             self.refused.eq(decoder.refused | writer.overflows),
         ]
         return m
@@ -162,9 +158,9 @@ class Encoder(Component):
             ]
         # beats are written some cycles later
         walked = Signal(FETCH_CYCLES)
-        m.d.comb += self.begins_buffer.eq(decoder.header.buffer)
+        m.d.comb += self.begins.buffer.eq(decoder.header.buffer)
         m.d.sync += [
-            self.begins.eq(decoder.begins),
+            self.begins.pulse.eq(decoder.begins),
             walked.eq(Cat(~walk.idle, walked)),
             self.busy.eq(filling | following.waits | ~walk.idle | walked.any()),
         ]
@@ -219,7 +215,7 @@ class Encoder(Component):
         with m.If(double):
             more = doublings > DOUBLINGS
             m.d.sync += [doublings.eq(doublings - DOUBLINGS), double.eq(more), begin.eq(~more), leaves.eq(~more)]
-        m.d.sync += [self.made.eq(end), self.made_buffer.eq(token.buffer)]
+        m.d.sync += [self.made.pulse.eq(end), self.made.buffer.eq(token.buffer)]
         with m.If(end):
             m.d.sync += walk.idle.eq(1)
         with m.If(walk.fetch):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import unreset
+from spikequant.rtl.interfaces import Write
 from spikequant.rtl.sequencer import score_write_layout
 from spikequant.rtl.shapes import Behind, beat_layout, bits_for_index, idle_place, score_address_bits
 
@@ -49,8 +50,7 @@ class ScoreWriter(Component):
                 "address": In(score_address_bits(spec)),
                 "steps": In(steps_layout(spec)),
                 "spikes": In(beat_layout(spec)["spikes"].shape),
-                "write": Out(score_write_layout(spec)),
-                "write_enable": Out(1),
+                "write": Out(Write(score_write_layout(spec))),
                 "overflows": Out(1),
             }
         )
@@ -102,12 +102,12 @@ class ScoreWriter(Component):
         # a cycle later, where it goes
         buffer, place, full = Signal(), Signal(range(spec.score_words)), Signal()
         fetched = Signal(FETCH_CYCLES)
-        write = unreset(m, self.write, "written")
+        write = unreset(m, self.write.data, "written")
         m.d.sync += [
             fetched.eq(Cat(self.fetch, fetched)),
             write.address.eq(Cat(place, buffer)),
             write.beat.eq(beat),
-            self.write_enable.eq(emits & ~full),
+            self.write.enable.eq(emits & ~full),
             self.overflows.eq(emits & full),
         ]
         with m.If(fetched[-1]):

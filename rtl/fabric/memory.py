@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.rtl.fabric.carry import on_ecp5
+from spikequant.rtl.interfaces import MemoryWrite, Write
 from spikequant.rtl.shapes import bits_for_index
 
 ADDRESS_PINS = 14
@@ -92,9 +93,9 @@ def _simple_dual_port(memory: "BlockMemory", written: Value, output: Signal) -> 
     return Instance(
         "PDPW16KD",
         **_pins("i_DI", written, WIDE_BITS),
-        **_pins("i_ADW", memory.write_address, bits_for_index(WIDE_ROWS)),
+        **_pins("i_ADW", memory.write.address, bits_for_index(WIDE_ROWS)),
         **_pins("i_BE", Const(0b1111), 4),
-        i_CEW=memory.write_enable,
+        i_CEW=memory.write.enable,
         i_CLKW=ClockSignal(),
         **_pins("i_CSW", Const(0), 3),
         **_pins("i_ADR", Cat(low, memory.address), ADDRESS_PINS),
@@ -136,9 +137,7 @@ class BlockMemory(Component):
         address = bits_for_index(depth)
         super().__init__(
             {
-                "write_address": In(address),
-                "write_data": In(shape),
-                "write_enable": In(1),
+                "write": In(MemoryWrite(shape, depth=depth)),
                 "address": In(address),
                 "read": In(1, init=1),
                 "advance": In(1, init=1),
@@ -159,9 +158,9 @@ class BlockMemory(Component):
             write, read = rows.write_port(), rows.read_port()
             output = Signal(bits, reset_less=True)
             m.d.comb += [
-                write.addr.eq(self.write_address),
-                write.data.eq(self.write_data),
-                write.en.eq(self.write_enable),
+                write.addr.eq(self.write.address),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.enable),
                 read.addr.eq(self.address),
                 read.en.eq(self.read),
                 self.output.eq(output),
@@ -178,9 +177,9 @@ class BlockMemory(Component):
         write, found = rows.write_port(), rows.read_port(domain="comb")
         row, output = (Signal(bits, name=name, reset_less=True) for name in ("row", "output_row"))
         m.d.comb += [
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_data),
-            write.en.eq(self.write_enable),
+            write.addr.eq(self.write.address),
+            write.data.eq(self.write.data),
+            write.en.eq(self.write.enable),
             found.addr.eq(self.address),
             self.output.eq(output),
         ]
@@ -190,7 +189,7 @@ class BlockMemory(Component):
             m.d.sync += output.eq(row)
 
     def _instances(self, m: Module) -> None:
-        output, written = Value.cast(self.output), Value.cast(self.write_data)
+        output, written = Value.cast(self.output), Value.cast(self.write.data)
         outputs = []
         wide = self._depth <= WIDE_ROWS
         width = WIDE_BITS if wide else SHAPES[block_rows(self._depth)]
@@ -202,7 +201,7 @@ class BlockMemory(Component):
                 if wide
                 else _dual_port(
                     width,
-                    a=_Port(self.write_address, write=self.write_enable, data=written[part]),
+                    a=_Port(self.write.address, write=self.write.enable, data=written[part]),
                     b=_Port(self.address, enable=self.read, advance=self.advance, output=found),
                 )
             )
@@ -228,8 +227,7 @@ class PairMemory(Component):
         super().__init__(
             {
                 "address": In(data.ArrayLayout(bits_for_index(depth), 2)),
-                "write_data": In(bits),
-                "write_enable": In(1),
+                "write": In(Write(bits)),
                 "output": Out(data.ArrayLayout(bits, 2)),
             }
         )
@@ -246,7 +244,7 @@ class PairMemory(Component):
                     outputs[port].append(found[port][: part.stop - part.start])
                 m.submodules[f"block_{number}"] = _dual_port(
                     width,
-                    a=_Port(self.address[0], write=self.write_enable, data=self.write_data[part], output=found[0]),
+                    a=_Port(self.address[0], write=self.write.enable, data=self.write.data[part], output=found[0]),
                     b=_Port(self.address[1], output=found[1]),
                 )
             m.d.comb += [self.output[port].eq(Cat(outputs[port])) for port in range(2)]
@@ -255,8 +253,8 @@ class PairMemory(Component):
             write = rows.write_port()
             m.d.comb += [
                 write.addr.eq(self.address[0]),
-                write.data.eq(self.write_data),
-                write.en.eq(self.write_enable),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.enable),
             ]
             for port in range(2):
                 read = rows.read_port()

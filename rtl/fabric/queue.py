@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.interfaces import Flow
 
 
 class StreamQueue(Component):
@@ -61,8 +62,7 @@ class BlockQueue(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "i_valid": In(1),
-                "i": In(shape),
+                "i": In(Flow(shape)),
                 "o": Out(stream.Signature(shape)),
                 "stored": Out(range(depth)),
                 "empty": Out(1),
@@ -78,9 +78,9 @@ class BlockQueue(Component):
         following = Signal.like(taken, init=1)
         some, leaving, reads = Signal(), Signal(), Signal()
         m.d.comb += [
-            memory.write_address.eq(written),
-            memory.write_data.eq(self.i),
-            memory.write_enable.eq(self.i_valid),
+            memory.write.address.eq(written),
+            memory.write.data.eq(self.i.payload),
+            memory.write.enable.eq(self.i.valid),
             memory.address.eq(taken),
             memory.advance.eq(~self.o.valid | self.o.ready),
             memory.read.eq(~leaving | memory.advance),
@@ -90,10 +90,10 @@ class BlockQueue(Component):
         ]
         m.d.sync += [
             # whether there is anything to read in the next cycle
-            some.eq(self.i_valid | ((written != taken) & ~(reads & (written == following)))),
+            some.eq(self.i.valid | ((written != taken) & ~(reads & (written == following)))),
             self.stored.eq(written - taken),
         ]
-        with m.If(self.i_valid):
+        with m.If(self.i.valid):
             m.d.sync += written.eq(written + 1)
         with m.If(reads):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]

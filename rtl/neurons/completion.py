@@ -1,12 +1,13 @@
 """Between neurons and read-out: complete membranes wait here, and get their biases and thresholds."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
 from spikequant.rtl.fabric.carry import ChoosingAdder, unreset
 from spikequant.rtl.fabric.memory import BlockMemory
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.result_queue import waiting_rows
 from spikequant.rtl.shapes import bits_for_index, complete_layout, ready_layout
@@ -37,15 +38,12 @@ class Completion(Component):
         self._spec = spec
         super().__init__(
             {
-                "write": In(parameter_write_layout(spec)),
-                "write_enable": In(1),
-                "i_valid": In(1),
-                "i": In(complete_layout(spec)),
+                "write": In(Write(parameter_write_layout(spec))),
+                "i": In(Flow(complete_layout(spec))),
                 "take": In(1),
                 "brief": Out(1),
                 "taken": Out(1),
-                "o_valid": Out(1),
-                "o": Out(ready_layout(spec)),
+                "o": Out(Flow(ready_layout(spec))),
             }
         )
 
@@ -54,21 +52,22 @@ class Completion(Component):
         m = Module()
         spec = self._spec
         m.submodules.queue = queue = BlockQueue(complete_layout(spec), depth=waiting_rows(spec))
-        m.d.comb += [queue.i_valid.eq(self.i_valid), queue.i.eq(self.i), self.brief.eq(queue.o.payload.brief)]
+        connect(m, flipped(self.i), queue.i)
+        m.d.comb += self.brief.eq(queue.o.payload.brief)
 
         m.submodules.constants = constants = BlockMemory(shape=THETA_BITS, depth=2 * spec.neurons)
         bias = Signal(THETA_BITS, reset_less=True)
         neuron = Signal(bits_for_index(spec.neurons), reset_less=True)
         second = Signal()
         m.d.sync += [
-            second.eq(self.write_enable),
-            neuron.eq(self.write.neuron),
-            bias.eq(self.write.parameters.bias),
+            second.eq(self.write.enable),
+            neuron.eq(self.write.data.neuron),
+            bias.eq(self.write.data.parameters.bias),
         ]
         m.d.comb += [
-            constants.write_enable.eq(self.write_enable | second),
-            constants.write_address.eq(Mux(second, Cat(1, neuron), Cat(0, self.write.neuron))),
-            constants.write_data.eq(Mux(second, bias, self.write.parameters.theta)),
+            constants.write.enable.eq(self.write.enable | second),
+            constants.write.address.eq(Mux(second, Cat(1, neuron), Cat(0, self.write.data.neuron))),
+            constants.write.data.eq(Mux(second, bias, self.write.data.parameters.theta)),
         ]
 
         # theta is read in one cycle, and the bias in the other one
@@ -98,8 +97,8 @@ class Completion(Component):
             adder.y.eq(Cat((~sign).replicate(spec.membrane_bits - 1), sign).as_signed()),
             adder.second.eq(held.saturated),
         ]
-        ready = unreset(m, self.o, "ready")
-        m.d.sync += self.o_valid.eq(valid & turn)
+        ready = unreset(m, self.o.payload, "ready")
+        m.d.sync += self.o.valid.eq(valid & turn)
         with m.If(turn):
             m.d.sync += [
                 ready.membrane.eq(adder.total),

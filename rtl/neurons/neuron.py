@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder, unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import (
     bits_for_index,
     charged_layout,
@@ -59,12 +60,9 @@ class Neurons(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "write": In(parameter_write_layout(spec)),
-                "write_enable": In(1),
-                "i_valid": In(1),
-                "i": In(charged_layout(spec)),
-                "o_valid": Out(1),
-                "o": Out(complete_layout(spec)),
+                "write": In(Write(parameter_write_layout(spec))),
+                "i": In(Flow(charged_layout(spec))),
+                "o": Out(Flow(complete_layout(spec))),
                 "done": Out(1),
             }
         )
@@ -83,7 +81,7 @@ class Neurons(Component):
         # its particulars travel with each charge, and each stage takes what it needs of them
         arriving = Signal(neuron_bits)
         last = Signal()
-        valid: list[Value] = [self.i_valid]
+        valid: list[Value] = [self.i.valid]
         at: list[data.View] = []
         travelling = data.StructLayout({"neuron": neuron_bits, "last": 1, "phase": phase_layout(spec), "exceeded": 1})
         entering = Signal(travelling)
@@ -91,8 +89,8 @@ class Neurons(Component):
             last.eq(arriving == spec.neurons - 1),
             entering.neuron.eq(arriving),
             entering.last.eq(last),
-            entering.phase.eq(self.i.phase),
-            entering.exceeded.eq(self.i.exceeded),
+            entering.phase.eq(self.i.payload.phase),
+            entering.exceeded.eq(self.i.payload.exceeded),
         ]
         at.append(entering)
         for stage in range(1, end + 1):
@@ -101,7 +99,7 @@ class Neurons(Component):
             m.d.sync += [on_the_way.eq(valid[-1]), following.eq(at[-1])]
             valid.append(on_the_way)
             at.append(following)
-        with m.If(self.i_valid):
+        with m.If(self.i.valid):
             m.d.sync += arriving.eq(Mux(last, 0, arriving + 1))
 
         corrected = self._correct(m, at)
@@ -127,14 +125,14 @@ class Neurons(Component):
             shape=spec.weight_bits, depth=spec.neurons, distributed=self._distributed
         )
         m.d.comb += [
-            zeros.write_address.eq(self.write.neuron),
-            zeros.write_data.eq(self.write.parameters.zero),
-            zeros.write_enable.eq(self.write_enable),
+            zeros.write.address.eq(self.write.data.neuron),
+            zeros.write.data.eq(self.write.data.parameters.zero),
+            zeros.write.enable.eq(self.write.enable),
             zeros.address.eq(at[0].neuron),
         ]
-        lower, higher = self.i.reference
+        lower, higher = self.i.payload.reference
         population: Value = self._after(m, higher - lower, signed(spec.population_bits + 1), "population_1")
-        charge: Value = self._after(m, self.i.charge - lower, signed(spec.charge_bits), "charge_1")
+        charge: Value = self._after(m, self.i.payload.charge - lower, signed(spec.charge_bits), "charge_1")
         for stage in range(2, ZERO_STAGE + 1):
             charge = self._after(m, charge, signed(spec.charge_bits), f"charge_{stage}")
             population = self._after(m, population, signed(spec.population_bits + 1), f"population_{stage}")
@@ -193,16 +191,16 @@ class Neurons(Component):
         saturated = was_saturated | (beyond.any() & ~beyond.all())
         now = at[stage + 1]
         m.d.comb += [
-            membranes.write_address.eq(Cat(now.neuron, now.phase.slot)),
-            membranes.write_data.value.eq(total),
-            membranes.write_data.saturated.eq(saturated),
-            membranes.write_enable.eq(valid[stage + 1]),
+            membranes.write.address.eq(Cat(now.neuron, now.phase.slot)),
+            membranes.write.data.value.eq(total),
+            membranes.write.data.saturated.eq(saturated),
+            membranes.write.enable.eq(valid[stage + 1]),
         ]
         high = total[spec.membrane_bits - 1 :]
-        complete = unreset(m, self.o, "complete")
+        complete = unreset(m, self.o.payload, "complete")
         m.d.sync += [
             complete.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
             complete.saturated.eq(saturated | (high.any() & ~high.all())),
             complete.brief.eq(now.phase.brief),
-            self.o_valid.eq(valid[stage + 1] & now.phase.last),
+            self.o.valid.eq(valid[stage + 1] & now.phase.last),
         ]

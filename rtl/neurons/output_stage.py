@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.neurons.completion import Completion
 from spikequant.rtl.neurons.neuron import Neurons, parameter_write_layout
 from spikequant.rtl.neurons.packer import ResultPacker
@@ -43,10 +44,8 @@ class Backend(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "write": In(parameter_write_layout(spec)),
-                "write_enable": In(1),
-                "i_valid": In(1),
-                "i": In(charged_layout(spec)),
+                "write": In(Write(parameter_write_layout(spec))),
+                "i": In(Flow(charged_layout(spec))),
                 "done": Out(1),
                 "words": Out(stream.Signature(result_word_layout())),
             }
@@ -62,26 +61,17 @@ class Backend(Component):
         m.submodules.readout = readout = self._readout
         m.submodules.packer = packer = ResultPacker(spec, results=results, distributed=self._distributed)
         connect(m, packer.o, flipped(self.words))
-        m.d.comb += [
-            neurons.write.eq(self.write),
-            neurons.write_enable.eq(self.write_enable),
-            completion.write.eq(self.write),
-            completion.write_enable.eq(self.write_enable),
-            neurons.i_valid.eq(self.i_valid),
-            neurons.i.eq(self.i),
-            self.done.eq(neurons.done),
-            completion.i_valid.eq(neurons.o_valid),
-            completion.i.eq(neurons.o),
-            readout.i_valid.eq(completion.o_valid),
-            readout.i.eq(completion.o),
-            packer.i_valid.eq(readout.o_valid),
-            packer.i.eq(readout.o),
-        ]
+        connect(m, flipped(self.write), neurons.write, completion.write)
+        connect(m, flipped(self.i), neurons.i)
+        connect(m, neurons.o, completion.i)
+        connect(m, completion.o, readout.i)
+        connect(m, readout.o, packer.i)
+        m.d.comb += self.done.eq(neurons.done)
         room = Mux(completion.brief, packer.room_in_brief, packer.room)
         if self._readout_cycles:
             m.d.comb += completion.take.eq(room)
         else:
             alone = Signal(init=1)
-            m.d.sync += alone.eq((alone & ~completion.taken) | readout.o_valid)
+            m.d.sync += alone.eq((alone & ~completion.taken) | readout.o.valid)
             m.d.comb += completion.take.eq(room & alone)
         return m

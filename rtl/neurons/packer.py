@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, brief_code_bits, codes_per_word
 from spikequant.rtl.shapes import Result, code_layout, result_word_layout
 
@@ -50,8 +51,7 @@ class ResultPacker(Component):
         self._distributed = distributed
         super().__init__(
             {
-                "i_valid": In(1),
-                "i": In(code_layout(spec)),
+                "i": In(Flow(code_layout(spec))),
                 "o": Out(stream.Signature(result_word_layout())),
                 "room": Out(1),
                 "room_in_brief": Out(1),
@@ -79,13 +79,13 @@ class ResultPacker(Component):
         result = Signal(Result)
         code = Signal(signed(brief_code_bits(spec)))
         m.d.comb += [
-            result.membrane.eq(self.i.membrane),
-            result.code.eq(self.i.code),
-            result.saturated.eq(self.i.saturated),
-            code.eq(self.i.code),
+            result.membrane.eq(self.i.payload.membrane),
+            result.code.eq(self.i.payload.code),
+            result.saturated.eq(self.i.payload.saturated),
+            code.eq(self.i.payload.code),
         ]
         bits = result.as_value()
-        whole, second, third = self.i_valid & ~self.i.brief, Signal(), Signal()
+        whole, second, third = self.i.valid & ~self.i.payload.brief, Signal(), Signal()
         low, kept, high, codes = (
             Signal(WORD_BITS, name=name, reset_less=True) for name in ("low", "kept", "high", "codes")
         )
@@ -98,16 +98,16 @@ class ResultPacker(Component):
         flags = Signal(per_word, reset_less=True)
         place = Signal(range(per_word))
         complete = Signal()
-        m.d.sync += complete.eq(self.i_valid & self.i.brief & place.all())
-        with m.If(self.i_valid):
-            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.saturated))]
-        with m.If(self.i_valid & self.i.brief):
+        m.d.sync += complete.eq(self.i.valid & self.i.payload.brief & place.all())
+        with m.If(self.i.valid):
+            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.payload.saturated))]
+        with m.If(self.i.valid & self.i.payload.brief):
             m.d.sync += place.eq(place + 1)
         with m.If(whole):
             m.d.sync += codes.eq(0)
         m.d.comb += [
-            queue.i.data.eq(low | high | codes),
-            queue.i.flags.eq(flags),
-            queue.i_valid.eq(second | third | complete),
+            queue.i.payload.data.eq(low | high | codes),
+            queue.i.payload.flags.eq(flags),
+            queue.i.valid.eq(second | third | complete),
         ]
         return m

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
 from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract, unreset
+from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
 REST_BITS = THETA_BITS + 2
@@ -26,10 +27,8 @@ def excitation_bits(spec: Spec) -> int:
 
 def _ports(spec: Spec) -> dict[str, Member]:
     return {
-        "i_valid": In(1),
-        "i": In(ready_layout(spec)),
-        "o_valid": Out(1),
-        "o": Out(code_layout(spec)),
+        "i": In(Flow(ready_layout(spec))),
+        "o": Out(Flow(code_layout(spec))),
     }
 
 
@@ -100,12 +99,12 @@ class HalvingReadout(Component):
                     m.d.sync += register.eq(0)
             return register
 
-        excitation = later("excitation", _excitation(m, spec, self.i))
-        membrane = held("excited_membrane", self.i, self.i_valid)
+        excitation = later("excitation", _excitation(m, spec, self.i.payload))
+        membrane = held("excited_membrane", self.i.payload, self.i.valid)
         # of the step under way: whether a membrane is in it, what it begins with, the bits that come in later, the
         # code so far, and whether the largest code has been passed
         valid = Signal(name="excited")
-        m.d.sync += valid.eq(self.i_valid)
+        m.d.sync += valid.eq(self.i.valid)
         rest, tail, code = excitation[steps - 1 : top], excitation[: steps - 1], Const(0, 0)
         beyond, fits = excitation[top:].any(), Const(1, 1)
         for step in range(steps):
@@ -136,7 +135,7 @@ class HalvingReadout(Component):
             m.d.sync += magnitude.eq(-1)
         coded = Signal()
         total = _signed(m, spec, magnitude, membrane.membrane[-1])
-        m.d.sync += [coded.eq(valid), self.o_valid.eq(coded), *result_of(unreset(m, self.o, "result"), membrane, total)]
+        m.d.sync += [coded.eq(valid), self.o.valid.eq(coded), *result_of(unreset(m, self.o.payload, "result"), membrane, total)]
         return m
 
 
@@ -166,16 +165,16 @@ class RampReadout(Component):
         ramp = Signal(width, reset_less=True)
         left = Signal(spec.output_bits - 1)
         held = Signal(ready_layout(spec), reset_less=True)
-        m.d.sync += self.o_valid.eq(0)
+        m.d.sync += self.o.valid.eq(0)
         with m.FSM():
             with m.State("load"):
                 m.d.sync += [
-                    held.eq(self.i),
-                    excitation.eq(_excitation(m, spec, self.i)),
-                    ramp.eq((self.i.theta << (spec.output_bits - 1)) - self.i.theta),
+                    held.eq(self.i.payload),
+                    excitation.eq(_excitation(m, spec, self.i.payload)),
+                    ramp.eq((self.i.payload.theta << (spec.output_bits - 1)) - self.i.payload.theta),
                     left.eq(spec.max_output_code),
                 ]
-                with m.If(self.i_valid):
+                with m.If(self.i.valid):
                     m.next = "ramp"
             with m.State("ramp"):
                 with m.If((left == 0) | (excitation >= ramp)):
@@ -183,7 +182,7 @@ class RampReadout(Component):
                 with m.Else():
                     m.d.sync += [ramp.eq(ramp - held.theta), left.eq(left - 1)]
             with m.State("fired"):
-                m.d.sync += [*result_of(self.o, held, _signed(m, spec, left, held.membrane[-1])), self.o_valid.eq(1)]
+                m.d.sync += [*result_of(self.o.payload, held, _signed(m, spec, left, held.membrane[-1])), self.o.valid.eq(1)]
                 m.next = "load"
         return m
 

@@ -1,4 +1,4 @@
-"""What the figures of a stream are made of."""
+"""Figures of the memory's bandwidth."""
 
 import re
 from dataclasses import replace
@@ -12,12 +12,12 @@ from spikequant.benchmarks.memory_bandwidth import (
     block_of,
     count_traffic,
     fitting_blocks,
-    show,
     summarize,
 )
 from spikequant.fpga.sdram.layout import place_layer
 from spikequant.fpga.sdram.packets import LAYOUTS, MemoryOperation
 from spikequant.fpga.sdram.timing import SdramTiming
+from spikequant.gen.commands.memory_bandwidth import bandwidth_lines
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
@@ -56,23 +56,22 @@ def test_the_summary_adds_up(small: Spec, timing: SdramTiming) -> None:
     blocks = count_traffic(small, {"layers.0.a": vectors})
     streamed = [Streamed("layers.0.a", words=900, all_words=1200, memory_cycles=2000, mismatches=0, violations=0)]
     figures = summarize(streamed, blocks, timing, clock_hz=75e6)
-    assert figures["ok"]
-    assert figures["peak_share"] == 0.9
-    assert figures["sustained_megabytes_per_second"] == pytest.approx(216)
-    assert figures["layers"][0]["traffic_saved"] == 0.25
-    chip = figures["chips"]["AS4C16M16SA-7"]
-    assert (chip["blocks"], chip["of_blocks"]) == (1, 1)
-    assert chip["tokens_per_second"] == pytest.approx(216e6 / (4 * blocks[0].read))
+    assert figures.ok
+    assert figures.peak_share == 0.9
+    assert figures.sustained_megabytes_per_second == pytest.approx(216)
+    assert figures.layers[0].traffic_saved == 0.25
+    chip = figures.chips["AS4C16M16SA-7"]
+    assert (chip.blocks, chip.of_blocks) == (1, 1)
+    assert chip.tokens_per_second == pytest.approx(216e6 / (4 * blocks[0].read))
     for broken in ({"mismatches": 1}, {"violations": 1}):
         numbers = {"words": 1, "all_words": 1, "memory_cycles": 2, "mismatches": 0, "violations": 0} | broken
-        assert not summarize([Streamed("a", **numbers)], blocks, timing, clock_hz=75e6)["ok"]
+        assert not summarize([Streamed("a", **numbers)], blocks, timing, clock_hz=75e6).ok
 
 
-def test_a_chip_that_holds_no_block_is_told(timing: SdramTiming, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chip_that_holds_no_block_is_reported(timing: SdramTiming) -> None:
     blocks = {0: Traffic(held=12 * 2**20, read=9e6, silent=0.25)}
     streamed = [Streamed("layers.0.a", words=900, all_words=1200, memory_cycles=2000, mismatches=0, violations=0)]
-    show(summarize(streamed, blocks, timing, clock_hz=75e6))
-    lines = capsys.readouterr().out.splitlines()
+    lines = bandwidth_lines(summarize(streamed, blocks, timing, clock_hz=75e6))
     assert lines[-2] == "AS4C16M16SA-7, 33.6 MB: holds no block"
     assert lines[-1].startswith("AS4C32M16SB-7, 67.1 MB: the first 1 of 1 blocks, 50.3 MB, 6.00 tokens/s (")
 

@@ -38,7 +38,7 @@ def test_other_names_are_bad_input(name: str) -> None:
         parse_shape(name)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("8x3", "lanes: 3 is no power of two"), ("7x2", "neurons")])
+@pytest.mark.parametrize(("name", "expected"), [("8x3", "lanes: 3 is not a power of two"), ("7x2", "neurons")])
 def test_a_shape_that_no_array_has_says_why(name: str, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         parse_shape(name)

@@ -1,3 +1,3 @@
 """Fixtures that tests here share with other folders."""
 
-from support.simulation import cache, device, logs, simulator, small, sources
+from support.simulation import cache, device, logs, small, sources

@@ -114,7 +114,7 @@ def test_a_wrong_expectation_is_a_mismatch(
     assert report.verdict.mismatches == 1
     assert report.verdict.first.startswith("token 1, neuron 2: membrane ")
     figures = report.figures(allow_saturation=True)
-    assert (figures["ok"], figures["mismatches"], figures["first_mismatch"]) == (False, 1, report.verdict.first)
+    assert (figures.ok, figures.mismatches, figures.first_mismatch) == (False, 1, report.verdict.first)
 
 
 def test_figures_and_progress(cache: Path, small: Spec, sources: dict[str, str]) -> None:
@@ -125,7 +125,7 @@ def test_figures_and_progress(cache: Path, small: Spec, sources: dict[str, str])
     )
     assert told[0] == (0, 5)
     assert {total for _, total in told} == {5}
-    figures = report.figures(allow_saturation=False)
+    figures = report.figures(allow_saturation=False).model_dump()
     assert figures["ok"] is True
     assert (figures["output_bits"], figures["theta_fraction_bits"]) == (8, 12)
     assert (figures["mismatches"], figures["saturated"], figures["outputs"]) == (0, 0, 40)

@@ -1,18 +1,15 @@
-"""All layers of a model on several simulators, kept, and told."""
+"""All layers of a model on several simulators: figures, kept results, and the page."""
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from distributed import Client
 
 from spikequant.cosim.page import write_page
-from spikequant.cosim.scoreboard import Verdict
 from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.cosim.whole_model import LayerOutcome, ModelReport, cosimulate_model
+from spikequant.cosim.whole_model import LayerOutcome, ModelFigures, cosimulate_model, model_figures
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
@@ -39,38 +36,38 @@ def layers(small: Spec) -> list[tuple[str, LayerVectors]]:
 @pytest.fixture(scope="module")
 def first(
     client: Client, small: Spec, layers: list[tuple[str, LayerVectors]], device: SimulatedDevice, cache: Path
-) -> ModelReport:
+) -> ModelFigures:
     """All layers, for the first time."""
     # the workers find the build of the device's simulator
     assert device.simulator.parent == cache
     return cosimulate_model(client, small, layers, tokens=3, began=time.perf_counter(), cache=cache, fresh=True)
 
 
-def test_every_output_of_every_layer_is_equal(first: ModelReport, layers: list[tuple[str, LayerVectors]]) -> None:
-    assert first.ok(allow_saturation=False)
-    assert [layer.name for layer in first.layers] == list(NAMES)
-    assert [(layer.outputs, layer.inputs) for layer in first.layers] == [(v.outputs, v.inputs) for _, v in layers]
-    assert first.compared == 3 * sum(vectors.outputs for _, vectors in layers)
+def test_every_output_of_every_layer_is_equal(first: ModelFigures, layers: list[tuple[str, LayerVectors]]) -> None:
+    assert first.ok
+    assert [layer.name for layer in first.per_layer] == list(NAMES)
+    assert [(layer.outputs, layer.inputs) for layer in first.per_layer] == [(v.outputs, v.inputs) for _, v in layers]
+    assert first.outputs == 3 * sum(vectors.outputs for _, vectors in layers)
     assert (first.mismatches, first.saturated, first.first_mismatch, first.remembered) == (0, 0, "", 0)
-    assert all(layer.activity_expected for layer in first.layers)
-    assert first.cycles == sum(layer.cycles for layer in first.layers) > 0
+    assert all(layer.activity_expected for layer in first.per_layer)
+    assert first.cycles == sum(layer.cycles for layer in first.per_layer) > 0
     assert 0 < first.lane_utilisation <= 1
 
 
 def test_finished_layers_are_kept_for_the_same_integers_only(
-    first: ModelReport, client: Client, small: Spec, layers: list[tuple[str, LayerVectors]], cache: Path
+    first: ModelFigures, client: Client, small: Spec, layers: list[tuple[str, LayerVectors]], cache: Path
 ) -> None:
     other = [(name, vectors) for name, vectors in layers if name != "block.1.up"]
     other.insert(0, ("block.1.up", random_vectors(small, outputs=20, inputs=30, tokens=3, seed=99)))
-    told: list[LayerOutcome] = []
+    reported: list[LayerOutcome] = []
     again = cosimulate_model(
-        client, small, other, tokens=3, began=time.perf_counter(), progress=told.append, cache=cache
+        client, small, other, tokens=3, began=time.perf_counter(), progress=reported.append, cache=cache
     )
-    assert {layer.name for layer in again.layers if not layer.remembered} == {"block.1.up"}
-    assert sorted(layer.name for layer in told) == sorted(NAMES)
-    assert again.ok(allow_saturation=False)
-    by_name = {layer.name: layer for layer in first.layers}
-    for layer in again.layers[1:]:
+    assert {layer.name for layer in again.per_layer if not layer.remembered} == {"block.1.up"}
+    assert sorted(layer.name for layer in reported) == sorted(NAMES)
+    assert again.ok
+    by_name = {layer.name: layer for layer in first.per_layer}
+    for layer in again.per_layer[1:]:
         assert (layer.cycles, layer.spikes, layer.beats) == (
             by_name[layer.name].cycles,
             by_name[layer.name].spikes,
@@ -78,20 +75,26 @@ def test_finished_layers_are_kept_for_the_same_integers_only(
         )
 
 
-def test_one_wrong_layer_fails_the_model(first: ModelReport, tmp_path: Path) -> None:
-    verdict = Verdict(outputs=48, mismatches=2, saturated=0, first="token 1, neuron 2: <membrane>")
-    wrong = replace(first, layers=[*first.layers[:2], replace(first.layers[2], verdict=verdict), first.layers[3]])
-    figures = wrong.figures(allow_saturation=True)
-    assert (figures["ok"], figures["mismatches"], figures["layers"]) == (False, 2, 4)
-    assert figures["first_mismatch"] == "block.1.up, token 1, neuron 2: <membrane>"
-    assert [layer["mismatches"] for layer in figures["per_layer"]] == [0, 0, 2, 0]
-    assert json.loads(json.dumps(figures)) == figures
-    write_page(tmp_path / "page.html", wrong, model="tiny", allow_saturation=True)
+def test_one_wrong_layer_fails_the_model(first: ModelFigures, small: Spec, tmp_path: Path) -> None:
+    layers = list(first.per_layer)
+    layers[2] = layers[2].model_copy(update={"mismatches": 2, "first_mismatch": "token 1, neuron 2: <membrane>"})
+    wrong = model_figures(small, layers, tokens=3, seconds=1.0, allow_saturation=True)
+    assert (wrong.ok, wrong.mismatches, wrong.layers) == (False, 2, 4)
+    assert wrong.first_mismatch == "block.1.up, token 1, neuron 2: <membrane>"
+    wrong.write(tmp_path / "all.json")
+    assert ModelFigures.read(tmp_path / "all.json", what="figures") == wrong
+    write_page(tmp_path / "page.html", wrong, spec=small, model="tiny")
     page = (tmp_path / "page.html").read_text()
     assert "neuron 2: &lt;membrane&gt;" in page
     assert page.count('<tr class="bad">') == 1
     assert all(name in page for name in NAMES)
 
 
-def test_a_model_without_layers_is_not_right(small: Spec) -> None:
-    assert not ModelReport(spec=small, tokens=1, layers=[], seconds=0.0).ok(allow_saturation=True)
+def test_saturated_outputs_fail_the_model_unless_they_are_allowed(first: ModelFigures, small: Spec) -> None:
+    layers = [first.per_layer[0].model_copy(update={"saturated": 1})]
+    for allowed in (False, True):
+        assert model_figures(small, layers, tokens=3, seconds=1.0, allow_saturation=allowed).ok is allowed
+
+
+def test_a_model_without_layers_fails(small: Spec) -> None:
+    assert not model_figures(small, [], tokens=1, seconds=0.0, allow_saturation=True).ok

@@ -1,4 +1,7 @@
+import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -69,3 +72,17 @@ def test_a_cache_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cache/?.*: cannot write here"):
         run_tool(yosys_run(), cache=tmp_path / "file" / "cache")
+
+
+def test_a_tool_is_stopped_from_another_thread(tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    stop = Event()
+    Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(ToolError, match=r"slow: stopped$") as caught:
+        run_tool(yosys_run(tool=replace(find_tool("yosys"), path=slow)), cache=tmp_path / "cache", stop=stop)
+    assert caught.value.killed
+    assert time.monotonic() - began < 10
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -96,20 +96,20 @@ def rtl_charges(simulate: Callable[..., None]) -> Callable[..., tuple[list[Charg
 
         async def testbench(ctx: Any) -> None:
             nonlocal now, unread
-            ctx.set(array.write_enable, 1)
+            ctx.set(array.write.enable, 1)
             for pair in range(spec.pairs):
                 for row in range(1, spec.memory_rows):
                     packed = sum(int(code) << (spec.weight_bits * n) for n, code in enumerate(weights[pair, row]))
-                    ctx.set(array.write, {"pair": pair, "row": row, "weights": packed})
+                    ctx.set(array.write.data, {"pair": pair, "row": row, "weights": packed})
                     await ctx.tick()
-            ctx.set(array.write_enable, 0)
+            ctx.set(array.write.enable, 0)
 
             async def cycle(frame: dict[str, Any], *, slot: int = 0) -> None:
                 nonlocal now, unread
                 ctx.set(array.cycle, frame)
                 # noise where no phase finishes
                 ctx.set(array.phase, {"slot": slot if "finish" in frame.get("step", {}) else random.randrange(8)})
-                _, _, valid, out, read = await ctx.tick().sample(array.o_valid, array.o, array.read)
+                _, _, valid, out, read = await ctx.tick().sample(array.o.valid, array.o.payload, array.read)
                 unread -= read
                 if valid:
                     reference = (out.reference[0], out.reference[1])
@@ -217,7 +217,7 @@ def test_two_phases_that_end_as_soon_as_they_may(simulate: Callable[..., None]) 
             for cycle in range(PHASES * spec.neurons + 40):
                 finishes = cycle in (0, spec.drain_cycles)
                 ctx.set(array.cycle, {"step": {"tick": 1, "finish": int(finishes), "clear": 1}})
-                _, _, valid = await ctx.tick().sample(array.o_valid)
+                _, _, valid = await ctx.tick().sample(array.o.valid)
                 valids.append(valid)
 
         simulate(array, testbench)

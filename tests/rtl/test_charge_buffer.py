@@ -31,11 +31,12 @@ def test_all_charges_in_order(simulate: Callable[..., None], neurons: int, distr
     async def testbench(ctx: Any) -> None:
         cycle, unread, last_read = 0, 0, 0
 
-        async def step(**inputs: Any) -> None:
+        async def step(payload: dict[str, Any] | None = None) -> None:
             nonlocal cycle, unread, last_read
-            for name, value in inputs.items():
-                ctx.set(getattr(buffer, name), value)
-            _, _, valid, out, read = await ctx.tick().sample(buffer.o_valid, buffer.o, buffer.read)
+            ctx.set(buffer.i.valid, payload is not None)
+            if payload is not None:
+                ctx.set(buffer.i.payload, payload)
+            _, _, valid, out, read = await ctx.tick().sample(buffer.o.valid, buffer.o.payload, buffer.read)
             if valid:
                 reference = (out.reference[0], out.reference[1])
                 found.append((cycle, out.charge, out.phase.slot, *reference))
@@ -48,16 +49,16 @@ def test_all_charges_in_order(simulate: Callable[..., None], neurons: int, distr
             earliest = starts[-1] + spec.drain_cycles if starts else 0
             pause = random.choice([least_pause, least_pause + neurons])
             while unread == PHASES or cycle < max(earliest + pause, last_read + ChargeBuffer.latency):
-                await step(i_valid=0)
+                await step()
             starts.append(cycle)
             unread += 1
             # what a phase has in common holds until the next one comes
             common = {"reference": [number, 100 + number], "exceeded": 0, "phase": {"slot": number % 8}}
             for row in range(rows):
                 charges = [phase[part * rows + row] for part in range(GATHERED)]
-                await step(i_valid=1, i={"charges": charges} | common)
+                await step({"charges": charges} | common)
         for _ in range(2 * neurons + 20):
-            await step(i_valid=0)
+            await step()
         assert not unread
 
     simulate(buffer, testbench)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -71,7 +72,7 @@ class Traffic:
         self._arrived += 1
         self._quiet = 0
         name = "sent" if packet.run else "begins"
-        return packet, {name: 1, f"{name}_buffer": packet.buffer}
+        return packet, {f"{name}.pulse": 1, f"{name}.buffer": packet.buffer}
 
     def make(self, *, held: bool) -> dict[str, Any]:
         """Scores go on: the last one from its lists on, if it is not held, and the first one to its end."""
@@ -82,7 +83,7 @@ class Traffic:
         if not scores or not scores[0].started or self._random.random() < 0.7:
             return {}
         scores[0].done = True
-        return {"made": 1, "made_buffer": scores[0].buffer}
+        return {"made.pulse": 1, "made.buffer": scores[0].buffer}
 
     def read(self, *, ready: bool) -> dict[str, Any]:
         """The next run, if it may."""
@@ -93,7 +94,7 @@ class Traffic:
         if self._random.random() < 0.7:
             return {}
         run.done = True
-        return {"read": 1, "read_buffer": run.buffer}
+        return {"read.pulse": 1, "read.buffer": run.buffer}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -107,10 +108,10 @@ def test_everything_waits_for_what_came_before_and_for_nothing_else(
     async def testbench(ctx: Any) -> None:
         def put(inputs: dict[str, Any]) -> None:
             for name, value in inputs.items():
-                ctx.set(getattr(turns, name), value)
+                ctx.set(attrgetter(name)(turns), value)
 
         for _ in range(6000):
-            put(dict.fromkeys(("begins", "sent", "made", "read"), 0) | traffic.waiting())
+            put(dict.fromkeys(("begins.pulse", "sent.pulse", "made.pulse", "read.pulse"), 0) | traffic.waiting())
             ready, held = bool(ctx.get(turns.ready)), bool(ctx.get(turns.held))
             put(traffic.make(held=held) | traffic.read(ready=ready))
             packet, comes = traffic.come()

@@ -124,7 +124,7 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
                 name: lambda cycle, values=values: values[cycle % len(values)] for name, values in patterns.items()
             },
             watch=[
-                *("idle", "sorting", "sorting_buffer", "weights_enable", "weights", "neuron_enable", "neuron"),
+                *("idle", "sorting", "sorting_buffer", "weights.enable", "weights.data", "neuron.enable", "neuron.data"),
                 *("malformed", "taken", "waiting"),
             ],
             seed=seed,
@@ -137,10 +137,10 @@ def rtl_read(run_streams: Callable[..., Any]) -> Callable[..., Any]:
 def observed(run: Any, packets: list[Packet]) -> Expected:
     out = Expected()
     watched = run.watched
-    for enable, write in zip(watched["weights_enable"], watched["weights"], strict=True):
+    for enable, write in zip(watched["weights.enable"], watched["weights.data"], strict=True):
         if enable:
             out.weights.append((write.pair, write.row, write.weights))
-    for enable, write in zip(watched["neuron_enable"], watched["neuron"], strict=True):
+    for enable, write in zip(watched["neuron.enable"], watched["neuron.data"], strict=True):
         if enable:
             constants = write.parameters
             out.neurons.append((write.neuron, constants.theta, constants.bias, constants.zero))

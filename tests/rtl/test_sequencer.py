@@ -161,11 +161,11 @@ def rtl_runs(simulate: Callable[..., None]) -> Callable[..., Played]:
         phases: list[dict[str, int]] = []
 
         async def testbench(ctx: Any) -> None:
-            ctx.set(sequencer.write_enable, 1)
+            ctx.set(sequencer.write.enable, 1)
             for write in (write for one in placed for write in one.writes(spec)):
-                ctx.set(sequencer.write, write)
+                ctx.set(sequencer.write.data, write)
                 await ctx.tick()
-            ctx.set(sequencer.write_enable, 0)
+            ctx.set(sequencer.write.enable, 0)
             assert ctx.get(sequencer.idle)
             todo, left, wait = list(placed), extra, 0
             while left:
@@ -177,7 +177,7 @@ def rtl_runs(simulate: Callable[..., None]) -> Callable[..., Played]:
                 wait = max(0, wait - 1)
                 _, _, ready, cycle, ended, phase, done, buffer, idle, strayed, cut = await ctx.tick().sample(
                     *(sequencer.runs.ready, sequencer.cycle, sequencer.ended, sequencer.phase, sequencer.done),
-                    *(sequencer.done_buffer, sequencer.idle, sequencer.strayed, sequencer.cut),
+                    *(sequencer.done.buffer, sequencer.idle, sequencer.strayed, sequencer.cut),
                 )
                 array.act(cycle)
                 out.active.append(int(cycle.step.as_bits() != 0))

@@ -34,7 +34,7 @@ def writes(spec: Spec, table: Table) -> list[dict[str, Any]]:
         for row in range(1, spec.memory_rows)
         for pair in range(spec.pairs)
     ]
-    return [{"write": {"pair": pair, "row": row, "weights": w}, "write_enable": 1} for pair, row, w in packed]
+    return [{"write.data": {"pair": pair, "row": row, "weights": w}, "write.enable": 1} for pair, row, w in packed]
 
 
 def neurons_of(spec: Spec, bits: int) -> list[int]:
@@ -47,7 +47,7 @@ def test_each_lane_reads_any_row_of_its_pair(play: Callable[..., Any], spec: Spe
     table = table_of(spec, rng)
     load = writes(spec, table)
     # writes that are not enabled
-    load += [{"write": frame["write"] | {"weights": 0}} for frame in load[:5]]
+    load += [{"write.data": frame["write.data"] | {"weights": 0}} for frame in load[:5]]
     row = rng.integers(0, spec.memory_rows, (60, spec.lanes))
     # all lanes on one row, and on the row of zeros
     row[5], row[6] = spec.memory_rows - 1, 0
@@ -62,7 +62,7 @@ def test_each_lane_reads_any_row_of_its_pair(play: Callable[..., Any], spec: Spe
 def test_what_is_written_again_is_new_and_the_rest_old(play: Callable[..., Any], spec: Spec) -> None:
     rng = np.random.default_rng(2)
     old, new = table_of(spec, rng), table_of(spec, rng)
-    again = [frame for frame in writes(spec, new) if frame["write"]["row"] % 2]
+    again = [frame for frame in writes(spec, new) if frame["write.data"]["row"] % 2]
     table = np.where(np.arange(spec.memory_rows)[:, None] % 2, new, old)
     reads = [{"row": [row] * spec.lanes} for row in range(spec.memory_rows)]
     # lanes rest on the row of zeros while rows are written

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -43,11 +44,11 @@ def play(component: Component, frames: Sequence[Mapping[str, Any]], samples: Seq
         previous: set[str] = set()
         for frame in frames:
             for name in previous - set(frame):
-                ctx.set(_as_value(getattr(component, name)), 0)
+                ctx.set(_as_value(attrgetter(name)(component)), 0)
             for name, value in frame.items():
-                ctx.set(getattr(component, name), value)
+                ctx.set(attrgetter(name)(component), value)
             previous = set(frame)
-            _, _, *values = await ctx.tick().sample(*(getattr(component, name) for name in samples))
+            _, _, *values = await ctx.tick().sample(*(attrgetter(name)(component) for name in samples))
             sampled.append(tuple(values))
 
     simulate(component, testbench, limit=len(frames) + 1)
@@ -163,19 +164,19 @@ def run_streams(
         probability = stall if isinstance(stall, float) else stall.get(name, 0.0)
         return _pauses(Random(f"{seed} {name}"), probability)
 
-    inputs = [_Feed(name, getattr(component, name), list(p), pauses(name)) for name, p in feeds.items()]
-    outputs = [_Take(name, getattr(component, name), pauses(name)) for name in takes]
+    inputs = [_Feed(name, attrgetter(name)(component), list(p), pauses(name)) for name, p in feeds.items()]
+    outputs = [_Take(name, attrgetter(name)(component), pauses(name)) for name in takes]
     run = StreamRun({feed.name: [] for feed in inputs}, {take.name: [] for take in outputs}, {n: [] for n in watch})
     sampled: list[Any] = [feed.port.ready for feed in inputs]
     for take in outputs:
         sampled += [take.port.valid, _as_value(take.port.payload)]
-    sampled += [getattr(component, name) for name in watch]
+    sampled += [attrgetter(name)(component) for name in watch]
 
     async def testbench(ctx: Any) -> None:
         left = extra_cycles
         while left:
             for name, setting in (settings or {}).items():
-                ctx.set(getattr(component, name), setting(run.cycles))
+                ctx.set(attrgetter(name)(component), setting(run.cycles))
             for feed in inputs:
                 feed.offer(ctx, len(run.sent[feed.name]))
             ready = [not next(take.pauses) for take in outputs]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikequant.fpga.native import build_program
+from spikequant.cosim.simulator.program import build_program
 from spikequant.fpga.sdram.bench import build_bench
 from spikequant.fpga.sdram.model import MODEL, model_parameters
 from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP, SdramTiming

@@ -1,4 +1,4 @@
-"""One simulator build for all tests of a run, in a cache of its own, and logs that stay in the test's folder."""
+"""Fixtures: one simulator build for all tests of a run in a cache of its own, and logs in the test's folder."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from spikequant.cosim.simulator.build import accelerator_sources, build_simulator
+from spikequant.cosim.simulator.build import accelerator_sources
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.golden.layer.spec import Spec
 
 
 @pytest.fixture(scope="session")
 def small() -> Spec:
-    """The spec that most tests share, because each spec takes its time to compile."""
+    """The spec that most tests share, because every spec takes its time to compile."""
     return Spec(neurons=8, lanes=2, depth=16, membrane_slots=3)
 
 
@@ -24,18 +24,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sources(small: Spec) -> dict[str, str]:
-    """Its Verilog, because to generate it takes seconds."""
+    """Verilog of the shared spec, which takes seconds to generate."""
     return accelerator_sources(small)
-
-
-@pytest.fixture(scope="session")
-def simulator(cache: Path, small: Spec, sources: dict[str, str]) -> Path:
-    return build_simulator(small, sources=sources, cache=cache)
 
 
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where logs of failures are kept during the test."""
+    """Folder in which logs of failures are kept during the test."""
     folder = tmp_path / "logs"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -44,6 +39,6 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def device(cache: Path, small: Spec, sources: dict[str, str]) -> Iterator[SimulatedDevice]:
-    """A simulator that stays for all tests, as it does for all layers of a model."""
+    """A simulator that all tests share, as all layers of a model do."""
     with SimulatedDevice(small, sources=sources, cache=cache) as running:
         yield running

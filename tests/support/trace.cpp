@@ -4,13 +4,13 @@
 
 #include <cstdio>
 
-#include "Vtrace.h"
+#include "Vtop.h"
 #include "verilated.h"
 
 int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
-    Vtrace trace(&context);
+    Vtop trace(&context);
     trace.clk = 0;
     trace.eval();
     int count, cke, cs, ras, cas, we, ba, a, dqm, dq, oe;

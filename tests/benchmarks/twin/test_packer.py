@@ -40,7 +40,7 @@ def test_tokens(run_streams: Callable[..., Any], lanes: int, stall: float, fract
         for token, (buffer, address) in enumerate(starts)
         for word in words_of(vectors, token, buffer=buffer, address=address)
     ]
-    watch = ["write", "write_enable", "listed", "listed_enable", "token", "token_enable", "taking", "refused"]
+    watch = ["write.data", "write.enable", "listed.data", "listed.enable", "token.data", "token.enable", "taking", "refused"]
     run = run_streams(
         LevelPacker(spec),
         {"i": words},
@@ -56,12 +56,12 @@ def test_tokens(run_streams: Callable[..., Any], lanes: int, stall: float, fract
     width = together(spec)
     for cycle in range(run.cycles):
         seen = {name: run.watched[name][cycle] for name in watch}
-        if seen["write_enable"]:
-            rows[int(seen["write"].place), int(seen["write"].group)] = list(seen["write"].levels)
-        if seen["listed_enable"]:
-            lists[int(seen["listed"].place)] = int(seen["listed"].row)
-        if seen["token_enable"]:
-            tokens.append(seen["token"])
+        if seen["write.enable"]:
+            rows[int(seen["write.data"].place), int(seen["write.data"].group)] = list(seen["write.data"].levels)
+        if seen["listed.enable"]:
+            lists[int(seen["listed.data"].place)] = int(seen["listed.data"].row)
+        if seen["token.enable"]:
+            tokens.append(seen["token.data"])
     assert len(tokens) == len(starts)
     room = charge_room(spec)
     found_rooms = set()

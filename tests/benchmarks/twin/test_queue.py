@@ -23,8 +23,8 @@ def test_payloads_come_out_in_order_a_cycle_later(simulate: Callable[..., None],
         nonlocal fullest
         for cycle in range(400):
             put = random.random() < comes and len(waiting) < DEPTH
-            ctx.set(dut.i_valid, put)
-            ctx.set(dut.i, cycle % 256)
+            ctx.set(dut.i.valid, put)
+            ctx.set(dut.i.payload, cycle % 256)
             ctx.set(dut.o.ready, random.random() < taken)
             _, _, valid, ready, payload = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload)
             assert valid == bool(waiting)

@@ -1,6 +1,5 @@
 """Random programs on a real simulator, planted bugs that they find, and results that are kept."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -9,11 +8,10 @@ import numpy as np
 import pytest
 
 from spikequant.cosim.random.programs import HEADERS, random_program, random_spec, reserved_bits
-from spikequant.cosim.random.verify import expected_results, first_error, kept_result
+from spikequant.cosim.random.verify import SeedResult, VerifyFigures, expected_results, first_error, run_seeds
 from spikequant.cosim.simulator.burst import Traffic
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.support.errors import InputError
 from spikequant.rtl.driver.packet_model import PacketModel
 from spikequant.rtl.driver.packets import Words
 from spikequant.rtl.shapes import Operation
@@ -88,27 +86,35 @@ def test_reserved_bits_are_the_headers(operation: Operation) -> None:
     assert reserved_bits(operation) == masks[operation]
 
 
-def test_only_what_was_right_for_the_same_programs_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "seed-1.json"
-    assert kept_result(path, "d", programs=3, steps=9) is None
-    right = {"failure": "", "design": "d", "programs": 3, "steps": 9}
-    for change, kept in (
-        ({}, True),
-        ({"failure": "x"}, False),
-        ({"design": "e"}, False),
-        ({"programs": 2}, False),
-        ({"steps": 8}, False),
-    ):
-        path.write_text(json.dumps(right | change))
-        assert (kept_result(path, "d", programs=3, steps=9) is not None) is kept
-    path.write_text("{")
-    assert kept_result(path, "d", programs=3, steps=9) is None
+def test_only_correct_results_of_the_same_programs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[int] = []
+    failures = {2}
 
+    def run_seed(seed: int, *, programs: int, steps: int, **_: object) -> SeedResult:
+        played.append(seed)
+        counts = dict.fromkeys(("packets", "results", "outputs", "resets", "cycles"), seed)
+        failure = "program 0: wrong" if seed in failures else ""
+        return SeedResult(
+            seed=seed, spec=Spec(), design="", steps=steps, programs=programs, seconds=1, failure=failure, **counts
+        )
 
-def test_bad_seeds_are_refused() -> None:
-    from spikequant.cosim.random.verify import _range
+    monkeypatch.setattr("spikequant.cosim.random.verify.run_seed", run_seed)
+    monkeypatch.setattr("spikequant.cosim.random.verify.accelerator_sources", lambda _: {"a.v": "module"})
 
-    assert list(_range("3-5")) == [3, 4, 5]
-    assert list(_range("7")) == [7]
-    with pytest.raises(InputError, match=r"^seeds 'x-2': expected a number"):
-        _range("x-2")
+    def run(*, programs: int = 3, steps: int = 9, waves: Path | None = None, minutes: float = 1) -> list[int]:
+        played.clear()
+        found = run_seeds([1, 2], programs=programs, steps=steps, out=tmp_path, waves=waves, minutes=minutes)
+        figures = VerifyFigures.of(found)
+        assert figures.ok is not any(seed.failure for seed in found)
+        assert figures.cycles == sum(seed.seed for seed in found)
+        return list(played)
+
+    assert run() == [1, 2]
+    assert run() == [2]
+    assert run(waves=tmp_path) == [1, 2]
+    assert run(steps=8) == [1, 2]
+    assert run(steps=8, programs=2) == [1, 2]
+    failures.clear()
+    assert run(steps=8, programs=2) == [2]
+    assert run(steps=8, programs=2) == []
+    assert run(minutes=-1) == []

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from spikequant.cosim.simulator.build import SimulationError, build_simulator
+from spikequant.cosim.simulator.build import BURST_TOP, SimulationError, build_bursts
+from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
-from spikequant.rtl.verilog import TOP
 
 
 def put_tool(folder: Path, name: str, script: str) -> None:
@@ -19,11 +19,12 @@ def put_tool(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def test_a_build_is_kept(simulator: Path, cache: Path, small: Spec) -> None:
-    binary = simulator / TOP
+def test_a_build_is_kept(device: SimulatedDevice, cache: Path, small: Spec, sources: dict[str, str]) -> None:
+    simulator = device.simulator
+    binary = simulator / BURST_TOP
     before, kept = binary.stat(), sorted(cache.iterdir())
     assert os.access(binary, os.X_OK)
-    assert build_simulator(small, cache=cache) == simulator
+    assert build_bursts(small, sources=sources, cache=cache) == simulator
     assert binary.stat().st_mtime_ns == before.st_mtime_ns
     assert sorted(cache.iterdir()) == kept
     assert simulator in kept
@@ -56,7 +57,7 @@ def test_a_failed_build_says_where_its_log_is_and_is_not_kept(
     put_tool(tmp_path / "bin", "make", "echo nothing to be made of $2 $3; exit 3")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(SimulationError, match="building the simulator failed in make, see ") as caught:
-        build_simulator(small, cache=tmp_path / "cache")
+        build_bursts(small, cache=tmp_path / "cache")
     log = Path(str(caught.value).rpartition("see ")[2])
     assert log.parent == logs
     assert "nothing to be made of" in log.read_text()

@@ -20,6 +20,7 @@ from spikequant.golden.support.errors import InputError
 
 def build(make_core: Callable[[], Any], out: Path, cache: Path, **changes: Any) -> SynthResult:
     options: dict[str, Any] = {
+        "config": "echo",
         "board": find_board("ulx3s_85f"),
         "tools": find_tools(),
         "frequency_hz": 50e6,
@@ -42,13 +43,13 @@ def built(echo_class: Any, build_cache: Path, tmp_path_factory: pytest.TempPathF
 def test_the_best_seed_becomes_a_bitstream(built: tuple[SynthResult, Path]) -> None:
     result, out = built
     figures = result.figures()
-    assert figures["timing_met"]
-    assert (figures["board"], figures["device"]) == ("ulx3s_85f", "LFE5U-85F")
-    assert figures["frequency_mhz"] == pytest.approx(50)
-    assert len(figures["fmax_mhz"]) == 2
-    assert figures["seed"] == 1 + figures["fmax_mhz"].index(max(figures["fmax_mhz"]))
+    assert figures.timing_met
+    assert (figures.board, figures.device) == ("ulx3s_85f", "LFE5U-85F")
+    assert figures.frequency_mhz == pytest.approx(50)
+    assert len(figures.fmax_mhz) == 2
+    assert figures.seed == 1 + figures.fmax_mhz.index(max(figures.fmax_mhz))
     content = (out / BITSTREAM).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == figures["bitstream_sha256"]
+    assert hashlib.sha256(content).hexdigest() == figures.bitstream_sha256
     assert b"LFE5U-85F-6CABGA381" in content[:100]
     logs = {"yosys.log", "nextpnr-seed1.log", "nextpnr-seed2.log", "nextpnr-seed1.json", "nextpnr-seed2.json"}
     assert {path.name for path in out.iterdir()} == logs | {BITSTREAM, RECORD}
@@ -101,11 +102,11 @@ def test_a_missed_clock_leaves_no_bitstream_unless_allowed(echo_class: Any, buil
     refused = build(echo_class, tmp_path, build_cache, **too_fast)
     assert not refused.timing_met
     assert refused.bitstream is None
-    assert refused.figures()["bitstream_sha256"] is None
+    assert refused.figures().bitstream_sha256 is None
     assert "expected 400.0 MHz; --allow-timing-failure" in refused.shortfall()
     assert {path.name for path in tmp_path.iterdir()} == {"yosys.log", "nextpnr-seed1.log", "nextpnr-seed1.json"}
     allowed = build(echo_class, tmp_path, build_cache, **too_fast, allow_timing_failure=True)
-    assert not allowed.figures()["timing_met"]
+    assert not allowed.figures().timing_met
     assert allowed.bitstream is not None
     assert (tmp_path / BITSTREAM).read_bytes() == allowed.bitstream.content
 

@@ -1,7 +1,6 @@
 """Figures before synthesis, against what they stand for."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,16 +39,16 @@ def test_a_larger_array_takes_more_and_needs_fewer_cycles() -> None:
     assert large.tokens_per_second(2 * large.cycles) == pytest.approx(2)
 
 
-def test_what_is_larger_than_all_that_was_measured_is_told() -> None:
-    measured = replace(load_measured(), largest=256, hardware=hardware_digest())
+def test_a_design_larger_than_all_measured_ones_is_noted() -> None:
+    measured = load_measured().model_copy(update={"largest": 256, "hardware": hardware_digest()})
     assert estimate(Spec(), measured).notes == ()
     (note,) = estimate(Spec(neurons=72), measured).notes
-    assert note == "larger than all that was measured (up to 256 weight-ops a cycle): errors may be too"
-    (note,) = estimate(Spec(), replace(measured, hardware="other")).notes
-    assert note.startswith("the hardware has changed since it was measured")
+    assert note == "larger than all measured designs (at most 256 weight-ops a cycle): errors may be larger"
+    (note,) = estimate(Spec(), measured.model_copy(update={"hardware": "other"})).notes
+    assert note.startswith("the hardware has changed since the measurement")
 
 
-def test_the_command_tells_its_errors_and_whether_it_fits(tmp_path: Path) -> None:
+def test_the_command_prints_its_errors_and_whether_it_fits(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     result = run("--config", "base", "--board", "ulx3s_85f", "--frequency", 100, "--json", file)
     assert result.exit_code == 0, result.output

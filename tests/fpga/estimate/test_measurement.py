@@ -1,5 +1,6 @@
-"""The file that estimates go by."""
+"""The file of measurements."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,18 @@ def test_errors_are_within_the_goal() -> None:
     assert errors["ebrs"] == 0
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"prices": [1, 2]}', '{"prices": {"array": {"room": 1}}}', "[]"])
+@pytest.mark.parametrize("text", ["", "{}", '{"luts": [1, 2]}', "[]"])
 def test_damaged_measurements_are_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "measured.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"measured\.json: cannot be read") as caught:
+    with pytest.raises(InputError, match=r"^measurements .*measured\.json: ") as caught:
         load_measured(path)
     assert "\n" not in str(caught.value)
+
+
+def test_unknown_terms_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "measured.json"
+    values = load_measured().model_dump(mode="json") | {"luts": {"array": {"room": 1.0}}}
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"measured\.json: luts: .*price of array: unknown term 'room'$"):
+        load_measured(path)

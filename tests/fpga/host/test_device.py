@@ -143,7 +143,7 @@ def test_a_board_that_ends_is_told_with_its_last_words(board_program: Path, smal
     with VirtualBoard(board_program, seconds=LIMIT) as board:
         with (
             pytest.raises(ToolError, match=r"^virtual board: ended, status -9$"),
-            board.told_if_it_ends(),
+            board.report_end(),
             Accelerator(small, port=board.port, baud=BAUD, patience=IMPATIENT) as accelerator,
         ):
             accelerator.run_layer(layer(small), progress=lambda _done, _total: board.process.kill())
@@ -152,7 +152,7 @@ def test_a_board_that_ends_is_told_with_its_last_words(board_program: Path, smal
         board.process.wait(timeout=10)
         with (
             pytest.raises(ToolError, match=r"^virtual board: ended, its time of 0.2 s is over$"),
-            board.told_if_it_ends(),
+            board.report_end(),
         ):
             Accelerator(small, port=board.port, baud=BAUD)
 

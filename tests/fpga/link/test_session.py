@@ -96,6 +96,12 @@ def test_another_version_is_refused_whatever_else_it_says(session_with: SessionW
         session_with(lambda asked, _: [reply(asked, Kind.HELLO, [7 << 16 | MAGIC])])
 
 
+def test_a_loopback_is_named(session_with: SessionWith) -> None:
+    joined = r"^port .*: the host's own HELLO came back: the line's ends are joined \(loopback\), expected a board$"
+    with pytest.raises(InputError, match=joined):
+        session_with(lambda asked, payload: [encode_frame([*payload, *pack(Control, **asked)])])
+
+
 def test_a_session_number_that_is_taken_is_drawn_again(session_with: SessionWith) -> None:
     tries: list[int] = []
 

@@ -74,9 +74,9 @@ def test_a_mismatch_is_counted(memory_program: Path, timing: SdramTiming) -> Non
 def test_a_soak_finds_nothing(timing: SdramTiming, build_cache: Path, memory_program: Path) -> None:
     del memory_program
     figures = soak(timing, clock_hz=75e6, packets=120, seed=2, cache=build_cache)
-    assert (figures["mismatches"], figures["violations"]) == (0, 0)
-    assert figures["reads"] > 10_000
-    assert figures["refreshes"] > 60
+    assert figures.ok
+    assert figures.reads > 10_000
+    assert figures.refreshes > 60
 
 
 @pytest.mark.parametrize("row_words", [8, 96])

@@ -14,4 +14,4 @@ from support.models import (
     windows,
 )
 from support.planted_faults import run_formal_fixture, with_fault_fixture
-from support.simulation import cache, device, logs, simulator, sources
+from support.simulation import cache, device, logs, sources

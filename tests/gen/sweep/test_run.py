@@ -43,7 +43,7 @@ def test_a_plan_is_all_combinations(tmp_path: Path) -> None:
         ("recipes = []", "recipes: "),
         ("context = 4", "traced_tokens: 8, expected at most 4"),
         ("[spec]\nneurons = []", "sweep: spec.neurons has no values"),
-        ("[spec]\nneurons = [8, 9]", "sweep, neurons=9: neurons: 9 is no multiple"),
+        ("[spec]\nneurons = [8, 9]", "sweep, neurons=9: neurons: 9 is not a multiple"),
         ("[spec]\nneuron = [8]", "unknown key 'neuron'"),
     ],
 )

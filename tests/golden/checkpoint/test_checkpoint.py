@@ -11,14 +11,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from spikequant.golden.checkpoint.checkpoint import (
-    is_checkpoint,
-    load_checkpoint,
-    pack_nibbles,
-    save_checkpoint,
-    unpack_nibbles,
-)
+from spikequant.golden.checkpoint.checkpoint import is_checkpoint, load_checkpoint, save_checkpoint
 from spikequant.golden.checkpoint.description import DESCRIPTION, FORMAT_VERSION, TENSORS, sha256
+from spikequant.golden.checkpoint.layers import pack_nibbles, unpack_nibbles
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.linear import quantized_layers

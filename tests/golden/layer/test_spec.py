@@ -99,7 +99,7 @@ def test_the_ramp_takes_at_most_five_bits() -> None:
 
 def test_more_weights_in_a_word_need_more_neurons() -> None:
     assert make_spec({"neurons": 16, "weight_bits": 2}, source="here").words_per_row == 1
-    with pytest.raises(InputError, match="neurons: 24 is no multiple of 16"):
+    with pytest.raises(InputError, match="neurons: 24 is not a multiple of 16"):
         make_spec({"neurons": 24, "weight_bits": 2}, source="here")
 
 
@@ -109,9 +109,11 @@ def test_clusters_are_equal_and_not_too_small() -> None:
     assert spec.cluster == Spec(neurons=24)
     assert spec.cluster.widths == spec.widths
     assert Spec().cluster == Spec()
-    with pytest.raises(InputError, match=r"clusters: 2 do not cut 24 neurons into equal multiples of 8, .* at least 8"):
+    with pytest.raises(
+        InputError, match=r"clusters: 2 do not divide 24 neurons into equal multiples of 8, .* at least"
+    ):
         make_spec({"neurons": 24, "clusters": 2}, source="here")
-    with pytest.raises(InputError, match=r"clusters: 2 do not cut 12 neurons into .* at least 8 each"):
+    with pytest.raises(InputError, match=r"clusters: 2 do not divide 12 neurons into .* at least 8 each"):
         make_spec({"neurons": 12, "clusters": 2, "weight_bits": 8}, source="here")
 
 
@@ -153,7 +155,7 @@ def test_a_file_starts_from_its_preset(tmp_path: Path) -> None:
         (b'preset = "huge"', "unknown preset 'huge', expected one of tiny, base, max45, max85"),
         (b"preset = 3", "unknown preset 3"),
         (b"preset = [1]", "unknown preset"),
-        (b"lanes = 3", "lanes: 3 is no power of two"),
+        (b"lanes = 3", "lanes: 3 is not a power of two"),
         (b"lanes = ", "not valid TOML"),
         (b"lanes = 4\nlanes = 4", "not valid TOML"),
         (b"\xff\xfe", "not UTF-8 at byte 0"),

@@ -65,5 +65,5 @@ def test_a_tile_of_a_few_inputs_more_than_lanes_is_cut_behind_the_lanes() -> Non
 
 def test_a_level_that_no_code_has_is_an_error() -> None:
     spec = Spec(neurons=8, lanes=4, depth=64, population_bits=7)
-    with pytest.raises(ValueError, match="levels of token 0: too large for one input a lane"):
+    with pytest.raises(ValueError, match="levels of token 0: too large for one input per lane"):
         token_tiles(small_token([1, 1, 200]), 0, spec)

@@ -1,21 +1,16 @@
 import torch
 
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.support.digest import digest_model, digest_text, digest_windows
+from spikequant.golden.support.digest import digest_model, digest_windows
 
 
-def test_texts_are_told_apart_by_where_one_ends() -> None:
-    assert digest_text("ab", "c") == digest_text("ab", "c")
-    assert digest_text("ab", "c") != digest_text("a", "bc")
-
-
-def test_windows_are_told_apart_by_where_one_ends() -> None:
+def test_the_digest_of_windows_depends_on_where_one_ends() -> None:
     tokens = torch.arange(6)
     assert digest_windows([tokens]) == digest_windows([tokens.clone()])
     assert len({digest_windows([tokens]), digest_windows(list(tokens.split(3))), digest_windows([tokens + 1])}) == 3
 
 
-def test_a_model_by_its_parameters(float_model: LanguageModel) -> None:
+def test_the_digest_of_a_model_depends_on_its_parameters(float_model: LanguageModel) -> None:
     before = digest_model(float_model.model)
     assert digest_model(float_model.model) == before
     with torch.no_grad():

@@ -9,7 +9,14 @@ import pytest
 
 from spikequant.golden.layer.vectors import save_arrays
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import replace_file, writable_folder, write_json, write_text
+from spikequant.golden.support.files import (
+    check_folder,
+    check_writable,
+    replace_file,
+    writable_folder,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -100,3 +107,29 @@ def test_a_writable_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     folder = writable_folder(tmp_path / "a" / "b")
     assert folder == tmp_path / "a" / "b"
     assert names(folder) == []
+
+
+def test_a_folder_is_checked_without_being_made(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    check_folder(tmp_path)
+    check_writable(tmp_path / "a" / "result.json")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/deep", "link", "link/deep", "/proc/new"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"{place}: cannot write here: "):
+        check_folder(tmp_path / place)
+    assert names(tmp_path) == ["file", "link"]
+
+
+def test_a_full_disk_is_bad_input_and_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replace_file(tmp_path / "result.txt"), Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"x")
+
+    with pytest.raises(InputError, match=r"result\.txt: cannot write here: No space left on device$"):
+        fill()
+    assert names(tmp_path) == []

@@ -121,7 +121,7 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
             [],
             until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
             settings={"held": lambda cycle: held[cycle % len(held)]},
-            watch=["write_enable", "write", "busy", "refused", "begins", "begins_buffer", "made", "made_buffer"],
+            watch=["write.enable", "write.data", "busy", "refused", "begins.pulse", "begins.buffer", "made.pulse", "made.buffer"],
             seed=seed,
             **others,
         )
@@ -136,8 +136,8 @@ def scores_of(spec: Spec, run: Any) -> list[list[tuple[int, Any]]]:
     following = None
     lasts = []
     for cycle in range(run.cycles):
-        if watched["write_enable"][cycle]:
-            write = watched["write"][cycle]
+        if watched["write.enable"][cycle]:
+            write = watched["write.data"][cycle]
             buffer, place = divmod(write.address, spec.score_words)
             assert watched["busy"][cycle]
             if write.address != following:
@@ -147,8 +147,8 @@ def scores_of(spec: Spec, run: Any) -> list[list[tuple[int, Any]]]:
             following = None if ended else write.address + 1
             if ended:
                 lasts.append((cycle, buffer))
-    made = [(cycle, watched["made_buffer"][cycle]) for cycle, one in enumerate(watched["made"]) if one]
-    begun = [watched["begins_buffer"][cycle] for cycle, one in enumerate(watched["begins"]) if one]
+    made = [(cycle, watched["made.buffer"][cycle]) for cycle, one in enumerate(watched["made.pulse"]) if one]
+    begun = [watched["begins.buffer"][cycle] for cycle, one in enumerate(watched["begins.pulse"]) if one]
     assert begun == [buffer for _, buffer in made] == [buffer for _, buffer in lasts]
     # three cycles from there it may be read, when the last beat is in the memory
     assert all(cycle + 3 > last for (cycle, _), (last, _) in zip(made, lasts, strict=True))
@@ -340,16 +340,16 @@ def test_a_held_token_waits_in_its_lists(run_streams: Callable[..., Any]) -> Non
         until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
         # the first token may go on in a single cycle
         settings={"held": lambda cycle: cycle < 100 or 101 <= cycle < 400},
-        watch=["write_enable", "write", "busy", "begins", "begins_buffer", "made", "made_buffer"],
+        watch=["write.enable", "write.data", "busy", "begins.pulse", "begins.buffer", "made.pulse", "made.buffer"],
     )
     taken = [word.cycle for word in run.sent["i"]]
-    made = [cycle for cycle, one in enumerate(run.watched["made"]) if one]
+    made = [cycle for cycle, one in enumerate(run.watched["made.pulse"]) if one]
     # the next one comes in when the lists are free
     assert taken[3] < 50
     assert 100 < taken[4] < 150
     assert 100 < made[0] < 150
     assert made[1] > 400
-    assert next(cycle for cycle, one in enumerate(run.watched["write_enable"]) if one and cycle > made[0] + 2) > 400
+    assert next(cycle for cycle, one in enumerate(run.watched["write.enable"]) if one and cycle > made[0] + 2) > 400
     assert len(scores_of(SMALL, run)) == 2
 
 
@@ -363,7 +363,7 @@ def test_throughput(rtl_encode: Callable[..., Any], lanes: int, value: int) -> N
     # a word a cycle, and one more where one of its codes is at the ramp's top
     assert words[-1] - words[3] == 28 * (2 if value == 0 else 1)
     # a beat a cycle
-    beats = [cycle for cycle, enable in enumerate(run.watched["write_enable"]) if enable]
+    beats = [cycle for cycle, enable in enumerate(run.watched["write.enable"]) if enable]
     assert len(beats) == 128 // lanes
     assert {later - earlier for earlier, later in pairwise(beats[:-1])} <= {1}
 
@@ -377,10 +377,10 @@ def test_codes_come_in_while_the_token_before_is_walked(rtl_encode: Callable[...
     ends = [
         cycle
         for cycle in range(run.cycles)
-        if run.watched["write_enable"][cycle] and Behind(run.watched["write"][cycle].beat.behind) == Behind.END
+        if run.watched["write.enable"][cycle] and Behind(run.watched["write.data"][cycle].beat.behind) == Behind.END
     ]
     # no more than the walk, a cycle a beat and a level, and the way from one token to the next
     assert {later - earlier for earlier, later in pairwise(ends)} <= set(range(128, 128 + spec.ramp + 12))
-    made = [cycle for cycle, one in enumerate(run.watched["made"]) if one]
-    begun = [cycle for cycle, one in enumerate(run.watched["begins"]) if one]
+    made = [cycle for cycle, one in enumerate(run.watched["made.pulse"]) if one]
+    begun = [cycle for cycle, one in enumerate(run.watched["begins.pulse"]) if one]
     assert all(begins < over for begins, over in zip(begun[1:], made, strict=False))

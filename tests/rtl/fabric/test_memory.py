@@ -74,7 +74,7 @@ class SideBySide(Component):
         outputs = [[Value.cast(form.output) for form in forms]]
         known = Signal(LATENCY)
         for form in forms:
-            m.d.comb += [form.write_data.eq(data), form.write_enable.eq(write)]
+            m.d.comb += [form.write.data.eq(data), form.write.enable.eq(write)]
             if self._case.dual:
                 m.d.comb += [form.address[0].eq(first), form.address[1].eq(second)]
             else:
@@ -233,7 +233,7 @@ def test_a_memory_is_a_list_whose_rows_come_two_cycles_later(
         written = int.from_bytes(rng.bytes(12)) >> (96 - bits)
         write &= int(there != here)
         frames.append(
-            {"write_address": there, "write_data": written, "write_enable": write}
+            {"write.address": there, "write.data": written, "write.enable": write}
             | {"address": here, "read": read, "advance": advance}
         )
         output, latch = latch if advance else output, rows[here] if read else latch
@@ -253,7 +253,7 @@ def test_two_rows_come_at_once(play: Callable[..., Any], depth: int, bits: int) 
         address = random_rows(rng, depth)
         written = int.from_bytes(rng.bytes(12)) >> (96 - bits)
         write = int(rng.random() < 0.4 and address[0] != address[1])
-        frames.append({"address": address, "write_data": written, "write_enable": write})
+        frames.append({"address": address, "write.data": written, "write.enable": write})
         expected.append([None if write else rows[address[0]], rows[address[1]]])
         if write:
             rows[address[0]] = written

@@ -66,8 +66,8 @@ def test_block_ram_keeps_the_order(
             ready = random.random() < takes or (
                 takes == 0.0 and (sent - len(taken) == depth - 1 or sent == len(PAYLOADS))
             )
-            ctx.set(queue.i_valid, push)
-            ctx.set(queue.i, PAYLOADS[sent] if push else 255)
+            ctx.set(queue.i.valid, push)
+            ctx.set(queue.i.payload, PAYLOADS[sent] if push else 255)
             ctx.set(queue.o.ready, ready)
             _, _, valid, payload, empty, stored = await ctx.tick().sample(
                 queue.o.valid, queue.o.payload, queue.empty, queue.stored
@@ -90,11 +90,11 @@ def test_block_ram_holds_one_less_than_its_depth_and_gives_a_payload_a_cycle(sim
     seen = []
 
     async def testbench(ctx: Any) -> None:
-        ctx.set(queue.i_valid, 1)
+        ctx.set(queue.i.valid, 1)
         for payload in PAYLOADS[:15]:
-            ctx.set(queue.i, payload)
+            ctx.set(queue.i.payload, payload)
             await ctx.tick()
-        ctx.set(queue.i_valid, 0)
+        ctx.set(queue.i.valid, 0)
         # two of them wait outside the memory
         await ctx.tick().repeat(10)
         assert ctx.get(queue.stored) == 13
@@ -114,8 +114,8 @@ def test_block_ram_gives_what_has_just_come_in(simulate: Callable[..., None]) ->
     async def testbench(ctx: Any) -> None:
         ctx.set(queue.o.ready, 1)
         for cycle in range(40):
-            ctx.set(queue.i_valid, cycle < 30)
-            ctx.set(queue.i, PAYLOADS[cycle])
+            ctx.set(queue.i.valid, cycle < 30)
+            ctx.set(queue.i.payload, PAYLOADS[cycle])
             _, _, valid, payload = await ctx.tick().sample(queue.o.valid, queue.o.payload)
             if valid:
                 seen.append((cycle, payload))

@@ -47,23 +47,23 @@ def rtl_complete(simulate: Callable[..., None]) -> Callable[..., tuple[list[Read
 
         async def testbench(ctx: Any) -> None:
             for neuron, (theta, bias) in enumerate(constants):
-                ctx.set(completion.write, {"neuron": neuron, "parameters": {"theta": theta, "bias": bias}})
-                ctx.set(completion.write_enable, 1)
+                ctx.set(completion.write.data, {"neuron": neuron, "parameters": {"theta": theta, "bias": bias}})
+                ctx.set(completion.write.enable, 1)
                 await ctx.tick()
-                ctx.set(completion.write_enable, 0)
+                ctx.set(completion.write.enable, 0)
                 # what is at the port in the other cycle is of no matter
-                ctx.set(completion.write, {"neuron": random.randrange(spec.neurons), "parameters": {"theta": 77}})
+                ctx.set(completion.write.data, {"neuron": random.randrange(spec.neurons), "parameters": {"theta": 77}})
                 await ctx.tick()
             sent, left, cycle = 0, 20, 0
             while left:
                 sends = sent < len(membranes) and random.random() >= stall
-                ctx.set(completion.i_valid, sends)
+                ctx.set(completion.i.valid, sends)
                 value, saturated, brief = membranes[sent] if sends else (5, 1, 1)
-                ctx.set(completion.i, {"value": value, "saturated": saturated, "brief": brief})
+                ctx.set(completion.i.payload, {"value": value, "saturated": saturated, "brief": brief})
                 sent += sends
                 ctx.set(completion.take, random.random() >= hold)
                 _, _, takes, brief, valid, out = await ctx.tick().sample(
-                    completion.taken, completion.brief, completion.o_valid, completion.o
+                    completion.taken, completion.brief, completion.o.valid, completion.o.payload
                 )
                 if takes:
                     assert brief == membranes[len(taken)][2]

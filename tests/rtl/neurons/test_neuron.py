@@ -80,19 +80,19 @@ def rtl_phases(simulate: Callable[..., None]) -> Callable[..., Run]:
         now = 0
 
         async def testbench(ctx: Any) -> None:
-            ctx.set(neurons.write_enable, 1)
+            ctx.set(neurons.write.enable, 1)
             for neuron, values in enumerate(constants):
-                ctx.set(neurons.write, {"neuron": neuron, "parameters": {"zero": values.zero}})
+                ctx.set(neurons.write.data, {"neuron": neuron, "parameters": {"zero": values.zero}})
                 await ctx.tick()
-            ctx.set(neurons.write_enable, 0)
+            ctx.set(neurons.write.enable, 0)
 
             async def step(charged: dict[str, Any] | None = None) -> None:
                 nonlocal now
                 # noise where nothing comes in
                 noise = {"charge": random.randrange(modulus), "phase": {"first": 1, "last": 1}}
-                ctx.set(neurons.i_valid, charged is not None)
-                ctx.set(neurons.i, noise if charged is None else charged)
-                _, _, valid, complete, done = await ctx.tick().sample(neurons.o_valid, neurons.o, neurons.done)
+                ctx.set(neurons.i.valid, charged is not None)
+                ctx.set(neurons.i.payload, noise if charged is None else charged)
+                _, _, valid, complete, done = await ctx.tick().sample(neurons.o.valid, neurons.o.payload, neurons.done)
                 if charged is not None:
                     out.charged.append(now)
                 if valid:

@@ -72,8 +72,8 @@ def rtl_pack(simulate: Callable[..., None]) -> Callable[..., list[Any]]:
                 # those on their way still come
                 sends = cycle % 2 == 0 and result is not None and (room or without_room < late)
                 without_room = 0 if room else without_room + sends
-                ctx.set(packer.i_valid, sends)
-                ctx.set(packer.i, result if sends else {"code": 1, "membrane": 3, "saturated": 1, "brief": 1})
+                ctx.set(packer.i.valid, sends)
+                ctx.set(packer.i.payload, result if sends else {"code": 1, "membrane": 3, "saturated": 1, "brief": 1})
                 sent += sends
                 ready = random.random() >= stall
                 ctx.set(packer.o.ready, ready)
@@ -104,7 +104,7 @@ def cases(draw: st.DrawFn) -> tuple[Spec, list[list[dict[str, int]]]]:
 @given(
     case=cases(),
     stall=st.sampled_from([0.0, 0.5, 0.9]),
-    late=st.integers(0, 11),
+    late=st.integers(1, 11),
     distributed=st.booleans(),
     seed=st.integers(0, 99),
 )

@@ -61,14 +61,14 @@ def rtl_readout(simulate: Callable[..., None]) -> Callable[..., Run]:
                 else:
                     free = len(out.results) == index
                 sends = index < len(pairs) and free and random.random() >= stall
-                ctx.set(readout.i_valid, sends)
+                ctx.set(readout.i.valid, sends)
                 # noise where nothing comes in
                 membrane, theta = pairs[index] if sends else (random.randrange(1000), random.randrange(1000))
                 marks = {"saturated": index % 3 == 0, "brief": index % 5 == 0}
-                ctx.set(readout.i, {"membrane": membrane, "theta": theta} | marks)
+                ctx.set(readout.i.payload, {"membrane": membrane, "theta": theta} | marks)
                 if sends:
                     out.sent.append(cycle)
-                _, _, valid, result = await ctx.tick().sample(readout.o_valid, readout.o)
+                _, _, valid, result = await ctx.tick().sample(readout.o.valid, readout.o.payload)
                 if valid:
                     out.received.append(cycle)
                     out.results.append(result)

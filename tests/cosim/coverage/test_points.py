@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from spikequant.cosim.coverage.events import WATCH, events, watch_verilog
+from spikequant.cosim.coverage.measure import DESIGNS, EXCLUSIONS, ruled_out
 from spikequant.cosim.coverage.points import (
     COVERAGE_OPTIONS,
     EVENT,
@@ -31,7 +32,6 @@ from spikequant.cosim.random.programs import random_program
 from spikequant.cosim.random.verify import expected_results, first_error
 from spikequant.cosim.simulator.build import accelerator_sources
 from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.gen.commands.coverage import DESIGNS, EXCLUSIONS, _ruled_out
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 from spikequant.rtl.result_queue import packets_waiting
@@ -172,16 +172,16 @@ def test_what_is_proved_or_not_is_asked_once(tmp_path: Path, monkeypatch: pytest
         asked.append(names)
         return {name for name in names if name.startswith("never")}
 
-    monkeypatch.setattr("spikequant.gen.commands.coverage.unreachable", prove)
+    monkeypatch.setattr("spikequant.cosim.coverage.measure.unreachable", prove)
 
-    def ruled_out(*names: str, verilog: str = "a design") -> set[str]:
+    def found(*names: str, verilog: str = "a design") -> set[str]:
         missing = coverage({Point(TOGGLE, name): 0 for name in names}, [])
-        return {point.name for point in _ruled_out(tmp_path, verilog, missing)}
+        return {point.name for point in ruled_out(tmp_path, verilog, missing)}
 
-    assert ruled_out("never 1", "open 1") == {"never 1"}
-    assert ruled_out("never 1", "never 2", "open 1") == {"never 1", "never 2"}
-    assert ruled_out("never 2", "open 1") == {"never 2"}
-    assert ruled_out("never 2", verilog="another design") == {"never 2"}
+    assert found("never 1", "open 1") == {"never 1"}
+    assert found("never 1", "never 2", "open 1") == {"never 1", "never 2"}
+    assert found("never 2", "open 1") == {"never 2"}
+    assert found("never 2", verilog="another design") == {"never 2"}
     assert asked == [["never 1", "open 1"], ["never 2"], ["never 2"]]
 
 
