@@ -22,8 +22,7 @@ class BufferHazards(Component):
     this cannot deadlock.
 
     Latency: one cycle; two to ``held``; none from ``waiting_buffer`` and ``waiting_behind`` to ``ready``.
-    Throughput: an event of each kind a cycle. There is no handshake: whoever sends an event respects ``ready`` and
-    ``held``.
+    Throughput: an event of each kind a cycle. There is no handshake: senders of events respect ``ready`` and ``held``.
 
     Attributes:
         begins: a token's codes begin to come in, for that buffer.

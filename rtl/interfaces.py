@@ -1,8 +1,10 @@
 """Interfaces between the components: named signatures, which ``amaranth.lib.wiring.connect`` joins.
 
 A signature that is a ``Bundle`` names its signals as a waveform should show them: the member ``write`` of a component
-with the parts ``data`` and ``enable`` has the signals ``write`` and ``write_enable``. Each class says which of its
-parts, if any, has the bundle's own name.
+with the parts ``data`` and ``enable`` has the signals ``write`` and ``write_enable``.
+
+``connect`` joins parts in alphabetical order, and Amaranth numbers signals of the same name in a module in the order of
+their joins. So another order of ``connect`` calls, or other names of parts, change the text of the Verilog.
 """
 
 from typing import ClassVar
@@ -17,7 +19,7 @@ class Bundle(Signature):
     """A signature of ports without dimensions, whose signals are named with single underscores.
 
     Attributes:
-        head: name of the part whose signal has the name of the bundle; empty if there is none.
+        head: the part whose signal has the name of the bundle itself; empty if there is none.
     """
 
     head: ClassVar[str] = ""
@@ -33,7 +35,7 @@ class Bundle(Signature):
 
 
 class Flow(Bundle):
-    """Values that are never refused: ``value`` means something where ``valid`` is set."""
+    """A stream without back-pressure: ``value`` is valid in a cycle with ``valid``, and is always taken."""
 
     head = "value"
 
@@ -42,7 +44,7 @@ class Flow(Bundle):
 
 
 class Write(Bundle):
-    """What to write to a memory or a list, and where: ``data`` is written where ``enable`` is set."""
+    """A write, whose address is in ``data``: it happens in a cycle with ``enable``."""
 
     head = "data"
 
@@ -51,9 +53,11 @@ class Write(Bundle):
 
 
 class MemoryWrite(Bundle):
-    """The writing port of a memory with ``depth`` rows: ``data`` goes to row ``address`` where ``enable`` is set."""
+    """A write port of a memory with ``depth`` rows: ``data`` goes to row ``address`` in a cycle with ``enable``."""
 
     def __init__(self, shape: ShapeLike, *, depth: int) -> None:
+        if depth < 1:
+            raise ValueError(f"depth: {depth}, expected at least 1")
         super().__init__({"address": Out(bits_for_index(depth)), "data": Out(shape), "enable": Out(1)})
 
 

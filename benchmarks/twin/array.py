@@ -12,7 +12,7 @@ from spikequant.benchmarks.twin.group import CLEARING, MacGroup, control_layout
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Accumulator
 from spikequant.rtl.fabric.queue import StreamQueue
-from spikequant.rtl.fabric.registers import Replica
+from spikequant.rtl.fabric.registers import Replica, registered
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 from spikequant.rtl.synapse import SynapseMemory, row_write_layout
@@ -147,7 +147,7 @@ class MacArray(Component):
         for stage in range(stages):
             levels, signs = (
                 [
-                    self._registered(m, sum(values[place : place + 2], Const(0, 1)), f"{name}_{stage}_{place // 2}")
+                    registered(m, sum(values[place : place + 2], Const(0, 1)), f"{name}_{stage}_{place // 2}")
                     for place in range(0, len(values), 2)
                 ]
                 for name, values in (("levels", levels), ("signs", signs))
@@ -196,12 +196,6 @@ class MacArray(Component):
             pulse = delayed
         m.d.comb += [self.reference[0].eq(lower), self.reference[1].eq(higher)]
         return pulse
-
-    @staticmethod
-    def _registered(m: Module, value: Value, name: str) -> Signal:
-        register = Signal(value.shape(), name=name, reset_less=True)
-        m.d.sync += register.eq(value)
-        return register
 
     def _gather(self, m: Module, shown: list[Value], begin: Value, deselect: Signal) -> None:
         """Queue the charges in order, as long as there is room for those in the pipeline."""

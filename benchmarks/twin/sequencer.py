@@ -1,6 +1,6 @@
 """The sequencer feeds the multiply-accumulate array: a row of a token's levels a cycle, silent or not."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -18,7 +18,7 @@ from spikequant.benchmarks.twin.queue import RowQueue
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
-from spikequant.rtl.fabric.registers import Replica
+from spikequant.rtl.fabric.registers import Replica, registered
 from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.shapes import bits_for_index, phase_layout, run_layout
 
@@ -202,11 +202,6 @@ class MacSequencer(Component):
             steps.append(following)
             valids.append(valid)
 
-        def after(value: ValueLike, name: str) -> Signal:
-            register = Signal(Value.cast(value).shape(), name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
-
         m.submodules.list = listed = BlockMemory(shape=index_bits, depth=1 << place_bits(spec))
         m.d.comb += [
             listed.write.address.eq(self.listed.data.place),
@@ -215,16 +210,16 @@ class MacSequencer(Component):
             listed.address.eq(place),
         ]
         # at step 3, and from then on
-        index = after(Mux(steps[2].listed, listed.output, steps[2].index), "row_index")
-        address = after((steps[3].place + index)[: place_bits(spec)], "row_place")
-        row = after((steps[3].first_row + index)[: row_bits(spec)], "row_4")
+        index = registered(m, Mux(steps[2].listed, listed.output, steps[2].index), "row_index")
+        address = registered(m, (steps[3].place + index)[: place_bits(spec)], "row_place")
+        row = registered(m, (steps[3].first_row + index)[: row_bits(spec)], "row_4")
         limit = spec.lane_rows - 1 if spec.pair_lanes == 2 else spec.lane_rows
-        beyond = after(exceeds(row, limit), "beyond_5")
+        beyond = registered(m, exceeds(row, limit), "beyond_5")
         m.d.comb += [self.done.active.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
         for number in range(5, 9):
-            row = after(row, f"row_{number}")
-        beyond = after(beyond, "beyond_6")
-        beyond_later = after(beyond, "beyond_7")
+            row = registered(m, row, f"row_{number}")
+        beyond = registered(m, beyond, "beyond_6")
+        beyond_later = registered(m, beyond, "beyond_7")
 
         now = steps[6]
         ready = Signal(ready_row_layout(spec))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, ShapeLike, Signal, Value
+from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, ShapeLike, Signal, Value, ValueLike
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.rtl.fabric import on_ecp5
@@ -15,6 +15,23 @@ def unreset(m: Module, port: Any, name: str) -> Any:
     """
     register = Signal.like(port, name=name, reset_less=True)
     m.d.comb += port.eq(register)
+    return register
+
+
+def registered(
+    m: Module, value: ValueLike, name: str, *, shape: ShapeLike | None = None, reset: bool = False
+) -> Signal:
+    """The value one cycle later.
+
+    Args:
+        m: the module.
+        value: what to register.
+        name: name of the register.
+        shape: shape of the register, the value's by default.
+        reset: whether a reset clears it.
+    """
+    register = Signal(Value.cast(value).shape() if shape is None else shape, name=name, reset_less=not reset)
+    m.d.sync += register.eq(value)
     return register
 
 

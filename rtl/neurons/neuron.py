@@ -1,13 +1,13 @@
 """The integrate-and-fire neurons: membranes in a memory, one updated each cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder
 from spikequant.rtl.fabric.memory import BlockMemory
-from spikequant.rtl.fabric.registers import unreset
+from spikequant.rtl.fabric.registers import registered, unreset
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import (
     bits_for_index,
@@ -111,12 +111,6 @@ class Neurons(Component):
         m.d.sync += self.done.eq(valid[-1] & at[-1].last)
         return m
 
-    def _after(self, m: Module, value: ValueLike, shape: ShapeLike, name: str) -> Signal:
-        """The value one cycle later."""
-        register = Signal(shape, name=name, reset_less=True)
-        m.d.sync += register.eq(value)
-        return register
-
     def _correct(self, m: Module, at: list[data.View]) -> Value:
         """The charge less the offset, and less the zero point times the sum of the levels.
 
@@ -133,27 +127,27 @@ class Neurons(Component):
             zeros.address.eq(at[0].neuron),
         ]
         lower, higher = self.i.value.reference
-        population: Value = self._after(m, higher - lower, signed(spec.population_bits + 1), "population_1")
-        charge: Value = self._after(m, self.i.value.charge - lower, signed(spec.charge_bits), "charge_1")
+        population: Value = registered(m, higher - lower, "population_1", shape=signed(spec.population_bits + 1))
+        charge: Value = registered(m, self.i.value.charge - lower, "charge_1", shape=signed(spec.charge_bits))
         for stage in range(2, ZERO_STAGE + 1):
-            charge = self._after(m, charge, signed(spec.charge_bits), f"charge_{stage}")
-            population = self._after(m, population, signed(spec.population_bits + 1), f"population_{stage}")
+            charge = registered(m, charge, f"charge_{stage}", shape=signed(spec.charge_bits))
+            population = registered(m, population, f"population_{stage}", shape=signed(spec.population_bits + 1))
         # low halves have no zero point
         low = at[ZERO_STAGE - 1].phase.low
-        bits: Value = self._after(
+        bits: Value = registered(
             m,
             Cat(zeros.output[:-1] & ~low.replicate(spec.weight_bits - 1), ~zeros.output[-1] | low),
-            spec.weight_bits,
             "bits",
+            shape=spec.weight_bits,
         )
         for place in reversed(range(spec.weight_bits)):
             subtract = place < spec.weight_bits - 1
             m.submodules[f"correct_{place}"] = adder = GatedAdder(bits=spec.corrected_bits - place, subtract=subtract)
             m.d.comb += [adder.a.eq(charge >> place), adder.b.eq(population), adder.gate.eq(bits[place])]
             total = Cat(charge[:place], adder.total).as_signed()
-            charge = self._after(m, total, signed(spec.corrected_bits), f"corrected_{place}")
-            population = self._after(m, population, signed(spec.population_bits + 1), f"population_before_{place}")
-            bits = self._after(m, bits, spec.weight_bits, f"bits_before_{place}")
+            charge = registered(m, total, f"corrected_{place}", shape=signed(spec.corrected_bits))
+            population = registered(m, population, f"population_before_{place}", shape=signed(spec.population_bits + 1))
+            bits = registered(m, bits, f"bits_before_{place}", shape=spec.weight_bits)
         return charge
 
     def _shift(self, m: Module, value: Value, at: list[data.View], stage: int) -> tuple[Value, int]:
@@ -164,7 +158,7 @@ class Neurons(Component):
             low = max(1, high - SHIFTS_PER_STAGE)
             by = at[stage].phase.shift[low:high] << low
             bits = min(len(value) + (1 << high) - (1 << low), self._spec.corrected_bits + most)
-            value = self._after(m, value << by, signed(bits), f"shifted_{low}")
+            value = registered(m, value << by, f"shifted_{low}", shape=signed(bits))
             high, stage = low, stage + 1
         return value, stage
 
@@ -187,8 +181,8 @@ class Neurons(Component):
             adder.y.eq(addend << 1),
             adder.second.eq(at[stage].phase.shift[0]),
         ]
-        total = self._after(m, adder.total, signed(bits), "membrane")
-        was_saturated = self._after(m, old.saturated | at[stage].exceeded, 1, "was_saturated")
+        total = registered(m, adder.total, "membrane", shape=signed(bits))
+        was_saturated = registered(m, old.saturated | at[stage].exceeded, "was_saturated", shape=1)
         beyond = total[spec.kept_bits - 1 :]
         saturated = was_saturated | (beyond.any() & ~beyond.all())
         now = at[stage + 1]
