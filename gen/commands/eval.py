@@ -110,9 +110,9 @@ def evaluate(
     from rich.console import Console
 
     from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
+    from spikequant.golden.comparison.prepare import prepare
     from spikequant.golden.comparison.request import Request
     from spikequant.golden.comparison.rows import Row, unfinished_rows
-    from spikequant.golden.comparison.run import prepare
     from spikequant.golden.comparison.show import progress_line, show_agreements, show_comparison
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.layer_report.page import write_layers
