@@ -19,46 +19,47 @@ test: $(STAMP) lint
 # The property tests again, with examples that no run has tried yet.
 fuzz: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
+	$(MAKE) fuzz-files
 
 # Planted bugs that are to be located, netlists, and random accelerators under random packets, with pauses and resets:
 # long. What a seed gave is kept; a run that is broken off goes on. VERIFY has more options, such as
 # VERIFY="--seeds 41-80 --minutes 30".
 verify: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/diagnosis/test_locate.py tests/fpga/build/test_netlist.py tests/gen/commands/test_run.py
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m spikequant.cosim.random.verify --out build/verify --json build/verify.json $(VERIFY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant verify --json build/verify.json $(VERIFY)
 
 # Which lines, bits, events and values the random programs and the short regression reach, on three small accelerators.
 # What a run counted is kept. COVERAGE has more options, such as COVERAGE="--seeds 4".
 coverage: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/coverage tests/gen/commands/test_coverage.py
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m spikequant.cosim.coverage --json build/coverage.json $(COVERAGE)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/coverage
+	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant coverage --json build/coverage.json $(COVERAGE)
 
 # A bitstream for every board, with the accelerator that is sized for its part: hours at first. What is built is kept; a
 # run that is broken off goes on. BOARDS has more options, such as BOARDS="--board ulx3s_25f --twice".
 boards: $(STAMP)
-	$(VENV)/bin/pytest -m "long or not long" tests/gen/commands/test_every_board.py
-	$(VENV)/bin/python -m spikequant.gen.commands.every_board --json build/boards.json $(BOARDS)
+	$(VENV)/bin/pytest -m "long or not long" tests/fpga/test_every_board.py
+	$(VENV)/bin/spikequant every-board --json build/boards.json $(BOARDS)
 
 # Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
 # missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".
 bench: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m spikequant.gen.commands.bench --out build/benchmarks $(BENCH)
+	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant bench $(BENCH)
 
 # What `spikequant estimate` goes by, from small and middle accelerators: fpga/measured.json. About an hour at first.
 prices: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m spikequant.gen.commands.prices $(PRICES)
+	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant prices $(PRICES)
 
 # Whatever finds a new way through the readers of files and packets; what is found is kept. FUZZ has more options, such
 # as FUZZ="--seconds 600 --target vectors".
 fuzz-files: $(STAMP)
 	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m spikequant.gen.fuzz --json build/fuzz.json $(FUZZ)
+	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant fuzz --json build/fuzz.json $(FUZZ)
 
 # That faults of the board's end of the serial line are found; then a million frames, broken ones and garbage at it, in
 # Verilator.
 fuzz-line: $(STAMP)
 	$(VENV)/bin/pytest -m "long or not long" tests/fpga/link/test_fuzz.py
-	$(VENV)/bin/python -m spikequant.fpga.link.fuzz --frames 1000000 --json build/fuzz-line.json
+	$(VENV)/bin/spikequant fuzz-line --json build/fuzz-line.json
 
 # That each kind of proof can fail, and then every proof. What is proved is kept; a run that is broken off goes on.
 formal: $(STAMP)
@@ -69,16 +70,16 @@ formal: $(STAMP)
 # MUTATE="--count 1000 --seed 2".
 mutate: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/mutation
-	$(VENV)/bin/python -m spikequant.cosim.mutation --json build/mutation.json $(MUTATE)
+	$(VENV)/bin/spikequant mutate --json build/mutation.json $(MUTATE)
 
 # Random packets for the SDRAM's controller, longer than all rows keep their data without a refresh, in Verilator with a
 # model of the chip that enforces its data sheet.
 soak-memory: $(STAMP)
-	$(VENV)/bin/python -m spikequant.fpga.sdram.soak --packets 40000 --json build/soak-memory.json
+	$(VENV)/bin/spikequant soak-memory --json build/soak-memory.json
 
 # What cocotb costs, against a C++ program around the same Verilog.
 cosim-speed: $(STAMP)
-	$(VENV)/bin/python -m spikequant.benchmarks.cosim_speed
+	$(VENV)/bin/spikequant speed --json build/speed.json
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -39,7 +38,7 @@ def load_played(path: Path) -> Played:
 class CachedDevice:
     """A ``Device`` that simulates equal packets on an equal design only once.
 
-    Its simulator starts with the first packets that the cache does not have. A context manager.
+    Its simulator starts with the first packets that the cache does not have.
 
     Args:
         spec: the accelerator.
@@ -58,14 +57,6 @@ class CachedDevice:
         self._sources = accelerator_sources(spec)
         self._simulator = build_bursts(spec, sources=self._sources, cache=self._cache)
         self._device: SimulatedDevice | None = None
-
-    def __enter__(self) -> Self:
-        """Return the device."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the simulator."""
-        self.close()
 
     def close(self) -> None:
         """End the simulator if it runs."""

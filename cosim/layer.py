@@ -17,14 +17,20 @@ from spikequant.golden.support.figures import Figures
 from spikequant.rtl.driver.device import Device, LayerRun, run_on_device
 
 
-class LayerFigures(Figures):
-    """Figures of a layer's co-simulation, as the command line writes them; attributes as in ``LayerReport``.
+class CosimFigures(Figures):
+    """Figures of a co-simulation.
 
     Attributes:
         ok: no mismatch, and no saturated output unless that is allowed.
         output_bits, theta_fraction_bits: from the spec.
         mismatches, saturated, outputs: counts of outputs, as in ``Verdict``.
         first_mismatch: one line; empty if there is none.
+        cycles: clock cycles from the first packet to the last result, including the loading of weights.
+        spikes: spikes fired; every spike of a burst counts.
+        beats: cycles in which the array took spikes, a tick or a doubling.
+        lane_utilisation: spikes per lane and beat; 0 if there was no beat.
+        sim_cycles_per_second: speed of one simulator.
+        seconds: wall time, including the simulator's build and the golden model.
     """
 
     ok: bool
@@ -37,27 +43,30 @@ class LayerFigures(Figures):
     cycles: int
     spikes: int
     beats: int
-    expected_spikes: int
-    expected_beats: int
     lane_utilisation: float
     sim_cycles_per_second: float
     seconds: float
 
 
+class LayerFigures(CosimFigures):
+    """Figures of a layer's co-simulation.
+
+    Attributes:
+        expected_spikes, expected_beats: spikes and beats in the golden model's time domain.
+    """
+
+    expected_spikes: int
+    expected_beats: int
+
+
 @dataclass(frozen=True)
 class LayerReport:
-    """Result of a layer's co-simulation.
+    """Result of a layer's co-simulation; further attributes as in ``LayerFigures``.
 
     Attributes:
         output: results of the hardware.
         verdict: comparison with the golden model.
         spec: the accelerator.
-        cycles: clock cycles from the first packet to the last result, including the loading of weights.
-        spikes: spikes fired; every spike of a burst counts.
-        beats: cycles in which the array took spikes, a tick or a doubling.
-        expected_spikes, expected_beats: the same in the golden model's time domain.
-        sim_cycles_per_second: speed of the simulation.
-        seconds: wall time, including the simulator's build and the golden model.
     """
 
     output: LayerOutput
@@ -83,23 +92,14 @@ class LayerReport:
 
     def figures(self, *, allow_saturation: bool) -> LayerFigures:
         """Figures for JSON."""
-        return LayerFigures(
-            ok=self.verdict.ok(allow_saturation=allow_saturation),
-            output_bits=self.spec.output_bits,
-            theta_fraction_bits=self.spec.theta_fraction_bits,
-            mismatches=self.verdict.mismatches,
-            saturated=self.verdict.saturated,
-            outputs=self.verdict.outputs,
-            first_mismatch=self.verdict.first,
-            cycles=self.cycles,
-            spikes=self.spikes,
-            beats=self.beats,
-            expected_spikes=self.expected_spikes,
-            expected_beats=self.expected_beats,
-            lane_utilisation=self.lane_utilisation,
-            sim_cycles_per_second=self.sim_cycles_per_second,
-            seconds=self.seconds,
-        )
+        more = {
+            "ok": self.verdict.ok(allow_saturation=allow_saturation),
+            "output_bits": self.spec.output_bits,
+            "theta_fraction_bits": self.spec.theta_fraction_bits,
+            "first_mismatch": self.verdict.first,
+            "lane_utilisation": self.lane_utilisation,
+        }
+        return LayerFigures.model_validate(vars(self) | vars(self.verdict) | more)
 
 
 def expected_activity(spec: Spec, vectors: LayerVectors) -> tuple[int, int]:

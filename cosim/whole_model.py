@@ -10,7 +10,7 @@ from uuid import uuid4
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
 from spikequant.cosim.cached_device import CachedDevice
-from spikequant.cosim.layer import compare_on_device
+from spikequant.cosim.layer import CosimFigures, compare_on_device
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.cluster import run_jobs
@@ -18,19 +18,13 @@ from spikequant.golden.support.figures import Figures
 
 
 class LayerOutcome(Figures):
-    """Figures of one layer of a model, an entry of ``per_layer``.
+    """Figures of one layer of a model, an entry of ``per_layer``; further attributes as in ``CosimFigures``.
 
     Attributes:
         name: the layer's name.
         outputs: N.
         inputs: K.
-        cycles: clock cycles, including the loading of weights.
-        spikes: spikes fired; every spike of a burst counts.
-        beats: cycles in which the array took spikes, a tick or a doubling.
         activity_expected: whether spikes and beats are as many as in the golden model's time domain.
-        lane_utilisation: spikes per lane and beat.
-        mismatches, saturated: outputs over all tokens, as in ``Verdict``.
-        first_mismatch: one line; empty if there is none.
         simulated_seconds: wall time of the simulation.
         seconds: wall time of all work on the layer in this run.
         remembered: whether an earlier run simulated the layer, with equal packets on an equal design.
@@ -52,38 +46,18 @@ class LayerOutcome(Figures):
     remembered: bool
 
 
-class ModelFigures(Figures):
-    """Figures of a model's co-simulation, as the command line writes them.
+class ModelFigures(CosimFigures):
+    """Figures of a model's co-simulation, over all layers; ``ok`` is false if there are none.
 
     Attributes:
-        ok: there are layers, without a mismatch, and without a saturated output unless that is allowed.
-        output_bits, theta_fraction_bits: from the spec.
         tokens: activation vectors of each layer.
         layers: number of layers.
-        mismatches, saturated, outputs: counts of outputs of all layers, as in ``Verdict``.
-        first_mismatch: one line on the first layer with a mismatch; empty if there is none.
-        cycles, spikes, beats, lane_utilisation: sums and average over all layers, as in ``LayerOutcome``.
-        sim_cycles_per_second: average speed of a simulator.
-        seconds: wall time of the whole run.
         remembered: number of layers that an earlier run simulated.
         per_layer: the layers, in the model's order.
     """
 
-    ok: bool
-    output_bits: int
-    theta_fraction_bits: int
     tokens: int
     layers: int
-    mismatches: int
-    saturated: int
-    outputs: int
-    first_mismatch: str
-    cycles: int
-    spikes: int
-    beats: int
-    lane_utilisation: float
-    sim_cycles_per_second: float
-    seconds: float
     remembered: int
     per_layer: list[LayerOutcome]
 
@@ -159,22 +133,15 @@ def _run_layer(plugin: str, job: tuple[str, LayerVectors]) -> LayerOutcome:
     found = get_worker().plugins[plugin]
     assert isinstance(found, _SimulatorPlugin)
     report = compare_on_device(found.device, vectors, began=began)
-    return LayerOutcome(
-        name=name,
-        outputs=vectors.outputs,
-        inputs=vectors.inputs,
-        cycles=report.cycles,
-        spikes=report.spikes,
-        beats=report.beats,
-        activity_expected=report.activity_expected,
-        lane_utilisation=report.lane_utilisation,
-        mismatches=report.verdict.mismatches,
-        saturated=report.verdict.saturated,
-        first_mismatch=report.verdict.first,
-        simulated_seconds=report.cycles / report.sim_cycles_per_second,
-        seconds=report.seconds,
-        remembered=found.device.cached,
-    )
+    own = {
+        "name": name,
+        "outputs": vectors.outputs,
+        "inputs": vectors.inputs,
+        "activity_expected": report.activity_expected,
+        "simulated_seconds": report.cycles / report.sim_cycles_per_second,
+        "remembered": found.device.cached,
+    }
+    return LayerOutcome.model_validate(dict(report.figures(allow_saturation=True)) | own)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""From Verilog to bitstreams: boards, open tools, serial link."""
+"""Bitstreams for ECP5 boards: open tools, serial link, SDRAM."""

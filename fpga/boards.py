@@ -1,4 +1,4 @@
-"""The boards that bitstreams are made for, and what their devices hold."""
+"""Supported boards and the resources of their devices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from typing import Any
 from spikequant.golden.support.errors import InputError
 
 DEFAULT_BAUD = 1_000_000
-"""Bits a second on a board's serial line where nothing else is wished."""
+"""Bits a second on a board's serial line by default."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a design needs, or what a device has.
+    """Resources of a design or of a device.
 
     Attributes:
-        luts: four-input look-up tables, those that carry chains and distributed memory take included.
+        luts: four-input lookup tables, carry chains and distributed memory included.
         ffs: flip-flops.
         ebrs: block RAMs of 18 kbit.
         dsps: 18 x 18 bit multipliers.
@@ -38,7 +38,7 @@ DEVICES: Mapping[str, Resources] = {
     "LFE5UM5G-45F": _45F,
     "LFE5UM5G-85F": _85F,
 }
-"""The ECP5 devices as nextpnr knows them."""
+"""Resources of the ECP5 devices, as nextpnr counts them."""
 
 SIZED: Mapping[str, str] = {
     "LFE5U-25F": "base",
@@ -47,20 +47,19 @@ SIZED: Mapping[str, str] = {
     "LFE5UM5G-45F": "max45",
     "LFE5UM5G-85F": "max85",
 }
-"""For each device the preset of ``spikequant.golden.layer.spec`` that does most on it, as the benchmarks chose."""
+"""Preset of ``spikequant.golden.layer.spec`` with the highest throughput on each device (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board, the class that knows its pins, and what openFPGALoader calls it.
+    """A supported board.
 
     Attributes:
-        name: as the command line takes it.
+        name: name on the command line.
         device: the part, a key of ``DEVICES``.
-        module: where the platform's class is.
-        platform: the class.
+        module, platform: the class that defines its pins.
         loader: name for ``openFPGALoader --board``.
-        sdram: it has an SDR SDRAM, 16 bits wide, as the platform's resource ``sdram``.
+        sdram: it has a 16-bit SDR SDRAM, the platform's resource ``sdram``.
     """
 
     name: str
@@ -72,7 +71,7 @@ class Board:
 
     @property
     def preset(self) -> str:
-        """Key of ``golden.layer.spec.PRESETS``: the accelerator that is sized for the device (docs/benchmarks.md)."""
+        """Preset of the accelerator that is sized for the device."""
         return SIZED[self.device]
 
     def make_platform(self) -> Any:
@@ -81,7 +80,7 @@ class Board:
 
     @property
     def capacity(self) -> Resources:
-        """What the device holds."""
+        """Resources of the device."""
         return DEVICES[self.device]
 
 
@@ -100,14 +99,14 @@ BOARDS: Mapping[str, Board] = {
         Board("ecp5_evn", "LFE5UM5G-85F", "amaranth_boards.ecp5_5g_evn", "ECP55GEVNPlatform", "ecp5_evn"),
     )
 }
-"""The boards by name."""
+"""Boards by name."""
 
 
 def find_board(name: str) -> Board:
-    """The board of that name.
+    """Find a board by name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such board.
     """
     if name not in BOARDS:
         raise InputError(f"board: unknown board {name!r}, expected one of {', '.join(BOARDS)}")
@@ -115,15 +114,10 @@ def find_board(name: str) -> Board:
 
 
 def check_fit(needed: Resources, device: str, *, target: str) -> None:
-    """Nothing, if the device holds the design.
-
-    Args:
-        needed: by the design.
-        device: a key of ``DEVICES``.
-        target: what the message calls whatever is built for.
+    """Check that a device, a key of ``DEVICES``, holds a design; ``target`` names the board or device in the error.
 
     Raises:
-        InputError: it does not; names every resource that is short.
+        InputError: it does not; the message names every resource that is short.
     """
     capacity = DEVICES[device]
     short = [

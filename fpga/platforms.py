@@ -1,4 +1,4 @@
-"""Boards, or serial lines on boards, that ``amaranth_boards`` does not know."""
+"""Boards, and serial lines on boards, that ``amaranth_boards`` lacks."""
 
 from amaranth.build import Attrs, Clock, Pins, Resource
 from amaranth.vendor import LatticeECP5Platform
@@ -11,7 +11,7 @@ IO_TYPE = "LVCMOS33"
 class _ColorlightPlatform(LatticeECP5Platform):
     """A Colorlight card on its extension board, whose USB adapter carries the serial line.
 
-    Pins as litex-boards has them (``colorlight_i5.py``), after the schematics in wuxx/Colorlight-FPGA-Projects.
+    Pins as in litex-boards (``colorlight_i5.py``), from the schematics in wuxx/Colorlight-FPGA-Projects.
     """
 
     package = "BG381"
@@ -39,7 +39,7 @@ class ColorlightI9Platform(_ColorlightPlatform):
 
 
 _FEATHER_UART = UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE=IO_TYPE))
-"""The serial line at the usual place of a Feather: pin 0 receives, pin 1 transmits."""
+"""Serial line on the usual pins of a Feather: pin 0 receives, pin 1 transmits."""
 
 
 class OrangeCrab25FPlatform(OrangeCrabR0_2_25FPlatform):

@@ -1,9 +1,8 @@
-"""Bitstreams onto boards, through openFPGALoader."""
+"""Programming of boards with openFPGALoader."""
 
 import hashlib
 import re
 import shutil
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel
 from spikequant.fpga.baked.bake import BAKED
 from spikequant.fpga.boards import Board
 from spikequant.fpga.build.build import BITSTREAM, RECORD
-from spikequant.fpga.toolchain import ToolError
+from spikequant.fpga.toolchain import ToolError, run_process
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.json_files import read_json
 
@@ -20,23 +19,18 @@ LOADER = "openFPGALoader"
 PACKAGE = "openfpgaloader"
 
 HEADER_BYTES = 256
-"""A bitstream begins with comments, one of which names the part."""
+"""Length of the comments at the beginning of a bitstream, one of which names the part."""
 
 
 class Record(BaseModel):
-    """What ``synth`` or ``bake`` says of the bitstream beside it.
-
-    Attributes:
-        board: what it is for.
-        bitstream_sha256: which bitstream that is.
-    """
+    """The part of ``synth``'s or ``bake``'s figures that identifies a bitstream and its board."""
 
     board: str
     bitstream_sha256: str
 
 
 def find_loader() -> Path:
-    """The program, from its Python package or else on the PATH.
+    """Find openFPGALoader in its Python package, or else on the PATH.
 
     Raises:
         InputError: it is not installed.
@@ -54,12 +48,12 @@ def find_loader() -> Path:
 
 
 def find_bitstream(path: Path, board: Board) -> Path:
-    """The bitstream that a path names, itself or the folder of a build, once it is one for the board.
+    """Find the bitstream at a path, a file or the folder of a build, and check that it is for the board.
 
-    Boards may have the same part with other pins; the record beside a bitstream says which it is for.
+    Boards may have the same part with other pins, so the figures next to the bitstream are checked, too.
 
     Raises:
-        InputError: there is none, or it is for another part or board.
+        InputError: there is no bitstream, or it is for another part or board.
     """
     file = path
     try:
@@ -69,24 +63,22 @@ def find_bitstream(path: Path, board: Board) -> Path:
         raise InputError(f"{file}: cannot read the bitstream: {error.strerror}") from None
     part = re.search(rb"Part: ([-A-Z0-9]+)", content[:HEADER_BYTES])
     if part is None:
-        raise InputError(f"{file}: no bitstream of an ECP5, expected one that `spikequant synth` made")
+        raise InputError(f"{file}: no bitstream of an ECP5, expected one from `spikequant synth`")
     name = part[1].decode("ascii")
     platform = board.make_platform()
     grade, balls = f"{platform.device}-{platform.speed}", re.sub(r"\D", "", platform.package)
     if not re.fullmatch(rf"{grade}[A-Z]+{balls}", name):
-        raise InputError(
-            f"{file}: is for the part {name}, expected {grade} with {balls} balls, that of board {board.name}"
-        )
+        raise InputError(f"{file}: is for the part {name}, expected {grade} with {balls} balls for board {board.name}")
     digest = hashlib.sha256(content).hexdigest()
-    for beside in (file.with_name(RECORD), file.with_name(BAKED)):
-        record = _read_record(beside)
+    for name in (RECORD, BAKED):
+        record = _read_record(file.with_name(name))
         if record and record.bitstream_sha256 == digest and record.board != board.name:
-            raise InputError(f"{file}: is for the board {record.board}, expected one for {board.name}")
+            raise InputError(f"{file}: is for the board {record.board}, expected a bitstream for {board.name}")
     return file
 
 
 def _read_record(path: Path) -> Record | None:
-    """The record; None where there is none, since the bitstream is what is asked for."""
+    """The record; None if there is none, since a bitstream alone will do."""
     try:
         return read_json(path, Record, what="record")
     except InputError:
@@ -94,38 +86,30 @@ def _read_record(path: Path) -> Record | None:
 
 
 def program_command(loader: Path, board: Board, bitstream: Path, *, flash: bool) -> list[str]:
-    """The command line that puts a bitstream onto a board: until power-down, or into its flash."""
+    """Command line that loads a bitstream until power-down, or writes it to the board's flash."""
     return [str(loader), "--board", board.loader, *(["--write-flash"] if flash else []), str(bitstream)]
 
 
 def run_loader(command: list[str]) -> None:
-    """Run it.
+    """Run openFPGALoader.
 
     Raises:
         InputError: it cannot start here.
-        ToolError: it failed, such as for want of a board.
+        ToolError: it failed, for example because no board is connected.
     """
     try:
-        process = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        status, console = run_process(command)
     except OSError as error:
         raise InputError(f"tool {command[0]}: cannot start: {error.strerror}") from None
-    library = re.search(r"error while loading shared libraries: ([^:]+):", process.stdout)
+    library = re.search(r"error while loading shared libraries: ([^:]+):", console)
     if library:
         raise InputError(
             f"tool {LOADER}: cannot start without the library {library[1]}, expected it installed "
             "(on Debian: apt-get install libftdi1-2)"
         )
-    if process.returncode:
-        lines = [line.strip() for line in process.stdout.splitlines() if line.strip()]
+    if status:
+        lines = [line.strip() for line in console.splitlines() if line.strip()]
         raise ToolError(
-            f"{LOADER} failed (status {process.returncode}): {lines[-1] if lines else 'no message'}",
-            console=process.stdout,
+            f"{LOADER} failed (status {status}): {lines[-1] if lines else 'no message'}",
+            console=console,
         )

@@ -122,7 +122,7 @@ def run_tool(run: ToolRun, *, cache: Path, stop: Event | None = None) -> Path:
 def _execute(run: ToolRun, folder: Path, *, cache: Path, stop: Event | None) -> None:
     for name, content in run.inputs.items():
         (folder / name).write_bytes(content)
-    status, console = _run_process([str(run.tool.path), *run.arguments], folder, stop)
+    status, console = run_process([str(run.tool.path), *run.arguments], folder=folder, stop=stop)
     (folder / CONSOLE).write_text(console, encoding="utf-8")
     missing = [name for name in run.outputs if not (folder / name).is_file()]
     if status or missing:
@@ -140,8 +140,13 @@ def _execute(run: ToolRun, folder: Path, *, cache: Path, stop: Event | None) -> 
         (folder / name).unlink()
 
 
-def _run_process(command: Sequence[str], folder: Path, stop: Event | None) -> tuple[int, str]:
-    """Exit status and output of a process; an exception, or ``stop``, kills it."""
+def run_process(command: Sequence[str], *, folder: Path | None = None, stop: Event | None = None) -> tuple[int, str]:
+    """Run a program in a folder; returns its exit status and output. An exception, or setting ``stop``, kills it.
+
+    Raises:
+        OSError: it cannot start.
+        ToolError: it was stopped.
+    """
     with subprocess.Popen(
         command,
         cwd=folder,

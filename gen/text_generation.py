@@ -12,7 +12,7 @@ from spikequant.cosim.device_pool import Crew, Work, simulated_crew
 from spikequant.fpga.host.resident import ResidentLayers
 from spikequant.fpga.sdram.timing import SdramChip
 from spikequant.gen.board_connection import Line, board_accelerator
-from spikequant.golden.evaluation.offload import hosted
+from spikequant.golden.evaluation.offload import offload_layers
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.continuation import Continuation, continue_prompt
@@ -218,14 +218,14 @@ def write_text(
             float_text = write(floats(), "writing in floats")
         if spec is not None:
             integers = spec
-            with hosted(model.model, spec, lambda _, vectors: run_layer(vectors, integers), codes=codes):
+            with offload_layers(model.model, spec, lambda _, vectors: run_layer(vectors, integers), codes=codes):
                 golden = write(model, "writing in integers")
         found = golden or float_text
         if devices is not None:
             bar.reset(task, description="starting", total=None)
             with (
                 devices(lambda description: bar.update(task, description=description)) as crew,
-                hosted(model.model, crew.spec, crew.run, codes=codes),
+                offload_layers(model.model, crew.spec, crew.run, codes=codes),
             ):
                 found, work = write(model, "writing in hardware"), crew.work
     assert found is not None

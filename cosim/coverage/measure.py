@@ -21,6 +21,7 @@ from spikequant.cosim.coverage.points import (
     UNNAMED,
     Counts,
     Coverage,
+    Exclusion,
     Point,
     coverage,
     coverage_argument,
@@ -102,14 +103,6 @@ RARELY_READY = 0.99
 POINTS, COUNTS = "points.dat", "counts.json"
 
 
-class ExclusionFigures(Figures):
-    """An exclusion: kind and name pattern of the points, and the reason."""
-
-    kind: str
-    name: str
-    reason: str
-
-
 class CoverageFigures(Figures):
     """Coverage of all designs.
 
@@ -121,7 +114,7 @@ class CoverageFigures(Figures):
 
     kinds: dict[str, Counts]
     designs: dict[str, dict[str, Coverage]]
-    exclusions: list[ExclusionFigures]
+    exclusions: list[Exclusion]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -177,9 +170,9 @@ def _play_all(design: _Design, *, seed: int, programs: int, steps: int, points: 
 
         play(single_runs(spec), Traffic(pause_in=ONE_BY_ONE, seed=seed))
         play(waiting_results(spec), Traffic(pause_out=RARELY_READY, seed=seed))
-        played = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
-        if played.failure:
-            raise SimulationError(f"{design.name}, {played.failure}")
+        _, failure = play_programs(device, seed, programs=programs, steps=steps, seen=seen)
+        if failure:
+            raise SimulationError(f"{design.name}, {failure}")
         random = Random(f"broken programs of {seed}")
         for _ in range(programs):
             packets = broken_program(spec, random, steps=steps)
@@ -279,5 +272,4 @@ def measure(
         kind: Counts(**{field: sum(getattr(found[name][kind], field) for name in found) for field in fields})
         for kind in KINDS
     }
-    rules = [ExclusionFigures(kind=one.kind, name=one.pattern.pattern, reason=one.reason) for one in exclusions]
-    return CoverageFigures(kinds=totals, designs=found, exclusions=rules)
+    return CoverageFigures(kinds=totals, designs=found, exclusions=exclusions)

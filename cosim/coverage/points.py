@@ -6,8 +6,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from pydantic import computed_field
+from pydantic import ConfigDict, Field, ValidationError, computed_field
 
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.figures import Figures
@@ -121,19 +122,20 @@ def read_points(path: Path, verilog: str, events: Sequence[str]) -> Counter[Poin
     return found
 
 
-@dataclass(frozen=True)
-class Exclusion:
+class Exclusion(Figures):
     """Points that need not be reached.
 
     Attributes:
         kind: kind of the points.
-        pattern: regular expression that matches their whole names.
+        name: regular expression that matches their whole names.
         reason: why they need not be reached.
     """
 
-    kind: str
-    pattern: re.Pattern[str]
-    reason: str
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["line", "toggle", "toggle, unnamed", "event", "program"]
+    name: str
+    reason: str = Field(min_length=1)
 
 
 def read_exclusions(path: Path) -> list[Exclusion]:
@@ -144,9 +146,12 @@ def read_exclusions(path: Path) -> list[Exclusion]:
     """
     found = []
     for number, entry in enumerate(read_toml(str(path), what="exclusions", presets={}).get("exclude", [])):
-        if set(entry) != {"kind", "name", "reason"} or entry["kind"] not in KINDS or not entry["reason"]:
-            raise InputError(f"{path}: entry {number} of exclude, expected a kind of {KINDS}, a name and a reason")
-        found.append(Exclusion(entry["kind"], re.compile(entry["name"]), entry["reason"]))
+        try:
+            found.append(Exclusion.model_validate(entry))
+        except ValidationError:
+            raise InputError(
+                f"{path}: entry {number} of exclude, expected a kind of {KINDS}, a name and a reason"
+            ) from None
     return found
 
 
@@ -208,7 +213,7 @@ def coverage(
         impossible: points that are proved to be unreachable.
         defined: expressions of the wires without a name of their own.
     """
-    rules = {kind: [rule.pattern for rule in exclusions if rule.kind == kind] for kind in KINDS}
+    rules = {kind: [re.compile(rule.name) for rule in exclusions if rule.kind == kind] for kind in KINDS}
     found = {}
     for kind in KINDS:
         own = {point.name: count for point, count in counts.items() if point.kind == kind}

@@ -2,70 +2,67 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from spikequant.cosim.formal.circuit import Circuit
 
 
-@dataclass(frozen=True)
-class Induction:
-    """Holds for any number of cycles: it holds in the first ``k``, and after any ``k`` in which it held."""
+class _Method:
+    """Base of the methods of proof.
 
-    k: int
-    proves = True
+    Attributes:
+        proves: whether a success holds for any number of cycles.
+        label: text for the table, in which ``{0}`` is the method.
+    """
+
+    proves: ClassVar[bool] = True
+    label: ClassVar[str]
 
     def __str__(self) -> str:
         """Return the text for the table."""
-        return f"induction, k = {self.k}"
+        return self.label.format(self)
 
 
 @dataclass(frozen=True)
-class AnyState:
-    """Holds for any number of cycles: it holds for ``cycles`` from every state, reachable or not.
+class Induction(_Method):
+    """Proof for any number of cycles: the property holds in the first ``k``, and after any ``k`` in which it held."""
+
+    k: int
+    label = "induction, k = {0.k}"
+
+
+@dataclass(frozen=True)
+class AnyState(_Method):
+    """Proof for any number of cycles: the property holds for ``cycles`` from every state, reachable or not.
 
     Its harness has the component ``in_any_state``, and follows an input until its output, within the cycles.
     """
 
     cycles: int
-    proves = True
-
-    def __str__(self) -> str:
-        """Return the text for the table."""
-        return f"from any state, {self.cycles} cycles"
+    label = "from any state, {0.cycles} cycles"
 
 
 @dataclass(frozen=True)
-class AllInputs:
-    """Holds for all inputs of a circuit without registers."""
+class AllInputs(_Method):
+    """Proof for all inputs of a circuit without registers."""
 
-    proves = True
-
-    def __str__(self) -> str:
-        """Return the text for the table."""
-        return "all inputs"
+    label = "all inputs"
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """Holds for ``cycles`` from a reset on, and is not checked after them."""
+class Bounded(_Method):
+    """Check of the first ``cycles`` after a reset, and of no later ones."""
 
     cycles: int
+    label = "bounded, {0.cycles} cycles"
     proves = False
-
-    def __str__(self) -> str:
-        """Return the text for the table."""
-        return f"bounded, {self.cycles} cycles"
 
 
 @dataclass(frozen=True)
-class Reachable:
-    """Holds for any number of cycles: it holds in every state reachable from a reset, by ABC's ``pdr``."""
+class Reachable(_Method):
+    """Proof for any number of cycles: the property holds in every reachable state, by ABC's ``pdr``."""
 
-    proves = True
-
-    def __str__(self) -> str:
-        """Return the text for the table."""
-        return "reachable states"
+    label = "reachable states"
 
 
 Method = Induction | AnyState | AllInputs | Bounded | Reachable

@@ -268,14 +268,10 @@ class FormalFigures(Figures):
 def figures(claims: Sequence[Property], results: Sequence[Result]) -> FormalFigures:
     """Sum up results of properties."""
     lines = [
-        PropertyFigures(
-            property=claim.name,
-            component=claim.component,
-            specification=claim.specification,
-            method=str(claim.method),
-            solver=claim.solver,
-            proves=claim.method.proves,
-            **dict(result),
+        PropertyFigures.model_validate(
+            vars(claim)
+            | {"property": claim.name, "method": str(claim.method), "proves": claim.method.proves}
+            | dict(result)
         )
         for claim, result in zip(claims, results, strict=True)
     ]

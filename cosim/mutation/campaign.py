@@ -30,25 +30,11 @@ class _Mutants(Figures):
     mutants: list[Mutant]
 
 
-class Simulated(Figures):
-    """Result of a mutant's simulation.
-
-    Attributes:
-        verdict: outcome.
-        cycle: clock cycle in which the simulation ended.
-    """
-
+class _Simulated(Figures):
     verdict: Verdict
-    cycle: int
 
 
-class Compared(Figures):
-    """Result of a survivor's proof.
-
-    Attributes:
-        module: module in which the mutant is proved equivalent; empty if there is no proof.
-    """
-
+class _Compared(Figures):
     module: str
 
 
@@ -169,7 +155,7 @@ def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: 
     Raises:
         SimulationError: the simulator died, or the design hangs without a mutant.
     """
-    kept = ResultFolder(campaign.folder / "verdicts", Simulated)
+    kept = ResultFolder(campaign.folder / "verdicts", _Simulated)
     earlier = {mutant.number: kept.find(str(mutant.number), campaign.simulation) for mutant in campaign.mutants}
     known = {number: result.verdict for number, result in earlier.items() if result is not None}
     missing = [number for number in earlier if number not in known]
@@ -180,8 +166,8 @@ def simulate(campaign: Campaign, *, progress: Callable[[int], None] = lambda _: 
         command = [str(campaign.program), str(campaign.entries), str(first), str(count)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout or ():
-                number, verdict, cycle = line.split()
-                result = Simulated.model_validate({"verdict": verdict, "cycle": cycle})
+                number, verdict, _ = line.split()
+                result = _Simulated.model_validate({"verdict": verdict})
                 kept.keep(number, campaign.simulation, result)
                 known[int(number)] = result.verdict
                 progress(len(known))
@@ -208,14 +194,14 @@ def prove(
     Raises:
         YosysError: Yosys failed.
     """
-    kept = ResultFolder(campaign.folder / "proofs", Compared)
+    kept = ResultFolder(campaign.folder / "proofs", _Compared)
     earlier = {mutant.number: kept.find(str(mutant.number), campaign.proof) for mutant in survivors}
     known = {number: result.module for number, result in earlier.items() if result is not None}
     progress(len(known))
 
     def done(mutant: Mutant, region: Region | None) -> None:
         known[mutant.number] = region.module if region else ""
-        kept.keep(str(mutant.number), campaign.proof, Compared(module=known[mutant.number]))
+        kept.keep(str(mutant.number), campaign.proof, _Compared(module=known[mutant.number]))
         progress(len(known))
 
     missing = [mutant for mutant in survivors if mutant.number not in known]

@@ -39,43 +39,31 @@ def _tile(spec: Spec, total: int, *, shift: int, negative: bool = False) -> Toke
     return TokenTile((level - offset).astype(np.uint8), salient, 0, shift, offset, merged=cost.merged)
 
 
-def _run(spec: Spec, *, number: int, count: int, tile: TokenTile, half: Half, brief: bool, slot: int) -> list[Words]:
-    """Return the packets of one run of a membrane, with a score that ends in the last word of its buffer."""
-    level = (tile.value.astype(np.int64) + tile.offset) << tile.shift
-    buffer, address = number % 2, spec.score_words - score_cost(spec, level, tile.salient, tile.shift).words
-    return [
-        codes_packet(tile, buffer=buffer, address=address),
-        run_packet(
-            buffer=buffer,
-            address=address,
-            shift=tile.shift,
-            first_input=0,
-            slot=slot,
-            first=number == 0,
-            last=number == count - 1,
-            half=half,
-            brief=brief,
-        ),
-    ]
-
-
 def _membrane(
     spec: Spec, parts: Sequence[tuple[int, int, Half]], *, negative: bool = False, brief: bool = False, slot: int = 0
 ) -> list[Words]:
     """Return the runs of a membrane, each given by a sum of levels, a shift and a half of the weights."""
-    return [
-        packet
-        for number, (total, shift, half) in enumerate(parts)
-        for packet in _run(
-            spec,
-            number=number,
-            count=len(parts),
-            tile=_tile(spec, total, shift=shift, negative=negative),
-            half=half,
-            brief=brief,
-            slot=slot,
+    packets = []
+    for number, (total, shift, half) in enumerate(parts):
+        tile = _tile(spec, total, shift=shift, negative=negative)
+        level = (tile.value.astype(np.int64) + tile.offset) << shift
+        # the score ends in the last word of its buffer
+        buffer, address = number % 2, spec.score_words - score_cost(spec, level, tile.salient, shift).words
+        packets.append(codes_packet(tile, buffer=buffer, address=address))
+        packets.append(
+            run_packet(
+                buffer=buffer,
+                address=address,
+                shift=shift,
+                first_input=0,
+                slot=slot,
+                first=number == 0,
+                last=number == len(parts) - 1,
+                half=half,
+                brief=brief,
+            )
         )
-    ]
+    return packets
 
 
 def _parts(spec: Spec, target: int) -> list[tuple[int, int, Half]]:

@@ -178,7 +178,7 @@ class ProgramMaker:
             if cost.fits and cost.words <= spec.score_words:
                 break
             inputs = max(1, inputs // 2)
-        # a charge that could be merged may be shifted by the neurons all the same, where its levels fit by themselves
+        # a salient phase that could be merged may remain separate if its levels fit a charge by themselves
         magnitude, apart = np.abs(level[:inputs]), tile.salient[:inputs] & (tile.shift > 0)
         alone = max(int(magnitude[apart].sum()) >> tile.shift, int(magnitude[~apart].sum())) <= spec.max_population
         merged = cost.merged and not (alone and random.random() < 0.3)
@@ -193,7 +193,7 @@ class ProgramMaker:
         self._send(codes_packet(part, buffer=buffer, address=address))
 
     def run(self) -> None:
-        """Any of the scores on any weights."""
+        """Run any score on any weights."""
         spec, random = self.spec, self.random
         if not self._scores:
             self.sort()

@@ -5,8 +5,9 @@ A seed determines an accelerator and its programs. Results of seeds are kept, so
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -25,18 +26,32 @@ MOST_CUT = 4000
 """Latest clock cycle in which a reset interrupts a program."""
 
 
-class SeedResult(Figures):
-    """Result of a seed.
+class Totals(Figures):
+    """Totals of correct programs.
+
+    Attributes:
+        programs: number of programs.
+        packets, results, outputs: packets, RESULT packets and outputs in them.
+        resets: programs that were interrupted by a reset first, and then played whole.
+        cycles: simulated clock cycles.
+    """
+
+    programs: int
+    packets: int
+    results: int
+    outputs: int
+    resets: int
+    cycles: int
+
+
+class SeedResult(Totals):
+    """Result of a seed, with totals up to the first program that failed.
 
     Attributes:
         seed: the seed.
         spec: its accelerator.
         design: digest of the accelerator's Verilog.
         steps: packets of each program after those that load weights and constants.
-        programs: correct programs; all of the seed's, unless one failed.
-        packets, results, outputs: totals of the correct programs.
-        resets: correct programs that were interrupted by a reset first, and then played whole.
-        cycles: simulated clock cycles.
         seconds: wall time.
         failure: one line on the program that failed; empty if none did.
     """
@@ -45,39 +60,25 @@ class SeedResult(Figures):
     spec: Spec
     design: str
     steps: int
-    programs: int
-    packets: int
-    results: int
-    outputs: int
-    resets: int
-    cycles: int
     seconds: float
     failure: str
 
 
-class VerifyFigures(Figures):
-    """Figures of several seeds.
+class VerifyFigures(Totals):
+    """Figures of several seeds, with their totals.
 
     Attributes:
         ok: no seed failed.
-        programs, packets, results, outputs, resets, cycles: sums over the seeds.
         seeds: the seeds.
     """
 
     ok: bool
-    programs: int
-    packets: int
-    results: int
-    outputs: int
-    resets: int
-    cycles: int
     seeds: list[SeedResult]
 
     @classmethod
     def of(cls, seeds: Sequence[SeedResult]) -> "VerifyFigures":
         """Sum up the results of seeds."""
-        names = ("programs", "packets", "results", "outputs", "resets", "cycles")
-        sums = {name: sum(getattr(seed, name) for seed in seeds) for name in names}
+        sums = {name: sum(getattr(seed, name) for seed in seeds) for name in Totals.model_fields}
         return cls(ok=not any(seed.failure for seed in seeds), seeds=list(seeds), **sums)
 
 
@@ -128,18 +129,6 @@ def _program(spec: Spec, seed: int, number: int, steps: int) -> tuple[list[Words
     return packets, Traffic(pause_in=pauses[0], pause_out=pauses[1], seed=random.getrandbits(31)), cut
 
 
-@dataclass
-class Played:
-    """Totals of correct programs, up to the first that failed; attributes as in ``SeedResult``."""
-
-    programs: int = 0
-    packets: int = 0
-    results: int = 0
-    resets: int = 0
-    cycles: int = 0
-    failure: str = ""
-
-
 def play_programs(
     device: SimulatedDevice,
     seed: int,
@@ -147,7 +136,7 @@ def play_programs(
     programs: int,
     steps: int,
     seen: Callable[[list[Completed], list[Words]], None] = lambda _expected, _received: None,
-) -> Played:
+) -> tuple[Totals, str]:
     """Play random programs, up to the first that fails.
 
     Args:
@@ -156,28 +145,30 @@ def play_programs(
         programs: number of programs.
         steps: packets of each after those that load weights and constants.
         seen: called with the expected and the received results of each correct program.
+
+    Returns:
+        Totals of the correct programs, and one line on the failure; empty if there is none.
     """
-    spec, found = device.spec, Played()
+    spec, failure = device.spec, ""
+    totals = Counter(dict.fromkeys(Totals.model_fields, 0))
     for number in range(programs):
         packets, traffic, cut = _program(spec, seed, number, steps)
         expected = expected_results(spec, packets)
         try:
             if cut:
                 device.play(packets, len(expected), traffic=replace(traffic, cut=cut))
-            recording = device.play(packets, len(expected), traffic=traffic)
-            found.failure = first_error(spec, expected, recording.packets)
+            played = device.play(packets, len(expected), traffic=traffic)
+            failure = first_error(spec, expected, played.packets)
         except (SimulationError, PacketError) as error:
-            found.failure = str(error)
-        if found.failure:
-            found.failure = f"program {number}: {found.failure}"
+            failure = str(error)
+        if failure:
+            failure = f"program {number}: {failure}"
             break
-        seen(expected, recording.packets)
-        found.programs += 1
-        found.packets += len(packets)
-        found.results += len(expected)
-        found.resets += bool(cut)
-        found.cycles += recording.cycles + cut
-    return found
+        seen(expected, played.packets)
+        results = len(expected)
+        totals.update(programs=1, packets=len(packets), results=results, outputs=results * spec.neurons)
+        totals.update(resets=bool(cut), cycles=played.cycles + cut)
+    return Totals(**totals), failure
 
 
 def run_seed(
@@ -208,8 +199,8 @@ def run_seed(
         texts[f"{PROBE}.v"] = probe_verilog(spec, 0)
     options, arguments = (WINDOW_OPTIONS, ["from=0"]) if waves is not None else ((), [])
     with SimulatedDevice(spec, sources=texts, options=options, arguments=arguments) as device:
-        played = play_programs(device, seed, programs=programs, steps=steps)
-        if played.failure and waves is not None:
+        totals, failure = play_programs(device, seed, programs=programs, steps=steps)
+        if failure and waves is not None:
             waves.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(device.folder / WAVES, waves / WAVES)
     return SeedResult(
@@ -217,9 +208,9 @@ def run_seed(
         spec=spec,
         design=design_of(sources),
         steps=steps,
-        outputs=played.results * spec.neurons,
         seconds=time.perf_counter() - began,
-        **asdict(played),
+        failure=failure,
+        **dict(totals),
     )
 
 

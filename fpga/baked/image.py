@@ -1,4 +1,4 @@
-"""What the block RAMs of the synapse memory hold: an image of all bits, and the content of each block RAM."""
+"""Contents of the synapse memory: an image of all bits, and the content of each block RAM."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from spikequant.rtl.fabric.memory import SHAPES, WIDE_ROWS, block_rows
 from spikequant.rtl.shapes import Operation, WeightsHeader
 
 Image = NDArray[np.uint8]
-"""Bits [rows, columns] of all synapse memories side by side: of the first cluster's pairs of lanes, then the next's.
+"""Bits [rows, columns] of all synapse memories side by side: all pairs of lanes of the first cluster, then of the next.
 
 Rows are those of the block RAMs, which may be more than the memory uses.
 """
@@ -29,8 +29,8 @@ class Block:
     """A block RAM of a synapse memory.
 
     Attributes:
-        name: end of its cell's name in a netlist, behind that of whatever is around the accelerator.
-        columns: of the image.
+        name: end of its cell's name in a netlist, below the accelerator.
+        columns: its columns of the image.
     """
 
     name: str
@@ -41,12 +41,14 @@ def block_width(spec: Spec) -> int:
     """Bits of a row of each block RAM, as ``spikequant.rtl.fabric.memory`` chooses them.
 
     Raises:
-        InputError: the memory is so deep that the tools choose, or its rows are as wide as only a single lane's are.
+        InputError: the memory is so deep that the tools choose, or has the wide rows of a single lane.
     """
     if spec.memory_rows > max(SHAPES):
-        raise InputError(f"depth: {spec.depth} inputs are {spec.memory_rows} rows, expected {max(SHAPES)} at most")
+        raise InputError(f"depth: {spec.depth} inputs are {spec.memory_rows} rows, expected at most {max(SHAPES)}")
     if spec.lanes == 1 and spec.memory_rows <= WIDE_ROWS:
-        raise InputError(f"lanes: one lane with {spec.depth} inputs takes no weights so, expected two lanes at least")
+        raise InputError(
+            f"lanes: weights for one lane with {spec.depth} inputs cannot be baked, expected at least two lanes"
+        )
     return SHAPES[block_rows(spec.memory_rows)]
 
 
@@ -70,12 +72,7 @@ def synapse_blocks(spec: Spec) -> list[Block]:
 
 
 def weights_image(spec: Spec, packets: Iterable[Words]) -> Image:
-    """What the synapse memories hold behind these packets, zeros where none of them writes.
-
-    Args:
-        spec: the accelerator.
-        packets: those that are no WEIGHTS packets write nothing.
-    """
+    """Contents of the synapse memories after WEIGHTS packets, and zeros elsewhere; other packets are ignored."""
     image = np.zeros(image_shape(spec), np.uint8)
     memories = image.reshape(len(image), spec.clusters, spec.pairs, -1)
     header = words_in(WeightsHeader)
@@ -85,7 +82,7 @@ def weights_image(spec: Spec, packets: Iterable[Words]) -> Image:
         rows = packet[header:].astype("<u4").reshape(-1, spec.words_per_row)
         bits = np.unpackbits(rows.view(np.uint8), axis=1, bitorder="little").reshape(len(rows), spec.clusters, -1)
         inputs = unpack(WeightsHeader, packet[:header].tolist())["input"] + np.arange(len(rows))
-        # lanes take turns, and the two of a pair share a memory, whose row 0 stays zero
+        # inputs are interleaved over lanes, and the two lanes of a pair share a memory, whose row 0 is zero
         pair = inputs % spec.lanes // spec.pair_lanes
         row = inputs // spec.lanes * spec.pair_lanes + inputs % spec.pair_lanes + 1
         memories[row, :, pair] = bits
@@ -93,7 +90,7 @@ def weights_image(spec: Spec, packets: Iterable[Words]) -> Image:
 
 
 def block_contents(spec: Spec, image: Image) -> dict[str, Content]:
-    """The content of each block RAM by the end of its name."""
+    """Content of each block RAM by the end of its name."""
     width = block_width(spec)
     # narrow rows leave out every ninth bit
     used = 9 if width >= 9 else 8
@@ -107,17 +104,17 @@ def block_contents(spec: Spec, image: Image) -> dict[str, Content]:
 
 
 def image_text(image: Image) -> str:
-    """A line of hexadecimal digits a row, column 0 in the lowest bit."""
+    """The image as text, a line of hexadecimal digits for each row, with column 0 in the lowest bit."""
     digits = image.shape[1] // BITS_PER_DIGIT
     rows = np.packbits(image, axis=1, bitorder="little")
     return "".join(f"{int.from_bytes(row.tobytes(), 'little'):0{digits}x}\n" for row in rows)
 
 
 def read_image(text: str, spec: Spec, *, source: str) -> Image:
-    """The image that ``image_text`` wrote.
+    """Parse the text of ``image_text``.
 
     Raises:
-        InputError: it is none of this spec; ``source`` says where.
+        InputError: it is no image for this spec; ``source`` names the file.
     """
     rows, columns = image_shape(spec)
     digits = columns // BITS_PER_DIGIT

@@ -1,4 +1,4 @@
-"""A layer's program for a bitstream that has its weights: all tiles of outputs side by side, and none loaded."""
+"""Program of a layer whose weights are in the bitstream: each tile of outputs has its own rows, and none is loaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,11 @@ from spikequant.rtl.driver.program import LayerProgram, layer_program
 from spikequant.rtl.shapes import Operation, RunHeader, WeightsHeader
 
 MOVED: Mapping[Any, type[data.Struct]] = {Operation.WEIGHTS: WeightsHeader, Operation.RUN: RunHeader}
-"""Packets that say where weights lie, and their headers."""
+"""Packets with addresses of weights, and their headers."""
 
 
 def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
-    """The program of ``layer_program``, each tile of outputs with rows of the synapse memory to itself.
-
-    Args:
-        spec: the accelerator.
-        vectors: the layer and its tokens.
+    """The program of ``layer_program``, with separate rows of the synapse memory for each tile of outputs.
 
     Raises:
         InputError: the synapse memory does not hold all of the layer's weights.
@@ -33,7 +29,7 @@ def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
     tiles = -(-vectors.outputs // spec.neurons)
     if tiles * rows > spec.depth:
         raise InputError(
-            f"layer: its {tiles} tiles of outputs take {tiles * rows} rows of weights, expected {spec.depth} at most"
+            f"layer: its {tiles} tiles of outputs have {tiles * rows} rows of weights, expected at most {spec.depth}"
         )
     program = layer_program(spec, vectors)
     packets = []
@@ -53,7 +49,7 @@ def _moved(packet: Words, layout: type[data.Struct], *, by: int) -> Words:
 
 
 def baked_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
-    """As ``placed_program``, with all weights there already.
+    """The program of ``placed_program`` without loading weights.
 
     Raises:
         InputError: the synapse memory does not hold all of the layer's weights.

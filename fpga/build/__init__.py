@@ -1,1 +1,1 @@
-"""From a component to a bitstream: synthesis, placement, routing, packing."""
+"""Builds from a component to a bitstream: synthesis, placement, routing, packing."""

@@ -1,4 +1,4 @@
-"""Initial contents of block RAMs: into netlists, and out of configurations."""
+"""Initial contents of block RAMs: written to netlists, read from configurations."""
 
 import json
 from collections.abc import Mapping
@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 from spikequant.fpga.toolchain import ToolError
 
 BLOCK_RAM = "DP16KD"
-"""The cell; rows of 36 bits have another, whose contents nothing here asks for."""
+"""Type of the cell; block RAMs with rows of 36 bits are of another type, which is not needed here."""
 
 Content = NDArray[np.uint16]
-"""A block RAM as nine-bit words [2048], the way the bitstream has it."""
+"""Contents of a block RAM as nine-bit words [2048], as in the bitstream."""
 
 CONTENT_WORDS = 2048
 
 ROWS_PER_PARAMETER = 16
-"""Rows of 18 bits in one INITVAL parameter, each of which takes 20 bits there."""
+"""Rows of 18 bits in one INITVAL parameter, padded to 20 bits each."""
 
 
 def with_contents(netlist: bytes, contents: Mapping[str, Content]) -> bytes:
-    """A netlist whose block RAMs start with these contents, in place of zeros.
+    """Set the initial contents of a netlist's block RAMs.
 
     Args:
-        netlist: JSON that Yosys or nextpnr wrote.
-        contents: by the end of the name of a cell.
+        netlist: JSON from Yosys or nextpnr.
+        contents: by the end of a cell's name.
 
     Raises:
-        ToolError: there is no such block RAM, or more than one.
+        ToolError: no block RAM, or more than one, has such a name.
     """
     if not contents:
         return netlist
@@ -42,7 +42,9 @@ def with_contents(netlist: bytes, contents: Mapping[str, Content]) -> bytes:
     for end, content in contents.items():
         found = [cell for name, cell in cells if f".{name}".endswith(f".{end}")]
         if len(found) != 1:
-            raise ToolError(f"netlist: {len(found)} block RAMs end with {end}, expected one", console="")
+            raise ToolError(
+                f"netlist: {len(found)} block RAMs have names that end with {end}, expected one", console=""
+            )
         found[0]["parameters"] |= _parameters(content)
     return json.dumps(design, separators=(",", ":")).encode()
 
@@ -57,10 +59,10 @@ def _parameters(content: Content) -> dict[str, str]:
 
 
 def read_contents(configuration: str) -> dict[int, Content]:
-    """The contents of all block RAMs by their numbers, from a configuration as nextpnr and ecpunpack write it.
+    """Contents of all block RAMs by number, from a configuration by nextpnr or ecpunpack.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the configuration is malformed.
     """
     contents = {}
     for section in configuration.split("\n\n"):

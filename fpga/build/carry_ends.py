@@ -1,8 +1,7 @@
-"""Carry chains without the lookup tables that the packer puts at their ends.
+"""Removal of the lookup tables that the packer puts at the ends of carry chains.
 
-Before a chain whose carry-in is tied to a constant, nextpnr places a carry cell that makes the constant, and behind
-one whose carry-out has a net, a cell that brings it out, even if nobody reads the net: two lookup tables each. Here
-the netlist loses what makes no difference, so that both are left out.
+nextpnr places a carry cell before a chain whose carry-in is a constant, and one after a chain whose carry-out has a
+net, even if nothing reads that net: two lookup tables each. Disconnecting such ends in the netlist avoids both.
 """
 
 import json
@@ -13,19 +12,19 @@ from typing import Any
 CARRY_CELL = "CCU2C"
 
 CONSTANTS = ("0", "1", "x")
-"""How a Yosys netlist writes a tied bit; nets are integers."""
+"""Tied bits in a Yosys netlist; nets are integers."""
 
 UNCONNECTED = ["x"]
 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """A netlist with free ends.
+    """A netlist whose carry chains have free ends.
 
     Attributes:
-        netlist: Yosys' JSON.
-        carry_ins: constants taken off a chain's beginning.
-        carry_outs: nets without a reader taken off a chain's end.
+        netlist: JSON of Yosys.
+        carry_ins: number of disconnected constants.
+        carry_outs: number of disconnected nets without a reader.
     """
 
     netlist: bytes
@@ -34,12 +33,9 @@ class Trimmed:
 
 
 def trim_carry_ends(netlist: bytes) -> Trimmed:
-    """Unconnect each carry-out that nobody reads, and each constant carry-in that makes no difference.
+    """Disconnect each unread carry-out, and each constant carry-in without effect.
 
-    The function of every module stays the same.
-
-    Args:
-        netlist: JSON that Yosys' ``write_json`` wrote.
+    The netlist is JSON of Yosys' ``write_json``. The function of every module stays the same.
     """
     design = json.loads(netlist)
     carry_ins = carry_outs = 0
@@ -60,7 +56,7 @@ def trim_carry_ends(netlist: bytes) -> Trimmed:
 
 
 def _readers(module: dict[str, Any]) -> Counter[int | str]:
-    """How many inputs of cells, or ports of the module, each net goes to."""
+    """Number of cell inputs and module ports that each net goes to."""
     readers: Counter[int | str] = Counter()
     for port in module["ports"].values():
         readers.update(port["bits"])
@@ -72,10 +68,10 @@ def _readers(module: dict[str, Any]) -> Counter[int | str]:
 
 
 def _ignores_carry_in(cell: dict[str, Any], readers: Counter[int | str]) -> bool:
-    """Whether the cell's first bit neither passes its carry-in on nor shows it.
+    """Whether the carry-in affects neither the carry-out nor the sum of the cell's first bit.
 
-    A lookup table of zeros passes no carry on and makes none. The carry is in the bit's sum unless ``INJECT1_0`` keeps
-    it out.
+    A lookup table of zeros neither propagates nor generates a carry. The carry is in the bit's sum unless
+    ``INJECT1_0`` excludes it.
     """
     parameters = cell["parameters"]
     if parameters["INIT0"].strip("0"):

@@ -1,4 +1,4 @@
-"""A component alone on a device, without a board: what an array takes, and how fast it is, by itself."""
+"""Designs of a component alone on a device, without a board, to measure its own resources and speed."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ PACKAGE = "CABGA381"
 SPEED = "6"
 
 DEVICE_OPTIONS: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-45F": "--45k", "LFE5U-85F": "--85k"}
-"""How nextpnr is told the device."""
+"""nextpnr's option for each device."""
 
 SCRIPT = f"""read_rtlil {NAME}.il
 {FLATTEN}
@@ -22,21 +22,20 @@ synth_ecp5 -top {NAME}
 tee -q -o {STATISTICS} stat -json
 write_json {NAME}.json
 """
-"""Synthesis, as Amaranth's platform has it for a board."""
+"""Synthesis script, the same as that of Amaranth's platform for a board."""
 
 
 BELOW = "core."
-"""What the names of a registered component's cells begin with."""
+"""Prefix of the cell names of a registered component."""
 
 
 class RegisteredCore(Component):
-    """A component with a register at every port, and at its reset, so that no path of its own leads to a pin.
+    """A component with a register at every port and at its reset, so that no path leads from it to a pin.
 
-    The handshakes of its streams do not survive this. Latency: one cycle in, one cycle out.
+    The registers break the handshakes of its streams: this is for timing only. Latency: one cycle in, one cycle out.
 
     Attributes:
-        clock, reset: of the component.
-        *: as the component has them.
+        clock, reset: clock and reset of the component, whose own ports follow.
     """
 
     def __init__(self, core: Any) -> None:
@@ -58,7 +57,7 @@ class RegisteredCore(Component):
 
 
 class Device(LatticePlatform):
-    """An ECP5 without anything around it: blocks see which fabric they are for."""
+    """An ECP5 without a board, as a platform that selects the fabric of blocks."""
 
     device = "LFE5U-85F"
     package = "BG381"
@@ -68,15 +67,15 @@ class Device(LatticePlatform):
 
 
 def make_design(make_core: Callable[[], Any], *, device: str, frequency_hz: float, registered: bool = True) -> Design:
-    """The component that ``make_core`` makes, on a device.
+    """Design of a component on a device.
 
-    Equal components give equal designs: no path and no time is in them.
+    Equal components give equal designs: they contain no path and no time.
 
     Args:
-        make_core: makes it; its ports are plain signals.
+        make_core: makes the component; its ports are plain signals.
         device: a key of ``spikequant.fpga.boards.DEVICES``.
         frequency_hz: clock that placement and routing aim at.
-        registered: with registers at its ports, for figures of a routed design; else as it is, with ``clk`` and
+        registered: put registers at the ports, for figures of a routed design; else the component has ``clk`` and
             ``rst``, for simulation of its netlist.
     """
     component, clock = (RegisteredCore(make_core()), "clock") if registered else (make_core(), "clk")
@@ -84,23 +83,17 @@ def make_design(make_core: Callable[[], Any], *, device: str, frequency_hz: floa
 
 
 def design_of(component: Component, *, device: str, clocks: Mapping[str, float]) -> Design:
-    """A component as it is on a device.
-
-    Args:
-        component: its ports are plain signals.
-        device: a key of ``spikequant.fpga.boards.DEVICES``.
-        clocks: frequency in Hz that placement and routing aim at, by the port that each clock comes in at.
-    """
+    """Design of a component with plain signals as ports; ``clocks`` as in ``constrained_design``."""
     return constrained_design(rtlil.convert(component, name=NAME, platform=Device(), emit_src=False), device, clocks)
 
 
 def constrained_design(text: str, device: str, clocks: Mapping[str, float]) -> Design:
-    """A design from RTLIL.
+    """Design from RTLIL.
 
     Args:
-        text: of the module ``top``, which is for the device.
+        text: RTLIL of the module ``top``, for the fabric of the device.
         device: a key of ``spikequant.fpga.boards.DEVICES``.
-        clocks: frequency in Hz that placement and routing aim at, by the port that each clock comes in at.
+        clocks: frequency in Hz that placement and routing aim at, by the input port of each clock.
     """
     wanted = [f'FREQUENCY PORT "{port}" {hz / 1e6:.3f} MHZ;' for port, hz in clocks.items()]
     constraints = "\n".join(["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;", *wanted]) + "\n"
@@ -113,12 +106,12 @@ def constrained_design(text: str, device: str, clocks: Mapping[str, float]) -> D
 
 
 def loaded_design(files: dict[str, bytes], *, device: str) -> Design:
-    """A design from files that ``make_design`` made, on the same device or another: only the commands depend on it."""
+    """Design from files of ``make_design``, for any device: only the commands depend on it."""
     return Design(target=device, device=device, files=files, commands=device_commands(device))
 
 
 def device_commands(device: str) -> dict[str, list[str]]:
-    """Command lines of the tools by their names."""
+    """Arguments of the tools by name."""
     placing = [
         *("--log", f"{NAME}.tim", DEVICE_OPTIONS[device], "--package", PACKAGE, "--speed", SPEED),
         *("--json", f"{NAME}.json", "--lpf", f"{NAME}.lpf", "--lpf-allow-unconstrained"),

@@ -1,4 +1,4 @@
-"""The accelerator as a netlist of ECP5 cells, as Verilog that any simulator takes."""
+"""Netlists of ECP5 cells, as Verilog for any simulator."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from spikequant.cosim.netlist import Stage, Synthesis
 from spikequant.fpga.build.block_contents import Content, with_contents
-from spikequant.fpga.build.build import FLATTEN, NAME, Design, Progress, Tools, find_tools, place_and_route, synthesize
+from spikequant.fpga.build.build import FLATTEN, NAME, Design, find_tools, place_and_route, synthesize
 from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.core import make_design
 from spikequant.fpga.build.routed import spell_out
@@ -21,11 +21,11 @@ from spikequant.rtl.fabric import CELL_MODELS
 from spikequant.rtl.verilog import TOP
 
 ROUTED_MODELS = Path(__file__).with_name("routed.v")
-"""Behaviour of the cells that nextpnr writes."""
+"""Models of the cells in nextpnr's netlists."""
 
 DEVICE = "LFE5U-85F"
 FREQUENCY_HZ = 100e6
-"""What a netlist aims at; its function depends on neither."""
+"""Device and clock of a netlist; its function depends on neither."""
 
 SEED = 1
 
@@ -33,7 +33,7 @@ ROUTED = "routed.json"
 
 
 def yosys_models() -> Path:
-    """The folder of Yosys' own models of the ECP5's cells.
+    """Find the folder of Yosys' models of ECP5 cells.
 
     Raises:
         InputError: they are not installed.
@@ -45,35 +45,30 @@ def yosys_models() -> Path:
 
 
 def accelerator_design(spec: Spec) -> Design:
-    """The accelerator on a device with a pin for each bit of its ports."""
+    """Design of the accelerator, with a pin for each bit of its ports."""
     return readable(make_design(lambda: Accelerator(spec), device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False))
 
 
 def readable(design: Design) -> Design:
-    """A design whose routed netlist is written, too."""
+    """The design, with nextpnr also writing the routed netlist."""
     routing = [*design.commands["nextpnr-ecp5"], "--write", ROUTED]
     return replace(design, commands={**design.commands, "nextpnr-ecp5": routing})
 
 
 CELLS = ("cells_bb.v", "cells_sim.v")
 LOGIC = ("ccu2c_sim.vh", "common_sim.vh")
-"""Yosys's own descriptions: which cells there are, and what those do that are logic."""
+"""Yosys' descriptions of cells: their ports, and models of those that are logic."""
 
 
-def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None = None) -> Synthesis:
-    """The spec's netlist behind synthesis, beside the design that it was made from.
-
-    Args:
-        spec: the accelerator.
-        tools: with what to make it; the installed ones by default.
-        cache: where results of earlier runs are; the user's own cache by default.
+def synthesis_of(spec: Spec) -> Synthesis:
+    """Synthesize a spec's accelerator; returns the netlist with its design.
 
     Raises:
         InputError: a tool is missing, or the device does not hold the design.
         ToolError: a tool failed.
     """
     design = accelerator_design(spec)
-    folder = synthesize(design, tools or find_tools(), cache=cache or default_cache_folder())
+    folder = synthesize(design, find_tools(), cache=default_cache_folder())
     cells, models = ({name: (yosys_models() / name).read_text("utf-8") for name in names} for names in (CELLS, LOGIC))
     return Synthesis(
         top=NAME,
@@ -86,7 +81,7 @@ def synthesis_of(spec: Spec, *, tools: Tools | None = None, cache: Path | None =
 
 
 def _verilog(netlist: bytes, yosys: Tool, *, name: str, cache: Path) -> str:
-    """Nets get short names; cells and ports keep theirs."""
+    """Verilog of a netlist; nets get short names, cells and ports keep theirs."""
     script = (
         f"read_json {NAME}.json\nrename {NAME} {name}\ncd {name}\nrename -hide w:*\nopt_clean\nsplitnets\ncd\n"
         f"write_verilog -noattr -renameprefix n {name}.v\n"
@@ -96,28 +91,9 @@ def _verilog(netlist: bytes, yosys: Tool, *, name: str, cache: Path) -> str:
     return (folder / f"{name}.v").read_text(encoding="utf-8")
 
 
-def netlist_sources(
-    spec: Spec,
-    stage: Stage,
-    *,
-    tools: Tools | None = None,
-    cache: Path | None = None,
-    progress: Progress = lambda _: None,
-) -> dict[str, str]:
-    """Verilog of the spec's netlist and of the models of its cells, by file name; the top module is ``spikequant``.
-
-    Args:
-        spec: the accelerator.
-        stage: how far the netlist has come.
-        tools: with what to make it; the installed ones by default.
-        cache: where results of earlier runs are; the user's own cache by default.
-        progress: told what is done next.
-
-    Raises:
-        InputError: a tool is missing, or the device does not hold the design.
-        ToolError: a tool failed, or a cell of the netlist has no model.
-    """
-    return netlist_of(accelerator_design(spec), stage, name=TOP, tools=tools, cache=cache, progress=progress)
+def netlist_sources(spec: Spec, stage: Stage, *, cache: Path | None = None) -> dict[str, str]:
+    """Verilog of the accelerator's netlist, with top module ``spikequant``; arguments and errors as ``netlist_of``."""
+    return netlist_of(accelerator_design(spec), stage, name=TOP, cache=cache)
 
 
 def netlist_of(
@@ -125,9 +101,7 @@ def netlist_of(
     stage: Stage,
     *,
     name: str,
-    tools: Tools | None = None,
     cache: Path | None = None,
-    progress: Progress = lambda _: None,
     contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Verilog of a design's netlist and of the models of its cells, by file name.
@@ -135,32 +109,27 @@ def netlist_of(
     Synthesis, placement and routing are those of a board's build.
 
     Args:
-        design: for ``DEVICE``.
-        stage: how far the netlist has come.
-        name: for the top module.
-        tools: with what to make it; the installed ones by default.
-        cache: where results of earlier runs are; the user's own cache by default.
-        progress: told what is done next.
-        contents: that block RAMs start with, by the ends of their names; the others start with zeros.
+        design: a design for ``DEVICE``.
+        stage: synthesized, or placed and routed.
+        name: name of the top module.
+        cache: root of the cache; the user's own by default.
+        contents: initial contents of block RAMs by the ends of their names; the others start with zeros.
 
     Raises:
         InputError: a tool is missing, or the device does not hold the design.
         ToolError: a tool failed, or a cell of the netlist has no model.
     """
-    tools = tools or find_tools()
+    tools = find_tools()
     cache = cache or default_cache_folder()
-    progress("synthesizing")
     netlist = (synthesize(design, tools, cache=cache) / f"{NAME}.json").read_bytes()
     models = [CELL_MODELS / "block_ram.v", CELL_MODELS / "multiplier.v"]
     if stage == "route":
-        progress("placing and routing")
         trimmed = trim_carry_ends(netlist).netlist
         routed = place_and_route(design, tools, trimmed, seed=SEED, cache=cache)
         netlist = spell_out((routed.folder / ROUTED).read_bytes())
         models.append(ROUTED_MODELS)
     netlist = with_contents(netlist, contents)
-    progress("writing Verilog")
     models += [yosys_models() / name for name in LOGIC]
     sources = {f"{name}.v": _verilog(netlist, tools.yosys, name=name, cache=cache)}
-    # Yosys' models would else bring in aliases that take files of their own
+    # without the macro, Yosys' models include other files
     return sources | {f"{path.stem}.v": f"`define NO_INCLUDES\n{path.read_text(encoding='utf-8')}" for path in models}

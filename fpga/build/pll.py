@@ -1,4 +1,4 @@
-"""The dividers of an ECP5 PLL (EHXPLLL) for a wished clock."""
+"""Dividers of an ECP5 PLL (EHXPLLL) for a target clock."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -12,7 +12,7 @@ MIN_OUTPUT_HZ, MAX_OUTPUT_HZ = 10e6, 400e6
 MAX_DIVIDER = 128
 
 EXACT = 1e-9
-"""Relative error that is rounding's alone."""
+"""Relative rounding error."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class PllSettings:
         input_hz: reference clock.
         input_divider: CLKI_DIV, 1..128.
         feedback_divider: CLKFB_DIV, 1..128.
-        output_divider: CLKOP_DIV, 1..128; the oscillator runs this many times the output.
-        second_divider: CLKOS_DIV, 1..128, where there is a second output.
+        output_divider: CLKOP_DIV, 1..128; ratio of the oscillator to the output.
+        second_divider: CLKOS_DIV, 1..128; None without a second output.
     """
 
     input_hz: float
@@ -55,9 +55,9 @@ class PllSettings:
 
 
 def pll_settings(input_hz: float, wanted_hz: float, *, second_hz: float | None = None) -> PllSettings:
-    """The settings that come nearest to ``wanted_hz``, with the oscillator nearest to the middle of its range.
+    """Settings with the output nearest to ``wanted_hz``, and then the oscillator nearest to the middle of its range.
 
-    A second output has at most ``second_hz``, and is as near to that as the first one leaves it.
+    A second output has the highest possible frequency up to ``second_hz``, given the first one.
 
     The limits are those of Project Trellis' ``ecppll``: phase detector 3.125 MHz and above, oscillator
     400..800 MHz, output 10..400 MHz.
@@ -67,7 +67,7 @@ def pll_settings(input_hz: float, wanted_hz: float, *, second_hz: float | None =
     """
     for hz in (wanted_hz, second_hz):
         if hz is not None and not MIN_OUTPUT_HZ <= hz <= MAX_OUTPUT_HZ:
-            raise InputError(f"frequency: {hz / 1e6:g} MHz is outside what the PLL can make, expected 10..400 MHz")
+            raise InputError(f"frequency: {hz / 1e6:g} MHz is out of the range of the PLL, expected 10..400 MHz")
 
     def second_divider(vco_hz: float) -> int | None:
         return None if second_hz is None else ceil(vco_hz / second_hz - EXACT)

@@ -1,4 +1,4 @@
-"""What synthesis and routing say about a design."""
+"""Reports of synthesis and routing."""
 
 import json
 import re
@@ -10,33 +10,33 @@ from typing import Any
 from spikequant.fpga.boards import Resources
 
 LUTS_PER_CARRY = 2
-"""LUTs that a carry cell (CCU2C) takes."""
+"""LUTs of a carry cell (CCU2C)."""
 
 LUTS_PER_RAM = 4
-"""LUTs that a distributed memory of 16 x 4 bits (TRELLIS_DPR16X4) takes."""
+"""LUTs of a distributed memory of 16 x 4 bits (TRELLIS_DPR16X4)."""
 
 LUTS = {"LUT4": 1, "CCU2C": LUTS_PER_CARRY, "TRELLIS_DPR16X4": LUTS_PER_RAM}
-"""LUTs of each cell that takes any."""
+"""LUTs of each type of cell that has any."""
 
 FFS = {"TRELLIS_FF": 1}
-"""Registers of each cell that has any."""
+"""Flip-flops of each type of cell that has any."""
 
 CLUSTER = re.compile(r"^cluster_\d+$")
-"""The name of a cluster of neurons."""
+"""Name of a cluster of neurons."""
 
 INSIDE: Mapping[str, Sequence[str]] = {
     "cluster": ("array", "backend"),
     "backend": ("neurons", "completion", "readout", "packer"),
 }
-"""Components that are taken out of a larger one."""
+"""Components that are counted apart from the larger one that contains them."""
 
 REST = "rest"
-"""The component of a cell that belongs to none below the top."""
+"""Component of the cells at the top."""
 
 
 @dataclass(frozen=True)
 class ClockTiming:
-    """One clock of a routed design, in MHz: what was asked for, and what the slowest path allows."""
+    """One clock of a routed design: its target, and what its slowest path allows, in MHz."""
 
     name: str
     wanted_mhz: float
@@ -44,19 +44,19 @@ class ClockTiming:
 
     @property
     def met(self) -> bool:
-        """No path is too slow."""
+        """Whether no path is too slow."""
         return self.achieved_mhz >= self.wanted_mhz
 
 
 @dataclass(frozen=True)
 class SlowestPath:
-    """The path that binds a clock.
+    """The slowest path of a clock.
 
     Attributes:
-        start, end: cells that it leaves and that it reaches.
-        delay_ns: from clock edge to clock edge.
-        wires_ns: what of it wires take.
-        tables: lookup tables and carry cells on it.
+        start, end: first and last cell.
+        delay_ns: delay from clock edge to clock edge.
+        wires_ns: the share of wires in it.
+        tables: number of lookup tables and carry cells on it.
     """
 
     start: str
@@ -71,9 +71,9 @@ class RouteReport:
     """A routed design.
 
     Attributes:
-        used: what it takes of the device.
+        used: resources.
         clocks: every clock with a path of its own, at least one.
-        slowest: the path that binds each clock, by its name.
+        slowest: the slowest path of each clock by its name.
     """
 
     used: Resources
@@ -82,24 +82,24 @@ class RouteReport:
 
     @property
     def critical(self) -> ClockTiming:
-        """The clock that misses its frequency most, or has least to spare."""
+        """The clock with the smallest margin, relative to its target."""
         return min(self.clocks, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz)
 
     @property
     def binding(self) -> SlowestPath | None:
-        """The path that binds the critical clock; none where it has none of its own."""
+        """The slowest path of the critical clock; None if that has no path of its own."""
         return self.slowest.get(self.critical.name)
 
     @property
     def timing_met(self) -> bool:
-        """Every clock meets its frequency."""
+        """Whether every clock reaches its target."""
         return all(clock.met for clock in self.clocks)
 
 
 def read_synthesis_report(path: Path) -> Resources:
-    """What a design needs at least, from the JSON of yosys' ``stat``.
+    """Read the least resources of a design from the JSON of yosys' ``stat``.
 
-    LUTs that the packer adds, where a carry chain is entered or left, are not in it.
+    LUTs that the packer adds at the ends of carry chains are not counted.
     """
     cells = json.loads(path.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
     return Resources(
@@ -111,13 +111,13 @@ def read_synthesis_report(path: Path) -> Resources:
 
 
 def component_of(cell: str, *, below: str = "") -> str:
-    """The component that a cell belongs to, by its name: ``encoder`` for ``encoder.count[1]_TRELLIS_FF_Q``.
+    """Component of a cell, such as ``encoder`` for ``encoder.count[1]_TRELLIS_FF_Q``.
 
-    Those inside a cluster count together: ``array`` for ``cluster_3.array.sum[2]``.
+    Clusters are counted together: ``array`` for ``cluster_3.array.sum[2]``.
 
     Args:
-        cell: its name.
-        below: the part of the name, with its point, above the components.
+        cell: name of the cell.
+        below: prefix of the components' names, with its point.
     """
     *parts, _ = cell.removeprefix(below).split(".")
     if not parts or not parts[0].isidentifier() or not cell.startswith(below):
@@ -130,12 +130,12 @@ def component_of(cell: str, *, below: str = "") -> str:
 
 
 def read_component_cells(netlist: Path, sizes: Mapping[str, int], *, below: str) -> dict[str, int]:
-    """What the components take, that of the packer left out, from a netlist that Yosys wrote as JSON.
+    """Count resources by component, without those of the packer, in a netlist of one module, JSON of Yosys.
 
     Args:
-        netlist: of one module.
-        sizes: what each type of cell counts, such as ``LUTS`` or ``FFS``.
-        below: as ``component_of`` has it.
+        netlist: the file.
+        sizes: count of each type of cell, such as ``LUTS`` or ``FFS``.
+        below: as in ``component_of``.
     """
     (module,) = (
         module
@@ -160,7 +160,7 @@ def _resources(used: dict[str, int]) -> Resources:
 
 
 def _slowest_paths(paths: Sequence[Mapping[str, Any]]) -> dict[str, SlowestPath]:
-    """The paths from a clock to itself, by the clock's name."""
+    """Paths from a clock to itself, by the clock's name."""
     found: dict[str, SlowestPath] = {}
     for path in paths:
         edge, _, clock = path["from"].partition(" ")
@@ -178,10 +178,10 @@ def _slowest_paths(paths: Sequence[Mapping[str, Any]]) -> dict[str, SlowestPath]
 
 
 def read_route_report(path: Path) -> RouteReport:
-    """The JSON that nextpnr-ecp5 writes for ``--report``.
+    """Read the JSON of nextpnr-ecp5's ``--report``.
 
     Raises:
-        ValueError: it names no clock.
+        ValueError: the design has no clock.
     """
     report = json.loads(path.read_text(encoding="utf-8"))
     clocks = tuple(
@@ -198,7 +198,7 @@ def read_route_report(path: Path) -> RouteReport:
 
 
 def read_packed_resources(log: str) -> Resources:
-    """What a design needs, from nextpnr's log; zeros where it ended before it had counted."""
+    """Read the resources of a design from nextpnr's log; zeros if it ends before they are counted."""
     used = {}
     for line in log.splitlines():
         # such as "Info:   DP16KD:   240/   208   115%"

@@ -1,7 +1,7 @@
-"""The netlist that nextpnr writes, with every pin spelled out, so that it can be simulated.
+"""Conversion of nextpnr's netlist for simulation.
 
-nextpnr takes constants off the pins and notes them as parameters; a pin without either has the value that the fabric
-gives it. Here all of them come back, and block RAMs and pads get the names and pins of the models.
+nextpnr moves constants from pins to parameters, and an open pin has the fabric's default value. Both are put back on
+the pins here, and block RAMs and pads get the names and pins of the models.
 """
 
 import json
@@ -13,16 +13,16 @@ from spikequant.fpga.toolchain import ToolError
 Cell = dict[str, Any]
 
 COMB_INPUTS = ("A", "B", "C", "D")
-"""Open inputs of a lookup table are high."""
+"""Inputs of a lookup table, which are high when open."""
 
 BLOCK_CONTROLS = (
     *("CLKA", "CLKB", "RSTA", "RSTB", "WEA", "WEB", "CEA", "CEB", "OCEA", "OCEB"),
     *(f"CS{port}{pin}" for port in "AB" for pin in range(3)),
 )
-"""Pins of a block RAM that are high when open, or low where they are inverted."""
+"""Pins of a block RAM that are high when open, or low if inverted."""
 
 WIDEST = 36
-"""Width of a block RAM whose two ports together are one that writes and one that reads."""
+"""Row width of a block RAM with one write port and one read port."""
 
 WIDE_PINS: Mapping[str, str] = {
     **{f"ADA{pin}": f"BE{pin}" for pin in range(4)},
@@ -36,7 +36,7 @@ WIDE_PINS: Mapping[str, str] = {
     **{f"CSB{pin}": f"CSR{pin}" for pin in range(3)},
     **{"CLKA": "CLKW", "CLKB": "CLKR", "CEA": "CEW", "CEB": "CER", "OCEB": "OCER", "RSTA": "RST"},
 }
-"""What the pins of such a block RAM do."""
+"""Pins of such a block RAM by their names at a block RAM with two ports."""
 
 WIDE_PARAMETERS: Mapping[str, str] = {
     "DATA_WIDTH_A": "DATA_WIDTH_W",
@@ -50,7 +50,7 @@ WIDE_PARAMETERS: Mapping[str, str] = {
 
 
 def _parameter(cell: Cell, name: str, default: str = "") -> str:
-    """A parameter as text; Yosys puts a space behind one that looks like bits."""
+    """A parameter as text; Yosys puts a space after one that looks like bits."""
     return str(cell["parameters"].get(name, default)).strip()
 
 
@@ -77,7 +77,7 @@ def _comb(name: str, cell: Cell) -> None:
 
 
 def _flip_flop(name: str, cell: Cell) -> None:
-    # its input is beside the lookup table, or the table's output
+    # the input is pin M, or else the output of the lookup table
     if _parameter(cell, "SD", "1") == "0":
         cell["connections"]["DI"] = cell["connections"].pop("M")
     else:
@@ -96,14 +96,14 @@ def _flip_flop(name: str, cell: Cell) -> None:
 
 
 def _block_pin(name: str, cell: Cell, pin: str) -> None:
-    """An input of a block RAM: its net, or the constant that its multiplexer makes."""
+    """Set an input of a block RAM to its net, or to the constant of its multiplexer."""
     chosen = _parameter(cell, f"{pin}MUX", pin)
     if pin in BLOCK_CONTROLS:
         if chosen not in (pin, "INV"):
             raise _refuse(name, cell, f"{pin}MUX {chosen}")
         constant = "0" if chosen == "INV" else "1"
     else:
-        # an open pin of data or address that has no constant drives nothing that is used
+        # an open data or address pin without a constant has no effect
         constant = chosen if chosen in ("0", "1") else "0"
     if _open(cell, pin):
         cell["connections"][pin] = [constant]
@@ -152,17 +152,14 @@ RULES: Mapping[str, Callable[[str, Cell], None]] = {
     "TRELLIS_IO": _pad,
     "DCCA": _clock_buffer,
 }
-"""What is done to each type of cell; there are no others."""
+"""Conversion of each type of cell; other types are refused."""
 
 
 def spell_out(routed: bytes) -> bytes:
-    """A routed netlist in terms of ``fpga/models`` and Yosys' own models.
-
-    Args:
-        routed: JSON that nextpnr's ``--write`` wrote.
+    """Convert a routed netlist, JSON of nextpnr's ``--write``, to the cells of ``routed.v`` and of Yosys' models.
 
     Raises:
-        ToolError: a cell, or a setting of one, that no model knows.
+        ToolError: a cell or a setting without a model.
     """
     design = json.loads(routed)
     for module in design["modules"].values():

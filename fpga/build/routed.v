@@ -1,10 +1,9 @@
-// Behaviour of the cells that nextpnr places: after what its packer makes of Yosys' cells. A mode that is not modelled
-// is an error.
+// Models of the cells in nextpnr's netlists. A mode that is not modelled is an error.
 //
-// Every pin that the netlist leaves open has its value by `spikequant.fpga.build.routed`.
+// `spikequant.fpga.build.routed` puts constants on open pins first.
 
-// A lookup table: as it is, as a bit of a carry chain, or as a bit of a memory of 16 rows; and the multiplexer that
-// joins its output with its neighbour's, or those of two pairs.
+// A lookup table, as logic, as a bit of a carry chain, or as a bit of a memory of 16 rows; with the multiplexer of its
+// output and its neighbour's, or of two pairs.
 module TRELLIS_COMB (
     input A, B, C, D, M, FCI, F1, FXA, FXB, WD, WAD0, WAD1, WAD2, WAD3, WRE, WCK,
     output F, FCO, OFX
@@ -12,7 +11,7 @@ module TRELLIS_COMB (
     parameter MODE = "LOGIC";
     parameter [15:0] INITVAL = 16'h0;
     parameter CCU2_INJECT1 = "NO";
-    // which multiplexer: of two tables, or of two such pairs
+    // multiplexer of two pairs instead of two tables
     parameter WIDE = 0;
 
     wire value = INITVAL[{D, C, B, A}];
@@ -21,7 +20,7 @@ module TRELLIS_COMB (
             assign F = value;
             assign FCO = 1'b0;
         end else if (MODE == "CCU2") begin : g_carry
-            // the lowest four entries, by A and B alone, make a carry where the table's value passes none on
+            // the lowest four entries, by A and B alone, make a carry where the table's value propagates none
             wire made = INITVAL[{2'b00, B, A}];
             assign F = CCU2_INJECT1 == "YES" ? value : value ^ FCI;
             assign FCO = value ? FCI : CCU2_INJECT1 == "YES" ? 1'b0 : made;

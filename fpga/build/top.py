@@ -1,4 +1,4 @@
-"""The accelerator behind a serial line, and on a board."""
+"""Top modules: the accelerator with its serial line, and on a board."""
 
 from typing import Any
 
@@ -18,23 +18,23 @@ from spikequant.fpga.sdram.timing import SdramTiming
 
 
 class SerialAccelerator(Component):
-    """A component with AXI4-Stream packets in and out, reached over a serial line by ``fpga.link.protocol``.
+    """A component with AXI4-Stream ports, connected to a serial line by ``fpga.link.protocol``.
 
-    Domain ``sync`` gets its reset from here, until ``locked``, and so does the memory's if there is one; the component
-    alone is reset with every new session.
+    Drives the reset of domain ``sync``, and of the memory's domain, until ``locked``. A new session resets only the
+    component.
 
     Attributes:
         rx, tx: the line.
-        locked: the clock is good.
-        busy: the accelerator works, or the memory has a packet for it on its way.
-        damaged: a damaged frame has come in this session.
-        memory: in front of the component, with pins for others to connect; None without one.
+        locked: the clock is stable.
+        busy: the accelerator is busy, or the memory is sending it a packet.
+        damaged: a damaged frame was received in this session.
+        memory: memory upstream of the component, whose pins are left to connect; None without one.
     """
 
     def __init__(
         self, core: Any, *, divisor: int, memory: SdramTiming | None = None, buffer_words: int = BUFFER_WORDS
     ) -> None:
-        """``core`` is the component, which tells its ``spec``; ``divisor`` the clock cycles a bit of the line."""
+        """``core`` is the component, with its ``spec``; ``divisor`` is the number of clock cycles a bit of the line."""
         self.memory = None if memory is None else WeightMemory(memory)
         self._core = core
         self._divisor = divisor
@@ -44,7 +44,7 @@ class SerialAccelerator(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Line, frames, accelerator, and back; and the resets."""
+        """Connect receiver, link, memory, component and transmitter, and make the resets."""
         m = Module()
         core = self._core
         memory = self.memory
@@ -90,15 +90,15 @@ class SerialAccelerator(Component):
 class BoardTop(Component):
     """A board's clock, serial line and LEDs around a ``SerialAccelerator``.
 
-    LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator or its memory works,
-    LED 2 from a damaged frame until the next session. A board with fewer shows the first ones; one with an RGB LED
-    alone has them as green, blue and red.
+    LED 0 blinks about once a second while the clock runs, LED 1 is on while the accelerator or its memory is busy,
+    LED 2 is on from a damaged frame until the next session. A board with fewer LEDs has the first ones; a single RGB
+    LED shows them in green, blue and red.
     """
 
     def __init__(self, core: Any, *, pll: PllSettings, divisor: int, memory: SdramTiming | None = None) -> None:
-        """``core`` is the component, ``divisor`` the cycles of the PLL's clock a bit of the serial line.
+        """``core`` is the component, ``divisor`` the number of clock cycles a bit of the serial line.
 
-        With a ``memory``, weights may come from the board's SDRAM, whose clock is the PLL's second output.
+        With a ``memory``, weights may come from the board's SDRAM, clocked by the PLL's second output.
         """
         self._core = core
         self._pll = pll
@@ -107,7 +107,7 @@ class BoardTop(Component):
         super().__init__({})
 
     def elaborate(self, platform: Any) -> Module:
-        """Clock domains from the PLL, and pins."""
+        """Make clock domains and pins."""
         m = Module()
         m.submodules.clock_pin = clock_pin = Buffer("i", platform.request(platform.default_clk, dir="-"))
         m.domains.sync = ClockDomain()
@@ -142,7 +142,7 @@ class BoardTop(Component):
 
 
 def _leds(platform: Any, count: int) -> list[Any]:
-    """Pins of at most so many LEDs; with no plain ones on the board, those of an RGB LED."""
+    """Pins of at most ``count`` LEDs; those of an RGB LED if the board has no others."""
     pins = []
     try:
         for index in range(count):
@@ -155,13 +155,13 @@ def _leds(platform: Any, count: int) -> list[Any]:
 
 
 def _pll_instance(pll: PllSettings, reference: Signal, outputs: list[ClockSignal], locked: Signal) -> Instance:
-    """An ECP5 PLL with the feedback from its primary output, and a second one if it has a divider."""
+    """An ECP5 PLL with feedback from its primary output, and with a second output if it has a divider."""
     second: dict[str, Any] = {}
     if pll.second_divider is not None:
         second = {
             "p_CLKOS_ENABLE": "ENABLED",
             "p_CLKOS_DIV": pll.second_divider,
-            # others have no use for the phase
+            # nothing depends on the phase
             "p_CLKOS_CPHASE": pll.second_divider // 2,
             "p_CLKOS_FPHASE": 0,
             "o_CLKOS": outputs[1],
@@ -183,7 +183,7 @@ def _pll_instance(pll: PllSettings, reference: Signal, outputs: list[ClockSignal
         p_CLKOP_CPHASE=pll.output_phase,
         p_CLKOP_FPHASE=0,
         p_FEEDBK_PATH="CLKOP",
-        # analogue settings that Project Trellis' ecppll gives every PLL
+        # analogue settings of Project Trellis' ecppll
         a_ICP_CURRENT="12",
         a_LPF_RESISTOR="8",
         a_MFG_ENABLE_FILTEROPAMP="1",

@@ -1,7 +1,7 @@
-"""Cycles of a token from how often each level occurs at the inputs of each kind of layer, without the tokens.
+"""Expected cycles of a token, from the frequency of each level at the inputs of each kind of layer.
 
-A beat takes up to two spikes of every pair of lanes, so a level takes as many beats as its fullest pair needs, which is
-expected as if each input chose its level by itself.
+A beat has up to two spikes for every pair of lanes, so a level takes as many beats as its fullest pair needs. The
+expectation assumes that the levels of inputs are independent.
 """
 
 from collections import Counter
@@ -20,11 +20,11 @@ from spikequant.rtl.cycles.token_cost import LEVEL_CYCLES, SALIENT_CYCLES, SHORT
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 
 TOKENS = 32
-"""Average tokens that a layer's cycles are counted with."""
+"""Number of average tokens for which a layer's cycles are counted."""
 
 
 def _at_most(trials: int, share: float) -> NDArray[np.float64]:
-    """Chances of at most 0, 1, ... ``trials`` of as many independent trials."""
+    """Probabilities of at most 0, 1, ... ``trials`` successes in ``trials`` independent trials."""
     chances = np.zeros(trials + 1)
     logs = np.cumsum(np.log(np.arange(1, trials + 1))) if trials else np.zeros(0)
     factorial = np.concatenate([[0.0], logs])
@@ -39,7 +39,7 @@ def _at_most(trials: int, share: float) -> NDArray[np.float64]:
 
 
 def expected_beats(spec: Spec, inputs: int, share: float) -> float:
-    """Beats of a level that each of ``inputs`` has with chance ``share``: what the fullest pair of lanes needs."""
+    """Expected beats of a level that each of ``inputs`` has with probability ``share``."""
     at_most = _at_most(-(-inputs // spec.pairs), share)
     # the fullest pair needs more than b beats unless every pair has at most b times its lanes
     return float((1 - at_most[:: spec.pair_lanes] ** spec.pairs).sum())
@@ -47,7 +47,7 @@ def expected_beats(spec: Spec, inputs: int, share: float) -> float:
 
 @dataclass(frozen=True)
 class _Phase:
-    """Beats, ticks, cycles in which the encoder takes inputs, and the share of words with a level at the ramp's top."""
+    """Beats, ticks, cycles in which the encoder reads inputs, share of words with a level at the ramp's top."""
 
     beats: float
     ticks: float
@@ -56,7 +56,7 @@ class _Phase:
 
 
 def _phase(spec: Spec, inputs: int, shares: Sequence[float]) -> _Phase:
-    """Beats, ticks and takes of a phase whose inputs have magnitude 1, 2, ... with these shares."""
+    """Expectations of a phase whose inputs have magnitude 1, 2, ... with these shares."""
     levels = np.zeros(spec.ramp + 1)
     bursts = 0.0
     for magnitude, share in enumerate(shares, start=1):
@@ -69,7 +69,7 @@ def _phase(spec: Spec, inputs: int, shares: Sequence[float]) -> _Phase:
     present = 1 - (1 - np.minimum(levels[1:], 1.0)) ** inputs
     none_above = np.concatenate([np.cumprod((1 - present)[::-1])[::-1][1:], [1.0]])
     ticks = float((np.arange(1, spec.ramp + 1) * present * none_above).sum())
-    # two lanes of a pair differ, and each spike too many of one takes its own, if it has only one bucket
+    # with one bucket for each lane, excess spikes of the fuller lane of a pair take beats of their own
     lane = -(-inputs // spec.lanes)
     spread = [np.sqrt(lane * share * (1 - min(share, 1.0)) / np.pi) for share in levels[1:]]
     alone = spec.pair_lanes == 2 and spec.lanes >= CODES_PER_WORD
@@ -79,7 +79,7 @@ def _phase(spec: Spec, inputs: int, shares: Sequence[float]) -> _Phase:
 
 
 def _average_cost(spec: Spec, site: Site, inputs: int, *, shifted: bool, complete: bool) -> TokenCost:
-    """An average token's tile of so many inputs, with salient codes that have a shift, or without them."""
+    """Cost of an average token's tile of ``inputs`` inputs, with or without shifted salient codes."""
     low = _phase(spec, inputs, site.normal)
     words, run = max(1.0, low.beats), max(1.0, low.beats) + max(low.ticks - 1, 1)
     fill, walk = inputs / CODES_PER_WORD * (1 + low.tops), LEVEL_CYCLES * spec.ramp + low.takes
@@ -108,12 +108,12 @@ def _average_cost(spec: Spec, site: Site, inputs: int, *, shifted: bool, complet
 
 
 def site_cycles(spec: Spec, site: Site) -> float:
-    """Cycles of one token in all layers of a kind, everything counted that may make it wait."""
+    """Cycles of one token in all layers of a kind, waiting included."""
     tiles = [min(spec.depth, site.inputs - start) for start in range(0, site.inputs, spec.depth)]
     tiles += [min(spec.depth, site.wide - start) for start in range(0, site.wide, spec.depth)]
 
     def cost_of(token: int, number: int) -> TokenCost:
-        # shifted tokens come as evenly as they can
+        # shifted tokens are evenly distributed
         shifted = int((token + 1) * site.shifted) > int(token * site.shifted)
         return _average_cost(spec, site, tiles[number], shifted=shifted, complete=number == len(tiles) - 1)
 

@@ -31,7 +31,7 @@ TERMS: Mapping[str, Callable[[Spec], int]] = {
     "lane": lambda spec: spec.lanes,
     "neuron": lambda spec: spec.neurons,
     "cluster": lambda spec: spec.clusters,
-    "cluster beside the first": lambda spec: spec.clusters - 1,
+    "cluster after the first": lambda spec: spec.clusters - 1,
     "cluster of many": lambda spec: spec.clusters if spec.clusters > FEW_CLUSTERS else 0,
     "lane of a cluster": lambda spec: spec.clusters * spec.lanes,
     "bit of a sum": lambda spec: spec.neurons * sum_bits(spec),
@@ -57,9 +57,9 @@ COMPONENTS: Mapping[str, Sequence[str]] = {
     "encoder": ("once", "lane"),
     "sequencer": ("once", "lane"),
     "reader": ("once", "neuron"),
-    "writer": ("once", "neuron", "cluster beside the first"),
+    "writer": ("once", "neuron", "cluster after the first"),
     PACKING: ("once", "lane of a cluster", "neuron"),
-    "rest": ("once", "lane", "cluster beside the first"),
+    "rest": ("once", "lane", "cluster after the first"),
 }
 """Terms of each component."""
 

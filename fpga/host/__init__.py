@@ -1,1 +1,1 @@
-"""The host side of a board: accelerators behind a serial port."""
+"""Host side of a board: accelerators on a serial port."""

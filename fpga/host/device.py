@@ -1,8 +1,7 @@
-"""The accelerator on a board, as the host uses it."""
+"""The accelerator on a board, as a device of the host."""
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from spikequant.fpga.baked.program import baked_program
 from spikequant.fpga.link.line import SerialLine
@@ -20,10 +19,10 @@ from spikequant.rtl.driver.packets import PacketError, Words, parse_result
 
 
 class Accelerator:
-    """An accelerator behind a serial port, as a device. A context: leave it, and the port is free again.
+    """An accelerator on a serial port, as a device; a context manager that closes the port.
 
-    An error or an interrupt in the middle of a run ends the session: what would come back then may be the old run's.
-    Open another one for the next run.
+    An error or an interrupt during a run ends the session, because later results may belong to that run. Open another
+    one for the next run.
 
     Example:
         with Accelerator(load_spec("base"), port="/dev/ttyUSB0", baud=1_000_000) as accelerator:
@@ -36,15 +35,15 @@ class Accelerator:
         """Open the port and a session with the board.
 
         Args:
-            spec: of the accelerator.
-            port: where the board is.
+            spec: the accelerator.
+            port: name of the serial port.
             baud: bits a second.
-            chip: the memory in front of the accelerator, if the bitstream has one.
-            patience: how long to wait.
+            chip: the board's SDRAM, if the bitstream uses it.
+            patience: time limits.
 
         Raises:
             InputError: the port cannot be opened, or the board does not hold this spec's accelerator.
-            LinkError: nobody answers.
+            LinkError: no answer.
         """
         self.spec = spec
         self._chip = chip
@@ -58,12 +57,10 @@ class Accelerator:
             raise
 
     def __enter__(self) -> "Accelerator":
-        """Itself."""
+        """Return the accelerator."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Close the port."""
         self.close()
 
@@ -72,7 +69,7 @@ class Accelerator:
         self._line.close()
 
     def health(self) -> Health:
-        """The error counters of board and host.
+        """Read the error counters of board and host.
 
         Raises:
             LinkError: the board does not answer, or the session has ended.
@@ -82,20 +79,20 @@ class Accelerator:
     def play(
         self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
     ) -> Played:
-        """Send packets, and wait for results; cycles are counted to 2,048, waiting for the line included.
+        """Send packets, and wait for results; cycles have a resolution of 2,048 and include waiting for the line.
 
         Args:
-            packets: words of each packet; they load all that they use.
-            results: RESULT packets to wait for, one at least.
-            progress: told the number of results that are in.
+            packets: words of each packet; they must load all that they use.
+            results: RESULT packets to wait for, at least one.
+            progress: called with the number of results received.
 
         Raises:
-            LinkError: the board cannot be reached, does not do its part, or the session has ended.
-            PacketError: the last result is broken.
-            ValueError: there is no result to wait for.
+            LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
+            PacketError: the last result is malformed.
+            ValueError: ``results`` is less than one.
         """
         if results < 1:
-            raise ValueError("no result to wait for, expected one at least")
+            raise ValueError("results: 0 packets to wait for, expected at least 1")
         before = self.health().cycles
         began = time.perf_counter()
         received = self._session.exchange(packets, results=results, progress=progress)
@@ -107,7 +104,7 @@ class Accelerator:
             spikes_before=self._spikes,
             beats_before=self._beats,
         )
-        # the accelerator counts from the session's beginning
+        # the accelerator counts from the beginning of the session
         try:
             last = parse_result(self.spec, received[-1])
         except PacketError:
@@ -123,49 +120,49 @@ class Accelerator:
 
         Args:
             vectors: the layer and its tokens.
-            progress: told the results that are in, and how many there will be.
+            progress: called with the number of results received, and of all results.
 
         Raises:
-            LinkError: the board cannot be reached, does not do its part, or the session has ended.
-            PacketError: the accelerator refused a packet or sent a broken one.
+            LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
+            PacketError: the accelerator refused a packet or sent a malformed one.
         """
         return run_on_device(self, vectors, progress=progress)
 
     def run_baked(
         self, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> LayerRun:
-        """Run tokens on a layer whose weights came with the bitstream, and none of which was loaded since.
+        """Run tokens on a layer whose weights are in the bitstream; no weights may have been loaded since.
 
         Args:
             vectors: the layer and its tokens.
-            progress: told the results that are in, and how many there will be.
+            progress: called with the number of results received, and of all results.
 
         Raises:
-            InputError: no bitstream of this spec holds all of the layer's weights.
-            LinkError: the board cannot be reached, does not do its part, or the session has ended.
-            PacketError: the accelerator refused a packet or sent a broken one.
+            InputError: the synapse memory does not hold all of the layer's weights.
+            LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
+            PacketError: the accelerator refused a packet or sent a malformed one.
         """
         return run_program(self, baked_program(self.spec, vectors), vectors, progress=progress)
 
     @property
     def _free(self) -> int:
-        """Address behind all layers that are there."""
+        """Address after all stored layers."""
         return max((stored.place.end for stored in self._stored), default=0)
 
     def has_room(self, vectors: LayerVectors) -> bool:
-        """The board has a memory, and the layer fits behind those that are there."""
+        """Whether the board has a memory, and the layer fits after the stored ones."""
         place = place_layer(self.spec, vectors, address=self._free)
         return self._chip is not None and place.fits(self._chip)
 
     def store_layer(self, vectors: LayerVectors) -> StoredLayer:
-        """Upload a layer's weights and constants into the board's memory, behind those that are there.
+        """Upload a layer's weights and constants into the board's memory, after the stored ones.
 
-        They stay until the board is switched off, or its bitstream is loaded again; sessions come and go. The board
-        does not know what it holds: another session has to be told, by ``keep_layer``, or stores from the start again.
+        They stay there, over several sessions, until the board is switched off or its bitstream is loaded again. The
+        board keeps no directory: in another session call ``keep_layer``, else storing starts again at address 0.
 
         Raises:
-            InputError: the bitstream has no memory, or the layer does not fit any more.
-            LinkError: the board cannot be reached, does not do its part, or the session has ended.
+            InputError: the bitstream has no memory, or the layer does not fit.
+            LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
         """
         stored = store_layer(self.spec, vectors, chip=self._memory(), address=self._free)
         self._session.exchange(stored.packets(), results=0)
@@ -173,28 +170,25 @@ class Accelerator:
         return stored
 
     def keep_layer(self, stored: StoredLayer) -> None:
-        """Count on a layer that an earlier session stored: it can be run, and nothing is stored over it.
-
-        Args:
-            stored: as ``store_layer`` gave it.
+        """Use a layer that ``store_layer`` stored in an earlier session: it can be run and is not overwritten.
 
         Raises:
-            InputError: the bitstream has no memory, or one that is too small, the layer is of another spec, or
-                another one lies there.
+            InputError: the bitstream has no memory or a smaller one, the layer is for another spec, or it overlaps
+                with another layer.
         """
         if not stored.place.fits(self._memory()) or stored.place.spec != self.spec:
-            raise InputError("memory: the layer was stored for another board, expected one of this spec and memory")
+            raise InputError("memory: the layer was stored for another board, expected the same spec and memory")
         for other in self._stored:
             if other.place.overlaps(stored.place):
                 raise InputError(
-                    f"memory: the layer at word {stored.place.address} overlaps with that at {other.place.address}, "
+                    f"memory: the layer at word {stored.place.address} overlaps with the one at {other.place.address}, "
                     "expected layers that were stored together"
                 )
         self._stored.append(stored)
 
     def _memory(self) -> SdramChip:
         if self._chip is None:
-            raise InputError("memory: the bitstream has none, expected one that was made with a memory")
+            raise InputError("memory: the bitstream has none, expected one that was built with --memory")
         return self._chip
 
     def run_stored(
@@ -204,17 +198,17 @@ class Accelerator:
         *,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> LayerRun:
-        """Run tokens on a layer that the board's memory holds, without the rows of inputs that none of them uses.
+        """Run tokens on a layer in the board's memory, without the rows of inputs that are silent for all tokens.
 
         Args:
-            stored: as ``store_layer`` gave it, or given to ``keep_layer``.
+            stored: the layer, from ``store_layer`` or given to ``keep_layer``.
             vectors: the same layer and its tokens.
-            progress: told the results that are in, and how many there will be.
+            progress: called with the number of results received, and of all results.
 
         Raises:
-            LinkError: the board cannot be reached, does not do its part, or the session has ended.
-            PacketError: the accelerator refused a packet or sent a broken one.
-            ValueError: the memory holds another layer, or this session neither stored nor kept this one.
+            LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
+            PacketError: the accelerator refused a packet or sent a malformed one.
+            ValueError: the memory holds another layer, or the layer was neither stored nor kept in this session.
         """
         if not any(one is stored for one in self._stored):
             raise ValueError("the layer was neither stored nor kept in this session")

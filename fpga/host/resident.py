@@ -1,4 +1,4 @@
-"""A model's layers in a board's memory, as far as it holds them."""
+"""Layers of a model in a board's memory, as many as fit."""
 
 from spikequant.fpga.host.device import Accelerator
 from spikequant.fpga.sdram.layout import StoredLayer
@@ -7,12 +7,9 @@ from spikequant.rtl.driver.device import LayerRun
 
 
 class ResidentLayers:
-    """Stores each layer when it first runs, and streams it from the memory from then on.
+    """Runner that stores each layer in the board's memory at its first run and streams it from there later.
 
-    A layer that finds no room goes over the line each time.
-
-    Args:
-        accelerator: whose board has a memory, or else nothing is stored.
+    A layer that does not fit, or a board without a memory, gets the weights over the line each time.
 
     Attributes:
         stored: layers in the memory, by name.
@@ -26,8 +23,8 @@ class ResidentLayers:
         """Run tokens on the layer of that name.
 
         Raises:
-            LinkError: the board cannot be reached, or does not do its part.
-            PacketError: the accelerator refused a packet or sent a broken one.
+            LinkError: the board cannot be reached or breaks the protocol.
+            PacketError: the accelerator refused a packet or sent a malformed one.
             ValueError: the memory holds other weights under that name.
         """
         if name not in self.stored:

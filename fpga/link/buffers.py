@@ -1,6 +1,6 @@
-"""What waits between the line and the accelerator: words of the stream by their positions, in block RAM.
+"""Buffers between the line and the accelerator, in block RAM.
 
-Words pass at the line's pace, one in a hundred cycles or so; so a word takes three cycles here and nothing is fast.
+Words pass at the speed of the line, about one in a hundred cycles, so three cycles a word are fast enough.
 """
 
 from amaranth.hdl import Module, Signal, unsigned
@@ -13,10 +13,10 @@ from spikequant.rtl.shapes import PacketWord
 
 
 def check_depth(depth: int) -> None:
-    """Nothing, if a buffer may have that many words.
+    """Check the number of words of a buffer.
 
     Raises:
-        ValueError: it is no power of two, or positions could not tell its words apart.
+        ValueError: it is no power of two, or too large for unambiguous positions.
     """
     if depth & (depth - 1) or not 2 <= depth <= 2 ** (POSITION_BITS - 1):
         raise ValueError(f"depth: {depth}, expected a power of two in 2..{2 ** (POSITION_BITS - 1)}")
@@ -27,17 +27,17 @@ def _position(name: str) -> Signal:
 
 
 class Inbox(Component):
-    """Words from the line that wait for the accelerator. A frame's words count only once they are kept.
+    """Buffer of words from the line for the accelerator; a frame's words are valid only after ``keep``.
 
-    Latency: three cycles from ``keep`` to ``o``; a word in every third cycle.
+    Latency: three cycles from ``keep`` to ``o``. Throughput: a word in three cycles.
 
     Attributes:
-        i, write: a word of the frame under way.
-        keep, drop: the frame is over: its words count, or never were.
+        i, write: a word of the current frame.
+        keep, drop: the frame ends: keep or discard its words.
         clear: start again from position 0.
-        lost: a word of the frame under way found no room.
-        filled: the frame under way has words.
-        received: position behind the words that count.
+        lost: a word of the current frame found no room.
+        filled: the current frame has words.
+        received: position after the last word kept.
         limit: position of the first word that there is no room for.
         o: words for the accelerator.
     """
@@ -61,7 +61,7 @@ class Inbox(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Three positions: taken by the accelerator, received for good, and written."""
+        """Three positions: taken by the accelerator, received and kept, and written."""
         m = Module()
         m.submodules.rows = rows = Memory(shape=unsigned(PacketWord.size), depth=self._depth, init=[])
         store, fetch = rows.write_port(), rows.read_port()
@@ -79,7 +79,7 @@ class Inbox(Component):
             self.o.payload.eq(fetch.data),
             moves.eq(self.o.valid & self.o.ready),
         ]
-        # the cycle after a move shows the word that left
+        # in the cycle after a transfer, the memory still outputs the old word
         m.d.sync += self.o.valid.eq(some & ~moves)
         with m.If(moves):
             m.d.sync += taken.eq(taken + 1)
@@ -100,18 +100,18 @@ class Inbox(Component):
 
 
 class Outbox(Component):
-    """Words from the accelerator that wait for the line, and those sent that the host has not acknowledged.
+    """Buffer of words from the accelerator that are not sent yet, or sent but not acknowledged by the host.
 
     Latency: three cycles from ``i`` to ``word``.
 
     Attributes:
-        i: words of the accelerator.
-        word, word_valid: the next word to send; ``take`` it, or not.
+        i: words from the accelerator.
+        word, word_valid, take: the next word to send, and its transfer.
         next: its position.
         empty: all words are sent.
         acknowledge, acknowledged: the host has the words before that position.
-        rewind: send again from the first word that is not acknowledged.
-        behind: words not sent again yet have been acknowledged meanwhile: rewind, which here goes forward.
+        rewind: continue with the first word that is not acknowledged.
+        behind: the host has acknowledged words that were to be resent: a rewind then skips them.
         clear: start again from position 0.
     """
 
@@ -159,7 +159,7 @@ class Outbox(Component):
             m.d.sync += written.eq(written + 1)
         with m.If(self.take):
             m.d.sync += self.next.eq(self.next + 1)
-        # nobody can have words that were never there
+        # ignore acknowledgements of words that do not exist
         with m.If(self.acknowledged & (claimed <= kept)):
             m.d.sync += base.eq(self.acknowledge)
         with m.If(self.rewind):

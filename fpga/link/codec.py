@@ -1,8 +1,8 @@
-"""Frames of words as bytes, on the host's side of the line.
+"""Frames of words as bytes, in software.
 
-A frame's words, low byte first, and their CRC-32 (that of Ethernet and zlib, low byte first) are escaped and set
-between two END bytes as SLIP does (RFC 1055). So the length need not be known ahead, the next END ends all trouble,
-and no damaged frame passes for a whole one, but for the 32 bits of its check.
+A frame's words, low byte first, and their CRC-32 (that of Ethernet and zlib, low byte first) are escaped and put
+between two END bytes as in SLIP (RFC 1055). The sender need not know the length in advance, the receiver is in step
+again at the next END, and a damaged frame is undetected only with the probability of a 32-bit check.
 """
 
 import zlib
@@ -22,7 +22,7 @@ _ESCAPES = (
 
 
 def encode_frame(words: Iterable[int]) -> bytes:
-    """The frame of some words, each in 0..2**32 - 1, with an END at both ends."""
+    """Encode words, each in 0..2**32 - 1, as a frame with an END at both ends."""
     body = b"".join(int(word).to_bytes(BYTES_PER_WORD, "little") for word in words)
     body += zlib.crc32(body).to_bytes(BYTES_PER_WORD, "little")
     for plain, escaped in _ESCAPES:
@@ -31,11 +31,11 @@ def encode_frame(words: Iterable[int]) -> bytes:
 
 
 def decode_frame(body: bytes) -> list[int] | None:
-    """The words of what stood between two END bytes, or None when it is damaged."""
+    """Decode the bytes between two ENDs; None for a damaged frame."""
     plain = body
     for original, escaped in reversed(_ESCAPES):
         plain = plain.replace(escaped, original)
-    # each escape made one byte of two, so what is left over had no right to be there
+    # each valid escape sequence became one byte less, so any other escape byte is an error
     if len(body) - len(plain) != body.count(ESCAPE):
         return None
     if not plain or len(plain) % BYTES_PER_WORD:
@@ -50,10 +50,10 @@ def decode_frame(body: bytes) -> list[int] | None:
 
 
 class FrameReader:
-    """Frames out of a stream of bytes that comes in pieces.
+    """Decoder of a stream of bytes that arrives in pieces.
 
     Args:
-        max_words: a frame of more words is damaged; so memory is bounded, whatever comes.
+        max_words: longest frame; longer ones count as damaged, which bounds the memory.
     """
 
     def __init__(self, *, max_words: int) -> None:
@@ -62,7 +62,7 @@ class FrameReader:
         self._too_long = False
 
     def feed(self, received: bytes) -> list[list[int] | None]:
-        """Each frame that these bytes end as its words, or None for a damaged one."""
+        """Take bytes; returns the words of each completed frame, or None for a damaged one."""
         *ended, rest = received.split(bytes([END]))
         frames: list[list[int] | None] = []
         for part in ended:
@@ -75,7 +75,7 @@ class FrameReader:
         return frames
 
     def clear(self) -> None:
-        """Forget the beginning of a frame."""
+        """Discard the beginning of a frame."""
         self._body.clear()
         self._too_long = False
 

@@ -1,4 +1,4 @@
-"""Frames on the board's side of the line: bytes to words and words to bytes, as in ``fpga.link.codec``."""
+"""Frames in hardware: bytes to words and words to bytes, as in ``fpga.link.codec``."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream
@@ -13,18 +13,18 @@ from spikequant.rtl.shapes import PacketWord
 
 
 class FrameDecoder(Component):
-    """Bytes off the line become words; what ``decode_frame`` does, as they arrive.
+    """Decoder from bytes of the line to words; the hardware of ``decode_frame``.
 
-    Payload words are passed on before the frame's check is known, so they count only once ``over`` has come with
-    ``whole``. Between two frames a byte that is not END opens a frame; two ENDs with nothing between them are none.
+    Payload words are output before the frame's check is known, so they are valid only after ``over`` with ``whole``.
+    A byte other than END opens a frame; two successive ENDs are no frame.
 
-    Latency: a payload word is passed on two cycles after the fourth word behind it, or the END.
+    Latency: two cycles from the fourth word after a payload word, or from the END.
 
     Attributes:
         i: bytes, at most one in four cycles.
-        word, word_valid: a payload word of the frame under way.
-        over: pulses at a frame's end; if the frame has payload and is whole, its last word comes with it.
-        whole: qualifies ``over``: the check holds, and there are control words.
+        word, word_valid: a payload word of the current frame.
+        over: pulses at a frame's end, together with the last payload word of a whole frame.
+        whole: qualifies ``over``: the check is right, and there are control words.
         control: qualifies ``over``: the control words.
     """
 
@@ -41,7 +41,7 @@ class FrameDecoder(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Unescape, gather words, and hold back the last four: payload, two of control, and the check."""
+        """Unescape, assemble words, and delay them by four: payload, two of control, and the check."""
         m = Module()
         m.submodules.crc = crc = CRC32_ETHERNET(data_width=8).create()
 
@@ -85,13 +85,13 @@ class FrameDecoder(Component):
         return m
 
     def _unescape(self, m: Module, *, plain: Signal, is_plain: Signal, is_end: Signal, is_bad: Signal) -> None:
-        """A cycle after each byte: a plain byte or an END; ``is_bad``, with either or alone, for what no frame has."""
+        """Mark each byte, a cycle later, as plain, as END, or (alone or with either) as invalid."""
         byte = self.i.payload.data
         escaped = Signal()
         m.d.sync += [is_plain.eq(0), is_end.eq(0), is_bad.eq(0)]
         with m.If(self.i.valid):
             m.d.sync += escaped.eq(0)
-            # a byte whose stop bit is missing says nothing, not even that it is an END
+            # a byte without a stop bit is not even an END
             with m.If(self.i.payload.broken):
                 m.d.sync += is_bad.eq(1)
             with m.Elif(byte == END):
@@ -109,11 +109,10 @@ class FrameDecoder(Component):
 
 
 class FrameEncoder(Component):
-    """Words become bytes for the line; what ``encode_frame`` does.
+    """Encoder from words to bytes for the line; the hardware of ``encode_frame``.
 
     Attributes:
-        i: words, the control words with them; ``last`` marks the last one of a frame. A word on offer may change until
-            it is taken.
+        i: payload and control words; ``last`` marks the last word of a frame. A word may change until it is accepted.
         o: bytes.
     """
 
@@ -121,7 +120,7 @@ class FrameEncoder(Component):
         super().__init__({"i": In(stream.Signature(PacketWord)), "o": Out(stream.Signature(8))})
 
     def elaborate(self, _platform: object) -> Module:
-        """END, the words' bytes, the check's bytes, END; an escaped byte takes two turns."""
+        """Send END, the bytes of the words and of the check, and END; an escaped byte takes two transfers."""
         m = Module()
         m.submodules.crc = crc = CRC32_ETHERNET(data_width=8).create()
         shifter = Signal(WORD_BITS)

@@ -1,8 +1,8 @@
-// Throws frames, broken frames and garbage at the board's end of the line, and holds what it does to what the bytes say.
+// Sends valid and broken frames and garbage to the board's end of the line, and compares it with a reference.
 //
 //     fuzz_link FRAMES SEED BUFFER_WORDS
 //
-// Prints the figures as JSON, or what went wrong, and then ends with status 1.
+// Prints the figures as JSON; after an error, prints the error and ends with status 1.
 
 #include <array>
 #include <cinttypes>
@@ -258,7 +258,7 @@ class Fuzzer {
         }
     }
 
-    // -- what the board says -----------------------------------------------------------------------------------
+    // -- frames of the board -----------------------------------------------------------------------------------
 
     void hear(uint8_t byte) {
         if (byte != kEnd) {
@@ -437,7 +437,7 @@ class Fuzzer {
         send(encode(frame_words(control, 20)));
         wait_for([&] { return queue_.empty() && acknowledged_ == received_ % kPositions; }, "a good frame is not taken");
 
-        // all that the accelerator has given until now arrives, once the host asks for it in order
+        // all words that the accelerator has sent arrive when the host requests them in order
         heard_ = base_;
         const uint64_t wanted = written_;
         for (int tries = 0; heard_ < wanted; ++tries) {

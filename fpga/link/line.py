@@ -1,4 +1,4 @@
-"""A serial port that comes back: frames out, frames in, through cables that are cut."""
+"""Serial port of the host, for frames; it can be reopened after a loss."""
 
 import contextlib
 import os
@@ -14,26 +14,26 @@ from spikequant.fpga.link.protocol import CONTROL_WORDS, HELLO_WORDS, MAX_SIZE, 
 from spikequant.golden.support.errors import InputError, SpikeQuantError
 
 LONGEST_FRAME = 2**MAX_SIZE + HELLO_WORDS + CONTROL_WORDS
-"""Words beyond which what comes is noise."""
+"""Words of the longest frame."""
 
 POLL_SECONDS = 0.02
-"""Longest wait for a byte at a time; pyserial sets the port up anew for every other time."""
+"""Timeout of a read; constant, because pyserial configures the port anew for each change."""
 
 OPEN_POLL_SECONDS = 0.05
 WRITE_SECONDS = 5.0
 
 
 class LinkError(SpikeQuantError):
-    """The board cannot be reached, or does not do its part: one line."""
+    """The board cannot be reached, or breaks the protocol."""
 
 
 class PortLostError(LinkError):
-    """The port is gone, and has not come back."""
+    """The port is gone, and did not come back."""
 
 
 @contextlib.contextmanager
 def _os_errors() -> Iterator[None]:
-    """Whatever pyserial says of a port that is none, or that hangs up meanwhile, is an OSError."""
+    """Turn all errors of pyserial about a missing or disconnected port into OSError."""
     try:
         yield
     except termios.error as error:
@@ -43,43 +43,41 @@ def _os_errors() -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    """What the system says, without the port that pyserial puts around it."""
+    """The system's message, without the port that pyserial adds."""
     return os.strerror(error.errno) if error.errno else str(error)
 
 
 class SerialLine:
-    """The host's end of the wire.
+    """Host's end of the line.
 
     Attributes:
         port: name of the port.
         baud: bits a second.
-        damaged: damaged frames that have come.
-        reopened: times that the port was lost and found again.
+        damaged: number of damaged frames received.
+        reopened: number of times that the port was lost and reopened.
     """
 
     def __init__(self, port: str, baud: int) -> None:
-        """Open the port, for this process alone.
+        """Open the port exclusively.
 
         Raises:
-            InputError: it cannot be opened, or is too slow for the times that a session allows.
+            InputError: it cannot be opened, or the speed is less than ``MIN_BAUD``.
         """
         if baud < MIN_BAUD:
-            raise InputError(f"baud: {baud} bits a second, expected {MIN_BAUD} at least")
+            raise InputError(f"baud: {baud} bits a second, expected at least {MIN_BAUD}")
         self.port, self.baud = port, baud
         self.damaged = self.reopened = 0
         self._reader = FrameReader(max_words=LONGEST_FRAME)
         try:
             self._serial: Any = self._opened()
         except OSError as error:
-            raise InputError(
-                f"port {port}: cannot be opened ({_reason(error)}), expected a serial port that is free"
-            ) from None
+            raise InputError(f"port {port}: cannot be opened ({_reason(error)}), expected a free serial port") from None
 
     def _opened(self) -> Any:
-        """The port, open.
+        """Open the port.
 
         Raises:
-            OSError: it cannot be opened; ``serial.SerialException`` is one, too.
+            OSError: it cannot be opened; ``serial.SerialException`` is a subclass.
         """
         with _os_errors():
             return serial.Serial(
@@ -87,15 +85,15 @@ class SerialLine:
             )
 
     def close(self) -> None:
-        """Let the port go; whatever it says."""
+        """Close the port, and ignore its errors."""
         with contextlib.suppress(OSError, termios.error):
             self._serial.close()
 
     def reopen(self, seconds: float) -> None:
-        """Close the port and open it again, as soon as it is there.
+        """Close the port, and open it again as soon as it exists.
 
         Raises:
-            PortLostError: it does not come back in that time.
+            PortLostError: it does not come back within ``seconds``.
         """
         self.close()
         deadline = time.monotonic() + seconds
@@ -114,17 +112,17 @@ class SerialLine:
                 return
 
     def send(self, words: list[int]) -> None:
-        """A frame.
+        """Send a frame.
 
         Raises:
-            OSError: the port is lost; ``serial.SerialException`` is one, too.
+            OSError: the port is lost; ``serial.SerialException`` is a subclass.
         """
         frame = encode_frame(words)
         with _os_errors():
             self._serial.write(frame)
 
     def receive(self) -> Iterator[list[int] | None]:
-        """The frames that have arrived, or that the next bytes end if they come soon; None for a damaged one.
+        """Yield the frames that have arrived or are completed within ``POLL_SECONDS``; None for a damaged one.
 
         Raises:
             OSError: the port is lost.

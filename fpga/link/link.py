@@ -1,4 +1,4 @@
-"""The board's end of the protocol: frames in, frames out, and the accelerator's words between them."""
+"""Board's end of the protocol, between the bytes of the line and the accelerator."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
@@ -22,19 +22,19 @@ from spikequant.rtl.shapes import PacketWord
 
 
 class Link(Component):
-    """Packets for the accelerator, each once, in order and whole words, whatever the line does to the frames.
+    """Reliable transport of packets to and from the accelerator: every word once and in order.
 
-    A frame's words are taken only if it is whole, of the session, the next one in order, and the buffer holds it;
-    what is missed is asked for again. The board waits for nothing: it answers every whole frame, sends each word
-    once, and again from where the host says; and the host goes by time.
+    A frame is accepted only if it is whole, of this session, the next in sequence, and the buffer holds it; a gap is
+    reported to the host. The board has no timers: it answers every whole frame, sends each word once, and resends
+    from where the host asks; timeouts are up to the host.
 
     Attributes:
-        i: bytes off the line, at most one in four cycles.
+        i: bytes from the line, at most one in four cycles.
         o: bytes for the line.
         sink: words for the accelerator.
-        source: words of the accelerator.
-        restart: reset the accelerator, as a new session begins; a cycle long.
-        damaged: a damaged frame has come in this session.
+        source: words from the accelerator.
+        restart: pulses at the beginning of a session, to reset the accelerator.
+        damaged: a damaged frame was received in this session.
     """
 
     def __init__(self, identity: Identity, *, buffer_words: int = BUFFER_WORDS) -> None:
@@ -52,7 +52,7 @@ class Link(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Buffers both ways; every frame that is over is judged a cycle later, when its last word is written."""
+        """Buffers both ways; a frame is checked a cycle after its end, when its last word is written."""
         m = Module()
         m.submodules.decoder = decoder = FrameDecoder()
         m.submodules.inbox = inbox = Inbox(self._buffer_words)
@@ -119,7 +119,7 @@ class Link(Component):
                     with m.If((ahead == 0) & inbox.filled & ~inbox.lost):
                         m.d.comb += inbox.keep.eq(1)
                     with m.Else():
-                        # words from before are no miss
+                        # earlier words leave no gap
                         m.d.comb += sender.again_due.eq(~ahead[-1])
                         m.d.sync += [refused.eq(refused + 1), overruns.eq(overruns + inbox.lost)]
             with m.Else():

@@ -1,8 +1,8 @@
-"""What goes over the serial line between host and board, defined once for both; ``docs/protocol.md`` tells it in words.
+"""Protocol of the serial line, for host and board; ``docs/protocol.md`` describes it.
 
-Each direction is a stream of 32-bit words, counted from the beginning of a session; that count is a word's position.
-Frames carry pieces of the stream. A frame is its payload words, the two words of ``Control``, and a check; it ends in
-its control words because the sender knows only then whether the last payload word ends a packet.
+Each direction is a stream of 32-bit words, counted from the beginning of a session; the count is a word's position.
+Frames carry parts of the stream. A frame has payload words, the two words of ``Control``, and a check. The control
+words come last because only then the sender knows whether the last payload word ends a packet.
 """
 
 import json
@@ -19,39 +19,39 @@ from spikequant.rtl.driver.layouts import words_in
 from spikequant.rtl.shapes import Code, CodesHeader, NeuronsHeader, Result, ResultHeader, RunHeader, WeightsHeader
 
 VERSION = 2
-"""Of this protocol. Version 1 had neither sessions nor positions."""
+"""Version of this protocol. Version 1 had neither sessions nor positions."""
 
 MAGIC = 0x5153
 """First half-word of a board's HELLO."""
 
 POSITION_BITS = 12
-"""Positions are counted modulo two to this power, eight times what a buffer of the usual size holds."""
+"""Positions are counted modulo two to this power, which is eight times the default size of a buffer."""
 
 BUFFER_WORDS = 512
-"""Words that a board's buffer holds in each direction: one block RAM."""
+"""Size of a board's buffer in each direction, in words: one block RAM."""
 
 MAX_SIZE = 7
-"""Logarithm of the most payload words of a frame."""
+"""Binary logarithm of the most payload words of a frame."""
 
 NAME_BYTES = 16
-"""Length of a design's name, in ASCII with zeros behind it."""
+"""Length of a design's name, in ASCII, padded with zeros."""
 
 DIGEST_BITS = 64
-"""Bits of the digest of what a design is."""
+"""Bits of a design's digest."""
 
 MIN_BAUD = 1200
-"""Bits a second at which the longest frame, all of it escaped, arrives before the host gives up."""
+"""Lowest speed in bits a second; the longest frame, all of it escaped, then arrives before the host gives up."""
 
 KILOCYCLE = 1024
 """Clock cycles in the board's unit of time."""
 
 
 class Kind(enum.IntEnum, shape=4):
-    """What a frame is.
+    """Kind of a frame.
 
-    HELLO from the host opens a session; from the board it answers that, and its payload is a ``Hello``.
+    HELLO from the host opens a session; from the board it is the answer, with a ``Hello`` as payload.
     DATA carries words of the stream.
-    STATE carries nothing but its control words.
+    STATE has only control words.
     """
 
     HELLO = 1
@@ -60,15 +60,15 @@ class Kind(enum.IntEnum, shape=4):
 
 
 class Control(data.Struct):
-    """The two words behind a frame's payload.
+    """The two words after a frame's payload.
 
     ``last``: the last payload word ends a packet.
-    ``again``: the sender of this frame misses words; send again from ``acknowledge`` on.
-    ``sequence``: position of the first payload word; for others than DATA, of the next word to send.
-    ``acknowledge``: position of the next word that the sender of this frame has not received.
+    ``again``: the sender of this frame misses words; resend from ``acknowledge`` on.
+    ``sequence``: position of the first payload word; without payload, of the next word to send.
+    ``acknowledge``: position of the next word that the sender of this frame expects.
     ``limit``, from the board: position of the first word that its buffer has no room for.
-    ``size``, from the host: logarithm of the most payload words that the board may send in a frame.
-    ``session``: number of the session, drawn by the host; 0 is none.
+    ``size``, from the host: binary logarithm of the most payload words that the board may send in a frame.
+    ``session``: number of the session, drawn by the host; 0 means none.
     """
 
     kind: Kind
@@ -83,13 +83,13 @@ class Control(data.Struct):
 
 
 class Hello(data.Struct):
-    """What a board says of itself.
+    """Identity and counters of a board; counters of frames are since power-up.
 
     ``magic``, ``version``: ``MAGIC`` and ``VERSION``, at the same place in every version.
     ``name``, ``digest``: the design.
     ``buffer_words``: size of its buffer for words from the host.
-    ``damaged``: frames that ended in a wrong check, since power-up.
-    ``refused``: whole frames that did not fit in: of another session, an unknown kind or out of sequence.
+    ``damaged``: frames with a wrong check.
+    ``refused``: whole frames of another session, of an unknown kind or out of sequence.
     ``overruns``: frames that found the buffer full.
     ``kilocycles``: time since the session began, in 1,024 clock cycles.
     """
@@ -112,11 +112,11 @@ HELLO_WORDS = words_in(Hello)
 
 @dataclass(frozen=True)
 class Identity:
-    """Which design a board holds.
+    """Identity of a board's design.
 
     Attributes:
-        name: of the component, at most ``NAME_BYTES`` ASCII characters.
-        digest: of its spec and of the packets' layouts, ``DIGEST_BITS`` bits.
+        name: name of the component, at most ``NAME_BYTES`` ASCII characters.
+        digest: digest of its spec and of the packets' layouts, ``DIGEST_BITS`` bits.
     """
 
     name: str
@@ -124,16 +124,16 @@ class Identity:
 
     @property
     def name_bits(self) -> int:
-        """The name as ``Hello`` has it."""
+        """The name as a number, for ``Hello``."""
         return int.from_bytes(self.name.encode("ascii"), "little")
 
 
 WITH_MEMORY = "+DRAM"
-"""Behind the name of a design with a memory."""
+"""Suffix of the name of a design with a memory."""
 
 
 def identify(design: str, spec: Spec, *, chip: SdramChip | None = None) -> Identity:
-    """The identity of a component of that class name, made from a spec, with a memory of that chip if there is one."""
+    """Identity of a component with class name ``design``, of a spec, and of a memory if there is one."""
     layouts: tuple[type[data.Struct], ...] = (
         WeightsHeader,
         NeuronsHeader,
@@ -152,7 +152,7 @@ def identify(design: str, spec: Spec, *, chip: SdramChip | None = None) -> Ident
     parts = [json.dumps(spec.model_dump(), sort_keys=True), json.dumps(packets, sort_keys=True)]
     name = design[:NAME_BYTES]
     if chip is not None:
-        # rows and columns alone: chips of one size hold the same
+        # only the size of the chip matters
         parts.append(json.dumps([chip.row_bits, chip.column_bits]))
         name = design[: NAME_BYTES - len(WITH_MEMORY)] + WITH_MEMORY
     return Identity(name=name, digest=int(digest_of(parts)[: DIGEST_BITS // 4], 16))

@@ -1,61 +1,61 @@
-"""How fast a session goes: how long its frames are, and after which time one counts as lost."""
+"""Adaptive frame size and retransmission timeout of a session."""
 
 from dataclasses import dataclass
 
 from spikequant.fpga.link.protocol import MAX_SIZE
 
 MIN_SIZE = 2
-"""Logarithm of the fewest payload words of a frame, which noise leaves."""
+"""Binary logarithm of the smallest frame size, in payload words."""
 
 GOOD_FRAMES = 16
-"""Frames without a loss after which they become twice as long."""
+"""Frames without a loss after which the frame size doubles."""
 
 MIN_WAIT, MAX_WAIT = 0.05, 2.0
-"""Limits in seconds of the time after which a frame without answer counts as lost."""
+"""Limits of the timeout, in seconds."""
 
 OLD, NEW = 0.8, 0.2
-"""Shares of the estimate so far, and of the last round trip, in the next estimate."""
+"""Weights of the estimate so far and of the last round trip in the next estimate."""
 
 
 @dataclass
 class Pace:
-    """What losses and round trips have taught.
+    """State learned from losses and round trips.
 
     Attributes:
-        size: logarithm of a frame's payload words at most.
-        wait: seconds after which a frame without answer counts as lost.
-        trip: seconds of a round trip, an estimate; None before the first.
+        size: binary logarithm of the frame size in payload words.
+        wait: timeout in seconds, after which a frame without answer counts as lost.
+        trip: estimate of the round trip in seconds; None before the first.
     """
 
     size: int = MAX_SIZE
     wait: float = 0.5
     trip: float | None = None
     _good: int = 0
-    # the position behind the frame that is timed, and when it was sent
+    # position after the frame that is timed, and when it was sent
     _timed: tuple[int, float] | None = None
 
     def lost(self) -> None:
-        """A loss: the shorter a frame, the likelier it gets through."""
+        """Note a loss, and halve the frame size."""
         self.size = max(self.size - 1, MIN_SIZE)
         self._good = 0
 
     def arrived(self) -> None:
-        """A frame went through."""
+        """Note a frame that arrived."""
         self._good += 1
         if self._good >= GOOD_FRAMES:
             self.size = min(self.size + 1, MAX_SIZE)
             self._good = 0
 
     def late(self, most: float) -> None:
-        """Nothing came in time: wait longer, but no longer than ``most`` seconds."""
+        """Double the timeout, up to ``most`` seconds."""
         self.wait = min(2 * self.wait, MAX_WAIT, most)
 
     def sent(self, position: int, now: float) -> None:
-        """The words before a position are on their way; they are timed unless others are."""
+        """Note that the words before a position were sent, and time them unless others are being timed."""
         self._timed = self._timed or (position, now)
 
     def acknowledged(self, position: int, now: float) -> None:
-        """The words before a position have arrived."""
+        """Note that the words before a position have arrived."""
         if self._timed is not None and position >= self._timed[0]:
             trip = now - self._timed[1]
             self.trip = trip if self.trip is None else OLD * self.trip + NEW * trip
@@ -63,5 +63,5 @@ class Pace:
             self._timed = None
 
     def went_back(self) -> None:
-        """What is sent twice tells nothing of the time that it takes."""
+        """Stop timing: the answer to words sent twice is ambiguous."""
         self._timed = None

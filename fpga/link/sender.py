@@ -1,4 +1,4 @@
-"""Which frame the board sends next, and what is in it."""
+"""Frames from the board: their order and contents."""
 
 from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream
@@ -18,23 +18,23 @@ from spikequant.golden.layer.spec import WORD_BITS
 from spikequant.rtl.shapes import PacketWord
 
 TELL_SHARE = 4
-"""The host is told of new room when it is this share of the buffer."""
+"""New room is reported to the host when it is 1/4 of the buffer."""
 
 
 class FrameSender(Component):
-    """A frame after the other: HELLO before DATA before STATE; DATA tells the host the state too.
+    """Scheduler of frames, with priorities HELLO, DATA, STATE; DATA reports the state, too.
 
-    What is due is told once, with the state of the moment in which the control words leave.
+    Each request is served once, with the state at the time when the control words are sent.
 
     Attributes:
-        hello_due, state_due, again_due, rewind_due: pulses, from which on that is due: a HELLO, the state, that the
-            state tells of a miss, and that words go out again.
-        restart: the session is a new one, so nothing else is due.
-        session: its number.
-        size: logarithm of the most payload words of a frame.
+        hello_due, state_due, again_due, rewind_due: pulses that request a HELLO, the state, a report of a gap in the
+            state, and that words are resent.
+        restart: a new session begins, and requests other than the HELLO are dropped.
+        session: number of the session.
+        size: binary logarithm of the most payload words of a frame.
         hello: payload of a HELLO.
-        received, limit: positions to tell.
-        word, word_valid, take, next, empty, behind, rewind: of the ``Outbox``.
+        received, limit: positions to report.
+        word, word_valid, take, next, empty, behind, rewind: connections to the ``Outbox``.
         o: bytes.
     """
 
@@ -64,13 +64,13 @@ class FrameSender(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Payload, then the control words."""
+        """Send the payload, then the control words."""
         m = Module()
         m.submodules.encoder = encoder = FrameEncoder()
         connect(m, encoder.o, flipped(self.o))
         hello, state, again, rewind = (Signal(name=name) for name in ("hello_waits", "state", "again", "rewind_waits"))
         kind = Signal(Kind, init=Kind.STATE)
-        # the session may change while a frame leaves, and its words are then of the old one
+        # session and position at the beginning of the frame, since they may change during it
         begun_in, begun_at = Signal(16), Signal(POSITION_BITS)
         last = Signal()
         count = Signal(range(max(2**MAX_SIZE, HELLO_WORDS)))
@@ -140,7 +140,7 @@ class FrameSender(Component):
                         m.d.sync += told.eq(self.limit)
                         m.next = "idle"
 
-        # behind the above, so that nothing is lost that comes due as its like is told
+        # last, so that a request in the cycle in which an earlier one is served is kept
         with m.If(self.restart):
             m.d.sync += [waiting.eq(0) for waiting in (state, again, rewind)]
         for due, waiting in (

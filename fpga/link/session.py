@@ -1,4 +1,4 @@
-"""The host's end of the protocol: a session with a board, in which every packet arrives once and in order."""
+"""Host's end of the protocol: a session with a board, in which every packet arrives once and in order."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,27 +29,27 @@ from spikequant.rtl.driver.layouts import pack, unpack
 from spikequant.rtl.driver.packets import Words
 
 FRAMES_AHEAD = 4
-"""Frames of the present length that are sent before the first is acknowledged."""
+"""Frames of the current size that may be sent before the first is acknowledged."""
 
 LONGEST_PACKET = 2**16
-"""Words beyond which what a board sends is no packet; a RESULT of the largest array has fewer."""
+"""Limit of a packet from the board, in words; a RESULT of the largest array is shorter."""
 
 MOST_LOSSES = 20
-"""Times that a port may be lost without a frame in between."""
+"""Limit of losses of the port without a frame in between."""
 
 HELLO_SECONDS, HELLO_BITS = 0.1, 2000
-"""Seconds, and on a slow line bits, after which a HELLO is sent again; an answer may come later all the same."""
+"""Interval between HELLOs: seconds, plus a number of bits on a slow line; later answers are accepted, too."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the host waits, in seconds.
+    """Time limits of the host, in seconds.
 
     Attributes:
-        hello: for a board that answers.
-        silence: for anything that is no noise, in a session.
-        progress: for a word that is new, while the board does answer.
-        port: for a port that was lost.
+        hello: for the first answer of the board.
+        silence: for a whole frame, in a session.
+        progress: for a new word, while the board does answer.
+        port: for a lost port to come back.
     """
 
     hello: float = 5.0
@@ -60,15 +60,15 @@ class Patience:
 
 @dataclass(frozen=True)
 class Health:
-    """What host and board have counted.
+    """Counters of host and board.
 
     Attributes:
         board_damaged, board_refused, board_overruns: frames that the board dropped since power-up.
         host_damaged: damaged frames from the board.
-        resent: times that the host went back.
-        asked_again: times that it asked the board to go back.
-        reopened: times that the port was lost and found again.
-        cycles: clock cycles since the session began, give or take 1,024.
+        resent: retransmissions by the host.
+        asked_again: retransmissions that the host requested.
+        reopened: number of times that the port was lost and reopened.
+        cycles: clock cycles since the session began, with a resolution of 1,024.
     """
 
     board_damaged: int
@@ -82,26 +82,26 @@ class Health:
 
 
 def _ahead(base: int, position: int) -> int:
-    """The position at or behind ``base`` that the line's short one stands for."""
+    """The first position from ``base`` on whose low bits are ``position``."""
     return base + (position - base) % 2**POSITION_BITS
 
 
 class Session:
-    """A conversation with one board over one port.
+    """A session with one board over one port.
 
-    An error, or an interrupt, leaves it open which words the board still has and which results it will send. So it
-    ends the session: whoever goes on with it is refused, and opens another.
+    After an error or an interrupt, the words in the board and the results to come are unknown. So it ends the session,
+    and any further use raises an error; open another session.
 
     Attributes:
-        hello: what the board last said of itself.
+        hello: fields of the board's last ``Hello``.
     """
 
     def __init__(self, line: SerialLine, identity: Identity, *, patience: Patience | None = None) -> None:
-        """Greet the board and make sure that it is the right one.
+        """Open the session, and check the board's identity.
 
         Raises:
-            InputError: the board holds another design, or speaks another version.
-            LinkError: nobody answers.
+            InputError: the board holds another design or has another protocol version, or the line is a loopback.
+            LinkError: no answer.
         """
         self._line = line
         self._patience = patience or Patience()
@@ -110,25 +110,24 @@ class Session:
         self._excused = 0.0
         self._losses = 0
         self._resent = self._asked_again = 0
-        self._forget()
-        self.hello = self._greet()
-        self._check(identity)
-
-    def _forget(self) -> None:
-        """Begin at position 0 both ways."""
         now = self._now()
         self._sent = self._highest = self._acknowledged = self._limit = self._received = 0
         self._pace = Pace()
         self._moved_up = self._moved_down = self._heard = now
         self._went_back = self._asked = (-1, now)
+        self.hello = self._greet()
+        self._check(identity)
+
+    def _error(self, problem: str, kind: type[LinkError] = LinkError) -> LinkError:
+        return kind(f"port {self._line.port}: {problem}")
 
     def _now(self) -> float:
-        """Seconds, but for those that are excused: no patience is lost in them."""
+        """Seconds, without those that do not count towards time limits."""
         return time.monotonic() - self._excused
 
     @contextmanager
     def _excuse(self) -> Iterator[None]:
-        """A block in which nobody waits for the board."""
+        """A block whose time does not count towards time limits."""
         began = time.monotonic()
         try:
             yield
@@ -136,35 +135,35 @@ class Session:
             self._excused += time.monotonic() - began
 
     def _reopen(self) -> None:
-        """Open a lost port again.
+        """Reopen a lost port.
 
         Raises:
-            PortLostError: it does not come back, or is lost again and again.
+            PortLostError: it does not come back, or is lost too often.
         """
         self._losses += 1
         if self._losses > MOST_LOSSES:
-            raise PortLostError(f"port {self._line.port}: lost {MOST_LOSSES} times, and nothing came in between")
+            raise self._error(f"lost {MOST_LOSSES} times without a frame in between", PortLostError)
         with self._excuse():
             self._line.reopen(self._patience.port)
 
     def _hear(self) -> None:
-        """A whole frame of this session has come."""
+        """Note a whole frame of this session."""
         self._heard = self._now()
         self._losses = 0
 
     def end(self) -> None:
-        """Nothing more is said in this session."""
+        """End the session."""
         self._ended = True
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """What is said in one go; where it ends early, so does the session.
+        """A block after which the session is open only if the block completes.
 
         Raises:
-            LinkError: it has ended.
+            LinkError: the session has ended.
         """
         if self._ended:
-            raise LinkError(f"port {self._line.port}: an earlier error ended the session, expected a new one")
+            raise self._error("an earlier error ended the session, expected a new one")
         self._ended = True
         yield
         self._ended = False
@@ -174,21 +173,22 @@ class Session:
         deadline = self._now() + self._patience.hello
         while self._now() < deadline:
             self._session = self._session or random.randrange(1, 2**16)
-            control, hello = self._ask_hello(HELLO_SECONDS + HELLO_BITS / self._line.baud)
-            if control is None or hello is None:
+            answer = self._ask_hello(HELLO_SECONDS + HELLO_BITS / self._line.baud)
+            if answer is None:
                 continue
+            control, hello = answer
             if not (control["acknowledge"] or control["sequence"]):
                 self._limit = control["limit"]
                 return hello
-            # an older session happens to have the same number
+            # an older session has the same number by chance
             self._session = 0
-        raise LinkError(
-            f"port {self._line.port}: no answer at {self._line.baud} bits a second within {self._patience.hello:g} s, "
+        raise self._error(
+            f"no answer at {self._line.baud} bits a second within {self._patience.hello:g} s, "
             "expected a board with a SpikeQuant bitstream"
         )
 
-    def _ask_hello(self, seconds: float) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Send a HELLO and wait for the answer, which noise may have swallowed."""
+    def _ask_hello(self, seconds: float) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Send a HELLO and wait for the answer: fields of ``Control`` and ``Hello``, or None if none comes."""
         deadline = self._now() + seconds
         try:
             self._line.send(self._frame(Kind.HELLO, self._sent))
@@ -212,12 +212,12 @@ class Session:
                     return control, unpack(Hello, payload)
         except OSError:
             self._reopen()
-        return None, None
+        return None
 
     def _check(self, identity: Identity) -> None:
         hello, port = self.hello, self._line.port
         if hello["magic"] != MAGIC or hello["version"] != VERSION:
-            raise InputError(f"port {port}: the board speaks protocol {hello['version']}, expected {VERSION}")
+            raise InputError(f"port {port}: the board has protocol version {hello['version']}, expected {VERSION}")
         if (hello["name"], hello["digest"]) != (identity.name_bits, identity.digest):
             name = hello["name"].to_bytes(16, "little").rstrip(b"\0").decode("ascii", "replace")
             raise InputError(
@@ -226,10 +226,10 @@ class Session:
             )
 
     def health(self) -> Health:
-        """Ask the board for its counters.
+        """Read the counters of the board.
 
         Raises:
-            LinkError: it does not answer, or the session has ended.
+            LinkError: no answer, or the session has ended.
         """
         with self._whole():
             return self._health()
@@ -237,14 +237,15 @@ class Session:
     def _health(self) -> Health:
         deadline = self._now() + self._patience.silence
         while self._now() < deadline:
-            control, hello = self._ask_hello(self._pace.wait)
-            if control is not None and hello is not None:
-                # a HELLO opens the session anew on a board that has lost it
+            answer = self._ask_hello(self._pace.wait)
+            if answer is not None:
+                control, hello = answer
+                # on a board that lost the session, the HELLO opened it anew
                 if (
                     control["acknowledge"] != self._acknowledged % 2**POSITION_BITS
                     or (hello["kilocycles"] - self.hello["kilocycles"]) % 2**32 >= 2**31
                 ):
-                    raise self._afresh()
+                    raise self._restarted()
                 self.hello = hello
                 return Health(
                     board_damaged=hello["damaged"],
@@ -261,16 +262,15 @@ class Session:
     def exchange(
         self, packets: Sequence[Words], *, results: int, progress: Callable[[int], None] = lambda _: None
     ) -> list[Words]:
-        """Send packets, and wait until the board has them all and that many packets have come back.
+        """Send packets, and wait until the board has them all and ``results`` packets have been received.
 
         Args:
-            packets: words of each.
-            results: packets to wait for.
-            progress: told the number of packets that have come back, whenever it grows.
+            packets: words of each packet.
+            results: number of packets to wait for.
+            progress: called with the number of packets received, whenever it grows.
 
         Raises:
-            LinkError: the board fell silent, started afresh or makes no progress, the port is gone for good, or the
-                session has ended.
+            LinkError: the board is silent, restarted or makes no progress, the port is lost, or the session has ended.
         """
         with self._whole():
             return self._exchange(packets, results, progress)
@@ -288,9 +288,7 @@ class Session:
                 for frame in self._line.receive():
                     confirm |= self._take(frame, part, came)
                     if len(came) > results or (part and len(came) == results) or len(part) > LONGEST_PACKET:
-                        raise LinkError(
-                            f"port {self._line.port}: the board sent more than the {results} packets expected of it"
-                        )
+                        raise self._error(f"the board sent more than the {results} packets expected of it")
                 if confirm:
                     self._confirm()
                 self._repeat_what_is_late()
@@ -309,7 +307,7 @@ class Session:
         return [*payload, *pack(Control, kind=kind, size=self._pace.size, **fields, **control)]
 
     def _send_what_fits(self, outgoing: Outgoing) -> None:
-        # short frames are a sign of loss, and what is on its way is lost with what is before it
+        # after losses frames are short, and fewer words are in flight: a loss costs all that follow it
         end = min(self._limit, outgoing.end, self._acknowledged + FRAMES_AHEAD * 2**self._pace.size)
         while self._sent < end:
             words, last = outgoing.piece(self._sent, min(2**self._pace.size, end - self._sent))
@@ -324,22 +322,22 @@ class Session:
         self._line.send(self._frame(Kind.STATE, self._sent, again=int(again)))
 
     def _take(self, frame: list[int] | None, part: list[int], came: list[Words]) -> bool:
-        """Learn from a frame of the board; true if it had words, so that the board should hear of it."""
+        """Process a frame of the board; returns whether it has words to be acknowledged."""
         if frame is None or len(frame) < CONTROL_WORDS:
             self._pace.lost()
             self._ask_again()
             return False
         control, payload = unpack(Control, frame[-CONTROL_WORDS:]), frame[:-CONTROL_WORDS]
         if control["session"] != self._session:
-            raise self._afresh()
+            raise self._restarted()
         self._hear()
         now = self._heard
         acknowledged = _ahead(self._acknowledged, control["acknowledge"])
         if acknowledged > self._highest:
-            raise LinkError(f"port {self._line.port}: the board claims words that were never sent")
+            raise self._error("the board claims words that were never sent")
         if acknowledged > self._acknowledged:
             self._acknowledged, self._moved_up = acknowledged, now
-            # the host may have gone back although they were only late
+            # they may have been late only, and the host already about to resend them
             self._sent = max(self._sent, acknowledged)
             self._pace.acknowledged(acknowledged, now)
             self._pace.arrived()
@@ -363,12 +361,12 @@ class Session:
         self._pace.arrived()
         return True
 
-    def _is_due(self, told: tuple[int, float], position: int) -> bool:
-        """Whether a miss at a position is news: what was told of it has had its time."""
-        return told[0] != position or self._now() - told[1] > (self._pace.trip or self._pace.wait)
+    def _is_due(self, last: tuple[int, float], position: int) -> bool:
+        """Whether to react to a gap at a position: not within a round trip of the last reaction to it."""
+        return last[0] != position or self._now() - last[1] > (self._pace.trip or self._pace.wait)
 
     def _go_back(self) -> None:
-        """Send again from the first word that the board has not acknowledged."""
+        """Resend from the first word that the board has not acknowledged."""
         self._resent += self._sent > self._acknowledged
         self._went_back = (self._acknowledged, self._now())
         self._sent = self._acknowledged
@@ -385,9 +383,9 @@ class Session:
         if now - self._heard > self._patience.silence:
             raise self._silent()
         if now - max(self._moved_up, self._moved_down) > self._patience.progress:
-            raise LinkError(
-                f"port {self._line.port}: the board answers, but took and gave no word for "
-                f"{self._patience.progress:g} s; {self._acknowledged} of {outgoing.end} words sent"
+            raise self._error(
+                f"the board answers, but accepted and sent no word for {self._patience.progress:g} s; "
+                f"{self._acknowledged} of {outgoing.end} words sent"
             )
 
     def _repeat_what_is_late(self) -> None:
@@ -403,10 +401,8 @@ class Session:
         if late:
             self._pace.late(self._patience.silence / 4)
 
-    def _afresh(self) -> LinkError:
-        return LinkError(
-            f"port {self._line.port}: the board started afresh within the session, and what it held is lost"
-        )
+    def _restarted(self) -> LinkError:
+        return self._error("the board restarted during the session, and its data is lost")
 
     def _silent(self) -> LinkError:
-        return LinkError(f"port {self._line.port}: the board has been silent for {self._patience.silence:g} s")
+        return self._error(f"the board has been silent for {self._patience.silence:g} s")

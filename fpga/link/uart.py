@@ -1,4 +1,4 @@
-"""A serial line, 8 data bits, no parity, 1 stop bit (8N1): bytes to a wire, and back."""
+"""Receiver and transmitter of a serial line with 8 data bits, no parity and 1 stop bit (8N1)."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream
@@ -9,17 +9,17 @@ from spikequant.fpga.link.protocol import MIN_BAUD
 from spikequant.golden.support.errors import InputError
 
 MIN_DIVISOR = 8
-"""Clock cycles a bit that the receiver needs to sample near the middle."""
+"""Fewest clock cycles a bit, for the receiver to sample near the middle."""
 
 MAX_DIVISOR = 2**16 - 1
-"""Clock cycles a bit at most."""
+"""Most clock cycles a bit."""
 
 MAX_BAUD_ERROR = 0.02
-"""Largest relative error of the bit time: half a bit over the ten bits of a byte, shared by both ends, with margin."""
+"""Largest relative error of the bit time: half a bit in ten, shared by both ends, with margin."""
 
 
 def baud_divisor(clock_hz: float, baud: int) -> int:
-    """Clock cycles a bit.
+    """Number of clock cycles a bit.
 
     Raises:
         InputError: no divisor in range comes within 2 % of ``baud`` bits a second.
@@ -28,22 +28,22 @@ def baud_divisor(clock_hz: float, baud: int) -> int:
     if not MIN_DIVISOR <= divisor <= MAX_DIVISOR or abs(clock_hz / divisor / baud - 1) > MAX_BAUD_ERROR:
         lowest, highest = max(int(clock_hz / MAX_DIVISOR) + 1, MIN_BAUD), int(clock_hz / MIN_DIVISOR)
         raise InputError(
-            f"baud: {baud} is no speed of a line at a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"
+            f"baud: {baud} cannot be made from a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"
             " with a whole number of cycles a bit within 2 %"
         )
     return divisor
 
 
 ReceivedByte = data.StructLayout({"data": 8, "broken": 1})
-"""A byte off the line; ``broken`` when its stop bit was missing."""
+"""A received byte; ``broken`` if its stop bit is missing."""
 
 
 class UartReceiver(Component):
-    """Bytes off a serial line.
+    """Receiver of bytes from a serial line.
 
     Attributes:
         rx: the line, asynchronous, high when idle.
-        o: bytes; never waits, so a byte is there for one cycle.
+        o: bytes, each valid for one cycle.
     """
 
     def __init__(self, divisor: int) -> None:
@@ -51,7 +51,7 @@ class UartReceiver(Component):
         super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(ReceivedByte, always_ready=True))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Half a bit after the start edge, and then once a bit, the line is sampled."""
+        """Sample the line half a bit after the start edge, and then once a bit."""
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
@@ -59,7 +59,7 @@ class UartReceiver(Component):
         timer = Signal(range(self._divisor))
         bits_left = Signal(range(11))
         shifter = Signal(9)
-        # a byte is over only once the line has been high, so a held line is one broken byte
+        # the line must be high before the next byte, so a line held low is one broken byte
         armed = Signal()
         m.d.sync += [self.o.valid.eq(0), timer.eq(timer - 1)]
         with m.If(bits_left == 0):
@@ -86,10 +86,10 @@ class UartReceiver(Component):
 
 
 class UartTransmitter(Component):
-    """Bytes onto a serial line.
+    """Transmitter of bytes to a serial line.
 
-    After a reset the line is idle for the time of one byte, so that a byte that the reset cut off cannot
-    swallow the start of the next one.
+    After a reset the line is idle for the time of one byte, so that the next byte is not lost in one that the reset
+    cut off.
 
     Attributes:
         i: bytes.
@@ -101,7 +101,7 @@ class UartTransmitter(Component):
         super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
 
     def elaborate(self, _platform: object) -> Module:
-        """Ten bits leave a shift register, the start bit first."""
+        """Shift out ten bits, the start bit first."""
         m = Module()
         timer = Signal(range(self._divisor), init=self._divisor - 1)
         bits_left = Signal(range(11), init=10)

@@ -1,1 +1,1 @@
-"""Weights in an SDRAM beside the FPGA, uploaded once and streamed to the accelerator."""
+"""Weights in an external SDRAM, uploaded once and streamed to the accelerator."""

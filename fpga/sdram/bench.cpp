@@ -1,12 +1,12 @@
-// Packets to a memory with a chip at its pins, in Verilator, and back.
+// Test bench that sends packets to a memory with a model of its chip, and receives packets.
 //
 //     bench WORDS_IN WORDS_OUT PACKETS PERIOD MEMORY_PERIOD STALL_IN STALL_OUT SEED QUIET_CYCLES
 //
 // Both files hold 64-bit words, low byte first: data in bits 0..31, bit 32 set on the last word of a packet. In
-// WORDS_IN, a word with bit 33 says: wait until all is still; one with bit 34: begin a new session, of which WORDS_OUT
-// has nothing but bit 34. PERIODs are those of the two clocks, in ps. STALLs are shares of the cycles in which a stream
-// pauses. It ends when everything is sent and so many PACKETS of the last session have come, or with status 1 when no
-// word has moved for QUIET_CYCLES. Figures come as JSON on standard output.
+// WORDS_IN, a word with bit 33 waits until the memory is idle; one with bit 34 begins a new session, which WORDS_OUT
+// shows by a word with bit 34. PERIODs are those of the two clocks, in ps. STALLs are shares of the cycles in which a
+// stream pauses. The program ends when all words are sent and PACKETS packets of the last session are received, or with
+// status 1 when no word moves for QUIET_CYCLES. It prints figures as JSON on standard output.
 
 #include <cstdint>
 #include <cstdio>
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
         if (place < in.size() && in[place] & kWait && quiet > kStillCycles && !bench.busy) {
             ++place;
             quiet = 0;
-            // figures are those behind the last wait
+            // figures are counted from the last wait
             first_memory = memory_cycles;
             first_columns = bench.columns;
         }

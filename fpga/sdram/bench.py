@@ -1,4 +1,4 @@
-"""A memory with the model of its chip at its pins, alone or with an accelerator behind it, in Verilator."""
+"""Test bench in Verilator: the memory with a model of its chip, alone or with an accelerator downstream."""
 
 import json
 import subprocess
@@ -26,19 +26,19 @@ from spikequant.rtl.driver.packets import Words
 HARNESS = Path(__file__).with_name("bench.cpp")
 
 LAST, WAIT, RESTART = 1 << 32, 1 << 33, 1 << 34
-"""Marks beside a word's data."""
+"""Marks in the bits above a word's data."""
 
 QUIET_CYCLES = 200_000
-"""Cycles without a word after which a run hangs; the chip's start is much shorter."""
+"""Cycles without a word after which a run counts as hung; the chip's start is much shorter."""
 
 
 class MemoryUnit(Component):
-    """A memory with its pins, and the accelerator of a spec behind it if there is one.
+    """A memory with its pins, and the accelerator of a spec downstream if there is one.
 
     Attributes:
         clk, memory_clk: the clocks.
         i_*, o_*: words in and out.
-        restart, busy: as ``WeightMemory`` has them.
+        restart, busy: as in ``WeightMemory``.
     """
 
     def __init__(self, timing: SdramTiming, spec: Spec | None, port: SimulatedSdramPort) -> None:
@@ -55,7 +55,7 @@ class MemoryUnit(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Both clock domains, the memory, its pins and the accelerator."""
+        """Connect both clock domains, the memory, its pins and the accelerator."""
         m = Module()
         m.domains.sync = ClockDomain()
         m.domains.memory = ClockDomain(DOMAIN)
@@ -97,11 +97,11 @@ class MemoryUnit(Component):
 
 
 def build_bench(timing: SdramTiming, spec: Spec | None = None, *, cache: Path) -> Path:
-    """The program, with the accelerator of a spec where one is given.
+    """Compile the bench, with the accelerator of a spec if one is given.
 
     Raises:
         InputError: a tool is missing.
-        ToolError: Verilator or the compiler failed.
+        SimulationError: Verilator or the compiler failed.
     """
     port = SimulatedSdramPort(timing.chip)
     unit = MemoryUnit(timing, spec, port)
@@ -119,7 +119,7 @@ def build_bench(timing: SdramTiming, spec: Spec | None = None, *, cache: Path) -
 
 @dataclass(frozen=True)
 class Stalls:
-    """Shares of the cycles in which a stream pauses, and the seed that they are drawn with."""
+    """Shares of the cycles in which the input and output streams pause, and the seed of the pauses."""
 
     sending: float = 0.0
     taking: float = 0.0
@@ -128,7 +128,7 @@ class Stalls:
 
 @dataclass(frozen=True)
 class Cut:
-    """A packet of which so many words are sent; then a new session begins."""
+    """A packet that is cut after ``words`` words by a new session."""
 
     packet: Words
     words: int
@@ -136,16 +136,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class BenchRun:
-    """What came of a run.
+    """Results of a run.
 
     Attributes:
-        packets: words of each packet that came out, in the last session alone.
-        messages: what the model of the chip had to say.
-        memory_cycles: of the chip's clock, from the last wait to the last word out.
-        columns: data that the chip gave meanwhile, in units of 16 bits.
-        all_memory_cycles: from the beginning.
+        packets: words of each packet that came out in the last session.
+        messages: messages of the chip's model.
+        memory_cycles: cycles of the chip's clock from the last wait to the last word out.
+        columns: data read from the chip in that time, in units of 16 bits.
+        all_memory_cycles: cycles of the chip's clock from the beginning.
         activates, reads, writes, refreshes: commands from the beginning.
-        violations: rules of the chip that were broken.
+        violations: broken rules of the chip.
     """
 
     packets: list[Words]
@@ -159,11 +159,6 @@ class BenchRun:
     refreshes: int
     violations: int
 
-    @property
-    def busy_share(self) -> float:
-        """Share of the memory's cycles in which the chip gave data."""
-        return self.columns / self.memory_cycles
-
 
 def run_bench(
     program: Path,
@@ -176,20 +171,20 @@ def run_bench(
     stalls: Stalls | None = None,
     quiet_cycles: int = QUIET_CYCLES,
 ) -> BenchRun:
-    """Send packets, wait until all is still, send more of them, and wait for results.
+    """Send packets, wait until the memory is idle, send more packets, and wait for results.
 
     Args:
-        program: as ``build_bench`` makes it.
-        before: words of the packets before the wait; figures are those behind it.
-        packets: words of those behind it; a new session begins behind a ``Cut`` one.
+        program: from ``build_bench``.
+        before: words of the packets before the wait; figures are counted from there.
+        packets: words of the packets after it; a new session begins after a ``Cut``.
         results: packets to wait for.
-        clock_hz: of the accelerator and the streamer.
-        timing: what the program was built for.
-        stalls: what disturbs it.
-        quiet_cycles: without a word, after which it hangs.
+        clock_hz: clock of the accelerator and the streamer.
+        timing: timing that the program was built for.
+        stalls: pauses of the streams.
+        quiet_cycles: cycles without a word after which the run counts as hung.
 
     Raises:
-        ToolError: it hangs, or the simulation failed.
+        ToolError: the memory hangs, or the simulation failed.
     """
     disturbed = stalls or Stalls()
     words = [_marked(before), np.array([WAIT], np.uint64), _marked(packets)]
@@ -217,7 +212,7 @@ def run_bench(
 
 
 def _marked(packets: Sequence[Words | Cut]) -> NDArray[np.uint64]:
-    """Packets as words with marks on their last ones."""
+    """Words of packets, with marks on the last word of each."""
     parts = [np.zeros(0, np.uint64)]
     for packet in packets:
         whole = packet.packet if isinstance(packet, Cut) else packet

@@ -1,4 +1,4 @@
-"""The controller of an SDR SDRAM: keeps its data pins busy with what is asked for."""
+"""Controller of an SDR SDRAM."""
 
 from itertools import pairwise
 
@@ -12,38 +12,38 @@ from spikequant.fpga.sdram.splitter import RequestSplitter
 from spikequant.fpga.sdram.timing import SdramTiming
 
 SEQUENTIAL_BURST_OF_2 = 0b001
-"""Mode register: READ and WRITE take two columns, one behind the other."""
+"""Mode register: READ and WRITE transfer two consecutive columns."""
 
 PIN_CYCLES = 2
-"""From the cycle in which a command is chosen to the one in which it is on the pins: two registers."""
+"""Cycles from the choice of a command to the pins: two registers."""
 
 RETURN_CYCLES = 1
-"""Cycles by which data is taken later than the latency of the chip says: ``CAPTURE_CYCLES`` behind its edge.
+"""Cycles from the chip's latency to the capture of data, ``CAPTURE_CYCLES`` after the chip's clock edge.
 
-That is right at clocks that ``SdramTiming.check_pins`` accepts.
+Valid for the clocks that ``SdramTiming.check_pins`` accepts.
 """
 
 MOST_UNDER_WAY = 8
-"""Words that may still come once ``room`` is low."""
+"""Words that may still arrive after ``room`` goes low."""
 
 
 class SdramController(Component):
-    """Words to and from the chip, in the order of the requests.
+    """Controller that reads and writes words in the order of the requests.
 
-    Time goes in slots of two cycles. The first cycle of a slot is for a column command, whose burst of two columns, one
-    word, fills the data pins for a slot; the second one is for a row command. So rows of other banks are opened and
-    closed while data streams without a gap: that of the next burst while the present one runs, if it is in another
-    bank. A bank stays open until another row of it is needed or a refresh is due.
+    Time is divided into slots of two cycles. The first cycle of a slot is for a column command, whose burst of two
+    columns, one word, fills the data pins for a slot; the second cycle is for a row command. So data streams without a
+    gap while rows of other banks are opened and closed: the row of the next burst during the current one, if it is in
+    another bank. A bank stays open until another row of it is needed or a refresh is due.
 
-    Latency: about 20 cycles from a request to the first word of a row that was closed. Throughput: a word in two
-    cycles, less about 20 cycles for each refresh.
+    Latency: about 20 cycles from a request to the first word of a closed row. Throughput: a word in two cycles, less
+    about 20 cycles for each refresh.
 
     Attributes:
         i: requests.
-        o, o_valid: words read; they do not wait.
+        o, o_valid: words read, without backpressure.
         room: there is room for ``MOST_UNDER_WAY`` more words.
-        ready: the chip has been started.
-        pins: the chip's, with a register still to come at each; its clock is half a cycle behind that of ``sync``.
+        ready: the chip is initialized.
+        pins: pins of the chip, before their registers; the chip's clock lags ``sync`` by half a cycle.
     """
 
     def __init__(self, timing: SdramTiming) -> None:
@@ -60,7 +60,7 @@ class SdramController(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Two bursts, the present one and the following one; commands for them; and the words back."""
+        """Hold the present and the following burst, issue their commands, and collect the words read."""
         m = Module()
         timing, chip = self._timing, self._timing.chip
         m.submodules.splitter = splitter = RequestSplitter(chip)
@@ -118,7 +118,7 @@ class SdramController(Component):
         return m
 
     def _drive(self, m: Module, rows: RowKeeper, row_cycle: Signal, issue: Signal, burst: data.View) -> None:
-        """Commands, and the halves of a word to write: the first one with its command, the second one behind it."""
+        """Drive commands, and the halves of a word to write: the first with its command, the second a cycle later."""
         pins = self.pins
         command = Signal(Command)
         upper, wrote = Signal(DATA_BITS, reset_less=True), Signal()
@@ -140,7 +140,7 @@ class SdramController(Component):
         m.d.sync += Cat(pins.ras, pins.cas, pins.we).eq(command)
 
     def _take(self, m: Module, read: Signal, *, end: Value, last: Value) -> None:
-        """Words from their halves, as many cycles behind a READ as it takes to the chip and back."""
+        """Assemble words from their halves, after the delay from a READ to its data."""
         cycles = PIN_CYCLES + self._timing.chip.cas_latency + RETURN_CYCLES
         marks = data.StructLayout({"read": 1, "end": 1, "last": 1})
         stages = [Signal(marks, name=f"behind_{cycle}") for cycle in range(cycles + 1)]

@@ -1,4 +1,4 @@
-"""Where a layer lies in the memory: for each tile of outputs its constants, its weights and their low halves."""
+"""Layout of a layer in the memory: for each tile of outputs its constants, its weights and their low halves."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ from spikequant.rtl.shapes import HEADER_WORDS, Operation
 
 @dataclass(frozen=True)
 class LayerPlace:
-    """A layer in the memory of a spec's accelerator. Addresses and sizes are in 32-bit words.
+    """Place of a layer in the memory, in 32-bit words.
 
     Attributes:
-        spec: of the accelerator.
-        address: of the first word.
+        spec: the accelerator.
+        address: address of the first word.
         outputs, inputs, wide: N, K and M of the layer.
     """
 
@@ -34,45 +34,45 @@ class LayerPlace:
 
     @property
     def tiles(self) -> int:
-        """Tiles of outputs."""
+        """Number of tiles of outputs."""
         return -(-self.outputs // self.spec.neurons)
 
     @property
     def constants_words(self) -> int:
-        """Constants of a tile's neurons."""
+        """Words of the constants of a tile."""
         return WORDS_PER_NEURON * self.spec.neurons
 
     @property
     def tile_words(self) -> int:
-        """A tile."""
+        """Words of a tile."""
         return self.constants_words + (self.inputs + self.wide) * self.spec.words_per_row
 
     @property
     def words(self) -> int:
-        """All of the layer."""
+        """Words of the layer."""
         return self.tiles * self.tile_words
 
     @property
     def end(self) -> int:
-        """Address behind the last word."""
+        """Address after the last word."""
         return self.address + self.words
 
     @property
     def mask_words(self) -> int:
-        """Words of the mask of rows, at most, whichever inputs are silent."""
+        """Most words of the mask of rows, for any set of silent inputs."""
 
         def words(rows: int) -> int:
-            # the rows of a part begin with a word of their own
+            # each part of the rows begins in a new word
             return rows // WORD_BITS + -(-rows // self.spec.depth)
 
         return words(self.inputs) + words(self.wide)
 
     def fits(self, chip: SdramChip) -> bool:
-        """The chip is large enough, and so is the mask of rows."""
+        """Whether the chip and the mask of rows are large enough."""
         return self.end <= chip.words and self.mask_words <= MASK_WORDS
 
     def overlaps(self, other: "LayerPlace") -> bool:
-        """They have words in common."""
+        """Whether two layers have words in common."""
         return self.address < other.end and other.address < self.end
 
     def constants(self, tile: int) -> int:
@@ -80,16 +80,16 @@ class LayerPlace:
         return self.address + tile * self.tile_words
 
     def rows(self, tile: int, *, low: bool) -> int:
-        """Address of a tile's weights, or of the low halves of those that are wide."""
+        """Address of a tile's weights, or of the low halves of its wide columns."""
         return self.constants(tile) + self.constants_words + (self.inputs * self.spec.words_per_row if low else 0)
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """A layer with what the memory holds of it.
+    """A layer with its contents in the memory.
 
     Attributes:
-        place: where.
+        place: its place.
         image: uint32 [tiles, words of a tile].
     """
 
@@ -97,11 +97,11 @@ class StoredLayer:
     image: NDArray[np.uint32]
 
     def packets(self) -> list[Words]:
-        """What stores it, a packet a tile."""
+        """Packets that store the layer, one for each tile."""
         return [store_packet(tile, address=self.place.constants(index)) for index, tile in enumerate(self.image)]
 
     def rows(self, tile: int, *, low: bool) -> NDArray[np.uint32]:
-        """Rows of a tile, uint32 [inputs or wide ones, words of a row]."""
+        """Rows of a tile, uint32 [inputs or wide columns, words of a row]."""
         place = self.place
         start = place.rows(tile, low=low) - place.constants(tile)
         count = place.wide if low else place.inputs
@@ -110,7 +110,7 @@ class StoredLayer:
 
 
 def place_layer(spec: Spec, vectors: LayerVectors, *, address: int = 0) -> LayerPlace:
-    """Where a layer would lie."""
+    """Place of a layer at an address."""
     return LayerPlace(
         spec=spec,
         address=address,
@@ -121,19 +121,19 @@ def place_layer(spec: Spec, vectors: LayerVectors, *, address: int = 0) -> Layer
 
 
 def store_layer(spec: Spec, vectors: LayerVectors, *, chip: SdramChip, address: int = 0) -> StoredLayer:
-    """A layer's weights and constants as the accelerator takes them; neurons beyond its outputs get zero weights.
+    """Contents of the memory for a layer, in the accelerator's format; neurons without an output get zero weights.
 
     Raises:
-        InputError: it does not fit the chip from that address on, or has too many inputs for the mask of rows.
+        InputError: the layer does not fit the chip at that address, or has too many inputs for the mask of rows.
     """
     place = place_layer(spec, vectors, address=address)
     if place.mask_words > MASK_WORDS:
         raise InputError(
-            f"memory: the mask of the layer's rows takes {place.mask_words} words, expected {MASK_WORDS} at most"
+            f"memory: the mask of the layer's rows has {place.mask_words} words, expected at most {MASK_WORDS}"
         )
     if not place.fits(chip):
         raise InputError(
-            f"memory: the layer ends at word {place.end}, expected {chip.words} at most in the {chip.name}"
+            f"memory: the layer ends at word {place.end}, expected at most {chip.words} in the {chip.name}"
         )
     return StoredLayer(place=place, image=np.stack([_tile(spec, vectors, tile) for tile in range(place.tiles)]))
 

@@ -1,4 +1,4 @@
-"""The memory in front of the accelerator: the streamer, the controller, and what lies between their clocks."""
+"""Memory upstream of the accelerator: the streamer, the controller, and the queues between their clocks."""
 
 from amaranth.hdl import DomainRenamer, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream
@@ -13,33 +13,33 @@ from spikequant.rtl.fabric.queue import RegisterStage
 from spikequant.rtl.shapes import PacketWord
 
 REQUESTS = 8
-"""Requests on their way between the clocks."""
+"""Depth of the queue of requests between the clocks."""
 
 WORDS = 512
-"""Words that may wait for the accelerator: one block RAM."""
+"""Depth of the queue of words for the accelerator: one block RAM."""
 
 ROOM_CYCLES = 4
-"""Words that may come until ``room`` knows of them."""
+"""Words that may arrive before ``room`` reflects them."""
 
 MOST_ASKED = 1024
-"""More than the requests that may be on their way: each has a word or more where it waits."""
+"""Bound on unanswered requests: each of them occupies at least one place in a queue."""
 
 DOMAIN = "memory"
-"""The clock domain of the controller and of the pins."""
+"""Clock domain of the controller and of the pins."""
 
 
 class WeightMemory(Component):
-    """Packets of the host in, packets for the accelerator out, and an SDRAM at the pins.
+    """Memory that passes packets of the host to the accelerator and inserts stored rows from an SDRAM.
 
-    The controller has a domain of its own, ``memory``, and is not reset between sessions: so what is stored stays.
-    A new session drops what was asked for in the old one; a word that is being written is written.
+    The controller, in clock domain ``memory``, is not reset between sessions, so stored data stays. A new session
+    discards the words that the old one requested; a write in progress is completed.
 
     Attributes:
-        i: packets of the host.
+        i: packets from the host.
         o: packets for the accelerator.
-        restart: a new session begins; a cycle long.
-        busy: a packet is on its way.
-        pins: in domain ``memory``, as ``SdramController`` has them.
+        restart: pulses at the beginning of a session.
+        busy: a packet is inside.
+        pins: pins of ``SdramController``, in domain ``memory``.
     """
 
     def __init__(self, timing: SdramTiming) -> None:
@@ -55,9 +55,9 @@ class WeightMemory(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Two queues between the clocks; and a count of the requests to read whose words nobody waits for."""
+        """Connect both sides by queues between the clocks, and discard the words that an old session requested."""
         m = Module()
-        # words may come straight out of a block RAM, which is slow
+        # the input may come directly from a block RAM, which is slow
         incoming, streamer = RegisterStage(PacketWord), WeightStreamer()
         m.submodules.incoming = ResetInserter(self.restart)(incoming)
         m.submodules.streamer = ResetInserter(self.restart)(streamer)
@@ -91,7 +91,7 @@ class WeightMemory(Component):
         m.d[DOMAIN] += controller.room.eq(words.w_level < WORDS - MOST_UNDER_WAY - ROOM_CYCLES)
 
         word = data.View(WordLayout, words.r_data)
-        # requests to read that are not answered whole, and those of them that an old session made
+        # read requests that are not completely answered, and those of them from an old session
         asked, old = Signal(range(MOST_ASKED)), Signal(range(MOST_ASKED))
         asks, ends, remaining = Signal(), Signal(), Signal(range(MOST_ASKED))
         m.d.comb += [

@@ -1,10 +1,9 @@
-"""The packets for the memory, which the host sends among those of ``spikequant.rtl.shapes`` for the accelerator.
+"""Packets for the memory, which the host sends among those of ``spikequant.rtl.shapes`` for the accelerator.
 
 =========  ====================================================================================
-STORE      ``StoreHeader``, then words that are written one behind the other
-SELECT     ``SelectHeader``, then words of the mask, a bit a row from the lowest up
-STREAM     ``StreamHeader`` (four words): a packet for the accelerator is put together of a word that is given and of
-           rows that the memory holds
+STORE      ``StoreHeader``, then words that are written to consecutive addresses
+SELECT     ``SelectHeader``, then words of the mask, one bit a row, lowest bit first
+STREAM     ``StreamHeader`` (four words): assemble a packet for the accelerator from a given first word and stored rows
 =========  ====================================================================================
 """
 
@@ -18,11 +17,11 @@ from spikequant.rtl.driver.layouts import pack, words_in
 from spikequant.rtl.driver.packets import Words
 
 MASK_WORDS = 512
-"""Words of the mask: one block RAM, 16,384 rows."""
+"""Size of the mask in words: one block RAM, 16,384 rows."""
 
 
 class MemoryOperation(enum.IntEnum, shape=4):
-    """What a packet for the memory is; none of ``spikequant.rtl.shapes.Operation``."""
+    """Operation of a packet for the memory; disjoint from ``spikequant.rtl.shapes.Operation``."""
 
     STORE = 8
     SELECT = 9
@@ -30,7 +29,7 @@ class MemoryOperation(enum.IntEnum, shape=4):
 
 
 class StoreHeader(data.Struct):
-    """Opens a STORE packet. ``address``: of the first 32-bit word."""
+    """Header of a STORE packet. ``address``: address of the first 32-bit word."""
 
     operation: MemoryOperation
     reserved: unsigned(4)
@@ -38,7 +37,7 @@ class StoreHeader(data.Struct):
 
 
 class SelectHeader(data.Struct):
-    """Opens a SELECT packet. ``place``: of the first word in the mask."""
+    """Header of a SELECT packet. ``place``: first word of the mask to set."""
 
     operation: MemoryOperation
     reserved: unsigned(12)
@@ -46,13 +45,13 @@ class SelectHeader(data.Struct):
 
 
 class StreamHeader(data.Struct):
-    """Is a STREAM packet.
+    """A STREAM packet.
 
-    ``selected``: only the rows whose bits in the mask are set, at least one; else all.
-    ``address``: of the first row.
-    ``rows``, ``row_words``: how many rows, and words in each, which lie one behind the other.
+    ``selected``: read only the rows whose bits in the mask are set, at least one; else all rows.
+    ``address``: address of the first row.
+    ``rows``, ``row_words``: number of consecutive rows, and of words in each.
     ``place``: word of the mask whose lowest bit is that of the first row.
-    ``opening``: the first word of the packet that is put together.
+    ``opening``: first word of the assembled packet.
     """
 
     operation: MemoryOperation
@@ -76,21 +75,21 @@ def _words(layout: type[data.Struct], **fields: int) -> Words:
 
 
 def store_packet(words: Words, *, address: int) -> Words:
-    """Write words one behind the other, the first one to that address of words."""
+    """Packet that stores words from an address on."""
     return np.concatenate(
         [_words(StoreHeader, operation=MemoryOperation.STORE, address=address), words.astype(np.uint32)]
     )
 
 
 def select_packet(rows: np.ndarray, *, place: int = 0) -> Words:
-    """Set the mask from that word on; ``rows`` is bool [rows]."""
+    """Packet that sets the mask from word ``place`` on; ``rows`` is bool [rows]."""
     padded = np.pad(rows.astype(bool), (0, -len(rows) % WORD_BITS))
     mask = np.packbits(padded, bitorder="little").view("<u4").astype(np.uint32)
     return np.concatenate([_words(SelectHeader, operation=MemoryOperation.SELECT, place=place), mask])
 
 
 def stream_packet(opening: int, *, address: int, rows: int, row_words: int, place: int | None = None) -> Words:
-    """Put a packet together of ``opening`` and of stored rows: of those selected from that word of the mask on."""
+    """Packet that streams stored rows after ``opening``: all, or those that the mask selects from ``place`` on."""
     return _words(
         StreamHeader,
         operation=MemoryOperation.STREAM,

@@ -1,4 +1,4 @@
-"""The pins of an SDRAM: registers at each of them, and the clock half a cycle behind theirs."""
+"""Pins of an SDRAM: a register at each, and a clock that lags by half a cycle."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from spikequant.fpga.sdram.shapes import BANK_BITS, DATA_BITS, MASK_BITS, PinsSi
 from spikequant.fpga.sdram.timing import SdramChip
 
 CONTROLS = ("clk_en", "ras", "cas", "we", "ba", "a", "dqm")
-"""Outputs of the controller that are pins of the same name in ``amaranth_boards``' resource."""
+"""Outputs of the controller, with the names of the pins in ``amaranth_boards``' resource."""
 
 
 class SimulatedSdramPort:
-    """Pins like those of a platform's resource, as ports for simulation; active low where those of the chip are."""
+    """Pins like those of a platform's resource, as ports for simulation, with the polarity of the chip's pins."""
 
     def __init__(self, chip: SdramChip) -> None:
         def port(direction: str, width: int, name: str, *, invert: bool = False) -> SimulationPort:
@@ -32,7 +32,7 @@ class SimulatedSdramPort:
         self.dq = port("io", DATA_BITS, "dq")
 
     def ports(self) -> dict[str, Signal]:
-        """The signals by name: ``sdram_`` and the model's port."""
+        """Signals by name: ``sdram_`` and the model's port."""
         outputs = {
             "clk": self.clk,
             "cke": self.clk_en,
@@ -50,10 +50,9 @@ class SimulatedSdramPort:
 
 
 class SdramPins(Component):
-    """Registers at the pins. All is in the domain ``sync``, whose clock goes inverted to the chip.
+    """Registers at the pins, in domain ``sync``, whose inverted clock is the chip's.
 
-    So a command or a word that is written is on the pins for half a cycle before the chip takes it, and for half a
-    cycle behind.
+    So commands and written words are on the pins from half a cycle before to half a cycle after the chip's edge.
 
     Latency: one cycle to the pins, one from them.
 
@@ -68,7 +67,7 @@ class SdramPins(Component):
         super().__init__({"inner": In(PinsSignature(chip))})
 
     def elaborate(self, _platform: object) -> Module:
-        """A buffer for each pin."""
+        """Make a buffer for each pin."""
         m = Module()
         inner, port = flipped(self.inner), self._port
         for name in CONTROLS:

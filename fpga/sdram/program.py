@@ -1,4 +1,4 @@
-"""A layer's program that takes weights and constants from the memory, and no rows of inputs that are silent."""
+"""Program of a layer whose weights and constants are streamed from the memory, without rows of silent inputs."""
 
 from dataclasses import dataclass, replace
 
@@ -15,10 +15,10 @@ from spikequant.rtl.shapes import HEADER_WORDS, Operation
 
 
 def active_inputs(vectors: LayerVectors) -> NDArray[np.bool_]:
-    """Inputs that any token uses, bool [K].
+    """Inputs that are not silent for all tokens, bool [K].
 
-    One at least, since a packet without rows is none; and a wide one if the layer has any, since without them its
-    membranes would be in other units.
+    At least one, since a packet needs a row; and at least one wide input if the layer has any, since membranes would
+    have other units without them.
     """
     active = (vectors.level != 0).any(axis=0)
     for needed in (vectors.wide, np.arange(vectors.inputs)):
@@ -28,16 +28,16 @@ def active_inputs(vectors: LayerVectors) -> NDArray[np.bool_]:
 
 
 def without_silent(vectors: LayerVectors, active: NDArray[np.bool_]) -> LayerVectors:
-    """The layer of the active inputs alone, whose outputs are the same: a silent input adds nothing to any sum.
+    """The layer with the active inputs only; its outputs are the same, since a silent input adds nothing to any sum.
 
     Raises:
-        ValueError: an input that is left out is not silent, or no wide one is left.
+        ValueError: an omitted input is not silent, or no wide input is left.
     """
     kept = active[vectors.wide]
     if (vectors.level[:, ~active] != 0).any():
-        raise ValueError("an input that is left out is not silent")
+        raise ValueError("an omitted input is not silent")
     if vectors.wide.size and not kept.any():
-        raise ValueError("all wide inputs are left out")
+        raise ValueError("all wide inputs are omitted")
     return replace(
         vectors,
         w_code=vectors.w_code[:, active],
@@ -53,10 +53,10 @@ class _Selection:
     """Rows that are loaded together.
 
     Attributes:
-        first: number of the first row, of the inputs or the wide ones.
-        rows: bool, which of the rows from there on, up to the last one.
-        low: they are low halves.
-        place: where they are in the mask.
+        first: index of the first row among the inputs, or among the wide columns.
+        rows: bool, the selected rows from the first to the last one.
+        low: the rows are low halves.
+        place: first word in the mask.
     """
 
     first: int
@@ -66,10 +66,10 @@ class _Selection:
 
 
 def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np.bool_]) -> list[_Selection]:
-    """The parts of the active rows that the synapse memory holds at once, as ``rtl.driver.program`` cuts them.
+    """Parts of the active rows that fit the synapse memory, as ``rtl.driver.program`` divides them.
 
-    A part's bits in the mask are those from its first row to its last one, so all parts together have about a bit for
-    each row that is stored (``LayerPlace.mask_words``).
+    A part has a bit in the mask for each row from its first to its last one, so all parts together have about one bit
+    for each stored row (``LayerPlace.mask_words``).
     """
     depth = stored.place.spec.depth
     selections: list[_Selection] = []
@@ -85,13 +85,13 @@ def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np
 
 
 def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram:
-    """The program of ``rtl.driver.program.layer_program`` for the inputs that are not silent, fed from the memory.
+    """Program for the inputs that are not silent, with weights and constants streamed from the memory.
 
-    What reaches the accelerator is that program's packets, each word of them: WEIGHTS and NEURONS packets are put
-    together in front of it.
+    The accelerator gets exactly the packets of ``rtl.driver.program.layer_program``; the memory assembles its WEIGHTS
+    and NEURONS packets.
 
     Args:
-        stored: the layer as the memory holds it.
+        stored: the layer in the memory.
         vectors: the same layer with its tokens.
 
     Raises:
@@ -123,7 +123,7 @@ def _constants(stored: StoredLayer, tile: int, packet: Words) -> Words:
 
 
 def _weights(stored: StoredLayer, tile: int, packet: Words, selections: list[_Selection]) -> Words:
-    """The packet that streams these weights: of the selection that has them."""
+    """Packet that streams the weights of ``packet``, from the selection that contains them."""
     place = stored.place
     body = packet[HEADER_WORDS[Operation.WEIGHTS] :]
     for selection in selections:

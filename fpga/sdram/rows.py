@@ -1,4 +1,4 @@
-"""The banks of an SDRAM: which rows are open, and the commands that open and close them, refresh and start the chip."""
+"""Banks of an SDRAM: the open rows, and the commands that open and close them, refresh and initialize the chip."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from spikequant.fpga.sdram.timing import SdramTiming
 BANKS = 2**BANK_BITS
 
 START_REFRESHES = 8
-"""REFRESH commands before the first use; some makers ask for two, some for eight."""
+"""REFRESH commands at initialization; data sheets ask for two or eight."""
 
 
 class Command(enum.Enum, shape=3):
-    """Commands by their pins: RAS, CAS and WE from the lowest bit up, high where the pin is low."""
+    """Commands by their active-low pins: RAS, CAS and WE, from the lowest bit up."""
 
     NOTHING = 0b000
     ACTIVATE = 0b001
@@ -28,29 +28,29 @@ class Command(enum.Enum, shape=3):
 
 
 def place_layout(timing: SdramTiming) -> data.StructLayout:
-    """A row of a bank that is needed, where ``valid``."""
+    """A row of a bank that is needed, if ``valid``."""
     return data.StructLayout({"valid": 1, "bank": BANK_BITS, "row": timing.chip.row_bits})
 
 
 class RowKeeper(Component):
-    """Opens the row that is needed now, then the one that is needed next if it is in another bank; and refreshes.
+    """Opens the current row, then the following one if that is in another bank; refreshes and initializes the chip.
 
-    Time goes in slots of two cycles; row commands are given in the second one.
+    Time is divided into slots of two cycles; row commands are issued in the second cycle.
 
-    Latency: a row is known to be open in the first cycle of a slot, from the second slot behind its ACTIVATE on.
+    Latency: ``present_open`` is set in the first cycle of a slot, from the second slot after the ACTIVATE on.
 
     Attributes:
-        row_cycle: it is a slot's second cycle.
-        present, following: where words are needed; they change behind a slot's first cycle.
-        present_open, following_open: those rows are open; a cycle late.
-        used, wrote: a word of ``present`` is read, or written where ``wrote``, in this slot's first cycle.
-        refresh_due: all banks are about to be closed: read and write nothing.
-        ready: the chip has been started.
+        row_cycle: second cycle of a slot.
+        present, following: the current and the following row; they change after a slot's first cycle.
+        present_open, following_open: these rows are open, delayed by a cycle.
+        used, wrote: in this slot's first cycle a word of ``present`` is read, or written if ``wrote``.
+        refresh_due: all banks are about to be closed: do not read or write.
+        ready: the chip is initialized.
         command, address, bank: a row command, or NOTHING.
     """
 
     def __init__(self, timing: SdramTiming, *, mode: int) -> None:
-        """``mode`` is what the chip's mode register is set to."""
+        """``mode`` is the value of the chip's mode register."""
         self._timing = timing
         self._mode = mode
         place = place_layout(timing)
@@ -72,7 +72,7 @@ class RowKeeper(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """State of the banks, what is wanted of them, and one command at a time."""
+        """Keep the state of the banks, and issue one command at a time."""
         m = Module()
         timing, chip = self._timing, self._timing.chip
         usable = [Signal(name=f"usable_{bank}") for bank in range(BANKS)]
@@ -131,7 +131,7 @@ class RowKeeper(Component):
             Array(usable)[wanted.bank],
             Array([bank.any() for bank in held])[wanted.bank],
         )
-        # a bank is open once its row may be used two slots later
+        # ``usable`` is set two slots before the row may be used
         opening = max(timing.column - 2, 0)
 
         def activate() -> None:
@@ -159,7 +159,7 @@ class RowKeeper(Component):
                 m.d.sync += self.ready.eq(1)
                 m.next = "settle"
             with m.State("settle"), m.If(goes_on):
-                # what is open is known from the next slot on
+                # the open rows are known from the next slot on
                 m.next = "idle"
             with m.State("idle"):
                 with m.If(~self.row_cycle):

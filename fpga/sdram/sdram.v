@@ -1,11 +1,11 @@
 // Behaviour of an SDR SDRAM of four banks, 16 bits wide, as strict as its data sheet: each command that breaks a rule
-// is counted, named on standard error with its time, and ends the simulation where FATAL is set. What the model does
-// not know, such as a READ with a PRECHARGE behind it, it takes for a violation too.
+// is counted, reported on standard error with its time, and ends the simulation if FATAL is set. Commands that are not
+// modelled, such as a READ with auto-precharge, are violations, too.
 //
-// All times are in ps. T_CLOCK is the clock that the commands come at; a time of the data sheet that is no multiple of
-// it lasts until the next cycle. Commands are taken with the rising edge. Data that is read comes with the falling edge
-// behind its last rising edge but one and stays for a cycle: after the data sheet's access time, and the way to the
-// other chip and back. Beside that, and where it is masked, the pins give garbage.
+// All times are in ps. T_CLOCK is the period of the commands' clock; a time of the data sheet that is no multiple of it
+// lasts until the next cycle. Commands are sampled at the rising edge. Read data appears at the falling edge after the
+// last but one rising edge of the latency, and stays for a cycle: this models the data sheet's access time, and the
+// delay to the other chip and back. At other times, and if masked, the pins are garbage.
 //
 // The two ports dq_i and dq_o with dq_oe stand for the pins dq. Columns that were never written read as garbage.
 module sdram #(
@@ -271,7 +271,7 @@ module sdram #(
         // the burst under way: a column a cycle, which wraps within the burst
         if (running && burst_left > 0) begin
             if (reading) begin
-                // it comes out with the falling edge behind the last rising edge but one of the latency
+                // it appears at the falling edge after the last but one rising edge of the latency
                 out_data[latency - 1] = cells[place(burst_bank, row[burst_bank], burst_column)];
                 out_valid[latency - 1] = 1;
                 columns = columns + 1;

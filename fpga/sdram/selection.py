@@ -1,4 +1,4 @@
-"""Which rows to read: those whose bits are set in a mask."""
+"""Selection of the rows whose bits are set in a mask."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream
@@ -14,20 +14,20 @@ PLACE_BITS = (MASK_WORDS - 1).bit_length()
 RowsLayout = data.StructLayout(
     {"selected": 1, "address": ADDRESS_BITS, "rows": 16, "row_words": 16, "place": PLACE_BITS}
 )
-"""Rows of equal length, as ``spikequant.fpga.sdram.packets.StreamHeader`` has them."""
+"""Rows of equal length; fields as in ``spikequant.fpga.sdram.packets.StreamHeader``."""
 
 
 class RowSelector(Component):
-    """Requests for the selected rows, one each; that for the last one of them says so.
+    """Makes a read request for each selected row; the last request is marked.
 
-    Latency: four cycles to the first row. Throughput: a row a cycle, selected or not, less two of 34.
+    Latency: four cycles to the first row. Throughput: one row a cycle, selected or not, less two cycles in 34.
 
     Attributes:
-        i: rows to go through; taken while nothing else is under way.
-        requests: to read.
-        some: a row of those under way is selected.
-        idle: all that was asked for has become requests.
-        mask_place, mask_word, mask_write: a word of the mask; not while rows are under way.
+        i: rows to select from; accepted when idle.
+        requests: read requests.
+        some: at least one row has been selected.
+        idle: all requests have been made.
+        mask_place, mask_word, mask_write: writes a word of the mask, when idle.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class RowSelector(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A row that is selected waits until the next one is found, or none, so that the last one is known."""
+        """Hold each selected row until the next one is found, or the end, so that the last one can be marked."""
         m = Module()
         m.submodules.mask = mask = Memory(shape=WORD_BITS, depth=MASK_WORDS, init=[])
         store, fetch = mask.write_port(), mask.read_port()

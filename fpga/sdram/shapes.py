@@ -1,4 +1,4 @@
-"""What passes between the parts of the memory: requests, words, pins."""
+"""Layouts of requests, words and pins between the parts of the memory."""
 
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
@@ -10,26 +10,26 @@ ADDRESS_BITS = 24
 """Width of the address of a 32-bit word: 64 MB."""
 
 COUNT_BITS = 16
-"""Width of a number of words."""
+"""Width of a count of words."""
 
 BANK_BITS = 2
 DATA_BITS = 16
 MASK_BITS = 2
 ALL_BANKS = 10
-"""Address pin that is high for a PRECHARGE of all banks, and low for a READ or WRITE without a PRECHARGE behind it."""
+"""Address pin that is high for a PRECHARGE of all banks, and low for a READ or WRITE without auto-precharge."""
 
 ReadLayout = data.StructLayout({"count": COUNT_BITS, "last": 1})
-"""What a request to read says besides the address, in the place of the word to write."""
+"""Fields of a read request, in place of the word to write."""
 
 RequestLayout = data.StructLayout({"write": 1, "address": ADDRESS_BITS, "payload": WORD_BITS})
-"""To write a word, or to read ``ReadLayout.count`` of them from there on, at least one."""
+"""Request to write a word, or to read ``ReadLayout.count`` words, at least one, from an address on."""
 
 WordLayout = data.StructLayout({"data": WORD_BITS, "end": 1, "last": 1})
-"""A word read; ``end``: the last one of its request; ``last``: and the request says ``last``."""
+"""A word read; ``end``: the last word of its request; ``last``: the last word of a request with ``last``."""
 
 
 def burst_layout(chip: SdramChip) -> data.StructLayout:
-    """Words in one row of one bank: to write one, or to read ``count``."""
+    """Burst in one row of one bank: write one word, or read ``count`` words."""
     return data.StructLayout(
         {
             "write": 1,
@@ -43,7 +43,7 @@ def burst_layout(chip: SdramChip) -> data.StructLayout:
 
 
 class PinsSignature(Signature):
-    """The pins of a chip from the controller's side, active high but for their names; the clock is not among them."""
+    """Pins of a chip from the controller's side, all active high, without the clock."""
 
     def __init__(self, chip: SdramChip) -> None:
         super().__init__(

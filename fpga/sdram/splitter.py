@@ -1,4 +1,4 @@
-"""Requests for words in a row become bursts that stay within a row of one bank."""
+"""Splitter of requests into bursts that stay within one row of one bank."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream
@@ -9,17 +9,18 @@ from spikequant.fpga.sdram.timing import SdramChip
 
 
 class RequestSplitter(Component):
-    """Words lie one behind the other in a row, then in the same row of the next bank, then in the next row.
+    """Splits requests into bursts.
 
-    So a run of words that leaves a row goes on in another bank, which can be opened meanwhile.
+    Consecutive words are in one row, then in the same row of the next bank, then in the next row. So a request that
+    crosses the end of a row continues in another bank, which can be opened in advance.
 
     Latency: three cycles. Throughput: a burst in three cycles.
 
     Attributes:
         i: requests.
         o: bursts.
-        end: the burst on offer is the last one of its request.
-        last: and the request says ``last``.
+        end: the burst is the last one of its request.
+        last: the burst is the last one of a request with ``last``.
     """
 
     def __init__(self, chip: SdramChip) -> None:
@@ -34,7 +35,7 @@ class RequestSplitter(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Take a request, look how much of it fits the row, offer that, and so on with the rest."""
+        """Take a request, output the part of it that fits the row, and repeat with the rest."""
         m = Module()
         chip = self._chip
         place_bits = chip.column_bits - 1
@@ -70,7 +71,7 @@ class RequestSplitter(Component):
                     burst.payload.eq(request.payload),
                     self.end.eq(~over),
                     self.last.eq(read.last & ~over),
-                    # on to the next row, of which the rest begins at the first word
+                    # the rest begins at the first word of the next row
                     count.eq(count - to_page_end),
                     Cat(place, bank, row).eq(Cat(place, bank, row) + to_page_end),
                     self.o.valid.eq(1),
@@ -78,8 +79,8 @@ class RequestSplitter(Component):
                 m.next = "offer"
                 with m.If(over):
                     m.next = "offer more"
-            for state, behind in (("offer", "take"), ("offer more", "measure")):
+            for state, successor in (("offer", "take"), ("offer more", "measure")):
                 with m.State(state), m.If(self.o.ready):
                     m.d.sync += self.o.valid.eq(0)
-                    m.next = behind
+                    m.next = successor
         return m

@@ -1,4 +1,4 @@
-"""Packets on their way to the accelerator: those for the memory are taken out, and those it holds are put in."""
+"""Stream of packets to the accelerator: packets for the memory are removed, and packets from the memory inserted."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream
@@ -12,26 +12,26 @@ from spikequant.golden.layer.spec import WORD_BITS
 from spikequant.rtl.shapes import PacketWord
 
 SCRIPT_WORDS = 512
-"""Words and packets that may wait to be sent on, while the rows behind them are asked for already: one block RAM."""
+"""Depth of the script in entries, one block RAM; rows of later packets are requested in advance."""
 
 ScriptLayout = data.StructLayout({"data": WORD_BITS, "last": 1, "streamed": 1})
-"""A word to send on; where ``streamed``, with words from the memory behind it, up to one that is the last."""
+"""A word to send; if ``streamed``, words from the memory follow, up to one with ``last``."""
 
 
 class WeightStreamer(Component):
-    """Packets of ``spikequant.fpga.sdram.packets`` become requests; all others pass as they are, in order.
+    """Turns packets of ``spikequant.fpga.sdram.packets`` into requests, and passes all others in order.
 
-    A STREAM packet is read ahead while those before it are still being sent on. A packet for the memory that breaks
-    the rules becomes one that breaks those of the accelerator, which tells so in its next RESULT packet.
+    Rows of a STREAM packet are requested while earlier packets are still being sent. A malformed packet for the memory
+    is replaced by one that is invalid for the accelerator, which then reports an error in its next RESULT packet.
 
     Latency: three cycles for a word that passes.
 
     Attributes:
-        i: packets of the host.
+        i: packets from the host.
         o: packets for the accelerator.
-        requests: for the memory.
-        words: of the memory.
-        busy: something is inside.
+        requests: requests to the memory.
+        words: words from the memory.
+        busy: a packet is inside.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class WeightStreamer(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A script of what is to be sent on, written by one machine and carried out by another."""
+        """One state machine writes a script of the words to send, and another one executes it."""
         m = Module()
         m.submodules.script = script = SyncFIFOBuffered(width=ScriptLayout.size, depth=SCRIPT_WORDS)
         m.submodules.selector = selector = RowSelector()
@@ -56,7 +56,7 @@ class WeightStreamer(Component):
         return m
 
     def _decode(self, m: Module, script: SyncFIFOBuffered, selector: RowSelector) -> Signal:
-        """A state for each kind of word, and two while rows are selected; whether it waits for a packet."""
+        """Decode packets into script and requests; returns whether it is waiting for a packet."""
         word, taken = self.i.payload, Signal()
         store, select = data.View(StoreHeader, word.data), data.View(SelectHeader, word.data)
         header, index = Signal(StreamHeader, reset_less=True), Signal(range(STREAM_WORDS))
@@ -87,7 +87,7 @@ class WeightStreamer(Component):
             with m.State("header"):
                 m.d.sync += [header_words[0].eq(word.data), index.eq(1), address.eq(store.address)]
                 with m.Switch(store.operation):
-                    for operation, behind in (
+                    for operation, state in (
                         (MemoryOperation.STORE, "store"),
                         (MemoryOperation.SELECT, "select"),
                         (MemoryOperation.STREAM, "stream"),
@@ -97,7 +97,7 @@ class WeightStreamer(Component):
                             if operation is MemoryOperation.SELECT:
                                 m.d.sync += address.eq(select.place)
                             with m.If(self.i.valid):
-                                m.next = behind
+                                m.next = state
                             ended("refuse")
                     with m.Default():
                         pass_on()
@@ -153,7 +153,7 @@ class WeightStreamer(Component):
             with m.State("select rows"), m.If(selector.idle):
                 m.next = "header"
             with m.State("refuse"):
-                # a packet of one word is none of the accelerator's
+                # a packet of one word is invalid for the accelerator
                 m.d.comb += [written.data.eq(0), written.last.eq(1), script.w_en.eq(1)]
                 with m.If(script.w_rdy):
                     m.next = "header"
@@ -162,7 +162,7 @@ class WeightStreamer(Component):
         return waiting
 
     def _send(self, m: Module, script: SyncFIFOBuffered) -> Signal:
-        """Words as the script has them, and those of the memory where it says so; whether it is at those."""
+        """Execute the script; returns whether words from the memory are being sent."""
         step = data.View(ScriptLayout, script.r_data)
         streaming = Signal()
         m.d.comb += [

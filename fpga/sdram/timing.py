@@ -1,4 +1,4 @@
-"""SDR SDRAM chips as their data sheets have them, and how many clock cycles that comes to."""
+"""Timing of SDR SDRAM chips, from their data sheets, in clock cycles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from math import ceil
 from spikequant.golden.support.errors import InputError
 
 NANOSECONDS = 1e9
-"""In a second."""
+"""Nanoseconds in a second."""
 
 ROUNDING = 1e-9
-"""Relative error of a frequency."""
+"""Relative rounding error of a frequency."""
 
 SLOT_CYCLES = 2
 """Clock cycles of the controller's unit of time: one column command and one row command."""
 
 LATE_SLOTS = 24
-"""Slots by which a REFRESH may be late: a bank is being opened, and all are to be closed."""
+"""Slots by which a REFRESH may be late, while a bank is opened and all banks are closed."""
 
 CAPTURE_CYCLES = 1.5
-"""From the chip's clock edge that sends data to the one of the controller's clock that takes it.
+"""Cycles from the chip's clock edge that outputs data to the controller's edge that captures it.
 
-The chip's clock is half a cycle behind the controller's.
+The chip's clock lags the controller's by half a cycle.
 """
 
 WAY_NS = (2.0, 6.0)
-"""Of the clock out to the chip and data back, through pins and board, at least and at most: an estimate."""
+"""Estimated shortest and longest delay of the clock to the chip and data back, through pins and board, in ns."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SdramChip:
 
     Attributes:
         name: the part with its speed grade.
-        row_bits, column_bits: of an address.
+        row_bits, column_bits: widths of addresses.
         cas_latency: clock cycles from READ to its first data.
         t_ck: shortest clock cycle.
         t_rc: ACTIVATE to ACTIVATE of the same bank.
@@ -45,11 +45,11 @@ class SdramChip:
         t_rrd: ACTIVATE to ACTIVATE of another bank.
         t_wr: last data written to PRECHARGE.
         t_mrd: mode to any command.
-        t_ac: clock to data that is read, at the latest.
-        t_oh: next clock to the end of that data, at the earliest.
-        t_ref: time in which ``refreshes`` REFRESH commands are due.
-        t_start: from stable power and clock to the first command.
-        start_refreshes: REFRESH commands before use.
+        t_ac: clock to read data, at the latest.
+        t_oh: next clock to the end of read data, at the earliest.
+        t_ref: period in which ``refreshes`` REFRESH commands are due.
+        t_start: stable power and clock to the first command.
+        start_refreshes: REFRESH commands at initialization.
     """
 
     name: str
@@ -75,17 +75,17 @@ class SdramChip:
 
     @property
     def bytes(self) -> int:
-        """What it holds."""
+        """Capacity in bytes."""
         return 2 * 4 << (self.row_bits + self.column_bits)
 
     @property
     def words(self) -> int:
-        """32-bit words that it holds."""
+        """Capacity in 32-bit words."""
         return self.bytes // 4
 
     @property
     def page_words(self) -> int:
-        """32-bit words of an open row of one bank."""
+        """32-bit words of a row of one bank."""
         return 1 << (self.column_bits - 1)
 
 
@@ -117,21 +117,21 @@ def _alliance(name: str, *, column_bits: int) -> SdramChip:
 CHIPS: Mapping[str, SdramChip] = {
     chip.name: chip for chip in (_alliance("AS4C16M16SA-7", column_bits=9), _alliance("AS4C32M16SB-7", column_bits=10))
 }
-"""The chips by name: 32 MB and 64 MB by Alliance Memory.
+"""Chips by name: 32 MB and 64 MB by Alliance Memory.
 
 Speed grade -7, from table 16, "Electrical Characteristics and Recommended A.C. Operating Conditions", of the data
 sheets AS4C16M16SA-C&I, Rev. 3.0, March 2015, and AS4C32M16SB, Rev. 1.0, June 2016; both tables are the same.
 """
 
 DEFAULT_CHIP = "AS4C16M16SA-7"
-"""What a design is made for unless it is told: 32 MB, which every ULX3S has at least."""
+"""Default chip, 32 MB; every ULX3S has at least as much."""
 
 
 def find_chip(name: str) -> SdramChip:
-    """The chip of that name.
+    """Find a chip by name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such chip.
     """
     if name not in CHIPS:
         raise InputError(f"memory: unknown chip {name!r}, expected one of {', '.join(CHIPS)}")
@@ -140,13 +140,13 @@ def find_chip(name: str) -> SdramChip:
 
 @dataclass(frozen=True)
 class SdramTiming:
-    """A chip at a clock: how long the controller waits, in slots of two cycles.
+    """Waiting times of the controller for a chip at a clock, in slots of two cycles.
 
     A column command (READ, WRITE) is in a slot's first cycle, a row command (all others) in its second one.
 
     Attributes:
-        chip: which.
-        clock_hz: of the chip and the controller.
+        chip: the chip.
+        clock_hz: clock of the chip and the controller.
     """
 
     chip: SdramChip
@@ -156,16 +156,16 @@ class SdramTiming:
         """Check the clock.
 
         Raises:
-            InputError: it is too fast for the chip, or so slow that its refreshes take most of the time.
+            InputError: it is too fast for the chip, or so slow that refreshes take most of the time.
         """
         slowest = 2 * LATE_SLOTS * SLOT_CYCLES * self.chip.refreshes / self.chip.t_ref * NANOSECONDS
         self._check_clock(slowest, NANOSECONDS / self.chip.t_ck)
 
     def check_pins(self) -> None:
-        """Check that data is there when ``CAPTURE_CYCLES`` have passed, on a board with a way of ``WAY_NS``.
+        """Check that data is stable after ``CAPTURE_CYCLES``, for board delays of ``WAY_NS``.
 
         Raises:
-            InputError: the clock is so fast that data may still be on its way, or so slow that the next may be there.
+            InputError: the clock is so fast that data may be late, or so slow that the next data may be early.
         """
         shortest, longest = WAY_NS
         slowest = (CAPTURE_CYCLES - 1) / (self.chip.t_oh + shortest) * NANOSECONDS
@@ -173,7 +173,7 @@ class SdramTiming:
         self._check_clock(slowest, min(fastest, NANOSECONDS / self.chip.t_ck))
 
     def _check_clock(self, slowest_hz: float, fastest_hz: float) -> None:
-        # written so that it refuses what is no number, too
+        # in this form, it also refuses NaN
         if not slowest_hz * (1 - ROUNDING) <= self.clock_hz <= fastest_hz * (1 + ROUNDING):
             raise InputError(
                 f"memory clock: {self.clock_hz / 1e6:.4g} MHz, expected {slowest_hz / 1e6:.4g} to "
@@ -181,7 +181,7 @@ class SdramTiming:
             )
 
     def cycles(self, nanoseconds: float) -> int:
-        """Clock cycles that take at least that long."""
+        """Clock cycles that last at least that long."""
         return ceil(nanoseconds * self.clock_hz / NANOSECONDS - 1e-9)
 
     def _row_to_row(self, nanoseconds: float) -> int:
@@ -209,40 +209,40 @@ class SdramTiming:
 
     @property
     def open(self) -> int:
-        """ACTIVATE to PRECHARGE of the same bank; with the precharge behind it, the bank's cycle is long enough too."""
+        """ACTIVATE to PRECHARGE of the same bank, long enough for t_ras, and with ``precharge`` for t_rc."""
         return max(self._row_to_row(self.chip.t_ras), self._row_to_row(self.chip.t_rc) - self.precharge)
 
     @property
     def column(self) -> int:
-        """ACTIVATE to READ or WRITE: a row command's slot, and that of the column command before it in its own."""
+        """ACTIVATE to READ or WRITE, from slot to slot; the column command is a cycle earlier in its slot."""
         return -(-(self.cycles(self.chip.t_rcd) + 1) // SLOT_CYCLES)
 
     @property
     def after_read(self) -> int:
-        """READ to PRECHARGE of the same bank, with its two words out: two cycles."""
+        """READ to PRECHARGE of the same bank: two cycles, in which its two columns are output."""
         return 1
 
     @property
     def after_write(self) -> int:
-        """WRITE to PRECHARGE of the same bank: the second of two words is a cycle behind the command."""
+        """WRITE to PRECHARGE of the same bank; the second column is written a cycle after the command."""
         return max(1, -(-self.cycles(self.chip.t_wr) // SLOT_CYCLES))
 
     @property
     def read_to_write(self) -> int:
-        """READ to WRITE: the last data is out, and a cycle is left in which nobody drives the pins."""
+        """READ to WRITE: the last data, and then a cycle in which the pins are not driven."""
         return -(-(self.chip.cas_latency + 3) // SLOT_CYCLES)
 
     @property
     def start(self) -> int:
-        """From the clock's start to the first command."""
+        """Start of the clock to the first command."""
         return self._row_to_row(self.chip.t_start)
 
     @property
     def refresh_interval(self) -> int:
-        """From REFRESH to REFRESH, with room for what may stand before one."""
+        """REFRESH to REFRESH, with a margin of ``LATE_SLOTS``."""
         return int(self.chip.t_ref / self.chip.refreshes * self.clock_hz / NANOSECONDS) // SLOT_CYCLES - LATE_SLOTS
 
     @property
     def peak_bytes(self) -> float:
-        """Bytes a second if every cycle had data."""
+        """Peak bandwidth in bytes a second: data in every cycle."""
         return 2 * self.clock_hz

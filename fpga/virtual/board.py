@@ -1,11 +1,11 @@
-"""The virtual board: a board's complete top in Verilator, its serial pins on a pseudo-terminal."""
+"""Virtual board: a board's complete top in Verilator, with its serial pins on a pseudo-terminal."""
 
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
 from amaranth.back import rtlil, verilog
@@ -32,15 +32,15 @@ from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
 
 CYCLES_PER_BIT = 3
-"""Clock cycles a bit of the virtual board's line; few will do, because both ends share a clock."""
+"""Clock cycles a bit of the virtual board's line; few suffice, because both ends share a clock."""
 
 BAUD = 1_000_000
-"""Bits a second that the host sets; a pseudo-terminal has no use for it."""
+"""Bits a second that the host sets; a pseudo-terminal ignores them."""
 
 CLOCK_HZ = 25e6
 
 MEMORY_RATIO = 2
-"""Clock of the memory by that of the accelerator; the program's clock is then the memory's."""
+"""Ratio of the memory's clock to the accelerator's; with a memory, the program's clock is the memory's."""
 
 LEDS = 3
 
@@ -63,8 +63,8 @@ class VirtualPlatform:
     """A board whose pins are ports of the top module.
 
     Attributes:
-        default_clk: as in Amaranth's platforms.
-        clock, line, leds: the pins.
+        default_clk: name of the clock, as in Amaranth's platforms.
+        clock, line, leds: pins.
         sdram: pins of a memory, or None.
     """
 
@@ -77,21 +77,21 @@ class VirtualPlatform:
         self.leds = [SimulationPort("o", 1, name=f"led_{index}") for index in range(LEDS)]
 
     def request(self, name: str, number: int = 0, *, dir: str) -> Any:  # noqa: A002, ARG002
-        """Pins by the name of their resource."""
+        """Pins of the resource of that name."""
         return {"clk": self.clock, "uart": self.line, "sdram": self.sdram, "led": self.leds[number]}[name]
 
     def ports(self) -> dict[str, Signal]:
-        """The top module's ports by name."""
+        """Ports of the top module by name."""
         leds = {f"led_{index}": led.o for index, led in enumerate(self.leds)}
         return {"clk": self.clock.i, "rx": self.line.rx.i, "tx": self.line.tx.o, **leds}
 
     def sdram_ports(self) -> dict[str, Signal]:
-        """The top module's ports for the memory, if there is one."""
+        """Ports of the top module for the memory, if there is one."""
         return {} if self.sdram is None else self.sdram.ports()
 
 
 class _DevicePlatform(VirtualPlatform, Device):
-    """The same pins on a device, whose fabric the blocks see."""
+    """The same pins on a device, so that blocks are built for its fabric."""
 
     def __init__(self) -> None:
         Device.__init__(self)
@@ -103,7 +103,7 @@ class _DevicePlatform(VirtualPlatform, Device):
 
 
 def virtual_design(spec: Spec) -> Design:
-    """The complete top around a spec's accelerator, for a device."""
+    """Complete top around a spec's accelerator, for a device."""
     platform = _DevicePlatform()
     top = BoardTop(Accelerator(spec), pll=pll_settings(CLOCK_HZ, CLOCK_HZ), divisor=CYCLES_PER_BIT)
     ports = {name: (signal, None) for name, signal in platform.ports().items()}
@@ -112,9 +112,9 @@ def virtual_design(spec: Spec) -> Design:
 
 
 def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
-    """The complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``.
+    """Complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``.
 
-    With a memory the model of its chip is at its pins, which ends the simulation when a rule of the chip is broken.
+    With a memory, a model of its chip is at its pins and ends the simulation when a rule of the chip is broken.
     """
     platform = VirtualPlatform(memory)
     if memory is None:
@@ -140,22 +140,23 @@ def build_virtual_board(
     contents: Mapping[str, Content] = MappingProxyType({}),
     cache: Path | None = None,
 ) -> Path:
-    """The program of a spec's virtual board, from the cache where inputs and versions are the same.
+    """Compile the program of a spec's virtual board, or find it in the cache.
 
     Args:
         spec: the accelerator.
         memory: its SDRAM, if it has one.
-        netlist: the top is a netlist of ECP5 cells that has come so far; the generated Verilog by default.
-        contents: that the netlist's block RAMs start with, by the ends of their names; the others start with zeros.
+        netlist: stage of the netlist of ECP5 cells to simulate; the generated Verilog by default.
+        contents: initial contents of the netlist's block RAMs by the ends of their names; the others start with zeros.
         cache: root of the cache; the user's own by default.
 
     Raises:
-        InputError: a tool is missing, or a netlist is wanted of a board with a memory.
-        ToolError: a tool failed.
+        InputError: a tool is missing, or both a memory and a netlist are given.
+        SimulationError: Verilator or the compiler failed.
+        ToolError: a tool that makes the netlist failed.
     """
     cache = cache or default_cache_folder()
     if memory and netlist:
-        raise InputError("virtual board: a netlist is made without a memory, expected one of them alone")
+        raise InputError("virtual board: memory and netlist cannot be combined, expected at most one of them")
     files = [HARNESS, PLL_MODEL, *([MODEL] if memory else [])]
     sources = {path.name: path.read_text() for path in files}
     if netlist:
@@ -166,10 +167,10 @@ def build_virtual_board(
 
 
 class VirtualBoard:
-    """A running virtual board. A context: leave it, and the board is gone.
+    """A running virtual board; a context manager that switches it off.
 
     Attributes:
-        port: the serial port that it is behind.
+        port: name of its serial port.
         process: the simulator.
     """
 
@@ -186,12 +187,12 @@ class VirtualBoard:
         """Switch it on.
 
         Args:
-            program: as ``build_virtual_board`` makes it.
-            memory: it has one.
-            seconds: after which it ends by itself.
+            program: from ``build_virtual_board``.
+            memory: the board has a memory.
+            seconds: time limit, after which it ends by itself.
             corrupt: share of the bytes that the line changes.
-            drop: share of the bytes that the line swallows.
-            seed: of the noise.
+            drop: share of the bytes that the line drops.
+            seed: seed of the noise.
 
         Raises:
             ToolError: it does not start.
@@ -211,17 +212,15 @@ class VirtualBoard:
             raise ToolError(f"virtual board: {errors.decode(errors='replace').strip()}", console="")
 
     def __enter__(self) -> "VirtualBoard":
-        """Itself."""
+        """Return the board."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Switch it off."""
         self.close()
 
     def cut(self, seconds: float) -> None:
-        """Take the port away for a while, as when a cable is pulled; the board goes on. One that has ended has none."""
+        """Remove the port for a while, as if the cable were unplugged; the board keeps running."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.write(f"cut {round(1000 * seconds)}\n".encode())
@@ -229,10 +228,10 @@ class VirtualBoard:
 
     @contextmanager
     def report_end(self) -> Iterator[None]:
-        """A block in which a lost port is no news where the board itself has ended.
+        """A block in which the end of the board is reported instead of the lost port that follows from it.
 
         Raises:
-            ToolError: it has, with its last words.
+            ToolError: the board ended; the message has its last line of output.
         """
         try:
             yield
@@ -241,9 +240,9 @@ class VirtualBoard:
             if status is None:
                 raise
             assert self.process.stderr is not None
-            said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
-            reason = f"its time of {self._seconds:g} s is over" if status == 0 else f"status {status}"
-            raise ToolError(f"virtual board: ended, {said[-1] if said else reason}", console="") from error
+            lines = self.process.stderr.read().decode(errors="replace").strip().splitlines()
+            reason = f"its time limit of {self._seconds:g} s is over" if status == 0 else f"status {status}"
+            raise ToolError(f"virtual board: ended, {lines[-1] if lines else reason}", console="") from error
 
     def close(self) -> None:
         """Switch it off."""

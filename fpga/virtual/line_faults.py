@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -167,19 +168,10 @@ def undisturbed(bench: Bench) -> Outcome:
         return bench.run("undisturbed", board, disturbed=lambda health: not health.board_damaged + health.host_damaged)
 
 
-def _noisy(trial: str, bench: Bench, board: VirtualBoard) -> Outcome:
-    with board:
+def noisy(trial: str, bench: Bench, *, corrupt: float = 0.0, drop: float = 0.0) -> Outcome:
+    """Change or drop these shares of the bytes, both ways."""
+    with bench.board(corrupt=corrupt, drop=drop) as board:
         return bench.run(trial, board, disturbed=lambda health: health.board_damaged > 0 and health.host_damaged > 0)
-
-
-def corrupted(bench: Bench) -> Outcome:
-    """Change bytes."""
-    return _noisy(f"{SHARE:.0%} of the bytes changed", bench, bench.board(corrupt=SHARE))
-
-
-def dropped(bench: Bench) -> Outcome:
-    """Drop bytes."""
-    return _noisy(f"{SHARE:.0%} of the bytes lost", bench, bench.board(drop=SHARE))
 
 
 @contextmanager
@@ -252,8 +244,8 @@ def killed(bench: Bench) -> Outcome:
 
 TRIALS: Mapping[str, Callable[[Bench], Outcome]] = {
     "undisturbed": undisturbed,
-    "corrupted": corrupted,
-    "dropped": dropped,
+    "corrupted": partial(noisy, f"{SHARE:.0%} of the bytes changed", corrupt=SHARE),
+    "dropped": partial(noisy, f"{SHARE:.0%} of the bytes lost", drop=SHARE),
     "cut": cut,
     "killed": killed,
     "gone": gone,

@@ -1,11 +1,11 @@
-// A board that is simulated: the serial pins of its top on a pseudo-terminal.
+// Simulation of a board, with the serial pins of its top on a pseudo-terminal.
 //
 //     virtual_board LINK CYCLES_PER_BIT SECONDS CORRUPT DROP SEED
 //
-// LINK becomes a link to the terminal, and a line on standard output says when it is there. The board is gone when
-// standard input ends or SECONDS are over. "cut N" on standard input takes the terminal away for N milliseconds.
-// CORRUPT and DROP are shares of the bytes, both ways, that the line changes or swallows. The clock rests while
-// nothing is on the line and the accelerator is idle.
+// LINK becomes a symbolic link to the terminal; "ready" on standard output reports that it exists. The program ends
+// at the end of standard input, or after SECONDS. "cut N" on standard input removes the terminal for N milliseconds.
+// CORRUPT and DROP are shares of the bytes, both ways, that the line changes or drops. The clock stops while the line
+// and the accelerator are idle.
 
 #include <fcntl.h>
 #include <poll.h>

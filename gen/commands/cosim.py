@@ -17,7 +17,7 @@ from spikequant.gen.commands.options import (
     VectorsFile,
     Workers,
 )
-from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
 
 
@@ -101,4 +101,4 @@ def cosim(
         )
     show_written(out, json_file, report)
     if not ok:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from spikequant.gen.commands.methods import SUMMARIES
 from spikequant.gen.commands.options import (
     CalibrationFile,
     CalibrationTokens,
@@ -12,8 +13,9 @@ from spikequant.gen.commands.options import (
     PlotFile,
     RecipeName,
     SpecName,
+    completion,
 )
-from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
 
 TOKENS = 4096
@@ -31,6 +33,7 @@ def evaluate(
         typer.Option(
             help="a method (see `spikequant methods`), or all for a table of them",
             show_default="spikequant",
+            autocompletion=completion(lambda: [*SUMMARIES, "all"]),
         ),
     ] = None,
     checkpoint: Annotated[
@@ -107,9 +110,9 @@ def evaluate(
     from rich.console import Console
 
     from spikequant.golden.comparison.plots import comparison_plot, sweep_plot
+    from spikequant.golden.comparison.prepare import prepare
     from spikequant.golden.comparison.request import Request
     from spikequant.golden.comparison.rows import Row, unfinished_rows
-    from spikequant.golden.comparison.run import prepare
     from spikequant.golden.comparison.show import progress_line, show_agreements, show_comparison
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.layer_report.page import write_layers
@@ -153,7 +156,7 @@ def evaluate(
     show_agreements(agreements, Console())
     show_written(json_file, plot, layers)
     if not all(agreement.holds for agreement in agreements):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _check_sweep(sweep: str | None, method: str | None) -> None:

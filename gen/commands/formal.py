@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from spikequant.gen.commands.options import JsonFile
-from spikequant.golden.support.command_line import resumable
+from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
 
 
@@ -30,6 +30,7 @@ def formal(
     """
     from rich.console import Console
 
+    from spikequant.benchmarks.twin.properties import properties as twin_properties
     from spikequant.cosim.formal.catalogue import catalogue
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
@@ -38,7 +39,8 @@ def formal(
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
+    everything = [*catalogue(synthesis_of), *twin_properties()]
+    claims = [claim for claim in everything if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of a name that --list prints")
     console = Console()
@@ -73,4 +75,4 @@ def formal(
             where = f"; waveform: {result.trace}" if result.trace else ""
             typer.echo(f"{claim.name}: {result.message}{where}", err=True)
     if not found.ok:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -12,8 +12,8 @@ from spikequant.fpga.sdram.timing import CHIPS
 from spikequant.golden.layer.spec import PRESETS
 
 
-def _starting(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
-    """A completion: the names that start with what is typed so far."""
+def completion(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """Completion of an option in the shell: the names that start with the typed text."""
     return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
 
 
@@ -28,10 +28,10 @@ def _recipe_names() -> list[str]:
     return list(RECIPES)
 
 
-complete_preset = _starting(lambda: list(PRESETS))
-complete_board = _starting(lambda: list(BOARDS))
-complete_chip = _starting(lambda: list(CHIPS))
-complete_recipe = _starting(_recipe_names)
+complete_preset = completion(lambda: list(PRESETS))
+complete_board = completion(lambda: list(BOARDS))
+complete_chip = completion(lambda: list(CHIPS))
+complete_recipe = completion(_recipe_names)
 
 SpecName = Annotated[
     str,

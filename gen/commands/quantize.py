@@ -66,9 +66,13 @@ def quantize(
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.evaluation.pipeline import check_storable, quantize_to_folder
     from spikequant.golden.models.model import load_model, site_name
+    from spikequant.golden.models.text import calibration_corpus
     from spikequant.golden.quantizer.linear import quantized_layers
 
     check_storable(chosen)
+    # a text that cannot be read is reported before the model is loaded
+    if calibration:
+        calibration_corpus(calibration)
     language_model = load_model(model)
     outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, calibration_tokens), out)
     layers = quantized_layers(language_model.model)

@@ -18,6 +18,7 @@ from spikequant.gen.commands.options import (
     SpecName,
     VectorsFile,
 )
+from spikequant.golden.support.command_line import FAILED
 from spikequant.golden.support.errors import InputError
 
 
@@ -111,4 +112,4 @@ def run(
         if result.weights is Weights.BITSTREAM:
             typer.echo("a later upload overwrites the bitstream's weights: program the board again", err=True)
     if not ok:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -22,20 +22,17 @@ def speed(
     """
     from rich.console import Console
 
-    from spikequant.benchmarks.cosim_speed import GOAL, measure
+    from spikequant.benchmarks.cosim_speed import GOAL, SpeedFigures, measure
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.random_layers import random_vectors
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.files import write_json
 
     spec = load_spec(config)
     check_output(json_file)
     vectors = random_vectors(spec, outputs=576, inputs=1536, tokens=tokens, salient_fraction=0.02, seed=1)
     with Console(stderr=True).status("simulating"):
         speeds = measure(spec, vectors, rounds=rounds)
-    ok = speeds.equal and speeds.ratio >= GOAL
-    if json_file is not None:
-        write_json(json_file, {"ok": ok, "config": config, "tokens": tokens, **vars(speeds)})
+    SpeedFigures(config=config, tokens=tokens, **speeds.model_dump()).write(json_file)
     typer.echo(
         f"{speeds.cycles} cycles of {spec.neurons} x {spec.lanes}, {rounds} runs each, in thousand cycles/s\n"
         f"cocotb: median {median(speeds.cocotb):.0f}, best {max(speeds.cocotb):.0f}\n"
@@ -44,5 +41,5 @@ def speed(
         f"{'same words' if speeds.equal else 'DIFFERENT WORDS'}"
     )
     show_written(json_file)
-    if not ok:
+    if not speeds.ok:
         raise typer.Exit(FAILED)

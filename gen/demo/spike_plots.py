@@ -1,4 +1,4 @@
-"""The report's plots, as SVG."""
+"""Plots of the report, as SVG."""
 
 from collections.abc import Callable
 from statistics import fmean
@@ -29,7 +29,7 @@ SILENT = "#cfd7e0"
 NEURONS = ("#0b7a75", "#7b4fa3", "#3d405b", "#8a5a2b", "#2f8f4e")
 
 LABEL_SHARE = 0.07
-"""Share of all ticks that a phase must have for a label above it not to run into its neighbours'."""
+"""Least share of all ticks for a phase with a label, so that labels do not overlap."""
 
 FINE: dict[RcKeyType, Any] = {
     **STYLE,
@@ -38,18 +38,18 @@ FINE: dict[RcKeyType, Any] = {
     "ytick.labelsize": 8,
     "grid.linewidth": 0.7,
 }
-"""Small print for figures with many marks."""
+"""Small fonts for figures with many marks."""
 
 
 def to_svg(draw: Callable[[Figure], None], *, width: float, height: float) -> bytes:
-    """An SVG file of what ``draw`` puts on a figure of this size in inches; equal drawings give equal bytes."""
+    """Draw an SVG file of this size in inches; equal drawings give equal bytes."""
     return drawn(draw, width=width, height=height, kind="svg", dots=100, style=FINE)
 
 
 def spread_labels(heights: list[float], *, gap: float) -> list[float]:
-    """Heights moved as little as it takes, in squares, for neighbours to stand ``gap`` apart; their order stays.
+    """Move heights apart to at least ``gap`` between neighbours, in order, with the least sum of squared moves.
 
-    With a gap for each rank taken off, the answer may not fall: pools of adjacent violators take their mean.
+    Minus a gap per rank, the result must not decrease: pools of adjacent violators take their mean.
     """
     order = sorted(range(len(heights)), key=lambda index: heights[index])
     pools: list[list[float]] = []
@@ -70,7 +70,7 @@ def phase_starts(trace: SpikeTrace) -> Integers:
 
 
 def spike_times(trace: SpikeTrace) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """When each spike is drawn, in ticks: those of one tick are spread over it, in the order of the trace."""
+    """Time at which each spike is drawn, in ticks: spikes of a tick are spread over it, in the order of the trace."""
     tick = phase_starts(trace)[trace.spike_phase] + trace.spike_tick
     first = np.searchsorted(tick, tick)
     count = np.searchsorted(tick, tick, side="right") - first
@@ -78,16 +78,16 @@ def spike_times(trace: SpikeTrace) -> np.ndarray[tuple[int], np.dtype[np.float64
 
 
 def threshold_units(trace: SpikeTrace, spec: Spec) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Membranes behind each tick in steps of the neuron's own threshold, float64 [ticks + 1, M], from 0 on.
+    """Membranes after each tick in units of the neuron's own threshold, float64 [ticks + 1, M], starting at 0.
 
-    A step is an output code: ``V * 2**F / theta``.
+    The unit is a step of the output code: ``V * 2**F / theta``.
     """
     scaled = np.ldexp(trace.membrane.astype(np.float64), spec.theta_fraction_bits)
     return np.vstack([np.zeros(trace.neuron.size), scaled / trace.theta])
 
 
 def token_svg(trace: SpikeTrace, spec: Spec, *, inputs: int) -> bytes:
-    """Spike raster of a token above the membranes of some neurons, over the same ticks.
+    """Spike raster of a token, and below it the membranes of some neurons over the same ticks.
 
     Args:
         trace: of the token.
@@ -116,7 +116,7 @@ def _phases(axes: Axes, trace: SpikeTrace) -> None:
 
 
 def _labelled_phases(trace: SpikeTrace) -> list[tuple[int, float]]:
-    """The phases with room for a label, and the tick in the middle of each."""
+    """Phases with room for a label, and the tick in the middle of each."""
     starts = phase_starts(trace)
     lengths = trace.phase_ticks.tolist()
     return [
@@ -180,7 +180,7 @@ def _membranes(axes: Axes, trace: SpikeTrace, spec: Spec) -> None:
         axes.plot(ticks[-1], values[-1, index], "o", color=colour, markersize=4.5, clip_on=False, zorder=4)
     low, high = axes.get_ylim()
     labels = spread_labels(values[-1].tolist(), gap=(high - low) * 0.095)
-    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    right = blended_transform_factory(axes.transAxes, axes.transData)
     for index, height in enumerate(labels):
         axes.text(
             1.012,
@@ -188,7 +188,7 @@ def _membranes(axes: Axes, trace: SpikeTrace, spec: Spec) -> None:
             f"neuron {trace.neuron[index]}: V' = {trace.final[index]}, code {trace.code[index]}".replace(
                 "-", "\N{MINUS SIGN}"
             ),
-            transform=beside,
+            transform=right,
             va="center",
             fontsize=8.5,
             color=NEURONS[index % len(NEURONS)],
@@ -205,7 +205,7 @@ def _membranes(axes: Axes, trace: SpikeTrace, spec: Spec) -> None:
 
 
 def levels_svg(trace: SpikeTrace) -> bytes:
-    """How often each normal level and each salient code occurs, in percent of all inputs."""
+    """Histogram of normal levels and salient codes, in percent of all inputs."""
     total = int(trace.normal_count.sum() + trace.salient_count.sum())
 
     def draw(figure: Figure) -> None:

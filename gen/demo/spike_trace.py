@@ -1,7 +1,7 @@
-"""One token's spikes and membranes, and all tokens' levels, as the arrays that the report's plots are made from.
+"""Data of the report's plots: spikes and membranes of one token, and levels of all tokens.
 
-The spikes are those that the accelerator fires for each tile of outputs, in its order: tile by tile of the inputs,
-salient levels before normal ones, from the ramp's top down, and bursts where a level is above it.
+The spikes are in the order in which the accelerator fires them for each tile of outputs: by tile of the inputs, salient
+before normal levels, from the ramp's top down, with bursts for levels above it.
 """
 
 from dataclasses import dataclass, fields
@@ -25,26 +25,26 @@ TRACED_NEURONS = 5
 
 @dataclass(frozen=True)
 class SpikeTrace:
-    """A token with S spikes in P phases of together ``ticks``, and M of the neurons that it reaches.
+    """Trace of a token with S spikes in P phases of ``ticks`` in total, and of M of its neurons.
 
     Attributes:
-        phase_salient: bool [P], the phase fires salient codes that are shifted.
-        phase_low: bool [P], with the low halves of the wide columns.
-        phase_ticks: int64 [P], length of each phase, the ramp's top at most.
-        phase_shift: int64 [P], power of two on the phase's charge in the membrane.
-        spike_phase: int64 [S], in the order of time, those of one tick by their inputs.
-        spike_tick: int64 [S], tick in the phase; the spike counts as often as ticks of the phase are left.
-        spike_row: int64 [S], the input that fires; a burst has it several times.
+        phase_salient: bool [P], whether the phase fires salient codes.
+        phase_low: bool [P], whether it adds the low halves of the wide columns.
+        phase_ticks: int64 [P], length of each phase, at most the top of the ramp.
+        phase_shift: int64 [P], shift of the phase's charge in the membrane.
+        spike_phase: int64 [S], phase of each spike, in order of time and then of inputs.
+        spike_tick: int64 [S], tick in the phase; the spike adds its weight in every remaining tick of the phase.
+        spike_row: int64 [S], input that fires; several times in a burst.
         spike_sign: int64 [S], 1 or -1.
-        neuron: int64 [M], the neurons.
-        membrane: int64 [ticks, M], V behind each tick, the charge so far with its phase's shift included.
+        neuron: int64 [M], indices of the neurons.
+        membrane: int64 [ticks, M], V after each tick, including the charge so far with its phase's shift.
         final: int64 [M], V' with the bias.
         theta: int64 [M], threshold scale with F fractional bits.
         code: int64 [M], output code.
-        normal_level: int64 [A], normal levels that occur in any token, ascending.
-        normal_count: int64 [A], how often.
-        salient_code: int64 [B], salient codes n / 2**m that occur in any token, ascending.
-        salient_count: int64 [B], how often.
+        normal_level: int64 [A], normal levels that occur in any token, in ascending order.
+        normal_count: int64 [A], number of occurrences.
+        salient_code: int64 [B], salient codes n / 2**m that occur in any token, in ascending order.
+        salient_count: int64 [B], number of occurrences.
     """
 
     phase_salient: NDArray[np.bool_]
@@ -67,11 +67,11 @@ class SpikeTrace:
 
 
 def spread_neurons(code: NDArray[np.int32], *, count: int, largest: int) -> list[int]:
-    """Neurons whose codes range from the smallest to the largest, evenly by rank; clipped codes only if need be.
+    """Choose neurons with codes from the smallest to the largest, evenly by rank, clipped ones only if necessary.
 
     Args:
         code: int32 [N], output codes.
-        count: how many neurons; fewer where there are fewer.
+        count: number of neurons; all if there are fewer.
         largest: magnitude of a clipped code.
     """
     order = np.argsort(code, kind="stable")
@@ -82,7 +82,7 @@ def spread_neurons(code: NDArray[np.int32], *, count: int, largest: int) -> list
 
 
 def trace_token(vectors: LayerVectors, token: int, spec: Spec, *, code: NDArray[np.int32]) -> SpikeTrace:
-    """Run one token spike by spike, and keep what the plots need.
+    """Run one token spike by spike, and record the data of the plots.
 
     Args:
         vectors: the layer.
@@ -122,7 +122,7 @@ def trace_token(vectors: LayerVectors, token: int, spec: Spec, *, code: NDArray[
 
 
 def save_trace(folder: Path, trace: SpikeTrace) -> None:
-    """Write the trace, whole or not at all."""
+    """Write a trace, whole or not at all."""
     save_arrays(folder / TRACE, {item.name: getattr(trace, item.name) for item in fields(trace)})
 
 
@@ -143,7 +143,7 @@ def load_trace(folder: Path) -> SpikeTrace:
     for item in fields(SpikeTrace):
         wanted = "b" if item.name in ("phase_salient", "phase_low") else "i"
         if item.name not in arrays or arrays[item.name].dtype.kind != wanted:
-            raise InputError(f"trace {path}: array {item.name!r} is missing or of another kind")
+            raise InputError(f"trace {path}: array {item.name!r} is missing or of the wrong type")
     trace = SpikeTrace(**{item.name: arrays[item.name] for item in fields(SpikeTrace)})
     _check_shapes(trace, path)
     return trace
@@ -164,4 +164,4 @@ def _check_shapes(trace: SpikeTrace, path: Path) -> None:
         if array.shape != shape or (array.ndim != 1 and name != "membrane"):
             raise InputError(f"trace {path}: {name} has shape {list(array.shape)}, expected {list(shape)}")
     if spikes[0] and not 0 <= trace.spike_phase.min() <= trace.spike_phase.max() < len(trace.phase_ticks):
-        raise InputError(f"trace {path}: spike_phase names a phase that is not there")
+        raise InputError(f"trace {path}: spike_phase has an index outside of the phases")

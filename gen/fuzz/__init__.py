@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of everything that reads a file or a packet."""
+"""Coverage-guided fuzzing of all readers of files and packets."""

@@ -1,6 +1,6 @@
 """One fuzzing run: ``python -m spikequant.gen.fuzz.engine TARGET FLAG... CORPUS``, with the flags of libFuzzer.
 
-In a process of its own, because libFuzzer ends it. With a file in the place of the corpus it replays that.
+It runs in its own process, because libFuzzer ends the process. A file in place of the corpus is replayed.
 """
 
 import logging
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import atheris
 
-INSTRUMENTED = ["golden", "rtl", "gen", "spikequant.rtl.driver.packet_model", "gguf", "zipfile", "numpy.lib"]
-"""Packages whose branches are followed."""
+INSTRUMENTED = ["spikequant.golden", "spikequant.rtl", "spikequant.gen", "gguf", "zipfile", "numpy.lib"]
+"""Packages whose branches are counted."""
 
 
 def main(target: str, arguments: list[str]) -> None:

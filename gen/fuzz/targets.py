@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes bytes, and may raise nothing but the errors that its readers declare."""
+"""Fuzzing targets: readers of bytes, which may raise only the errors that they declare."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from spikequant.rtl.driver.packet_model import PacketModel, UnspecifiedError
 from spikequant.rtl.driver.packets import PacketError, Words, parse_result
 
 SPEC = Spec(neurons=8, lanes=2, depth=16, membrane_slots=3)
-"""Of all vectors and packets."""
+"""Spec of all vectors and packets."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Target:
     """A reader.
 
     Attributes:
-        file: that the bytes are put into.
-        read: reads the file; what it finds wrong is one of the errors below.
-        samples: gives inputs to begin with, of which at least one is right.
+        file: name of the file for the bytes.
+        read: reads the file, and raises only the errors below.
+        samples: returns inputs to start from, at least one of them valid.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Target:
 
 
 DECLARED = (InputError, PacketError, UnspecifiedError)
-"""Bad input; a bad packet of the accelerator's; a packet that the rules leave open."""
+"""Errors for bad input, for a bad packet of the accelerator, and for a packet without a specified meaning."""
 
 
 def _recipe(path: Path) -> object:
@@ -177,7 +177,7 @@ def _results() -> list[bytes]:
 
 
 def _packets(path: Path) -> object:
-    """Packets one behind the other, each with its number of words before it."""
+    """Play a sequence of packets, each preceded by its number of words."""
     words, model = _words(path.read_bytes()), PacketModel(SPEC)
     found, place = [], 0
     while place < len(words):
@@ -227,18 +227,18 @@ TARGETS: Mapping[str, Target] = {
     "result": Target("input.bin", _result, _results),
     "packets": Target("input.bin", _packets, _programs),
 }
-"""By name."""
+"""Targets by name."""
 
 
 class LinesError(Exception):
-    """An error is declared, but its message has more than one line."""
+    """A declared error whose message has more than one line."""
 
 
 def run_once(target: str, content: bytes, folder: Path) -> bool:
-    """Whether a reader takes the bytes; anything but a declared error in one line comes out as it is.
+    """Whether a reader accepts the bytes; any error but a declared one-line error is raised.
 
     Raises:
-        LinesError: an error of several lines.
+        LinesError: a declared error with several lines.
     """
     reader = TARGETS[target]
     path = folder / reader.file

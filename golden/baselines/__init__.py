@@ -1,1 +1,1 @@
-"""The methods that SpikeQuant is compared with, one a file."""
+"""Quantization methods to compare SpikeQuant with, one in each module."""

@@ -1,4 +1,4 @@
-"""Atom: a step for each group of channels of like power, and the strongest channels in INT8."""
+"""Atom: a step for each group of channels of similar power, and the strongest channels in INT8."""
 
 from functools import partial
 
@@ -26,10 +26,10 @@ WIDE_SHARE = 0.0625
 WIDE_BITS = 8
 
 INPUT_CLIP = 0.9
-"""Share of a group's range that inputs keep; INT8 channels keep theirs whole."""
+"""Share of a group's range that inputs keep; INT8 channels keep their whole range."""
 
 WEIGHT_CLIP = 0.85
-"""The same for weights."""
+"""Share of a group's range that weights keep."""
 
 
 def atom(weight_bits: int = 4, activation_bits: int = 4) -> Method:
@@ -43,8 +43,8 @@ def atom(weight_bits: int = 4, activation_bits: int = 4) -> Method:
     - the INT8 channels are 6.25 % of all, and the last group may have fewer than 128, since not every width is a
       multiple of it; the released code takes 128 channels of any width;
     - each output channel has weight steps of its own; the released script has two neighbours share them;
-    - the largest weight code, not half a code more, stands for the end of the range;
-    - GPTQ sees the float model's inputs, the released code rounded ones, and it goes on through the INT8 channels;
+    - the largest weight code, not half a code more, represents the end of the range;
+    - GPTQ sees the float model's inputs, the released code rounded ones, and GPTQ includes the INT8 channels;
     - the cache of keys and values is not quantized.
 
     Args:

@@ -1,4 +1,4 @@
-"""What methods with calibration ask of a layer."""
+"""Access to the calibration statistics of a layer."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ def input_statistics(layer: FloatLayer) -> SiteStatistics:
     """Statistics of a layer's input.
 
     Raises:
-        ValueError: the layer comes without.
+        ValueError: the layer has none.
     """
     if layer.statistics is None:
         raise ValueError(f"layer {layer.name}: no statistics of its input, expected a calibrated one")
@@ -21,7 +21,7 @@ def input_moment(layer: FloatLayer) -> Tensor:
     """Mean of x x^T of a layer's input, float32 [K, K].
 
     Raises:
-        ValueError: the layer comes without.
+        ValueError: the layer has none.
     """
     moment = input_statistics(layer).second_moment
     if moment is None:

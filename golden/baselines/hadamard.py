@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 LARGEST_SYLVESTER = 64
-"""Powers of two are split into factors up to here, which is faster than one large product."""
+"""Largest factor that powers of two are split into, which is faster than one large product."""
 
 
 def _prime_power(number: int) -> tuple[int, int] | None:
@@ -56,7 +56,7 @@ def _jacobsthal(prime: int, degree: int) -> Tensor:
     elements = list(product(range(prime), repeat=degree))
     modulus = _irreducible(prime, degree) if degree > 1 else (0,)
     squares = {tuple(_field_product(a, a, modulus, prime)) for a in elements}
-    # the place of an element in the list reads as its digits in base p
+    # the index of an element in the list has its coefficients as digits in base p
     places = torch.tensor([prime**i for i in reversed(range(degree))])
     digits = torch.tensor(elements)
     character = torch.tensor([1.0 if a in squares else -1.0 for a in elements], dtype=torch.float64)
@@ -66,7 +66,7 @@ def _jacobsthal(prime: int, degree: int) -> Tensor:
 
 
 def _paley(order: int) -> Tensor | None:
-    """A Hadamard matrix of Paley's, float64 [order, order] of -1 and 1; None where there is none."""
+    """A Hadamard matrix by Paley's construction, float64 [order, order] of -1 and 1; None if there is none."""
     field = _prime_power(order - 1)
     if field and (order - 1) % 4 == 3:
         matrix = torch.ones(order, order, dtype=torch.float64)
@@ -86,7 +86,7 @@ def _paley(order: int) -> Tensor | None:
 
 
 def _sylvester(exponent: int) -> list[Tensor]:
-    """Factors of the Hadamard matrix of order ``2**exponent``, as equal as can be."""
+    """Factors of the Hadamard matrix of order ``2**exponent``, as equal as possible."""
     count = -(-exponent // (LARGEST_SYLVESTER.bit_length() - 1))
     factors = []
     for i in range(count):
@@ -98,7 +98,7 @@ def _sylvester(exponent: int) -> list[Tensor]:
 
 
 def _factors(order: int) -> tuple[Tensor, ...] | None:
-    """Orthonormal factors of a Hadamard matrix of this order, float32; None where no construction here gives one."""
+    """Orthonormal factors of a Hadamard matrix of this order, float32; None if no construction here gives one."""
     odd, exponent = order, 0
     while odd % 2 == 0:
         odd, exponent = odd // 2, exponent + 1
@@ -115,7 +115,7 @@ def _factors(order: int) -> tuple[Tensor, ...] | None:
 
 @cache
 def hadamard_factors(width: int) -> tuple[Tensor, ...]:
-    """Orthonormal matrices, float32, whose Kronecker product transforms ``width`` values or a whole share of them.
+    """Orthonormal float32 matrices with a Kronecker product that transforms ``width`` values, or blocks of them.
 
     The product of their orders is the largest divisor of ``width`` that has a construction.
     """
@@ -131,10 +131,10 @@ def rotate(values: Tensor, *, inverse: bool = False) -> Tensor:
 
     Args:
         values: float32 [..., K].
-        inverse: whether to undo it.
+        inverse: whether to apply the inverse.
 
     Returns:
-        float32 [..., K], of the same length along the last axis.
+        float32 [..., K]; the norm of the last axis is unchanged.
     """
     shape = values.shape
     inner = 1

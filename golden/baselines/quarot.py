@@ -1,4 +1,4 @@
-"""QuaRot: rotate what every layer reads by Hadamard matrices, which spread outliers over all channels."""
+"""QuaRot: rotate the inputs of every layer by Hadamard matrices, which spread outliers over all channels."""
 
 from functools import partial
 
@@ -33,17 +33,17 @@ def quarot(weight_bits: int = 4, activation_bits: int = 4, seed: int = 0) -> Met
 
     The paper rotates the residual stream by a random Hadamard matrix Q, with the norms' gains g in the weights that
     follow them, the values within each head by a Hadamard matrix, and the inputs of the output and down projections at
-    run time. Here each layer does its share of it: the inputs of a layer behind a norm become ``Q^T (x / g)`` and its
-    weights ``W diag(g) Q``; weights that write to the stream become ``Q^T W`` and their product is rotated back; those
-    of values likewise, head by head. In floats both are the same, and the numbers that are rounded are the same.
+    run time. Here each layer applies its part: the inputs of a layer after a norm become ``Q^T (x / g)`` and its
+    weights ``W diag(g) Q``; weights that write to the stream become ``Q^T W`` and their product is rotated back, as are
+    those of values head by head. In floats both are equal, and so are the numbers that are rounded.
     Weights are symmetric per output channel, with a searched clip and GPTQ; inputs symmetric per token, clipped at 0.9.
     Differences:
 
-    - the search tries 21 shares of the range down to 0.5 in the place of 80 down to 0.2;
+    - the search tries 21 shares of the range down to 0.5, instead of 80 down to 0.2;
     - the output projection's inputs are rotated over their whole width, since not every number of heads has a Hadamard
       matrix; a width without one is rotated block by block (see ``spikequant.golden.baselines.hadamard``);
     - the offset of a LayerNorm stays in the inputs, and values out of a fused projection are not rotated;
-    - GPTQ sees the float model's inputs, the paper's those after rounding all that comes before;
+    - GPTQ sees the float model's inputs, the paper's those of the quantized earlier layers;
     - the cache of keys and values is not quantized, hence keys and queries are not rotated.
 
     Args:
@@ -95,7 +95,7 @@ def _quantize(layer: FloatLayer, *, weight_bits: int, activation_bits: int, seed
 
 
 def searched_step(weight: Tensor, bits: int) -> Tensor:
-    """Steps float32 [N] of symmetric grids whose range is the share of the row's with the least error.
+    """Steps, float32 [N], of symmetric grids that cover the share of each row's range with the least error.
 
     Args:
         weight: float32 [N, K].

@@ -1,4 +1,4 @@
-"""Rounding to nearest: what quantization costs when nothing is done about it."""
+"""Rounding to nearest: quantization without any correction."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from spikequant.golden.quantizer.method import FloatLayer, Method
 
 
 def rtn(weight_bits: int = 4, activation_bits: int = 4) -> Method:
-    """Weights asymmetric per output channel, inputs asymmetric per token at run time, both ranges with zero in them.
+    """Round to nearest: asymmetric weights per output channel and inputs per token; every range includes zero.
 
     Args:
         weight_bits: 1..8.
@@ -28,7 +28,7 @@ def rtn(weight_bits: int = 4, activation_bits: int = 4) -> Method:
 
 
 def quantize_layer(layer: FloatLayer, *, weight_bits: int, activation_bits: int) -> FakeQuantLinear:
-    """The layer with its weights rounded and its inputs rounded as they come."""
+    """The layer with rounded weights, and inputs that are rounded at run time."""
     return FakeQuantLinear(
         round_rows_asymmetric(layer.linear.weight, bits=weight_bits),
         layer.linear.bias,

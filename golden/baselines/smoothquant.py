@@ -1,4 +1,4 @@
-"""SmoothQuant: let the weights take over part of the large input channels' range."""
+"""SmoothQuant: move part of the range of large input channels into the weights."""
 
 from functools import partial
 
@@ -18,17 +18,17 @@ def smoothquant(weight_bits: int = 4, activation_bits: int = 4, alpha: float = 0
     """SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models (arXiv 2211.10438).
 
     Input channel k of a site is divided by ``max|x_k|**alpha / max|w_k|**(1 - alpha)``, the second maximum over all
-    layers that read it, and their weights are multiplied by it. The factors are folded into what makes the input, so
-    that they cost nothing. Differences, all to its favour:
+    layers that read it, and their weights are multiplied by it. The factors are folded into the preceding layer, so
+    that they cost nothing. Differences, all in its favour:
 
-    - it is made for 8 bits; any width here, 4 by default, to compare at equal bits;
-    - asymmetric weights per output channel and inputs per token, where the released code has symmetric ones;
-    - every site that factors fold into is smoothed, the paper's only behind a norm.
+    - it is designed for 8 bits; any width here, 4 by default, to compare at equal bits;
+    - asymmetric weights per output channel and inputs per token, symmetric in the released code;
+    - every site that factors fold into is smoothed, only those after a norm in the paper.
 
     Args:
         weight_bits: 1..8.
         activation_bits: 1..8.
-        alpha: how much of the range the weights take over, 0..1.
+        alpha: share of the range that moves into the weights, 0..1.
 
     Raises:
         InputError: an argument out of range.
@@ -39,14 +39,14 @@ def smoothquant(weight_bits: int = 4, activation_bits: int = 4, alpha: float = 0
     return Method(
         name="smoothquant",
         source="SmoothQuant, arXiv 2211.10438",
-        differences="4 bits, asymmetric, not only inputs behind a norm are smoothed",
+        differences="4 bits, asymmetric, inputs are smoothed also where no norm precedes",
         quantize=partial(quantize_layer, weight_bits=weight_bits, activation_bits=activation_bits),
         factors=partial(_site_factors, alpha=alpha),
     )
 
 
 def smoothing_factors(peak: Tensor, weight_peak: Tensor, alpha: float) -> Tensor:
-    """What to divide the inputs by, float32 [K], positive.
+    """Divisors of the inputs, float32 [K], positive.
 
     Args:
         peak: float [K], largest magnitude of each input.

@@ -1,4 +1,4 @@
-"""SpikeLLM: generalized integrate-and-fire neurons, with more spike steps for the salient channels."""
+"""SpikeLLM: generalized integrate-and-fire neurons, with more spike steps in salient channels."""
 
 from functools import partial
 
@@ -18,15 +18,15 @@ def spikellm(weight_bits: int = 4, activation_bits: int = 4, steps: int = 2) -> 
     """SpikeLLM: Scaling up Spiking Neural Network to Large Language Models via Saliency-based Spiking.
 
     After arXiv 2407.04752 and its released code: a generalized integrate-and-fire neuron fires one spike of up to
-    ``2**bits - 1`` levels a step. 10 % of a layer's input channels, those of greatest saliency
-    ``E[x_k (W^T W x)_k]``, fire in ``steps`` steps and so have codes up to ``steps * 2**bits - 1``; all others fire in
-    one. Weights are asymmetric per output channel, inputs asymmetric per token. Differences:
+    ``2**bits - 1`` levels in a step. The 10 % of a layer's input channels with the largest saliency
+    ``E[x_k (W^T W x)_k]`` fire in ``steps`` steps, with codes up to ``steps * 2**bits - 1``; all others fire in one.
+    Weights are asymmetric per output channel, inputs asymmetric per token. Differences:
 
     - nothing is trained: the paper learns weight clipping and channel factors (OmniQuant's) on top;
-    - salient and other channels have a range each in every token. The released code spans both with the same range,
-      which without learned channel factors leaves the outliers to ruin all channels;
+    - salient and other channels each have their own range in every token. The released code has one range for both,
+      with which the outliers ruin all channels unless channel factors are learned;
     - every range includes zero;
-    - queries, keys and values are not quantized on their way into attention.
+    - queries, keys and values in attention are not quantized.
 
     Args:
         weight_bits: 1..8.
@@ -49,7 +49,7 @@ def spikellm(weight_bits: int = 4, activation_bits: int = 4, steps: int = 2) -> 
 
 
 def saliency(weight: Tensor, second_moment: Tensor) -> Tensor:
-    """Mean of ``x_k (W^T W x)_k`` of every input k, float32 [K]; their sum is the mean squared output.
+    """Mean of ``x_k (W^T W x)_k`` for every input k, float32 [K]; these add up to the mean squared output.
 
     Args:
         weight: float32 [N, K].

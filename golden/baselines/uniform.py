@@ -1,57 +1,52 @@
-"""Grids of evenly spaced values: where their steps are, and rounding to them.
+"""Uniform quantization grids, and rounding to them.
 
-An asymmetric grid has codes ``0..top`` and an integer zero point; a symmetric one of B bits has codes
-``-2**(B-1)..2**(B-1) - 1``, of which the largest stands for the end of the range. The formulas are the field's.
+An asymmetric grid has codes ``0..top`` and an integer zero point. A symmetric one of B bits has codes
+``-2**(B-1)..2**(B-1) - 1``, and the largest represents the end of the range.
 """
 
 import torch
 from torch import Tensor
 
+from spikequant.golden.quantizer.affine import affine_grid, positive
 from spikequant.golden.support.errors import InputError
 
 MAX_BITS = 8
 
 
 def check_bits(*, least: int, weight_bits: int, activation_bits: int) -> None:
-    """Refuse widths that the grids here do not have.
+    """Check the widths of a method.
 
     Raises:
-        InputError: one is not in ``least..8``.
+        InputError: a width is outside ``least..8``.
     """
     for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
         if not least <= bits <= MAX_BITS:
             raise InputError(f"{name}: {bits}, expected {least}..{MAX_BITS}")
 
 
-def _positive(step: Tensor) -> Tensor:
-    """Steps, with 1 in the place of 0, for values that are all 0."""
-    return torch.where(step > 0, step, torch.ones_like(step))
-
-
-def asymmetric_grid(values: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """The grid between the least and the greatest value of the last axis, zero included.
+def asymmetric_grid(values: Tensor, top: int | Tensor) -> tuple[Tensor, Tensor]:
+    """The grid that spans the last axis, zero included.
 
     Args:
         values: float [..., K].
         top: largest code.
 
     Returns:
-        Step, positive, and zero point ``0..top``, float [..., 1] both.
+        Step (positive) and zero point (``0..top``), float [..., 1] each.
     """
     low = values.amin(-1, keepdim=True).clamp_(max=0)
     high = values.amax(-1, keepdim=True).clamp_(min=0)
-    step = _positive((high - low) / top)
-    return step, (-low / step).round_()
+    return affine_grid(low, high, top)
 
 
 def round_asymmetric(values: Tensor, grid: tuple[Tensor, Tensor], top: int) -> Tensor:
-    """Values on the grid, clipped to its ends; step and zero point have to broadcast to their shape."""
+    """Values on the grid, clipped to its ends; step and zero point broadcast to their shape."""
     step, zero = grid
     return (values / step).round_().add_(zero).clamp_(0, top).sub_(zero).mul_(step)
 
 
 def symmetric_step(values: Tensor, bits: int, clip: float = 1.0) -> Tensor:
-    """Step of the grid whose largest code stands for ``clip`` times the greatest magnitude of the last axis.
+    """Step of the grid with ``clip`` times the largest magnitude of the last axis as its largest code.
 
     Args:
         values: float [..., K].
@@ -61,32 +56,32 @@ def symmetric_step(values: Tensor, bits: int, clip: float = 1.0) -> Tensor:
     Returns:
         float [..., 1], positive.
     """
-    return _positive(values.abs().amax(-1, keepdim=True).mul_(clip / (2 ** (bits - 1) - 1)))
+    return positive(values.abs().amax(-1, keepdim=True).mul_(clip / (2 ** (bits - 1) - 1)))
 
 
 def round_symmetric(values: Tensor, step: Tensor, bits: int) -> Tensor:
-    """Values on the grid, clipped to its ends; the step has to broadcast to their shape."""
+    """Values on the grid, clipped to its ends; the step broadcasts to their shape."""
     return (values / step).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).mul_(step)
 
 
 def round_tokens_asymmetric(values: Tensor, *, bits: int) -> Tensor:
-    """Inputs [..., K] rounded on a grid a token, found at run time."""
+    """Inputs [..., K] rounded to a grid for each token, found at run time."""
     top = 2**bits - 1
     return round_asymmetric(values, asymmetric_grid(values, top), top)
 
 
 def round_rows_asymmetric(weight: Tensor, *, bits: int) -> Tensor:
-    """Weights [N, K] rounded on a grid an output channel."""
+    """Weights [N, K] rounded to a grid for each output channel."""
     return round_tokens_asymmetric(weight.detach().float(), bits=bits)
 
 
 def round_tokens_symmetric(values: Tensor, *, bits: int, clip: float = 1.0) -> Tensor:
-    """Inputs [..., K] rounded on a grid a token, found at run time."""
+    """Inputs [..., K] rounded to a grid for each token, found at run time."""
     return round_symmetric(values, symmetric_step(values, bits, clip), bits)
 
 
 def round_groups_symmetric(values: Tensor, *, bits: int, clip: float, group: int) -> Tensor:
-    """Inputs [..., K] rounded on a grid a token and group of neighbours; the last group may be smaller."""
+    """Inputs [..., K] rounded to a grid for each token and group of adjacent inputs; the last may be smaller."""
     whole = values.shape[-1] // group * group
     parts = []
     if whole:

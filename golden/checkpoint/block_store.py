@@ -73,8 +73,3 @@ class BlockStore:
             reader = TensorReader(self._path(block), {name: file.get_tensor(name) for name in names})
             load_module(blocks[block], reader, LayerTable.model_validate_json(file.metadata()["layers"]))
         return len(files), [files[-1].get_tensor(name) for name in hidden]
-
-    def clear(self) -> None:
-        """Remove the stored blocks."""
-        for path in self.folder.glob("block-*.safetensors"):
-            path.unlink()

@@ -1,4 +1,4 @@
-"""Models that an evaluation compares: how each comes to be, and what it depends on."""
+"""Models that an evaluation compares, and what each depends on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Built:
 
     Attributes:
         model: in evaluation mode.
-        how: one line about how it came to be.
-        recipe: with its bits.
+        how: one line on how it was made.
+        recipe: its bits, and with SpikeQuant everything else.
     """
 
     model: PreTrainedModel
@@ -34,16 +34,16 @@ class Built:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of a comparison, before it is measured.
+    """Model of one row of a comparison, built when needed.
 
     Attributes:
-        label: what the row is called.
+        label: name of the row.
         method: as in ``--method``.
-        digest: of all that the model depends on beside the float model and the calibration text.
+        digest: of everything that the model depends on, other than the float model and the calibration text.
         build: makes the model.
-        bits: of its weights' and activations' codes; None where they are floats.
+        bits: width of its weights' and activations' codes; None for floats.
         calibrated: whether calibration text is needed to build it.
-        source: the publication that the method follows, and what is done otherwise; empty for the float model.
+        source: publication that the method follows, and the differences; empty for the float model.
     """
 
     label: str
@@ -64,18 +64,18 @@ def method_candidate(
     label: str | None = None,
     output_bits: int | None = None,
 ) -> Candidate:
-    """A method on a float model.
+    """A candidate from a method and a float model.
 
     Args:
         method: one of ``METHODS``.
         recipe: all of SpikeQuant's choices, and the bits of the others.
         calibration: text.
-        float_model: a float model that may be changed; ``fp`` leaves it as it is.
+        float_model: gives a float model that may be modified; method ``fp`` does not.
         label: by default the method.
-        output_bits: None reads the membranes; a number sends SpikeQuant's outputs through codes of so many bits.
+        output_bits: width of SpikeQuant's output codes; None reads the membranes.
 
     Raises:
-        InputError: no such method.
+        InputError: unknown method.
     """
     chosen = find_method(method, recipe)
 
@@ -100,13 +100,13 @@ def method_candidate(
 def checkpoint_candidate(
     folder: Path, *, label: str | None = None, output_bits: int | None = None, loaded: Checkpoint | None = None
 ) -> Candidate:
-    """A folder that ``quantize`` wrote.
+    """A candidate from a folder that ``quantize`` wrote.
 
     Args:
         folder: of the checkpoint.
-        label: by default with the name of the folder.
+        label: by default the method and the name of the folder.
         output_bits: as for ``method_candidate``.
-        loaded: its content, where it is there already.
+        loaded: its content, if it is loaded already.
 
     Raises:
         InputError: its description cannot be read.

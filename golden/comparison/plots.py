@@ -12,11 +12,11 @@ from spikequant.golden.evaluation.methods import FLOAT
 from spikequant.golden.support.plotting import COLOURS, INK, drawn
 
 LOG_SPAN = 10.0
-"""Values farther apart than this need a logarithmic axis."""
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 def _logarithmic(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic axis for values in low..high, with numbers as they are spoken."""
+    """Make the y axis logarithmic for values in low..high, with ticks as plain decimal numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1,) if high > low * LOG_SPAN**2 else (1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -24,7 +24,7 @@ def _logarithmic(axes: Axes, low: float, high: float) -> None:
 
 
 def comparison_plot(rows: Sequence[Row]) -> bytes:
-    """Bars of the perplexity over the float model's: a group a method, a colour a text.
+    """Bar chart of the perplexity over the float model's, with a group for each method and a colour for each text.
 
     Args:
         rows: compared with a reference.
@@ -65,7 +65,7 @@ def comparison_plot(rows: Sequence[Row]) -> bytes:
 
 
 def sweep_plot(rows: Sequence[Row]) -> bytes:
-    """Perplexity by width on a logarithmic axis: a line a method, a panel a text."""
+    """Perplexity over width on a logarithmic axis, with a line for each method and a panel for each text."""
     texts = list(dict.fromkeys(row.text for row in rows))
     methods = list(dict.fromkeys(row.method for row in rows if row.bits is not None))
     widths = sorted({row.bits for row in rows if row.bits is not None})

@@ -1,4 +1,4 @@
-"""What a user may ask of an evaluation."""
+"""Options of an evaluation, and checks that they fit together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +16,22 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user wants to know.
+    """Options of an evaluation.
 
     Attributes:
         model: a float model, or a folder that ``quantize`` wrote.
         method: one of ``METHODS``, or ``all``.
         checkpoints: folders to compare the methods with.
         texts: names or files, one or more.
-        tokens: to score of each text.
+        tokens: number of tokens to score of each text.
         context: tokens in a window.
         recipe: of SpikeQuant, and the bits of the other methods.
         calibration: text.
-        reference: name of the float model to compare with; None compares with nothing where one can do without.
-        output_bits: None reads the membranes; a number sends SpikeQuant's outputs through codes of so many bits.
-        sweep: widths to compare; None is no sweep.
-        layers: whether every layer is to be measured.
-        integers: whether some layers are to run in integers.
+        reference: name of the float model to compare with; by default the model itself where a comparison is needed.
+        output_bits: width of SpikeQuant's output codes; None reads the membranes.
+        sweep: widths to compare; None for no sweep.
+        layers: whether to measure every layer.
+        integers: whether to run some layers in integers, too.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Request:
 
     @property
     def from_checkpoint(self) -> bool:
-        """Whether the model is a quantized one already."""
+        """Whether the model is a quantized checkpoint."""
         return is_checkpoint(Path(self.model))
 
     @property
@@ -59,10 +59,10 @@ class Request:
         return self.sweep is not None or self.method == ALL
 
     def check(self) -> None:
-        """Refuse what can be seen to be wrong without loading anything.
+        """Check the options, as far as possible without loading a model.
 
         Raises:
-            InputError: something is.
+            InputError: an option is unknown, out of range, or does not fit another one.
         """
         if self.method not in (*METHODS, ALL):
             raise InputError(f"method {self.method!r}: unknown, expected one of {', '.join((*METHODS, ALL))}")
@@ -70,7 +70,7 @@ class Request:
             got = "a sweep" if self.sweep else self.method
             raise InputError(f"model {self.model}: a quantized checkpoint, expected --method {SPIKEQUANT}, got {got}")
         if self.checkpoints and (self.method != ALL or self.sweep):
-            raise InputError(f"checkpoint {self.checkpoints[0]}: expected --method {ALL} beside it, or it as the model")
+            raise InputError(f"checkpoint {self.checkpoints[0]}: expected --method {ALL}, or the folder as the model")
         for folder in self.checkpoints:
             read_description(folder)
         alone = self.method == SPIKEQUANT and not self.several
@@ -85,7 +85,7 @@ class Request:
         weights = self.recipe.weights
         if (self.layers or self.integers) and not self.from_checkpoint and (weights.group_size or weights.salient_k):
             raise InputError(
-                "layers: recipe gives layers that the integer datapath has not, expected no research recipe"
+                "layers: recipe gives layers that the integer datapath cannot run, expected no research recipe"
             )
         steps = self.recipe.distillation.steps
         if steps and not self.from_checkpoint and (self.several or self.method == SPIKEQUANT):

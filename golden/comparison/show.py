@@ -12,26 +12,26 @@ from spikequant.golden.evaluation.agreement import Agreement
 MISSING = "-"
 
 NARROWEST = 4
-"""Least width of a table's first column, which gives way to the figures where the terminal is narrow."""
+"""Minimum width of a table's first column, which shrinks on a narrow terminal."""
 
 WRITTEN_OUT = 1e6
-"""Figures from here on have an exponent."""
+"""Numbers from here on are printed with an exponent."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """So many digits, without an exponent up to a million."""
+    """A number with ``digits`` significant digits, without an exponent up to a million."""
     if value is None:
         return MISSING
     return f"{value:,.0f}" if 10**digits <= abs(value) < WRITTEN_OUT else f"{value:.{digits}g}"
 
 
 def percent(value: float | None) -> str:
-    """A share for readers."""
+    """A share in percent."""
     return MISSING if value is None else f"{value:.2%}"
 
 
 def _table(title: str, *headings: str, caption: str = "") -> Table:
-    """A table whose first column is text; narrow, to fit a terminal of 80."""
+    """A table with text in its first column, narrow enough for 80 columns."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for place, heading in enumerate(headings):
         table.add_column(
@@ -41,7 +41,7 @@ def _table(title: str, *headings: str, caption: str = "") -> Table:
 
 
 def progress_line(row: Row) -> str:
-    """A finished row, for those who wait."""
+    """One line on a finished row."""
     ratio = "" if row.ratio is None else f", {number(row.ratio)} x fp"
     return f"{row.label} on {row.text}: perplexity {number(row.perplexity)}{ratio}"
 
@@ -77,7 +77,7 @@ def widths_table(rows: Sequence[Row]) -> Table:
 
 
 def sweep_table(rows: Sequence[Row]) -> Table:
-    """The rows of one text, a line a width."""
+    """The rows of one text, with a line for each width."""
     methods = list(dict.fromkeys(row.method for row in rows if row.bits is not None))
     found = {(row.bits, row.method): row for row in rows}
     headings = [heading for method in methods for heading in (method, "x fp", "KL, nats")]
@@ -96,18 +96,18 @@ def sweep_table(rows: Sequence[Row]) -> Table:
 
 
 def show_comparison(rows: Sequence[Row], console: Console, *, sweep: bool = False) -> None:
-    """Print a table for each text, then how the rows came to be.
+    """Print a table for each text, then a line on how each candidate was made.
 
     Args:
         rows: of all texts.
-        console: where to.
-        sweep: whether to have a line a width instead of a line a row.
+        console: to print on.
+        sweep: whether to print a line for each width instead of each row.
     """
     parts = [[row for row in rows if row.text == text] for text in dict.fromkeys(row.text for row in rows)]
     for part in parts:
         console.print(sweep_table(part) if sweep else comparison_table(part))
     if sweep:
-        # the widths differ in nothing else
+        # the rows of a method differ in width only
         parts[0] = list({row.method: row for row in parts[0]}.values())
     else:
         console.print(widths_table(parts[0]))

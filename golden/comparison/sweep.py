@@ -1,4 +1,4 @@
-"""From 1 to 8 bits: the same methods at each width."""
+"""Sweep over widths: the same methods from 1 to 8 bits."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def parse_bits(text: str) -> list[int]:
     """The widths that ``--bits`` names: ``1-8``, ``4``, or ``2,3,6-8``; ascending.
 
     Raises:
-        InputError: it is no such list, or a width is not in 1..8.
+        InputError: not such a list, or a width outside 1..8.
     """
     widths: set[int] = set()
     for part in text.split(","):
@@ -30,7 +30,7 @@ def parse_bits(text: str) -> list[int]:
 
 
 def at_bits(recipe: Recipe, bits: int) -> Recipe:
-    """The recipe with weights and activations of so many bits, salient ones with one more, at most 8."""
+    """The recipe with weights and activations of ``bits`` bits, salient codes with one more, at most 8."""
     salient = min(bits + 1, WIDEST) if recipe.activations.salient_bits else 0
     return recipe.model_copy(
         update={
@@ -52,10 +52,10 @@ def sweep_candidates(
 
     Args:
         bits: widths.
-        recipe: of SpikeQuant, but for the bits.
+        recipe: of SpikeQuant, apart from the bits.
         calibration: text.
-        untouched: the float model, which stays as it is.
-        float_model: a float model that may be changed.
+        untouched: gives the float model, which is not modified.
+        float_model: gives a float model that may be modified.
     """
     swept = [
         method_candidate(method, at_bits(recipe, width), calibration, float_model, label=f"{method} {width} bits")

@@ -1,7 +1,7 @@
-"""Bits that a method spends on a weight and on an activation, averaged over a model.
+"""Mean bits of a weight and of an activation in a model.
 
-Codes alone make any method look narrower than what it stores: scales, zero points, and marks of the values that are
-wider count as well. A scale counts 16 bits, as half floats are the custom; SpikeQuant's counts as its threshold does.
+What a method stores is wider than its codes: scales, zero points, and marks of wider values count as well. A scale
+counts 16 bits, the usual half float; for SpikeQuant a threshold takes its place.
 """
 
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ from spikequant.golden.support.figures import Figures
 FLOAT_BITS = 32.0
 SCALE_BITS = 16
 INDEX_BITS = 16
-"""Which column is wide."""
+"""Index of a wide column."""
 
 MARK_BITS = 1
-"""Whether an activation is salient, since salient ones stay in place."""
+"""Mark of an activation as salient or not, since salient ones stay in place."""
 
 WINDOW_BITS = 4 + 6
 """Shift and offset of a token's salient codes."""
@@ -60,13 +60,13 @@ FLOAT_WIDTHS = Widths(
 
 @dataclass(frozen=True)
 class Form:
-    """How a method other than SpikeQuant keeps numbers.
+    """Number format of a method other than SpikeQuant.
 
     Attributes:
-        zero_points: whether a zero point goes with a scale.
-        group: inputs that share a scale; 0 is a whole row or token.
-        wide_share: part of the inputs whose weights and activations have 8 bits.
-        extra_share: part of the inputs whose activations have one more bit.
+        zero_points: whether each scale has a zero point.
+        group: number of inputs that share a scale; 0 for a whole row or token.
+        wide_share: share of the inputs with weights and activations of 8 bits.
+        extra_share: share of the inputs with one more bit in their activations.
     """
 
     zero_points: bool
@@ -75,25 +75,25 @@ class Form:
     extra_share: float = 0.0
 
     def stored(self, bits: float, code_bits: int, inputs: int, *, parts: bool) -> float:
-        """Mean bits of a code of ``inputs`` side by side, with its share of scales and zero points.
+        """Mean bits of a code in a row of ``inputs``, with its share of scales and zero points.
 
         Args:
-            bits: mean of the codes.
-            code_bits: of a zero point.
+            bits: mean width of the codes.
+            code_bits: width of a zero point.
             inputs: K.
-            parts: whether there are inputs of another width, which have a scale of their own.
+            parts: whether some inputs have another width, and a scale of their own.
         """
         narrow = round((1 - self.wide_share) * inputs)
         scales = (-(-narrow // self.group) if self.group else 1) + parts
         return bits + scales * (SCALE_BITS + self.zero_points * code_bits) / inputs
 
     def mean(self, bits: int) -> float:
-        """Mean bits of a code where the narrow ones have so many."""
+        """Mean bits of a code where the narrow ones have ``bits`` bits."""
         return bits + self.wide_share * (WIDE_BITS - bits)
 
     @property
     def note(self) -> str:
-        """What is not plain about it."""
+        """Formats that the mean widths hide, or empty."""
         parts = (
             f"groups of {self.group}" if self.group else "",
             f"{self.wide_share:.2%} of the inputs at {WIDE_BITS} bits" if self.wide_share else "",
@@ -112,12 +112,12 @@ FORMS = {
 
 
 def measure_widths(model: PreTrainedModel, method: str, recipe: Recipe, *, salient_ratio: float) -> Widths:
-    """Of a model as a method left it.
+    """Measure the widths of a model after a method was applied.
 
     Args:
         model: float or quantized.
-        method: that made it.
-        recipe: which the method took its bits from.
+        method: as in ``--method``.
+        recipe: source of the method's bits.
         salient_ratio: measured share of salient activations.
     """
     modules = dict(model.named_modules())
@@ -152,7 +152,7 @@ def measure_widths(model: PreTrainedModel, method: str, recipe: Recipe, *, salie
 
 
 def _mean(pairs: Iterable[tuple[float, float]]) -> float:
-    """Of values, each as often as the number beside it."""
+    """Mean of values with their weights."""
     total = count = 0.0
     for value, times in pairs:
         total += value * times
@@ -163,7 +163,7 @@ def _mean(pairs: Iterable[tuple[float, float]]) -> float:
 def _activations(
     sites: dict[str, int], bits: int, salient_bits: int, salient_ratio: float, token_bits: int
 ) -> tuple[float, float]:
-    """Mean bits of a code, and of what is stored for it, at sites with so many inputs."""
+    """Mean bits of a code, and of what is stored for it, at sites with these numbers of inputs."""
     code = bits + salient_ratio * (salient_bits - bits)
     marked = code + MARK_BITS * (salient_bits > 0)
     per_token = token_bits + WINDOW_BITS * (salient_bits > 0)

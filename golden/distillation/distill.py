@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -44,23 +44,31 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 """Adam's running means of a gradient and of its square, by the optimizer's names."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Training:
-    """Result of a training.
+    """The course of a training.
 
     Attributes:
-        steps: number of updates.
-        tokens: number of tokens, with repeats.
+        step_tokens: number of tokens in one update.
         divergence: mean Kullback-Leibler divergence per token at each update, in nats.
         salient: share of salient values at each update.
         seconds: wall time of all updates, including those of earlier runs.
     """
 
-    steps: int
-    tokens: int
-    divergence: list[float]
-    salient: list[float]
-    seconds: float
+    step_tokens: int
+    divergence: list[float] = field(default_factory=list)
+    salient: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Number of updates."""
+        return len(self.divergence)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens in all updates, with repeats."""
+        return self.steps * self.step_tokens
 
     def __str__(self) -> str:
         """One line for a protocol."""
@@ -163,12 +171,13 @@ def distill(
     """
     optimizer = _optimizer(student, settings)
     head = _Head(teacher)
-    progress = _resume(keep / STATE, student, optimizer, digest)
+    training = Training(settings.batch * windows[0].numel())
+    _resume(keep / STATE, student, optimizer, training, digest)
     predictions = _Predictions(teacher, windows)
     sites = [module for module in student.modules() if isinstance(module, TrainableSite)]
     layers = [module for module in student.modules() if isinstance(module, TrainableLinear)]
     batches = _batches(len(windows), settings)
-    done = len(progress.divergence)
+    done = training.steps
     for _ in range(done):
         next(batches)
     kept = time.monotonic()
@@ -183,30 +192,13 @@ def distill(
         hidden.flatten(0, 1).backward(gradient)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        salient = _after_update(sites, layers, settings)
-        progress.add(divergence, salient, time.monotonic() - began)
+        training.divergence.append(divergence)
+        training.salient.append(_after_update(sites, layers, settings))
+        training.seconds += time.monotonic() - began
         if time.monotonic() - kept > KEEP_SECONDS or step == settings.steps - 1:
-            _keep(keep / STATE, student, optimizer, progress, digest)
+            _keep(keep / STATE, student, optimizer, training, digest)
             kept = time.monotonic()
-    return Training(
-        steps=settings.steps,
-        tokens=settings.steps * settings.batch * windows[0].numel(),
-        divergence=progress.divergence,
-        salient=progress.salient,
-        seconds=progress.seconds,
-    )
-
-
-@dataclass
-class _Progress:
-    divergence: list[float]
-    salient: list[float]
-    seconds: float
-
-    def add(self, divergence: float, salient: float, seconds: float) -> None:
-        self.divergence.append(divergence)
-        self.salient.append(salient)
-        self.seconds += seconds
+    return training
 
 
 def learning_rate(step: int, settings: Distillation) -> float:
@@ -307,27 +299,28 @@ def _learned(student: PreTrainedModel) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
 
 
-def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, progress: _Progress, digest: str) -> None:
+def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, training: Training, digest: str) -> None:
     learned = _learned(student)
     tensors = {f"value.{name}": parameter.data for name, parameter in learned.items()}
     for moment in MOMENTS:
         tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for name, parameter in learned.items()}
-    tensors["divergence"] = torch.tensor(progress.divergence, dtype=torch.float64)
-    tensors["salient"] = torch.tensor(progress.salient, dtype=torch.float64)
-    keep_tensors(path, digest, tensors, seconds=str(progress.seconds))
+    tensors["divergence"] = torch.tensor(training.divergence, dtype=torch.float64)
+    tensors["salient"] = torch.tensor(training.salient, dtype=torch.float64)
+    keep_tensors(path, digest, tensors, seconds=str(training.seconds))
 
 
-def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, digest: str) -> _Progress:
-    """Restore student and optimizer from a stored state; no progress if nothing usable is stored."""
+def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, training: Training, digest: str) -> None:
+    """Restore student, optimizer and training from a stored state; do nothing if there is no usable one."""
     file = find_tensors(path, digest)
     if file is None:
-        return _Progress([], [], 0.0)
-    divergence = file.get_tensor("divergence").tolist()
+        return
+    training.divergence = file.get_tensor("divergence").tolist()
+    training.salient = file.get_tensor("salient").tolist()
+    training.seconds = float(file.metadata()["seconds"])
     for name, parameter in _learned(student).items():
         parameter.data.copy_(file.get_tensor(f"value.{name}"))
         moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
-        optimizer.state[parameter] = {"step": torch.tensor(float(len(divergence))), **moments}
-    return _Progress(divergence, file.get_tensor("salient").tolist(), float(file.metadata()["seconds"]))
+        optimizer.state[parameter] = {"step": torch.tensor(float(training.steps)), **moments}
 
 
 @torch.no_grad()

@@ -1,12 +1,14 @@
-"""What fires in a quantized model while it reads text: the counts that its energy follows from."""
+"""Spikes and other events of a quantized model on text, from which its energy follows."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from spikequant.golden.baselines.uniform import asymmetric_grid
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.model import LanguageModel
@@ -17,7 +19,7 @@ from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
 GIF_SALIENT_SHARE = 0.10
-"""Share of the channels that SpikeLLM gives more spiking steps."""
+"""Share of the channels with a second spiking step."""
 
 GIF_CODE = 15
 """Largest code of a generalized integrate-and-fire neuron in one step: 16 levels."""
@@ -31,18 +33,18 @@ class EventCounts(Figures):
 
     Attributes:
         active: inputs that are not silent; their weights are fetched.
-        spikes: what they fire with time-to-first-spike: one each up to the ramp's top, above it a burst and a rest.
-        normal_levels: sum of ``|n|`` over normal codes; what they fire with count coding.
-        salient_codes: sum of ``|c|`` over salient codes, before their shift; what they fire with count coding.
-        low_active: as ``active``, where a wide column's low half takes part.
+        spikes: spikes with time-to-first-spike: one each up to the ramp's top, above it a burst and a rest.
+        normal_levels: sum of ``|n|`` over normal codes, the spikes with count coding.
+        salient_codes: sum of ``|c|`` over salient codes, before their shift, the spikes with count coding.
+        low_active: as ``active``, for inputs of wide columns, whose low halves are fetched.
         low_spikes: as ``spikes``, for low halves.
         low_normal_levels: as ``normal_levels``, for low halves.
         low_salient_codes: as ``salient_codes``, for low halves.
         salient: inputs with a salient code.
         silent: inputs at level 0.
-        ticks: levels that the ramps of all phases walk, empty ones below the highest included.
+        ticks: levels of the ramps of all phases, including empty ones below the highest.
         doublings: additions that double charges in place.
-        phases: phases that end with charges for the membranes.
+        phases: phases that add charges to the membranes.
     """
 
     active: float
@@ -61,14 +63,14 @@ class EventCounts(Figures):
 
 
 class GifCounts(Figures):
-    """Events of the SpikeLLM-like coding: generalized integrate-and-fire neurons with codes of 4 bits, salient 5.
+    """Events of the SpikeLLM-like coding: generalized integrate-and-fire neurons with 4-bit codes, salient ones 5-bit.
 
     Attributes:
         active: inputs with a code other than 0.
         binary: sum of the codes: spikes where each level of a code is a binary spike.
         signed_active: inputs with a code other than the zero point.
         signed: sum of the distances from the zero point: spikes where they carry a sign.
-        bits: ones in the codes: spikes where each bit of a code is a spike of its own weight.
+        bits: ones in the codes: spikes where each bit of a code is a spike with its own weight.
     """
 
     active: float
@@ -86,9 +88,9 @@ class LayerActivity(Figures):
         inputs: K.
         outputs: N.
         wide: columns with 8-bit weights.
-        tokens: how many the means are over.
-        events: of SpikeQuant's codings, a token.
-        gif: of the SpikeLLM-like coding, a token.
+        tokens: number of tokens that the means are over.
+        events: of SpikeQuant's codings.
+        gif: of the SpikeLLM-like coding.
     """
 
     name: str
@@ -104,8 +106,8 @@ Counts = TypeVar("Counts", bound=Figures)
 
 
 @dataclass(frozen=True)
-class _Segment:
-    """Sums over all tokens of what one tile of inputs fires."""
+class _Events:
+    """Events of some inputs, summed over all tokens and tiles."""
 
     active: float
     spikes: float
@@ -116,39 +118,45 @@ class _Segment:
     phases: float
 
 
-def _segment(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Segment:
-    """Events of inputs that run together: salient levels with a shift where some fire, then always normal ones.
+def _tiles(values: Tensor, depth: int) -> Tensor:
+    """Values [T, C] in tiles of ``depth`` inputs [T, tiles, depth], the last filled up with zeros."""
+    return nn.functional.pad(values, (0, -values.shape[1] % depth)).unflatten(1, (-1, depth))
+
+
+def _events(magnitude: Tensor, salient: Tensor, shift: Tensor, spec: Spec) -> _Events:
+    """Count the events of tiles of inputs: a salient phase if a shifted salient level fires, then the normal phase.
 
     Args:
-        magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, C].
-        salient: bool [T, C].
+        magnitude: magnitudes of the levels, salient ones before their shift, int64 [T, tiles, depth].
+        salient: bool [T, tiles, depth].
         shift: power of two of a token's salient codes, int64 [T].
         spec: of the accelerator.
     """
-    apart = salient & (magnitude > 0) & (shift > 0)[:, None]
-    tops = [torch.where(here, magnitude, 0).amax(1).clamp(max=spec.ramp) for here in (apart, ~apart)]
-    alone = apart.any(1)
-    population = magnitude.sum(1) + (torch.where(apart, magnitude, 0).sum(1) * (2**shift - 1))
+    shift = shift[:, None]
+    apart = salient & (magnitude > 0) & (shift > 0)[..., None]
+    tops = [torch.where(here, magnitude, 0).amax(-1).clamp(max=spec.ramp) for here in (apart, ~apart)]
+    alone = apart.any(-1)
+    population = magnitude.sum(-1) + (torch.where(apart, magnitude, 0).sum(-1) * (2**shift - 1))
     merged = alone & (population <= spec.max_population)
-    # a beat that copies the charge, and one tick less than it is multiplied by
+    # doubling m times at once takes a beat that copies the charge, and 2**m - 1 ticks
     doublings = shift // DOUBLINGS * 2**DOUBLINGS + shift % DOUBLINGS * 2
-    return _Segment(
+    return _Events(
         active=float(magnitude.count_nonzero()),
         spikes=float((magnitude // spec.ramp).sum() + (magnitude % spec.ramp).count_nonzero()),
         normal_levels=float(magnitude[~salient].sum()),
         salient_codes=float(magnitude[salient].sum()),
         ticks=float(tops[0].sum() + tops[1].sum()),
-        doublings=float(doublings[merged].sum()),
-        phases=float(magnitude.shape[0] + (alone & ~merged).count_nonzero()),
+        doublings=float((doublings * merged).sum()),
+        phases=float(alone.numel() + (alone & ~merged).count_nonzero()),
     )
 
 
 def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor, spec: Spec) -> EventCounts:
-    """What an accelerator's encoder fires for some tokens, summed over them.
+    """Count what an accelerator's encoder fires, summed over tokens.
 
-    The inputs run in tiles as deep as the synapse memory, the low halves of the wide columns in tiles behind them. In
-    each, salient levels with a shift walk from the token's highest level down to 1, then the normal ones. Tiles that
-    are cut because their spikes do not fit a score buffer, or their charge its width, count as one.
+    The inputs run in tiles as deep as the synapse memory, followed by tiles of the low halves of the wide columns. In
+    each tile, shifted salient levels run from the token's highest level down to 1, then normal ones. Tiles that are
+    split because their spikes exceed a score buffer, or their charge its width, count as one.
 
     Args:
         level: whole numbers [T, K], the levels n of T tokens.
@@ -159,32 +167,29 @@ def count_events(level: Tensor, salient: Tensor, shift: Tensor, *, wide: Tensor,
     """
     shift = shift.long()
     magnitude = level.abs().long() >> torch.where(salient, shift[:, None], 0)
-    low = wide.long()
-
-    def segments(columns: Tensor | slice) -> list[_Segment]:
-        parts = zip(magnitude[:, columns].split(spec.depth, 1), salient[:, columns].split(spec.depth, 1), strict=True)
-        return [_segment(*part, shift, spec) for part in parts if part[0].shape[1]]
-
-    whole, halves = segments(slice(None)), segments(low)
+    whole, low = (
+        _events(_tiles(magnitude[:, columns], spec.depth), _tiles(salient[:, columns], spec.depth), shift, spec)
+        for columns in (slice(None), wide.long())
+    )
     return EventCounts(
-        active=sum(segment.active for segment in whole),
-        spikes=sum(segment.spikes for segment in whole),
-        normal_levels=sum(segment.normal_levels for segment in whole),
-        salient_codes=sum(segment.salient_codes for segment in whole),
-        low_active=sum(segment.active for segment in halves),
-        low_spikes=sum(segment.spikes for segment in halves),
-        low_normal_levels=sum(segment.normal_levels for segment in halves),
-        low_salient_codes=sum(segment.salient_codes for segment in halves),
+        active=whole.active,
+        spikes=whole.spikes,
+        normal_levels=whole.normal_levels,
+        salient_codes=whole.salient_codes,
+        low_active=low.active,
+        low_spikes=low.spikes,
+        low_normal_levels=low.normal_levels,
+        low_salient_codes=low.salient_codes,
         salient=float(salient.count_nonzero()),
         silent=float(level.numel() - level.count_nonzero()),
-        ticks=sum(segment.ticks for segment in whole + halves),
-        doublings=sum(segment.doublings for segment in whole + halves),
-        phases=sum(segment.phases for segment in whole + halves),
+        ticks=whole.ticks + low.ticks,
+        doublings=whole.doublings + low.doublings,
+        phases=whole.phases + low.phases,
     )
 
 
 def salient_channels(values: Tensor) -> Tensor:
-    """Bool [K]: the tenth of the channels with the largest mean ``|x|`` over the tokens.
+    """The tenth of the channels with the largest mean ``|x|`` over the tokens, bool [K].
 
     SpikeLLM ranks channels by a second-order saliency; the mean magnitude stands in for it here.
 
@@ -198,7 +203,7 @@ def salient_channels(values: Tensor) -> Tensor:
 
 
 def count_gif(values: Tensor, salient: Tensor) -> GifCounts:
-    """What SpikeLLM-like neurons fire for some tokens, summed over them.
+    """Count what SpikeLLM-like neurons fire, summed over tokens.
 
     Codes are asymmetric per token between its minimum and maximum, zero included:
     ``u = clip(round(x / s) + z, 0, u_max)``, with 16 levels, or 32 in salient channels.
@@ -207,12 +212,8 @@ def count_gif(values: Tensor, salient: Tensor) -> GifCounts:
         values: float [T, K].
         salient: bool [K], channels with two steps.
     """
-    low = values.amin(1, keepdim=True).clamp(max=0)
-    high = values.amax(1, keepdim=True).clamp(min=0)
     largest = torch.where(salient, GIF_SALIENT_CODE, GIF_CODE).to(values.dtype)
-    scale = (high - low) / largest
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    zero = (-low / scale).round()
+    scale, zero = asymmetric_grid(values, largest)
     code = ((values / scale).round() + zero).clamp(min=0).minimum(largest).int()
     distance = (code - zero.int()).abs()
     ones = sum(int((code >> bit & 1).sum()) for bit in range(GIF_SALIENT_CODE.bit_length()))
@@ -232,7 +233,7 @@ def _mean(parts: Sequence[Counts], tokens: int) -> Counts:
 
 
 def check_runnable(language_model: LanguageModel, spec: Spec) -> None:
-    """Refuse a model whose spikes are not those of an array: other widths, or salient codes of another form.
+    """Check that an array can run a model: equal bit widths, and salient codes in windows.
 
     Raises:
         InputError: a layer's codes do not fit the spec.
@@ -255,7 +256,7 @@ def check_runnable(language_model: LanguageModel, spec: Spec) -> None:
 
 
 class _Watcher:
-    """Counts one layer's inputs as they come."""
+    """Counter of one layer's input events, called before each forward pass."""
 
     def __init__(self, layer: SpikeQuantLinear, spec: Spec) -> None:
         self.layer = layer
@@ -280,9 +281,9 @@ class _Watcher:
 
 @torch.no_grad()
 def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, spec: Spec) -> list[LayerActivity]:
-    """Run a quantized model over text and count what fires at the input of each of its quantized layers.
+    """Run a quantized model over text and count the events at the input of each quantized layer.
 
-    The layers' own tokens are the quantized model's, so errors of earlier layers are in the counts. The
+    A layer's inputs are those of the quantized model, so that the counts include errors of earlier layers. The
     SpikeLLM-like coding takes its salient channels from the first window.
 
     Args:
@@ -297,13 +298,11 @@ def measure_activity(language_model: LanguageModel, windows: list[Tensor], *, sp
     if not layers:
         raise InputError(f"model {language_model.name}: no quantized layers, expected a folder that quantize wrote")
     watchers = {name: _Watcher(layer, spec) for name, layer in layers.items()}
-    handles = [layer.register_forward_pre_hook(watchers[name]) for name, layer in layers.items()]
-    try:
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(watchers[name]))
         for window in track(windows, "counting spikes"):
             language_model.model.base_model(window[None])
-    finally:
-        for handle in handles:
-            handle.remove()
     return [
         LayerActivity(
             name=name,

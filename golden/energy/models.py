@@ -1,8 +1,8 @@
-"""What operations cost: published constants, where each stands, and the rules that scale them.
+"""Energy of operations: published constants with their sources, and the rules that scale them.
 
 Horowitz's figures are pJ in 45 nm at 0.9 V. The 22 nm figures are those of Yan, Bai, Tang and Wong. Their article's
-tables were not at hand: its constants are taken from two public readings of it that agree. What neither source has
-is scaled from one that it has, and its entry says so.
+tables were not available; the constants are taken from two public descriptions of it, which agree. A constant that
+neither source has is scaled from one of theirs, as its entry states.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,12 +37,12 @@ Price = Callable[[Mapping[str, float], int, int], float]
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """A way to price work.
+    """Prices of operations.
 
     Attributes:
-        name: for options and files.
-        title: for people.
-        rules: how the constants become prices, a sentence each.
+        name: identifier in files.
+        title: name in tables.
+        rules: how prices follow from the constants, a sentence each.
         constants: every number that the prices use.
         prices: by kind of operation; a kind without a price costs nothing.
     """
@@ -66,7 +66,7 @@ class EnergyModel:
 
 
 def _integer_add(values: Mapping[str, float], bits: int, _by_bits: int) -> float:
-    """On the straight line through the additions of 8 and 32 bits."""
+    """Linear in the width, through the additions of 8 and 32 bits."""
     narrow, wide = values["integer add, 8 bits"], values["integer add, 32 bits"]
     return narrow + (bits - 8) * (wide - narrow) / (32 - 8)
 
@@ -76,34 +76,19 @@ def _integer_multiply(values: Mapping[str, float], bits: int, by_bits: int) -> f
     return values["integer multiply, 8 x 8 bits"] * bits * by_bits / 64
 
 
-def _float_add(values: Mapping[str, float], bits: int, _by_bits: int) -> float:
-    return values[f"float add, {bits} bits"]
+def _float(operation: str) -> Price:
+    """The constant for a float operation and its width."""
+    return lambda values, bits, _by_bits: values[f"float {operation}, {bits} bits"]
 
 
-def _float_multiply(values: Mapping[str, float], bits: int, _by_bits: int) -> float:
-    return values[f"float multiply, {bits} bits"]
-
-
-def _accumulate(values: Mapping[str, float], _bits: int, _by_bits: int) -> float:
-    return values["accumulate, compare or subtract"]
+def _one(name: str) -> Price:
+    """A constant, whatever the widths."""
+    return lambda values, _bits, _by_bits: values[name]
 
 
 def _scaled(price: Price) -> Price:
     """A 45 nm price in 22 nm."""
-
-    def in_22_nm(values: Mapping[str, float], bits: int, by_bits: int) -> float:
-        return price(values, bits, by_bits) * values["22 nm in parts of 45 nm"]
-
-    return in_22_nm
-
-
-def _one(name: str) -> Price:
-    """The price that is a constant."""
-
-    def price(values: Mapping[str, float], _bits: int, _by_bits: int) -> float:
-        return values[name]
-
-    return price
+    return lambda values, bits, by_bits: price(values, bits, by_bits) * values["22 nm in parts of 45 nm"]
 
 
 _MULTIPLY_AND_FLOAT = (
@@ -136,8 +121,8 @@ OPERATIONS_45 = EnergyModel(
     prices={
         Kind.INTEGER_ADD: _integer_add,
         Kind.INTEGER_MULTIPLY: _integer_multiply,
-        Kind.FLOAT_ADD: _float_add,
-        Kind.FLOAT_MULTIPLY: _float_multiply,
+        Kind.FLOAT_ADD: _float("add"),
+        Kind.FLOAT_MULTIPLY: _float("multiply"),
     },
 )
 
@@ -167,23 +152,16 @@ _CONSTANTS_22 = (
 )
 
 _PRICES_22: dict[Kind, Price] = {
-    Kind.INTEGER_ADD: _accumulate,
+    Kind.INTEGER_ADD: _one("accumulate, compare or subtract"),
     Kind.INTEGER_MULTIPLY: _scaled(_integer_multiply),
-    Kind.FLOAT_ADD: _scaled(_float_add),
-    Kind.FLOAT_MULTIPLY: _scaled(_float_multiply),
+    Kind.FLOAT_ADD: _scaled(_float("add")),
+    Kind.FLOAT_MULTIPLY: _scaled(_float("multiply")),
     Kind.WEIGHT_READ: _scaled(_one("small memory, read or write")),
     Kind.STATE_ACCESS: _scaled(_one("small memory, read or write")),
     Kind.CODE_MOVE: _one("code moved to the next tile"),
-    Kind.SPIKE_CODE_MOVE: _one("code moved to the next tile"),
 }
 
-
-def _with_spikes(prices: Mapping[Kind, Price]) -> dict[Kind, Price]:
-    """The same prices, but neurons that spike get routed spikes, not codes."""
-    routed = dict(prices)
-    del routed[Kind.SPIKE_CODE_MOVE]
-    routed[Kind.SPIKE_MOVE] = _one("spike moved to the next tile")
-    return routed
+_PRICES_22_CODES = _PRICES_22 | {Kind.SPIKE_CODE_MOVE: _one("code moved to the next tile")}
 
 
 _RULES_22 = (
@@ -196,15 +174,15 @@ _RULES_22 = (
 ON_CHIP_22 = EnergyModel(
     name="22nm-on-chip",
     title="22 nm, weights on the chip",
-    rules=(*_RULES_22, "All weights lie in small memories beside the array.", "Inputs that spike arrive as codes."),
+    rules=(*_RULES_22, "All weights are in small memories next to the array.", "Inputs that spike arrive as codes."),
     constants=_CONSTANTS_22,
-    prices=_PRICES_22,
+    prices=_PRICES_22_CODES,
 )
 
 ROUTED_22 = EnergyModel(
     name="22nm-routed-spikes",
     title="22 nm, weights on the chip, spikes routed one by one",
-    rules=(*_RULES_22, "All weights lie in small memories beside the array.", "Inputs that spike arrive as spikes."),
+    rules=(*_RULES_22, "All weights are in small memories next to the array.", "Inputs that spike arrive as spikes."),
     constants=(
         *_CONSTANTS_22,
         Constant(
@@ -214,7 +192,7 @@ ROUTED_22 = EnergyModel(
             f"{RECONSIDERED}: sparse movement by one hop, from the routing energy reported for Intel's Loihi",
         ),
     ),
-    prices=_with_spikes(_PRICES_22),
+    prices=_PRICES_22 | {Kind.SPIKE_MOVE: _one("spike moved to the next tile")},
 )
 
 MAIN_MEMORY_22 = EnergyModel(
@@ -222,7 +200,7 @@ MAIN_MEMORY_22 = EnergyModel(
     title="22 nm, weights from main memory",
     rules=(
         *_RULES_22,
-        "The weights of every input that takes part are fetched once a token (batch 1), then read beside the array.",
+        "The weights of every input that takes part are fetched once a token (batch 1), then read next to the array.",
         "Inputs that spike arrive as codes.",
     ),
     constants=(
@@ -234,8 +212,8 @@ MAIN_MEMORY_22 = EnergyModel(
             f"{RECONSIDERED}: 1300 pJ for 64 bits of DRAM; the low end of Horowitz's 1.3 to 2.6 nJ",
         ),
     ),
-    prices=_PRICES_22 | {Kind.WEIGHT_FETCH: _one("main memory, read")},
+    prices=_PRICES_22_CODES | {Kind.WEIGHT_FETCH: _one("main memory, read")},
 )
 
 MODELS = (OPERATIONS_45, ON_CHIP_22, ROUTED_22, MAIN_MEMORY_22)
-"""Every model that gives an energy; counts alone need none."""
+"""Every energy model, in the order of the tables."""

@@ -1,11 +1,11 @@
-"""Work that costs energy: which operation, how often, how wide, and what for."""
+"""Operations that cost energy, with their number, widths and purpose."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Component(StrEnum):
-    """What work is for: the parts of a bar in the plot."""
+    """Purpose of an operation; the parts of a bar in the plot."""
 
     MULTIPLY = "multiply"
     ADD = "add products or weights"
@@ -36,13 +36,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of operation in one layer for one token.
+    """Operations of one kind and width in one layer for one token.
 
     Attributes:
-        component: what it is for.
-        kind: the operation. Where neurons spike, their inputs can reach them as codes that become spikes beside
-            the array (``SPIKE_CODE_MOVE``) or as spikes (``SPIKE_MOVE``): both are listed, a model prices one.
-        count: how often, a mean; bits for reads, accesses and moves of bits.
+        component: purpose.
+        kind: operation. Inputs of spiking neurons arrive as codes that become spikes next to the array
+            (``SPIKE_CODE_MOVE``) or as spikes (``SPIKE_MOVE``); both are listed, and an energy model prices one.
+        count: mean number; of bits for reads, accesses and moves of bits.
         bits: width of an addition, or of a multiplication's first factor; 1 otherwise.
         by_bits: width of a multiplication's second factor; 1 otherwise.
     """

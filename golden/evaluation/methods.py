@@ -1,7 +1,9 @@
-"""The methods that an evaluation compares, by name, and the text they are calibrated on."""
+"""Quantization methods by name, and the text they are calibrated on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from transformers import PreTrainedTokenizerBase
 
@@ -20,18 +22,23 @@ from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.errors import InputError
 
 FLOAT = "fp"
-"""The model as it is."""
+"""The float model."""
 
-METHODS = (FLOAT, "rtn", "smoothquant", "atom", "spikellm", "quarot", "spikequant")
+_BASELINES: MappingProxyType[str, Callable[[int, int], Method]] = MappingProxyType(
+    {"rtn": rtn, "smoothquant": smoothquant, "atom": atom, "spikellm": spikellm, "quarot": quarot}
+)
+"""Methods from the bits of their weights and activations."""
+
+METHODS = (FLOAT, *_BASELINES, "spikequant")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which text a model is calibrated on.
+    """Calibration text.
 
     Attributes:
         path: text file, or None for the bundled articles.
-        tokens: how many tokens of it.
+        tokens: number of tokens to take.
         context: tokens in a window.
     """
 
@@ -43,38 +50,26 @@ class Calibration:
         """The text in windows.
 
         Raises:
-            InputError: it cannot be read or is too short.
+            InputError: the text cannot be read or is too short.
         """
-        corpus = calibration_corpus(self.path)
-        return corpus_windows(tokenizer, corpus, tokens=self.tokens, context=self.context)
-
-
-def check_method(name: str) -> None:
-    """Refuse a method that does not exist.
-
-    Raises:
-        InputError: it is none of ``METHODS``.
-    """
-    if name not in METHODS:
-        raise InputError(f"method {name!r}: unknown, expected one of {', '.join(METHODS)}")
+        return corpus_windows(tokenizer, calibration_corpus(self.path), tokens=self.tokens, context=self.context)
 
 
 def find_method(name: str, recipe: Recipe) -> Method | None:
-    """The method of this name, with the recipe's bits; None for the float model.
+    """The method of this name; None for the float model.
 
     Args:
         name: one of ``METHODS``.
-        recipe: all of SpikeQuant's choices; of the others only the bits of weights and activations.
+        recipe: of SpikeQuant; other methods take their bits of weights and activations from it.
 
     Raises:
-        InputError: it is none of ``METHODS``.
+        InputError: unknown name.
     """
-    check_method(name)
-    bits = {"weight_bits": recipe.weights.bits, "activation_bits": recipe.activations.bits}
-    baselines = {"rtn": rtn, "smoothquant": smoothquant, "atom": atom, "spikellm": spikellm, "quarot": quarot}
+    if name not in METHODS:
+        raise InputError(f"method {name!r}: unknown, expected one of {', '.join(METHODS)}")
     if name == FLOAT:
         return None
-    return baselines[name](**bits) if name in baselines else spikequant(recipe)
+    return _BASELINES[name](recipe.weights.bits, recipe.activations.bits) if name in _BASELINES else spikequant(recipe)
 
 
 def apply_method(
@@ -84,21 +79,18 @@ def apply_method(
 
     Args:
         language_model: a float model.
-        method: None leaves it as it is.
+        method: None leaves the model unchanged.
         calibration: text.
-        keeper: keeps finished blocks.
+        keeper: stores finished blocks.
 
     Returns:
-        One line about how it was done.
+        One line on how it was done.
 
     Raises:
         InputError: unusable calibration text.
     """
     if method is None:
         return "no quantization"
-    if not method.calibrated:
-        quantize_model(language_model.model, [], method, keeper=keeper)
-        return "no calibration"
-    text = calibration.windows(language_model.tokenizer)
-    quantize_model(language_model.model, text.windows, method, keeper=keeper)
-    return f"calibrated on {text.protocol}"
+    text = calibration.windows(language_model.tokenizer) if method.calibrated else None
+    quantize_model(language_model.model, text.windows if text else [], method, keeper=keeper)
+    return f"calibrated on {text.protocol}" if text else "no calibration"

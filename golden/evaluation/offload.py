@@ -1,4 +1,4 @@
-"""Quantized layers whose membranes are computed elsewhere: by the integer level, or by hardware."""
+"""Quantized layers in a model with their integers computed elsewhere: by the integer model, or by hardware."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,18 +16,18 @@ from spikequant.golden.quantizer.linear import SpikeQuantLinear, output_steps, q
 from spikequant.golden.quantizer.site import Site
 
 RunLayer = Callable[[str, LayerVectors], LayerOutput]
-"""Computes a layer's integers, given its name."""
+"""Computes the outputs of a layer from its name and its integers."""
 
 
-class HostedLinear(nn.Module):
-    """A quantized layer that encodes its inputs, has its membranes computed, and scales them.
+class OffloadedLinear(nn.Module):
+    """A quantized layer that encodes its inputs, lets ``run`` compute the outputs, and scales these.
 
     Args:
-        name: the layer's, which ``run`` is told.
-        layer: the layer.
-        spec: of the accelerator that the integers are for.
-        run: computes the integers.
-        codes: read output codes, not membranes.
+        name: of the layer.
+        layer: the quantized layer.
+        spec: of the accelerator.
+        run: computes the outputs.
+        codes: read output codes instead of membranes.
     """
 
     def __init__(self, name: str, layer: SpikeQuantLinear, spec: Spec, run: RunLayer, *, codes: bool) -> None:
@@ -45,7 +45,7 @@ class HostedLinear(nn.Module):
             InputError: the spec's weights or activations have other widths than the layer's.
         """
         tokens = values.flatten(0, -2)
-        # without a static scale, every token has thresholds of its own
+        # without a static scale, each token has its own thresholds
         parts = [tokens] if isinstance(self.layer.site, Site) else list(tokens.split(1))
         outputs = torch.cat([self._outputs(part) for part in parts])
         return outputs.unflatten(0, values.shape[:-1])
@@ -61,18 +61,18 @@ class HostedLinear(nn.Module):
 
 
 @contextmanager
-def hosted(model: PreTrainedModel, spec: Spec, run: RunLayer, *, codes: bool = False) -> Iterator[None]:
-    """While the block runs, every quantized layer of a model has its integers computed by ``run``.
+def offload_layers(model: PreTrainedModel, spec: Spec, run: RunLayer, *, codes: bool = False) -> Iterator[None]:
+    """Let ``run`` compute the outputs of every quantized layer of a model within a ``with`` block.
 
     Args:
         model: a quantized model.
-        spec: of the accelerator that the integers are for.
-        run: computes the integers of a layer.
-        codes: read output codes, not membranes.
+        spec: of the accelerator.
+        run: computes the outputs of a layer.
+        codes: read output codes instead of membranes.
     """
     layers = quantized_layers(model)
     for name, layer in layers.items():
-        replace_layer(model, name, HostedLinear(name, layer, spec, run, codes=codes))
+        replace_layer(model, name, OffloadedLinear(name, layer, spec, run, codes=codes))
     try:
         yield
     finally:

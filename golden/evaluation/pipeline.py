@@ -1,4 +1,4 @@
-"""From a float model to a checkpoint folder, the way the recipe says, going on where an earlier run stopped."""
+"""Quantization of a float model into a checkpoint folder, by a recipe; an interrupted run resumes."""
 
 import shutil
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import digest_of
 
 PARTIAL = ".partial"
-"""Folder inside the checkpoint's for what an unfinished run has done."""
+"""Folder for an unfinished run, in the folder of the checkpoint."""
 
 ALL_TOKENS = 2**24
-"""More tokens than any calibration text that is trained on."""
+"""Upper limit for the tokens of training text."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
-        calibration: one line about the calibration text.
-        training: how the training went; None where there was none.
-        learned: one line about it; empty where there was none.
+        calibration: one line on the calibration text.
+        training: progress of the training; None without training.
+        learned: one line on the training; empty without training.
     """
 
     calibration: str
@@ -45,10 +45,10 @@ class Outcome:
 
 
 def check_storable(recipe: Recipe) -> None:
-    """Refuse recipes that no accelerator here runs.
+    """Check that the integer datapath runs a recipe.
 
     Raises:
-        InputError: with what it would need.
+        InputError: it does not; the message names the hardware it would need.
     """
     if recipe.extra_hardware:
         raise InputError(
@@ -62,9 +62,9 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
 
     Args:
         language_model: a float model.
-        recipe: how.
-        calibration: text for statistics, and for training where the recipe trains.
-        out: folder to write; what is unfinished lies in a folder inside it until the end.
+        recipe: choices of the quantizer.
+        calibration: text for statistics, and for training if the recipe trains.
+        out: folder to write; it contains a folder with unfinished results until the run is complete.
 
     Raises:
         InputError: unusable text, or a recipe that the datapath does not run.
@@ -94,10 +94,10 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
 
 
 def training_windows(language_model: LanguageModel, recipe: Recipe, calibration: Calibration) -> list[Tensor]:
-    """Whole windows of the calibration text to train on, at most as many as the recipe wants.
+    """Full windows of the calibration text to train on, at most ``recipe.distillation.windows``.
 
     Raises:
-        InputError: too few for one update.
+        InputError: too few windows for one update.
     """
     settings = recipe.distillation
     corpus = calibration_corpus(calibration.path)
@@ -112,5 +112,5 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
 
 
 def _digest(model: PreTrainedModel, recipe: Recipe, windows: list[Tensor]) -> str:
-    """Of all that the result depends on."""
+    """Digest of everything that the result depends on."""
     return digest_of([recipe.model_dump_json(), digest_versions(), digest_windows(windows), digest_model(model)])

@@ -1,4 +1,4 @@
-"""Real layers with real activations as integers for the hardware."""
+"""Integers of quantized layers on activations of real text, for the hardware."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ def find_layers(model: LanguageModel, names: list[str]) -> dict[str, SpikeQuantL
     """Quantized layers by name.
 
     Raises:
-        InputError: the model has no quantized layer of this name; the line lists close ones.
+        InputError: the model has no quantized layer of this name; the message lists similar names.
     """
     layers = quantized_layers(model.model)
     for name in names:
@@ -41,7 +41,7 @@ def find_layers(model: LanguageModel, names: list[str]) -> dict[str, SpikeQuantL
 def catch_inputs(
     model: PreTrainedModel, layers: Mapping[str, SpikeQuantLinear], windows: list[Tensor]
 ) -> dict[str, Tensor]:
-    """Inputs float32 [tokens, K] of some of a model's layers by name, while it reads windows int64 [n]."""
+    """Inputs, float32 [tokens, K], of layers by name while the model reads windows, int64 [n]."""
     caught: dict[str, list[Tensor]] = {name: [] for name in layers}
     with ExitStack() as hooks:
         for name, layer in layers.items():
@@ -55,53 +55,49 @@ def catch_inputs(
     return {name: torch.cat(parts) for name, parts in caught.items()}
 
 
-@torch.no_grad()
 def capture_inputs(model: LanguageModel, names: list[str], tokens: int, texts: list[str]) -> dict[str, Tensor]:
     """Inputs of quantized layers while the quantized model reads text.
 
     Args:
         model: a quantized model.
-        names: layers to watch.
-        tokens: how many activation vectors, 1 or more.
+        names: names of the layers.
+        tokens: number of activation vectors, 1 or more.
         texts: plain texts, read in windows of up to 512 tokens.
 
     Returns:
         float32 [tokens, K] by layer name.
 
     Raises:
-        InputError: an unknown layer, or too little text.
+        InputError: unknown layer, or too little text.
     """
     layers = find_layers(model, names)
     if tokens < 1:
         raise InputError(f"tokens: {tokens}, expected 1 or more")
-    # a window of n tokens scores n - 1, so that this many to score are always enough inputs
+    # a window of n tokens counts as n - 1, so that these windows always hold enough tokens
     windows = token_windows(model.tokenizer, texts, tokens=tokens, context=min(TRACE_CONTEXT, tokens + 1))
-    caught = catch_inputs(model.model, layers, windows)
-    inputs = {name: values[:tokens] for name, values in caught.items()}
-    for values in inputs.values():
-        if values.shape[0] < tokens:
-            raise InputError(f"tokens: {tokens}, but the text has only {values.shape[0]}")
-    return inputs
+    found = sum(window.numel() for window in windows)
+    if found < tokens:
+        raise InputError(f"tokens: {tokens}, but the text has only {found}")
+    return {name: values[:tokens] for name, values in catch_inputs(model.model, layers, windows).items()}
 
 
 def trace_layers(
     model: LanguageModel, names: list[str], tokens: int, spec: Spec, *, texts: list[str] | None = None
 ) -> Iterator[tuple[str, LayerVectors, NDArray[np.float32]]]:
-    """Several layers from one pass over held-out text.
+    """Trace layers in one pass over held-out text.
 
     Args:
         model: a quantized model.
-        names: layers to trace.
-        tokens: activation vectors a layer, 1 or more.
+        names: names of the layers.
+        tokens: activation vectors of each layer, 1 or more.
         spec: sets theta and the salient window.
         texts: plain texts; the bundled evaluation articles by default.
 
     Yields:
-        The layer's name, its integers, and its float32 [tokens, N] outputs in the model, the membrane read out
-        with ``s * s_w``.
+        The layer's name, its integers, and its outputs in the model, float32 [tokens, N], read from membranes.
 
     Raises:
-        InputError: an unknown layer, too little text, or a spec of other widths than the quantizer's.
+        InputError: unknown layer, too little text, or bit widths that differ between spec and model.
     """
     inputs = capture_inputs(model, names, tokens, evaluation_corpus().texts if texts is None else texts)
     for name, layer in find_layers(model, names).items():
@@ -113,5 +109,5 @@ def trace_layers(
 def layer_vectors(
     model: LanguageModel, name: str, tokens: int, spec: Spec, *, texts: list[str] | None = None
 ) -> tuple[LayerVectors, NDArray[np.float32]]:
-    """One layer as ``trace_layers`` gives it: its integers and its float32 [tokens, N] outputs."""
+    """Integers and float32 [tokens, N] outputs of one layer, as from ``trace_layers``."""
     return next((vectors, output) for _, vectors, output in trace_layers(model, [name], tokens, spec, texts=texts))

@@ -29,14 +29,6 @@ UNREADABLE = (
 """Errors that NumPy and the archive reader raise for damaged files and for files of another kind."""
 
 
-def _no_wide() -> NDArray[np.int32]:
-    return np.zeros(0, np.int32)
-
-
-def _no_low() -> NDArray[np.uint8]:
-    return np.zeros((0, 0), np.uint8)
-
-
 @dataclass(frozen=True)
 class LayerVectors:
     """A layer of N outputs and K inputs with T tokens.
@@ -64,8 +56,8 @@ class LayerVectors:
     offset: NDArray[np.int8]
     theta: NDArray[np.uint32]
     bias: NDArray[np.int32]
-    wide: NDArray[np.int32] = field(default_factory=_no_wide)
-    w_low: NDArray[np.uint8] = field(default_factory=_no_low)
+    wide: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    w_low: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @property
     def outputs(self) -> int:
@@ -119,9 +111,9 @@ def _formats(spec: Spec) -> dict[str, _Array]:
     }
 
 
-def _first_index(wrong: NDArray[np.bool_]) -> str:
-    index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-    return "[" + ", ".join(str(int(i)) for i in index) + "]"
+def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Index of the first True."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
 
 
 def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int], source: str) -> NDArray[Any]:
@@ -140,15 +132,15 @@ def _checked(name: str, array: NDArray[Any], form: _Array, sizes: dict[str, int]
         return array
     if array.dtype.kind not in "iu":
         detail = ""
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and array.size:
             unusable = ~np.isfinite(array) | (array != np.round(array))
-            first = unusable if unusable.any() else np.ones_like(unusable)
-            detail = f" ({array[np.unravel_index(int(np.argmax(first)), array.shape)]} at {_first_index(first)})"
+            index = _first(unusable)
+            detail = f" ({array[index]} at {list(index)})"
         raise InputError(f"{source}: {name} is {array.dtype}{detail}, expected integers ({np.dtype(form.dtype)})")
     wrong = (array < form.low) | (array > form.high)
     if wrong.any():
-        index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        raise InputError(f"{source}: {name}{_first_index(wrong)} is {array[index]}, expected {form.low}..{form.high}")
+        index = _first(wrong)
+        raise InputError(f"{source}: {name}{list(index)} is {array[index]}, expected {form.low}..{form.high}")
     return array.astype(form.dtype)
 
 
@@ -160,14 +152,14 @@ def _check_levels(vectors: LayerVectors, spec: Spec, source: str) -> None:
 
     def refuse(wrong: NDArray[np.bool_], expected: str) -> None:
         if wrong.any():
-            token, column = (int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+            token, column = _first(wrong)
             limits = expected.format(
                 zero=int(vectors.zero[token]), shift=int(vectors.shift[token]), offset=int(vectors.offset[token])
             )
             raise InputError(f"{source}: level[{token}, {column}] is {level[token, column]}, expected {limits}")
 
     if not spec.salient_bits and vectors.salient.any():
-        raise InputError(f"{source}: salient{_first_index(vectors.salient)} is set, but the spec has no salient phase")
+        raise InputError(f"{source}: salient{list(_first(vectors.salient))} is set, but the spec has no salient phase")
     normal = ~vectors.salient
     code = level + zero
     refuse(
@@ -209,10 +201,10 @@ def check_vectors(arrays: dict[str, NDArray[Any]], spec: Spec, *, source: str) -
         wide = checked["wide"]
         beyond = wide >= sizes["K"]
         if beyond.any():
-            raise InputError(f"{source}: wide{_first_index(beyond)} is {wide[beyond][0]}, expected 0..{sizes['K'] - 1}")
+            raise InputError(f"{source}: wide{list(_first(beyond))} is {wide[beyond][0]}, expected 0..{sizes['K'] - 1}")
         falling = np.diff(wide.astype(np.int64), prepend=-1) <= 0
         if falling.any():
-            raise InputError(f"{source}: wide{_first_index(falling)} is {wide[falling][0]}, expected ascending indices")
+            raise InputError(f"{source}: wide{list(_first(falling))} is {wide[falling][0]}, expected ascending indices")
     else:
         checked["w_low"] = np.zeros((sizes["N"], 0), np.uint8)
     vectors = LayerVectors(**checked)

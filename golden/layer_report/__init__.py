@@ -1,1 +1,1 @@
-"""A page with the quantization error of every layer of a model."""
+"""Report on the quantization error of every layer of a model."""

@@ -1,9 +1,7 @@
 """Comparison of every quantized layer with the same layer of the float model, on the same text."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -132,24 +130,29 @@ def signal_to_noise(expected_power: Tensor, found_power: Tensor, product: Tensor
 
 
 class _Meter:
-    """Power and product sums of one layer's outputs and those of the float layer, over tokens."""
+    """Power and product sums of one layer's outputs and those of the float layer, over tokens.
+
+    ``expect`` and ``add`` are forward hooks of the float layer, which has to run first, and of the quantized layer.
+    """
 
     def __init__(self, layer: SpikeQuantLinear) -> None:
         self.layer = layer
-        outputs = layer.codes.shape[0]
-        self.expected_power = torch.zeros(outputs, dtype=torch.float64)
-        self.found_power = torch.zeros(outputs, dtype=torch.float64)
-        self.product = torch.zeros(outputs, dtype=torch.float64)
+        self.expected_power, self.found_power, self.product = torch.zeros(3, layer.codes.shape[0], dtype=torch.float64)
         self.low = self.high = 0
+        self._expected = torch.zeros(0)
 
-    def add(self, values: Tensor, found: Tensor, expected: Tensor) -> None:
-        """Add quantized and float outputs [..., N] of inputs [..., K]."""
-        found, expected = found.flatten(0, -2).double(), expected.flatten(0, -2).double()
+    def expect(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        """Take outputs [..., N] of the float layer."""
+        self._expected = output
+
+    def add(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add quantized outputs [..., N] of inputs [..., K], and the float outputs taken before."""
+        found, expected = output.flatten(0, -2).double(), self._expected.flatten(0, -2).double()
         self.expected_power += expected.square().sum(0)
         self.found_power += found.square().sum(0)
         self.product += (expected * found).sum(0)
         # a float output is the membrane, bias included, times the value of its unit
-        scale = self.layer.site.grid(values.flatten(0, -2)).scale
+        scale = self.layer.site.grid(inputs[0].flatten(0, -2)).scale
         membrane = (found / self.layer.unit_values(scale)).round_() - self.layer.bias_units(scale)
         self.low = min(self.low, int(membrane.min()))
         self.high = max(self.high, int(membrane.max()))
@@ -173,28 +176,6 @@ class _Meter:
             membrane_high=self.high,
             membrane_bits=accumulator_bits(self.low, self.high),
         )
-
-
-@contextmanager
-def _metered(model: PreTrainedModel, reference: PreTrainedModel, meters: dict[str, _Meter]) -> Iterator[None]:
-    """Feed the meters by forward hooks; the float layer has to run before the quantized one."""
-    expected: dict[str, Tensor] = {}
-
-    def catch(_module: nn.Module, _inputs: Any, output: Tensor, *, name: str) -> None:
-        expected[name] = output
-
-    def measure(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, *, name: str) -> None:
-        meters[name].add(inputs[0], output, expected.pop(name))
-
-    handles = []
-    for name in meters:
-        handles.append(reference.get_submodule(name).register_forward_hook(partial(catch, name=name)))
-        handles.append(model.get_submodule(name).register_forward_hook(partial(measure, name=name)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def check_comparable(model: PreTrainedModel, reference: PreTrainedModel) -> None:
@@ -240,7 +221,10 @@ def measure_layers(
     blocks = list(decoder_blocks(model))
     block_of = {name: i for i, block in enumerate(blocks) for name in layers if name.startswith(f"{block}.")}
     meters = {name: _Meter(layer) for name, layer in layers.items()}
-    with tallied_sites(model, histogram=True) as tallies, _metered(model, reference, meters):
+    with tallied_sites(model, histogram=True) as tallies, ExitStack() as hooks:
+        for name, meter in meters.items():
+            hooks.enter_context(reference.get_submodule(name).register_forward_hook(meter.expect))
+            hooks.enter_context(meter.layer.register_forward_hook(meter.add))
         for window in track(windows, "measuring layers"):
             theirs, ours = enter(reference, window), enter(model, window)
             expected, hidden = theirs.hidden, ours.hidden

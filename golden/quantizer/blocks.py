@@ -1,7 +1,7 @@
-"""A float decoder, one block at a time: what calibration text does in each, before the block is changed.
+"""Calibration of a float decoder, one block at a time.
 
-Only one block's statistics are held at once, beside the hidden states of the windows between two blocks. The
-hidden states are those of the float model throughout: what is done to a block does not reach the next one.
+Memory holds the statistics of one block, and the hidden states of the windows after the previous one. The hidden
+states are those of the float model throughout: quantizing a block does not change the inputs of the next one.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from spikequant.golden.support.errors import InputError
 
 @dataclass(frozen=True)
 class BlockCall:
-    """What a block is called with beside the hidden states: masks and positions.
+    """Arguments of a block other than the hidden states: masks and positions.
 
     Attributes:
         arguments: positional.
@@ -33,11 +33,11 @@ class BlockCall:
 
 @dataclass(frozen=True)
 class WindowInput:
-    """One window on its way into the first block.
+    """Inputs of all blocks for one window.
 
     Attributes:
-        hidden: float32 [1, n, hidden size].
-        calls: what each block is called with beside them, in order.
+        hidden: float32 [1, n, hidden size], hidden states before the first block.
+        calls: other arguments of each block, in order.
     """
 
     hidden: Tensor
@@ -46,7 +46,7 @@ class WindowInput:
 
 @dataclass(frozen=True)
 class BlockStatistics:
-    """What calibration saw in one block.
+    """Calibration statistics of one block.
 
     Attributes:
         sites: statistics by site name.
@@ -59,7 +59,7 @@ class BlockStatistics:
 
 @contextmanager
 def _passing_through(blocks: list[nn.Module], inputs: list[Tensor], calls: list[BlockCall]) -> Iterator[None]:
-    """Blocks that note what they are called with, and hand their input on."""
+    """Replace blocks by ones that record their arguments and return their input."""
 
     def forward(hidden: Tensor, *arguments: Any, **named: Any) -> Tensor:
         inputs.append(hidden)
@@ -77,7 +77,7 @@ def _passing_through(blocks: list[nn.Module], inputs: list[Tensor], calls: list[
 
 @torch.no_grad()
 def enter(model: PreTrainedModel, window: Tensor) -> WindowInput:
-    """What the blocks are called with for a window int64 [n], without running them."""
+    """Arguments of the blocks for a window, int64 [n], without running the blocks."""
     inputs: list[Tensor] = []
     calls: list[BlockCall] = []
     with _passing_through(list(decoder_blocks(model).values()), inputs, calls):
@@ -90,7 +90,7 @@ def run_block(block: nn.Module, hidden: Tensor, call: BlockCall) -> Tensor:
     """The hidden states after a block.
 
     Raises:
-        InputError: the block returns something else.
+        InputError: the block does not return hidden states.
     """
     output = block(hidden, *call.arguments, **call.named)
     if not isinstance(output, Tensor):
@@ -99,24 +99,24 @@ def run_block(block: nn.Module, hidden: Tensor, call: BlockCall) -> Tensor:
 
 
 def block_linears(model: PreTrainedModel, block: str) -> dict[str, nn.Linear]:
-    """The float layers of one block by their names in the model."""
+    """Float layers of one block, by name in the model."""
     return {name: linear for name, linear in decoder_linears(model).items() if name.startswith(f"{block}.")}
 
 
 def watch_block(
     model: PreTrainedModel, block: str, hidden: list[Tensor], calls: list[BlockCall], *, second_moment: bool = False
 ) -> tuple[BlockStatistics, list[Tensor]]:
-    """Run windows through one float block and watch its input sites and the outputs of its layers.
+    """Run windows through one float block and gather statistics of its input sites and layer outputs.
 
     Args:
-        model: a model whose block of this name is float.
-        block: its name.
+        model: a model in which this block is float.
+        block: name of the block.
         hidden: float32 [1, n, hidden size] of each window.
-        calls: what the block is called with beside them.
+        calls: other arguments of the block, for each window.
         second_moment: whether to gather the sites' second moments.
 
     Returns:
-        What was seen, and the hidden states after the block.
+        The statistics, and the hidden states after the block.
 
     Raises:
         InputError: a layer did not run.

@@ -1,4 +1,4 @@
-"""From a float model to a quantized one, block by block."""
+"""Quantization of a float model in place, block by block."""
 
 from functools import partial
 from typing import Protocol
@@ -15,13 +15,13 @@ from spikequant.golden.support.progress import track
 
 
 class Keeper(Protocol):
-    """Where finished blocks are kept, so that a run that was cut short goes on where it stopped."""
+    """Store of finished blocks, from which an interrupted run resumes."""
 
     def resume(self, model: PreTrainedModel) -> tuple[int, list[Tensor]] | None:
-        """Put the kept blocks into the model; how many, and the hidden states after them. None where none are."""
+        """Load stored blocks into the model; their number, and the hidden states after them, or None without any."""
 
     def keep(self, model: PreTrainedModel, block: int, hidden: list[Tensor]) -> None:
-        """Keep a finished block and the hidden states after it."""
+        """Store a finished block and the hidden states after it."""
 
 
 @torch.no_grad()
@@ -33,8 +33,8 @@ def quantize_model(
     Args:
         model: a float model.
         windows: int64 [n] token windows of calibration text; unused by a method without calibration.
-        method: what takes a layer's place.
-        keeper: keeps finished blocks; by default nothing is kept.
+        method: quantizes each layer.
+        keeper: store of finished blocks, or None.
     """
     names = list(decoder_blocks(model))
     entered = [enter(model, window) for window in windows] if method.calibrated else []
@@ -56,10 +56,10 @@ def quantize_block(model: PreTrainedModel, block: str, statistics: BlockStatisti
     """Replace the linear layers of one block.
 
     Args:
-        model: a model whose block of this name is float.
-        block: its name.
-        statistics: what calibration saw in it, or None.
-        method: what takes a layer's place.
+        model: a model in which this block is float.
+        block: name of the block.
+        statistics: calibration statistics of the block, or None.
+        method: quantizes each layer.
     """
     linears = block_linears(model, block)
     layers: dict[str, list[str]] = {}
@@ -105,7 +105,7 @@ def quantize_block(model: PreTrainedModel, block: str, statistics: BlockStatisti
 def _rescale_source(
     model: PreTrainedModel, site: str, factors: Tensor, linears: dict[str, nn.Linear], peaks: dict[str, Tensor]
 ) -> None:
-    """Where a layer of the block took the factors into its rows, its outputs' peaks follow."""
+    """Divide the output peaks of the layer of this block, if any, that the factors were folded into."""
     source = find_source(model, site)
     for name, linear in linears.items():
         if source and source.module is linear:

@@ -1,4 +1,4 @@
-"""Activations into signed integer levels: what the spikes carry."""
+"""Encoding of activations as signed integer levels, which spikes carry."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from spikequant.golden.quantizer.saliency import is_salient
 from spikequant.golden.quantizer.site import AnySite
 
 MAX_SALIENT_SHIFT = 11
-"""Default limit of the salient codes' power of two, as in the default spec."""
+"""Default limit of the salient shift, as in the default spec."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Levels:
 
     Attributes:
         level: signed integers n as floats [..., K], ready for a float matrix product.
-        scale: value of one level; a number, or float [..., 1] where every token has its own.
+        scale: value of one level; a number, or float [..., 1] for a scale per token.
         zero: zero point of the normal codes; a number, or float [..., 1].
         salient: bool [..., K], levels from salient codes.
         shift: int32 [...], power of two m of a token's salient codes.
         offset: int32 [...], smallest salient code c0 of a token, in ``-(2**salient_bits - 1)..0``.
-        clipped: bool [...], tokens that needed a larger shift than allowed: their window misses some value.
+        clipped: bool [...], tokens that need a larger shift than allowed, so that some values are clipped.
     """
 
     level: Tensor
@@ -38,7 +38,7 @@ class Levels:
 def window_shift(span: Tensor, codes: int) -> Tensor:
     """The smallest m >= 0 with ``span <= codes * 2**m``, int32 of the span's shape."""
     exponent = torch.frexp(span / codes).exponent
-    # frexp's exponent is never too small by more than the division's rounding, and too large by one at most
+    # frexp's exponent is one too large at a power of two, and rounding of the division may make it one too small
     below = span <= torch.ldexp(torch.full_like(span, codes), exponent - 1)
     above = span > torch.ldexp(torch.full_like(span, codes), exponent)
     return (exponent - below.int() + above.int()).clamp(min=0)
@@ -53,7 +53,7 @@ class _Salient:
 
 
 def salient_window(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
-    """Levels of salient values on each token's window.
+    """Levels of salient values in each token's window.
 
     With r the ratios and their extremes over the token, zero included, m is the smallest integer with
     ``r_max - r_min <= 31 * 2**m``, ``c0 = round(r_min / 2**m)``, and
@@ -78,17 +78,17 @@ def salient_window(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
 def _salient_float(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
     """Levels of salient values as small floats: a sign, one bit of mantissa, and ``bits - 2`` of exponent.
 
-    The largest magnitude of the token sets its largest exponent; the smallest one is that of 0 and of one step, the
-    subnormal numbers. Levels stay integers, so that small ones lose their mantissa. Needs a datapath that shifts by
-    each spike's own exponent.
+    The largest magnitude of the token sets its largest exponent; the smallest exponent is that of subnormal numbers.
+    Levels are integers, so that small ones have no mantissa. This needs a datapath that shifts each spike by its own
+    exponent.
     """
     magnitude = ratio.abs()
     largest = torch.frexp(magnitude.amax(-1, keepdim=True))
-    # from 7/8 of a power of two on, the largest rounds up to the next one
+    # from 7/8 of a power of two, the largest magnitude rounds up to that power
     top = largest.exponent + (largest.mantissa >= 7 / 8)
     lowest = (top - 2 ** (bits - 2) + 2).clamp(min=0)
     exponent = torch.maximum(torch.frexp(magnitude).exponent, lowest)
-    # frexp's mantissa is in 1/2..1, so that a quarter of the power of two is one step
+    # frexp's mantissa is in 1/2..1, so that one step is a quarter of the power of two
     step = torch.ldexp(torch.ones_like(ratio), exponent - 2).clamp_(min=1)
     limit = torch.ldexp(torch.ones_like(ratio), torch.full_like(exponent, max_shift + bits))
     level = (ratio / step).round_().mul_(step).clamp_(-limit, limit)
@@ -105,7 +105,7 @@ def encode(values: Tensor, site: AnySite, *, max_shift: int = MAX_SALIENT_SHIFT)
     Args:
         values: float [..., K].
         site: the calibrated site.
-        max_shift: limit of m; tokens that need more are clipped and marked.
+        max_shift: limit of m; tokens that need more are clipped and flagged.
     """
     grid = site.grid(values)
     ratio = values / grid.scale

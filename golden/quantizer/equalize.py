@@ -1,9 +1,9 @@
-"""Even out the channels of a site, so that one scale for all of its inputs wastes fewer levels.
+"""Equalization of a site's channels, so that one scale for all of its inputs wastes fewer levels.
 
-A factor on each input channel folds into the norm or projection that makes it (``golden/models/folding.py``) and costs
-nothing at run time. The idea is that of SmoothQuant (arXiv 2211.10438) and AWQ (arXiv 2306.00978), which choose the
-factors' strength likewise; here salient activations already have codes of their own, so that little strength is
-needed, and it is searched by the error of the quantized layers themselves.
+A factor for each input channel folds into the preceding norm or projection (``golden/models/folding.py``) and costs
+nothing at run time. The idea, including a search of the strength, is that of SmoothQuant (arXiv 2211.10438) and AWQ
+(arXiv 2306.00978). Here salient activations have their own codes, so that less strength is needed, and the search
+minimizes the error of the quantized layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +14,19 @@ from torch import Tensor
 from spikequant.golden.quantizer.statistics import SiteStatistics
 
 LEAST = 1e-6
-"""Smallest channel magnitude that counts, relative to the largest."""
+"""Lower limit of a channel's magnitude, relative to the largest."""
 
 WORTHWHILE = 0.98
-"""Factors have to lower the error to this share before any are folded."""
+"""Factors are folded only if they lower the error below this share."""
 
 OutputError = Callable[[SiteStatistics, Sequence[Tensor]], float]
-"""Error of a site's quantized layers: of the input's statistics, and the layers' float weights."""
+"""Error of a site's quantized layers, from the input's statistics and the layers' float weights."""
 
 
 def channel_factors(
     statistics: SiteStatistics, weights: Sequence[Tensor], *, of_inputs: float, of_weights: float
 ) -> Tensor:
-    """What to divide each input by: ``rms(x)**of_inputs / rms(w)**of_weights``, each with geometric mean 1.
+    """Divisor of each input: ``rms(x)**of_inputs / rms(w)**of_weights``, each with geometric mean 1.
 
     Args:
         statistics: of the site.
@@ -55,24 +55,22 @@ def search_factors(
     foldable: Callable[[Tensor], Tensor],
     error: OutputError,
 ) -> Tensor:
-    """The factors with the least error, over strengths on the inputs alone and on inputs and weights alike.
+    """The factors with the least error, over strengths for the inputs alone, and for inputs and weights.
 
     Args:
         statistics: of the site.
         weights: float [N, K] of every layer that reads it.
-        strengths: to try, 0..1.
-        foldable: the nearest factors that fold.
-        error: of the quantized layers.
+        strengths: candidates, 0..1.
+        foldable: gives the nearest factors that fold.
+        error: error of the quantized layers.
 
     Returns:
-        float32 [K]; ones where no candidate is worth it.
+        float32 [K]; ones if no candidate lowers the error enough.
     """
     best = torch.ones_like(statistics.power)
     least = WORTHWHILE * error(statistics, weights)
-    for strength in strengths:
+    for strength in filter(None, strengths):
         for of_weights in (0.0, strength):
-            if not strength:
-                continue
             factors = foldable(channel_factors(statistics, weights, of_inputs=strength, of_weights=of_weights))
             found = error(statistics.divided(factors), [weight * factors for weight in weights])
             if found < least:

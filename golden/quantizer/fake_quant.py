@@ -1,4 +1,4 @@
-"""A linear layer that computes in floats what a quantized one would, its values on their grids."""
+"""Fake quantization: a linear layer in floats with values on quantization grids."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 
 class FakeQuantLinear(nn.Module):
-    """A layer whose weights already have their quantized values, and whose inputs get theirs as they come.
+    """A linear layer with quantized weights, which quantizes its inputs at run time.
 
     Args:
-        weight: float32 [N, K], values on their grid, in the order and basis that ``quantize_input`` gives.
-        bias: float32 [N], or None; added last, as it is.
+        weight: float32 [N, K], values on their grid, in the order and basis of what ``quantize_input`` returns.
+        bias: float32 [N], or None; added last.
         quantize_input: from float32 inputs [..., K] to rounded ones [..., K]; may scale, permute or rotate them first.
-        transform_output: from the product [..., N] to what the bias is added to; None leaves it as it is.
+        transform_output: applied to the product [..., N] before the bias; None for no change.
     """
 
     weight: Tensor

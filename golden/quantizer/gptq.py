@@ -1,4 +1,4 @@
-"""GPTQ: round a layer's weights one input after the other, and let the inputs still to come make up for each error.
+"""GPTQ: round a layer's weights input by input, and compensate each error in the weights of later inputs.
 
 The method of arXiv 2210.17323 (Frantar et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
 Transformers). With ``U`` the upper Cholesky factor of the inverse of the inputs' second moment, rounding input ``k``
@@ -15,14 +15,14 @@ DAMPING = 0.01
 """Added to the second moment's diagonal, as a share of its mean."""
 
 BLOCK = 128
-"""Inputs whose errors reach the rest of the matrix together."""
+"""Number of inputs whose errors are propagated to the rest of the matrix together."""
 
 QuantizeColumn = Callable[[int, Tensor], Tensor]
-"""From an input's index k and its weights float32 [N] to the values [N] that they are rounded to."""
+"""From an input's index k and its weights, float32 [N], to their rounded values [N]."""
 
 FitBlock = Callable[[int, Tensor], QuantizeColumn]
-"""From a block's place in the list, and its weights float32 [N, b] with the errors of all earlier inputs made up for,
-to how these are rounded."""
+"""From the position of a block and its weights, float32 [N, b], with the errors of earlier inputs compensated, to the
+function that rounds them."""
 
 
 def gptq(
@@ -32,24 +32,20 @@ def gptq(
     *,
     damping: float = DAMPING,
     block: int = BLOCK,
-    by_activation: bool = False,
 ) -> Tensor:
-    """Round to a grid that is fixed in advance.
+    """Round weights to a grid that is fixed in advance.
 
     Args:
         weight: float [N, K].
-        second_moment: float [K, K], mean of x x^T. Inputs that were always 0 are just rounded.
-        quantize_column: rounds the weights of one input; gets the input's own index, whatever the order.
+        second_moment: float [K, K], mean of x x^T. Inputs that are always 0 are rounded without compensation.
+        quantize_column: rounds the weights of one input, given the input's index.
         damping: added to the diagonal, as a share of its mean.
-        block: inputs whose errors reach the rest of the matrix together; affects the speed only.
-        by_activation: whether to take the inputs of most power first, rather than as they come.
+        block: inputs whose errors are propagated together; affects the speed only.
 
     Returns:
         float32 [N, K], rounded values.
     """
-    power = second_moment.diagonal()
-    order = power.argsort(descending=True) if by_activation else torch.arange(power.numel())
-    blocks = list(order.split(block))
+    blocks = list(torch.arange(weight.shape[1]).split(block))
     return gptq_blocks(weight, second_moment, blocks, lambda _block, _weight: quantize_column, damping=damping)
 
 
@@ -57,13 +53,13 @@ def gptq(
 def gptq_blocks(
     weight: Tensor, second_moment: Tensor, blocks: list[Tensor], fit_block: FitBlock, *, damping: float = DAMPING
 ) -> Tensor:
-    """Round block by block of inputs, to grids that follow the weights as they are when a block begins.
+    """Round weights block by block, each to a grid that is fitted to its compensated weights.
 
     Args:
         weight: float [N, K].
         second_moment: float [K, K], mean of x x^T.
-        blocks: int64 [b] each, indices of inputs; every input in one of them, in the order of rounding.
-        fit_block: says how a block's inputs are rounded.
+        blocks: indices of inputs, int64 [b] each, in the order of rounding; every input is in one of them.
+        fit_block: fits the rounding of a block.
         damping: added to the diagonal, as a share of its mean.
 
     Returns:
@@ -77,7 +73,7 @@ def gptq_blocks(
     for number, inputs in enumerate(blocks):
         last = first + inputs.numel()
         quantize_column = fit_block(number, left[:, first:last])
-        # one input's weights side by side in memory
+        # the weights of one input are contiguous in memory
         columns = left[:, first:last].T.contiguous()
         within = factor[first:last, first:last]
         errors = torch.empty_like(columns)
@@ -100,7 +96,7 @@ def _inverse_factor(second_moment: Tensor, damping: float) -> Tensor:
     dead = power <= 0
     diagonal = torch.where(dead, torch.ones_like(power), power) + damping * power.mean()
     moment = moment.clone()
-    # a dead input has no part in any output, whatever rounding left off the diagonal
+    # an input that is always 0 contributes to no output, but rounding may leave values off the diagonal
     moment[dead] = 0
     moment[:, dead] = 0
     moment.diagonal().copy_(diagonal)

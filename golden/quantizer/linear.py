@@ -20,28 +20,28 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def output_steps(output_peaks: Tensor, output_bits: int) -> Tensor:
-    """Value of one output code per output (s_y), float64 [N]: its calibrated peak is the largest code, 2**(B-1) - 1.
+    """Value of one output code (s_y) per output, float64 [N]: the calibrated peak is the largest code, 2**(B-1) - 1.
 
-    One step for all outputs would be ruled by the few that carry massive values. The threshold is the
-    neuron's own, so a step of its own costs nothing.
+    A common step would be set by the few outputs with massive values. Each neuron has its own threshold, so that its
+    own step costs nothing.
     """
     return output_peaks.double() / (2 ** (output_bits - 1) - 1)
 
 
 class SpikeQuantLinear(nn.Module):
-    """``y = s * s_w * V'``, where V' is the integer membrane of levels times weight steps plus bias.
+    """Quantized linear layer: ``y = s * s_w * V'``, with V' the integer membrane of levels, weight steps and bias.
 
     Args:
         weight: the quantized weights, N outputs and K inputs.
-        bias: float32 [N], or None; used as the nearest whole number of membrane units.
+        bias: float32 [N], or None; rounded to whole membrane units.
         site: quantization of the input.
         output_peaks: float32 [N], largest |y| of each output in calibration, positive.
 
     Attributes:
-        output_bits: None reads the membrane; a number sends the output through codes of so many bits.
-        theta_fraction_bits: fractional bits of the thresholds behind such codes.
-        max_salient_shift: limit of the salient codes' power of two.
-        tally: counts the encoded inputs where set.
+        output_bits: width of the output codes; None reads the membrane.
+        theta_fraction_bits: fractional bits of the thresholds for output codes.
+        max_salient_shift: limit of the salient shift.
+        tally: counts the encoded inputs, if set.
     """
 
     codes: Tensor
@@ -76,7 +76,7 @@ class SpikeQuantLinear(nn.Module):
         """Value of one membrane unit per output: ``s * s_w``, a 16th of it with wide columns.
 
         Args:
-            scale: value of one input level (s); a number, or float [..., 1] for tokens of their own.
+            scale: value of one input level (s); a number, or float [..., 1] for a scale per token.
 
         Returns:
             float64 [N] or [..., N].
@@ -110,7 +110,7 @@ class SpikeQuantLinear(nn.Module):
         return membrane.mul_(self.scales * levels.scale)
 
     def _coded(self, membrane: Tensor, scale: float | Tensor, output_bits: int) -> Tensor:
-        """The values of the output codes. Exact in float64 as long as the membrane is exact in float32."""
+        """Values of the output codes, exact in float64 if the membrane is exact in float32."""
         fraction_bits = self.theta_fraction_bits
         theta = self.thresholds(scale, output_bits=output_bits, theta_fraction_bits=fraction_bits).double()
         scaled = membrane.abs().double() * (self.units * 2**fraction_bits)
@@ -121,17 +121,17 @@ class SpikeQuantLinear(nn.Module):
         """The layer and its inputs as integers for an accelerator.
 
         Args:
-            values: float [T, K], real activations; T is 1 where every token has a scale of its own.
-            spec: sets theta, the salient window, and must have this quantizer's bit widths.
+            values: float [T, K], activations; T is 1 if each token has its own scale.
+            spec: sets theta and the salient window, and must have this layer's bit widths.
 
         Raises:
-            InputError: the spec's weights or activations have other widths, the site's salient codes need another
-                datapath, or several tokens each want thresholds of their own.
+            InputError: the spec's weights or activations have other widths, the format of the site's salient codes
+                is not a window, or there are several tokens, each with its own thresholds.
         """
         _check_widths(spec, self)
         tokens = values.shape[0]
         if tokens != 1 and not isinstance(self.site, Site):
-            raise InputError(f"tokens: {tokens}, expected 1: thresholds hold each token's own scale in this model")
+            raise InputError(f"tokens: {tokens}, expected 1, since each token has its own thresholds in this model")
         site = replace(self.site, salient_bits=spec.salient_bits)
         levels = encode(values, site, max_shift=spec.max_salient_shift)
         scale = levels.scale if isinstance(levels.scale, float) else float(levels.scale)

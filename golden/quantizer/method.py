@@ -1,4 +1,4 @@
-"""What a quantization method is: a function from one float layer, and what calibration saw of it, to another layer."""
+"""Interface of a quantization method: a function from a float layer and its statistics to a quantized layer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from spikequant.golden.quantizer.statistics import SiteStatistics
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """A decoder layer that waits to be quantized.
+    """A decoder layer to be quantized.
 
     Attributes:
-        name: its name in the model.
-        linear: its float weights [N, K] and bias.
-        statistics: of its input; None for methods without calibration.
+        name: name in the model.
+        linear: float weights [N, K] and bias.
+        statistics: of the input; None for methods without calibration.
         output_peaks: float32 [N], largest |y| of each output in calibration; None without calibration.
-        norm_gain: float32 [K], gain of the norm that feeds it; None where no norm does.
+        norm_gain: float32 [K], gain of the preceding norm, or None.
         head_size: channels of one attention head.
     """
 
@@ -34,10 +34,10 @@ class FloatSite:
     """An input site whose channels may be scaled before its layers are quantized.
 
     Attributes:
-        name: as ``spikequant.golden.models.model.site_name`` has it.
+        name: as from ``spikequant.golden.models.model.site_name``.
         statistics: of the input.
         weights: float [N, K] of every layer that reads it.
-        foldable: the nearest factors [K] that fold into what feeds the site.
+        foldable: gives the nearest factors [K] that fold into the preceding norm or projection.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Method:
 
     Attributes:
         name: as in ``--method``.
-        source: the publication it follows.
-        differences: what is done otherwise here, one line.
-        quantize: the layer that takes a float layer's place.
+        source: publication that it follows.
+        differences: differences from the publication, one line.
+        quantize: gives the quantized layer that replaces a float layer.
         calibrated: whether it needs statistics of calibration text.
-        second_moment: whether these have to hold the second moment.
-        factors: what to divide a site's input channels by first, float [K]; None divides by nothing.
+        second_moment: whether these include the second moment.
+        factors: gives divisors of a site's input channels, float [K], which are applied first; None for none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which activations are salient: far from the median, on the scale of the median absolute deviation."""
+"""Saliency: distance from the median, on the scale of the median absolute deviation."""
 
 from typing import TypeVar
 
@@ -10,15 +10,10 @@ NORMAL_CONSISTENCY = 1.4826
 Deviation = TypeVar("Deviation", float, Tensor)
 
 
-def median_absolute_deviation(values: Tensor) -> tuple[float, float]:
-    """The median of all values and the median of their distances from it.
-
-    Args:
-        values: float, any shape, at least one value.
-    """
-    flat = values.flatten()
-    median = flat.median()
-    return float(median), float((flat - median).abs().median())
+def median_and_deviation(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Median and median absolute deviation along the last axis [..., K] of floats, [..., 1] each."""
+    median = values.median(-1, keepdim=True).values
+    return median, (values - median).abs().median(-1, keepdim=True).values
 
 
 def saliency_threshold(deviation: Deviation, k: float) -> Deviation:
@@ -27,5 +22,5 @@ def saliency_threshold(deviation: Deviation, k: float) -> Deviation:
 
 
 def is_salient(values: Tensor, *, median: float | Tensor, threshold: float | Tensor) -> Tensor:
-    """Bool of the values' shape: ``|x - median| > threshold``."""
+    """``|x - median| > threshold``, bool of the values' shape."""
     return (values - median).abs() > threshold

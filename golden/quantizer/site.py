@@ -1,29 +1,30 @@
-"""Activation sites: the grid of levels that the input of a layer is put on."""
+"""Activation sites: the grid of levels for the input of a layer."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikequant.golden.quantizer.saliency import saliency_threshold
+from spikequant.golden.quantizer.affine import affine_grid, positive
+from spikequant.golden.quantizer.saliency import median_and_deviation, saliency_threshold
 from spikequant.golden.quantizer.statistics import SiteStatistics
 
 ACTIVATION_BITS = 4
 SALIENT_BITS = 5
 
 ZeroPoint = Literal["free", "symmetric"]
-"""Free: wherever the range wants it. Symmetric: in the middle of the codes, ``2**(bits - 1)``."""
+"""Free: the zero point follows the range. Symmetric: it is in the middle of the codes, ``2**(bits - 1)``."""
 
 SalientFormat = Literal["window", "float"]
-"""Window: integer codes times a power of two per token. Float: a sign, exponents, and one bit of mantissa."""
+"""Window: integer codes times a power of two per token. Float: a sign, an exponent, and one bit of mantissa."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the levels lie; numbers for a static site, tensors [..., 1] for one found anew in every token.
+    """Position of the levels: numbers for a static site, tensors [..., 1] for a grid per token.
 
     Attributes:
         median: centre of the salient rule.
@@ -40,12 +41,12 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Codes:
-    """The codes that a site's inputs become.
+    """Format of a site's codes.
 
     Attributes:
         bits: width of a normal code, 1..8.
-        salient_bits: width of a salient code, 2..8, or 0 for none; a float needs 3.
-        salient_format: how salient codes are spaced.
+        salient_bits: width of a salient code, 2..8 (3..8 for floats), or 0 for none.
+        salient_format: spacing of the salient codes.
     """
 
     bits: int = ACTIVATION_BITS
@@ -53,12 +54,12 @@ class Codes:
     salient_format: SalientFormat = "window"
 
     def __post_init__(self) -> None:
-        """Refuse widths that no code has.
+        """Check the widths.
 
         Raises:
-            ValueError: there is one.
+            ValueError: a width is out of range.
         """
-        # a float has its sign, its bit of mantissa, and an exponent
+        # a float has a sign, a bit of mantissa, and an exponent
         fewest = 2 if self.salient_format == "window" else 3
         if not 1 <= self.bits <= 8 or (self.salient_bits and not fewest <= self.salient_bits <= 8):
             got = f"{self.bits} and {self.salient_bits}"
@@ -67,7 +68,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class Site(Codes):
-    """Static quantization of an activation site; the numbers are exact in float32.
+    """Activation site with a static grid; its numbers are exact in float32.
 
     Attributes:
         median: centre of the salient rule.
@@ -82,10 +83,10 @@ class Site(Codes):
     zero: int
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no calibration gives.
+        """Check the numbers.
 
         Raises:
-            ValueError: there is one.
+            ValueError: a number is out of range.
         """
         super().__post_init__()
         finite = all(map(math.isfinite, (self.median, self.threshold, self.scale)))
@@ -94,18 +95,18 @@ class Site(Codes):
                 f"expected finite numbers, threshold >= 0, scale > 0, zero in 0..{2**self.bits - 1}, got {self}"
             )
 
-    def grid(self, values: Tensor) -> Grid:  # noqa: ARG002 - every site answers the same question
-        """The same for all tokens."""
+    def grid(self, values: Tensor) -> Grid:  # noqa: ARG002 - the grid of a TokenSite depends on them
+        """The same grid for all tokens."""
         return Grid(self.median, self.threshold, self.scale, self.zero)
 
 
 @dataclass(frozen=True)
 class TokenSite(Codes):
-    """An activation site whose grid every token finds for itself.
+    """Activation site with a grid for each token.
 
     Attributes:
         k: saliency factor.
-        zero_point: where the zero point may be.
+        zero_point: position of the zero point.
     """
 
     k: float
@@ -113,8 +114,7 @@ class TokenSite(Codes):
 
     def grid(self, values: Tensor) -> Grid:
         """The grid of each token of values [..., K]: its own median, deviation and extremes."""
-        median = values.median(-1, keepdim=True).values
-        deviation = (values - median).abs().median(-1, keepdim=True).values
+        median, deviation = median_and_deviation(values)
         threshold = saliency_threshold(deviation, self.k)
         low = torch.maximum(median - threshold, values.amin(-1, keepdim=True)).clamp(max=0)
         high = torch.minimum(median + threshold, values.amax(-1, keepdim=True)).clamp(min=0)
@@ -126,15 +126,12 @@ AnySite = Site | TokenSite
 
 
 def _scale_and_zero(low: Tensor, high: Tensor, bits: int, zero_point: ZeroPoint) -> tuple[Tensor, Tensor]:
-    """Scale and zero point of codes that span ``low..high``, which includes 0; scale 1 where that is nothing."""
+    """Scale and zero point of codes that span ``low..high``, which includes 0; scale 1 for an empty span."""
     codes = 2**bits - 1
-    if zero_point == "symmetric":
-        zero = torch.full_like(low, 2 ** (bits - 1))
-        scale = torch.maximum(-low / zero, high / (codes - zero).clamp(min=1))
-    else:
-        scale, zero = (high - low) / codes, None
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    return scale, (-low / scale).round().clamp(0, codes) if zero is None else zero
+    if zero_point == "free":
+        return affine_grid(low, high, codes)
+    zero = torch.full_like(low, 2 ** (bits - 1))
+    return positive(torch.maximum(-low / zero, high / (codes - zero).clamp(min=1))), zero
 
 
 def calibrate_site(
@@ -146,13 +143,13 @@ def calibrate_site(
     zero_point: ZeroPoint = "free",
     salient_format: SalientFormat = "window",
 ) -> Site:
-    """The site's scale spans what is not salient, zero included.
+    """The site whose codes span the values that are not salient, zero included.
 
     ``thr = k * 1.4826 * MAD``, ``lo = min(0, max(med - thr, min))``, ``hi = max(0, min(med + thr, max))``,
-    ``s = (hi - lo) / 15``, ``z = round(-lo / s)``, with ``2**bits - 1`` for 15. A site that is always zero gets
+    ``s = (hi - lo) / 15``, ``z = round(-lo / s)``, where 15 is ``2**bits - 1``. A site that is always zero gets
     scale 1.
     """
-    median, deviation = statistics.median_and_deviation()
+    median, deviation = map(float, median_and_deviation(statistics.sample.flatten()))
     threshold = saliency_threshold(deviation, k)
     low = min(0.0, max(median - threshold, float(statistics.low.min())))
     high = max(0.0, min(median + threshold, float(statistics.high.max())))
@@ -171,17 +168,13 @@ def calibrate_site(
 
 
 def salient_outside(site: Site) -> Site:
-    """The same grid, with a value salient exactly where it rounds to no normal code.
+    """The same grid, where a value is salient exactly if it rounds to no normal code.
 
-    In codes, normal values lie in ``-1/2 .. 2**bits - 1/2``; the median becomes the middle of that.
+    In codes, normal values are in ``-1/2 .. 2**bits - 1/2``; the median becomes the middle of that.
     """
     codes = 2**site.bits
-    return Site(
+    return replace(
+        site,
         median=float(np.float32(site.scale * ((codes - 1) / 2 - site.zero))),
         threshold=float(np.float32(site.scale * codes / 2)),
-        scale=site.scale,
-        zero=site.zero,
-        bits=site.bits,
-        salient_bits=site.salient_bits,
-        salient_format=site.salient_format,
     )

@@ -1,4 +1,4 @@
-"""The SpikeQuant method: what its recipe makes of a site and of a layer."""
+"""The SpikeQuant method: sites and quantized layers by a recipe."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from spikequant.golden.models.model import site_group
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.equalize import search_factors
 from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
-from spikequant.golden.quantizer.grouped_weights import research_weight
+from spikequant.golden.quantizer.grouped_weights import round_grouped
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
 from spikequant.golden.quantizer.recipe import Recipe
@@ -28,7 +28,7 @@ DIFFERENCES = (
 def spikequant(recipe: Recipe) -> Method:
     """SpikeQuant by a recipe.
 
-    Needs hardware beyond the integer datapath where ``recipe.extra_hardware`` says so.
+    The integer datapath runs the result unless ``recipe.extra_hardware`` lists more.
     """
     return Method(
         name="spikequant",
@@ -44,28 +44,15 @@ def make_site(recipe: Recipe, layer: str, statistics: SiteStatistics) -> AnySite
     """The input site of a layer.
 
     Args:
-        recipe: how.
-        layer: name of the layer, or of its site; its last part says which saliency factor counts.
+        recipe: choices of the quantizer.
+        layer: name of the layer, or of its site; its last part selects the saliency factor.
         statistics: of the input.
     """
-    chosen = recipe.activations
-    k = recipe.k(layer)
+    chosen, k = recipe.activations, recipe.k(layer)
+    codes = chosen.model_dump(include={"bits", "salient_bits", "salient_format", "zero_point"})
     if chosen.scale == "token":
-        return TokenSite(
-            k=k,
-            zero_point=chosen.zero_point,
-            bits=chosen.bits,
-            salient_bits=chosen.salient_bits,
-            salient_format=chosen.salient_format,
-        )
-    site = calibrate_site(
-        statistics,
-        k,
-        bits=chosen.bits,
-        salient_bits=chosen.salient_bits,
-        zero_point=chosen.zero_point,
-        salient_format=chosen.salient_format,
-    )
+        return TokenSite(k=k, **codes)
+    site = calibrate_site(statistics, k, **codes)
     return salient_outside(site) if chosen.salient_rule == "outside" else site
 
 
@@ -75,12 +62,9 @@ def _factors(site: FloatSite, recipe: Recipe) -> Tensor:
         rounded = _rounded(inputs, make_site(recipe, site.name, statistics))
         total = 0.0
         for weight in weights:
-            # the search of ranges costs much and changes little between candidates
+            # without a search of ranges, which is slow and differs little between candidates
             codes = quantize_weight(
-                weight,
-                power=statistics.power,
-                bits=recipe.weights.bits,
-                wide_fraction=recipe.weights.wide_fraction,
+                weight, power=statistics.power, bits=recipe.weights.bits, wide_fraction=recipe.weights.wide_fraction
             )
             wanted = inputs @ weight.T
             noise = (rounded @ codes.values().T - wanted).square_().sum()
@@ -98,7 +82,7 @@ def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
     bias = None if layer.linear.bias is None else layer.linear.bias.detach()
     chosen = recipe.weights
     if chosen.group_size or chosen.salient_k:
-        values = research_weight(layer.linear.weight.detach(), chosen)
+        values = round_grouped(layer.linear.weight.detach(), chosen)
         return FakeQuantLinear(values, bias, partial(_rounded, site=site))
     weight = quantize_weight(
         layer.linear.weight,

@@ -1,14 +1,12 @@
-"""What calibration text says about the inputs and outputs of layers."""
+"""Statistics of layer inputs and outputs over calibration text."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from spikequant.golden.quantizer.saliency import median_absolute_deviation
-
 SAMPLE_VALUES = 2**19
-"""Values kept per site to take medians and try quantizers on: whole tokens, evenly strided over all windows."""
+"""Size of a site's sample for medians and trial quantization: whole tokens, evenly strided over all windows."""
 
 LEAST_PEAK = 2.0**-10
 """Smallest output peak, as a share of the layer's largest."""
@@ -16,15 +14,15 @@ LEAST_PEAK = 2.0**-10
 
 @dataclass(frozen=True)
 class SiteStatistics:
-    """The input of one or more layers, K channels wide.
+    """Statistics of the input of one or more layers, K channels wide.
 
     Attributes:
         sample: float32 [S, K], inputs of some tokens.
         low: float32 [K], smallest value per channel.
         high: float32 [K], largest value per channel.
         power: float32 [K], mean of x**2 per channel.
-        tokens: how many were seen.
-        second_moment: float32 [K, K], mean of x x^T; None where nobody asked for it.
+        tokens: number of tokens.
+        second_moment: float32 [K, K], mean of x x^T; None if not gathered.
     """
 
     sample: Tensor
@@ -39,12 +37,8 @@ class SiteStatistics:
         """Largest magnitude per channel, float32 [K]."""
         return torch.maximum(self.high, -self.low)
 
-    def median_and_deviation(self) -> tuple[float, float]:
-        """Median of the sample's values and their median absolute deviation."""
-        return median_absolute_deviation(self.sample)
-
     def divided(self, factors: Tensor) -> "SiteStatistics":
-        """What it would be of an input divided by factors [K] per channel, positive."""
+        """Statistics of the input divided by positive factors [K] per channel."""
         return replace(
             self,
             sample=self.sample / factors,
@@ -59,13 +53,13 @@ class SiteWatcher:
     """Gathers the statistics of a site, window by window.
 
     Args:
-        windows: how many windows are to come.
-        second_moment: whether to gather it; K**2 numbers.
+        windows: number of windows.
+        second_moment: whether to gather the second moment, K**2 numbers.
     """
 
     def __init__(self, *, windows: int, second_moment: bool = False) -> None:
         self._values_per_window = -(-SAMPLE_VALUES // windows)
-        self._wants_moment = second_moment
+        self._gather_moment = second_moment
         self._sample: list[Tensor] = []
         self._low = self._high = torch.zeros(1)
         self._power = torch.zeros(1, dtype=torch.float64)
@@ -73,7 +67,7 @@ class SiteWatcher:
         self.tokens = 0
 
     def add(self, values: Tensor) -> None:
-        """Watch the inputs [..., K] of one window."""
+        """Add the inputs [..., K] of one window."""
         rows = values.detach().reshape(-1, values.shape[-1]).float()
         self._sample.append(rows[:: max(1, rows.numel() // self._values_per_window)].clone())
         # a channel's range includes zero, as every grid does
@@ -81,12 +75,12 @@ class SiteWatcher:
         self._high = torch.maximum(self._high, rows.amax(0))
         self._power = self._power + rows.square().sum(0, dtype=torch.float64)
         self.tokens += rows.shape[0]
-        if self._wants_moment:
+        if self._gather_moment:
             moment = rows.T @ rows
             self._moment = moment if self._moment is None else self._moment.add_(moment)
 
     def statistics(self) -> SiteStatistics:
-        """All that was seen; at least one window."""
+        """Statistics of all windows so far, at least one."""
         return SiteStatistics(
             sample=torch.cat(self._sample),
             low=self._low,
@@ -98,6 +92,6 @@ class SiteWatcher:
 
 
 def usable_peaks(peaks: Tensor) -> Tensor:
-    """Output peaks [N] with none near zero: an output that was silent in calibration need not stay so."""
+    """Output peaks [N] with a lower limit, since an output that is 0 in calibration may be active later."""
     largest = float(peaks.max())
     return peaks.clamp(min=largest * LEAST_PEAK) if largest else torch.ones_like(peaks)

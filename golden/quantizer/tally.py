@@ -6,11 +6,11 @@ from torch import Tensor
 from spikequant.golden.quantizer.encode import Levels
 
 HISTOGRAM_REACH = 32
-"""Levels beyond -32..32 share the outermost bins."""
+"""Largest magnitude with its own bin; the outermost bins include levels beyond."""
 
 
 class Ratio:
-    """A share, counted in parts."""
+    """Counter of a share."""
 
     def __init__(self) -> None:
         self._part = 0
@@ -22,22 +22,22 @@ class Ratio:
         self._whole += whole
 
     def take(self) -> tuple[int, int]:
-        """Part and whole so far; counting starts anew."""
+        """Return part and whole, and reset the counter."""
         taken = self._part, self._whole
         self._part = self._whole = 0
         return taken
 
 
 class Tally:
-    """What a layer's input sites carried.
+    """Counts of the values at an input site.
 
     Attributes:
-        tokens: tokens seen.
-        values: activations seen.
-        salient: those with a salient code.
-        silent: those at level 0, which fire no spike.
+        tokens: number of tokens.
+        values: number of activations.
+        salient: activations with a salient code.
+        silent: activations at level 0, which fire no spike.
         clipped_tokens: tokens whose salient window was limited.
-        histogram: int64 [65] how many values had level -32..32, farther ones in the outermost; None where not asked.
+        histogram: int64 [65], number of values at each level -32..32, those beyond in the outermost; or None.
     """
 
     def __init__(self, *, histogram: bool = False) -> None:
@@ -49,7 +49,7 @@ class Tally:
         self.histogram: Tensor | None = torch.zeros(2 * HISTOGRAM_REACH + 1, dtype=torch.int64) if histogram else None
 
     def add(self, levels: Levels) -> None:
-        """Count one batch."""
+        """Add the counts of one batch."""
         self.tokens += levels.shift.numel()
         self.values += levels.level.numel()
         self.salient += int(levels.salient.count_nonzero())

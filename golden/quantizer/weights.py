@@ -1,16 +1,17 @@
-"""The weight quantizer: one matrix into codes."""
+"""Weight quantizer: from a matrix to codes."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from spikequant.golden.quantizer.affine import affine_grid
 from spikequant.golden.quantizer.gptq import gptq
 
 WEIGHT_BITS = 4
 
 LOW_BITS = 4
-"""Width of a wide column's low half."""
+"""Width of the low half of a wide column."""
 
 LOW_STEPS = 2**LOW_BITS
 """Steps of a wide column's low half in one step of its high half."""
@@ -18,7 +19,7 @@ LOW_STEPS = 2**LOW_BITS
 SEARCH_ROWS = 16
 
 CLIP_GRID = tuple(1.0 - 0.05 * i for i in range(11))
-"""Fractions of a row's range that the clip search tries."""
+"""Candidate fractions of a row's range in the clip search."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,18 @@ class QuantizedWeight:
         return steps
 
     def values(self) -> Tensor:
-        """The real weights that the codes stand for, float32 [N, K]."""
+        """The weights that the codes represent, float32 [N, K]."""
         return self.steps() * self.scales[:, None]
 
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """The values that a row's weights can take, before any is chosen.
+    """The grid of each row: the values that its weights can have.
 
     Attributes:
         scales: float32 [N], one step, positive.
         zeros: float32 [N], zero points, ``0..2**bits - 1``.
-        fine: float32 [K], steps in one step: 1, and 16 in wide columns.
+        fine: float32 [K], subdivision of a step: 16 in wide columns, else 1.
         bits: width of a code.
     """
 
@@ -97,11 +98,8 @@ class WeightGrid:
 
 
 def row_grid(low: Tensor, high: Tensor, fine: Tensor, bits: int) -> WeightGrid:
-    """The grid of rows that span ``low..high`` [N], zero included; a row of zeros gets scale 1."""
-    codes = 2**bits - 1
-    scales = (high - low) / codes
-    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    return WeightGrid(scales, (-low / scales).round().clamp(0, codes), fine, bits)
+    """The grid of rows with ranges ``low..high`` [N], zero included; a row of zeros gets scale 1."""
+    return WeightGrid(*affine_grid(low, high, 2**bits - 1), fine, bits)
 
 
 def row_range(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,7 +111,7 @@ def _searched_range(weight: Tensor, low: Tensor, high: Tensor, power: Tensor, bi
     """Each row's range times the fraction of ``CLIP_GRID`` with the least error weighted by input power."""
     fine = torch.ones(weight.shape[1])
     fractions = []
-    # a few rows at a time stay in the cache, which makes the search several times faster
+    # a few rows at a time fit the processor's cache, which makes the search several times faster
     for rows, row_low, row_high in zip(*(values.split(SEARCH_ROWS) for values in (weight, low, high)), strict=True):
         best = torch.full_like(row_low, torch.inf)
         fraction = torch.ones_like(row_low)
@@ -129,7 +127,7 @@ def _searched_range(weight: Tensor, low: Tensor, high: Tensor, power: Tensor, bi
 
 
 def choose_wide(weight: Tensor, power: Tensor, count: int, bits: int = WEIGHT_BITS) -> Tensor:
-    """The ``count`` columns that gain most from a low half: (error without minus error with it) times E[x**2].
+    """The ``count`` columns that gain most from a low half: (error without it - error with it) * E[x**2].
 
     Args:
         weight: float [N, K].
@@ -160,9 +158,9 @@ def find_grid(
 ) -> WeightGrid:
     """The grid of an asymmetric quantizer per output channel.
 
-    A row's range is its own minimum and maximum, zero included. ``clip_search`` shrinks that of the narrow columns
-    where it lowers the error weighted by input power; a wide column is never clipped, because its inputs are those
-    that carry massive values.
+    A row's range is its minimum to maximum, zero included. ``clip_search`` shrinks the range of the narrow columns
+    if that lowers the error weighted by input power; wide columns are never clipped, because their inputs carry
+    massive values.
 
     Args:
         weight: float [N, K].
@@ -194,15 +192,15 @@ def quantize_weight(
     clip_search: bool = False,
     second_moment: Tensor | None = None,
 ) -> QuantizedWeight:
-    """A matrix on its grid, see ``find_grid``.
+    """Quantize a matrix on the grid of ``find_grid``, whose arguments these are.
 
     Args:
         weight: float [N, K].
-        power: float [K], mean of x**2 per input; ones by default.
-        bits: width of a code, 1..8.
-        wide_fraction: 0..1, share of the columns with a low half, rounded to whole columns.
+        power: float [K].
+        bits: width of a code.
+        wide_fraction: share of the columns with a low half.
         clip_search: whether to search each row's range.
-        second_moment: float [K, K], mean of x x^T: GPTQ rounds with it; without it each weight rounds to the nearest.
+        second_moment: float [K, K], mean of x x^T for GPTQ; None rounds each weight to the nearest.
     """
     weight = weight.detach().float()
     grid = find_grid(weight, power=power, bits=bits, wide_fraction=wide_fraction, clip_search=clip_search)

@@ -1,1 +1,1 @@
-"""What every other package needs: errors, files, the store of results, progress, plots."""
+"""Shared code of all folders: errors, files, the store of results, progress, plots."""

@@ -3,7 +3,7 @@
 import errno
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -81,18 +81,6 @@ def run_app(app: typer.Typer, *, name: str, **options: Any) -> NoReturn:
     if status == INTERRUPTED:
         _end(f"{name}: interrupted", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def run_command(command: Callable[..., Any], *, name: str) -> NoReturn:
-    """Run a single command as a program of its own, as ``run_app`` does.
-
-    Args:
-        command: a function with typer's annotations.
-        name: of the program.
-    """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=MARKUP)
-    app.command()(command)
-    run_app(app, name=name, prog_name=name)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

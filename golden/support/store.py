@@ -112,7 +112,7 @@ class ResultFolder(Generic[Result]):
         if self.folder is None:
             return None
         try:
-            stored, _, text = self._path(self.folder, name).read_text(encoding="utf-8").partition("\n")
+            stored, _, text = (self.folder / f"{name}.json").read_text(encoding="utf-8").partition("\n")
             return self._adapter.validate_json(text) if stored == digest else None
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
@@ -125,12 +125,9 @@ class ResultFolder(Generic[Result]):
         """
         if self.folder is not None:
             text = self._adapter.dump_json(result, indent=2).decode()
-            write_text(self._path(self.folder, name), f"{digest}\n{text}\n")
+            write_text(self.folder / f"{name}.json", f"{digest}\n{text}\n")
 
     def clear(self) -> None:
         """Remove the folder and all results, once the run is complete."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, folder: Path, name: str) -> Path:
-        return folder / f"{name}.json"

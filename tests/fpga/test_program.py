@@ -65,18 +65,18 @@ def test_a_bitstream_goes_onto_boards_of_its_part_alone(tmp_path: Path, name: st
     assert taken == {other for other in BOARDS if PARTS[other] == PARTS[name]}
 
 
-@pytest.mark.parametrize("beside", [RECORD, BAKED])
-def test_a_record_says_which_of_the_boards_with_that_part_it_is(tmp_path: Path, beside: str) -> None:
+@pytest.mark.parametrize("name", [RECORD, BAKED])
+def test_a_record_names_the_board_among_those_with_that_part(tmp_path: Path, name: str) -> None:
     file = put_bitstream(tmp_path / BITSTREAM, PARTS["colorlight_i5"])
     record = {"board": "colorlight_i5", "bitstream_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-    (tmp_path / beside).write_text(json.dumps(record))
+    (tmp_path / name).write_text(json.dumps(record))
     assert run("--board", "colorlight_i5", tmp_path, "--dry-run").exit_code == 0
-    expected = f"{file}: is for the board colorlight_i5, expected one for ulx3s_25f"
+    expected = f"{file}: is for the board colorlight_i5, expected a bitstream for ulx3s_25f"
     for path in (tmp_path, file):
         assert str(run("--board", "ulx3s_25f", path, "--dry-run").exception) == expected
-    # a record of another bitstream says nothing of this one, and neither does a file that is none
+    # a record of another bitstream, or an invalid file, is ignored
     for text in (json.dumps({**record, "bitstream_sha256": "0" * 64}), "{}", "[1, 2", "7"):
-        (tmp_path / beside).write_text(text)
+        (tmp_path / name).write_text(text)
         assert run("--board", "ulx3s_25f", tmp_path, "--dry-run").exit_code == 0
 
 
@@ -109,10 +109,10 @@ def test_a_loader_that_cannot_start_is_bad_input(tmp_path: Path) -> None:
     [
         (["none.bit"], "none.bit: cannot read the bitstream: No such file or directory"),
         (["."], "spikequant.bit: cannot read the bitstream: No such file or directory"),
-        (["text.bit"], "text.bit: no bitstream of an ECP5, expected one that `spikequant synth` made"),
+        (["text.bit"], "text.bit: no bitstream of an ECP5, expected one from `spikequant synth`"),
         (
             ["other.bit"],
-            "other.bit: is for the part LFE5U-25F-6CABGA381, expected LFE5U-85F-6 with 381 balls, that of board ulx3s",
+            "other.bit: is for the part LFE5U-25F-6CABGA381, expected LFE5U-85F-6 with 381 balls for board ulx3s",
         ),
         (["n" * 300], "n" * 300 + ": cannot read the bitstream: File name too long"),
         (["other.bit", "--board", "arty"], "board: unknown board 'arty', expected one of ulx3s_25f, "),

@@ -1,23 +1,25 @@
-"""The command line against hostile users: exit status 2, one clear line, nothing left behind."""
+"""The command line: groups, lists, and bad input with exit status 2, one clear line, and nothing left behind."""
 
+import inspect
 import json
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikequant.gen.cli import main
+import spikequant.gen.commands
+from spikequant.fpga.boards import BOARDS
+from spikequant.gen.cli import COMMANDS, main
+from spikequant.gen.commands.options import complete_board, complete_chip, complete_preset, complete_recipe
+from spikequant.golden.evaluation.methods import METHODS
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import PRESETS
 from spikequant.golden.layer.vectors import LayerVectors
-
-COMMANDS = (
-    *("demo", "quantize", "eval", "energy", "estimate", "generate", "cosim", "synth", "program", "run"),
-    *("generate-text", "sweep", "report"),
-)
+from spikequant.golden.quantizer.recipe import RECIPES
 
 
 @pytest.fixture
@@ -51,11 +53,66 @@ def assert_refused(result: tuple[int, str, str], *words: str) -> None:
         assert word in error
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(run, command):
-    status, output, _ = run(command, "--help")
+@pytest.mark.parametrize("command", [command for group in COMMANDS.values() for command in group])
+def test_every_command_has_help_and_the_name_of_its_file(run, command):
+    name = Path(inspect.getfile(inspect.unwrap(command))).stem.replace("_", "-")
+    status, output, _ = run(name, "--help")
     assert status == 0
-    assert "--json" in output or command in ("generate", "report")
+    assert "--json" in output or name in ("generate", "bench", "prices")
+
+
+def test_every_file_is_a_command():
+    files = {path.stem for path in Path(spikequant.gen.commands.__file__).parent.glob("*.py")}
+    names = {inspect.unwrap(command).__module__.rpartition(".")[2] for group in COMMANDS.values() for command in group}
+    assert files - {"__init__", "options"} == names
+
+
+def test_help_has_groups(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, output, _ = run("--help")
+    assert status == 0
+    places = [output.index(f"─ {group} ─") for group in COMMANDS]
+    assert places == sorted(places)
+    assert places[0] < output.index("│ quantize ") < places[1] < output.index("│ generate ") < places[2]
+
+
+def test_the_version(run):
+    assert run("--version")[:2] == (0, f"spikequant {version('spikequant')}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("presets", list(PRESETS)),
+        ("boards", list(BOARDS)),
+        ("recipes", list(RECIPES)),
+        ("methods", list(METHODS)),
+    ],
+)
+def test_lists_have_a_line_for_each_choice(run, monkeypatch, command, names):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, output, error = run(command, "--json", "choices.json")
+    assert status == 0, error
+    *lines, written = output.splitlines()
+    assert [line.split()[0] for line in lines] == names
+    assert all(len(line.split()) > 1 for line in lines)
+    assert written == "wrote choices.json"
+    choices = json.loads(Path("choices.json").read_text())["choices"]
+    assert [choice["name"] for choice in choices] == names
+    assert all(choice["summary"] for choice in choices)
+
+
+def test_names_are_completed():
+    assert complete_preset("max") == ["max45", "max85"]
+    assert complete_board("ecp5") == ["ecp5_evn"]
+    assert complete_recipe("research-g") == ["research-groups"]
+    assert complete_chip("AS4C32") == ["AS4C32M16SB-7"]
+
+
+def test_help_loads_nothing_heavy():
+    program = "import sys, spikequant.gen.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "amaranth", "transformers", "matplotlib", "distributed"} & set(loaded)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +159,15 @@ def test_bad_vectors(run, tmp_path, changes, words):
         (["eval", "broken.gguf"], ["broken.gguf"]),
         (["eval", "--method", "magic"], ["magic", "spikequant"]),
         (["quantize", "none.gguf", "--out", "out"], ["none.gguf"]),
+        (["quantize", "./nosuchmodel", "--out", "out"], ["nosuchmodel"]),
+        (["quantize", "--calibration", "none.txt", "--out", "out"], ["none.txt"]),
+        (["bake", "nowhere", "--vectors", "in.npz", "--out", "out"], ["nowhere"]),
+        (["formal", "--only", "nothing", "--out", "out"], ["no property nothing", "--list"]),
+        (["every-board", "--board", "arduino", "--out", "out"], ["arduino", "ulx3s_85f"]),
+        (["bench", "--seeds", "0"], ["Invalid value for '--seeds'"]),
+        (["verify", "--seeds", "few", "--out", "out"], ["seeds 'few'", "1-40"]),
+        (["sweep", "none.toml"], ["none.toml", "cannot read"]),
+        (["cosim", "--config", "tiny", "--vectors", "none.npz", "--out", "a/b/out.npz"], ["none.npz"]),
         (["synth", "--config", "tiny", "--board", "arduino", "--out", "out"], ["arduino", "ulx3s_85f"]),
         (["juggle"], ["juggle"]),
         (["generate", "--colour", "red", "--out", "out"], ["--colour"]),
@@ -112,8 +178,7 @@ def test_bad_input(run, tmp_path, arguments, words):
     for name, text in given.items():
         (tmp_path / name).write_text(text)
     assert_refused(run(*arguments), *words)
-    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == set(given)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in given]
+    assert {path.name for path in tmp_path.rglob("*")} == set(given)
 
 
 def test_missing_tool_is_named(run, tmp_path, monkeypatch):
@@ -125,7 +190,9 @@ def test_missing_tool_is_named(run, tmp_path, monkeypatch):
 def test_generate_writes_two_files(run, tmp_path):
     status, output, _ = run("generate", "--config", "tiny", "--out", "out")
     assert status == 0
-    assert "8 neurons x 2 lanes" in output
+    first, *written = output.splitlines()
+    assert first.startswith("8 neurons x 2 lanes")
+    assert written == ["wrote out/spikequant.v", "wrote out/manifest.json"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "spikequant.v"]
 
 

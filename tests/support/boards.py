@@ -68,7 +68,7 @@ class Echo(Component):
 
 
 def simulate(component: Component, testbench: Callable[..., Any], *, background: Sequence[Any] = ()) -> None:
-    """Run a testbench to its end, beside endless ones."""
+    """Run a testbench to its end, with endless ones in the background."""
     top = Module()
     top.domains.sync = ClockDomain()
     top.submodules.dut = component

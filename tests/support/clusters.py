@@ -1,4 +1,4 @@
-"""A cluster that is there already, in processes of its own."""
+"""A running Dask cluster in separate processes."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ from distributed import Client
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler on the loopback, and its two workers."""
+    """Address of a scheduler on the loopback interface, and its two worker processes."""
     folder = tmp_path_factory.mktemp("cluster")
     file = folder / "scheduler.json"
     place = ["--host", "127.0.0.1", "--no-dashboard"]
     commands = [["distributed.cli.dask_scheduler", *place, "--port", "0"]]
     commands += 2 * [["distributed.cli.dask_worker", *place, "--no-nanny", "--nthreads", "1"]]
-    # the workers need the tests' own functions
+    # the workers import functions of the tests
     paths = [str(Path(__file__).parents[1]), *sys.path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with (folder / "log").open("wb") as log:

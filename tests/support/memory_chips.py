@@ -28,7 +28,7 @@ _PINS |= {"mode": 0b0000, "stop": 0b0110, "deselect": 0b1111}
 
 @dataclass
 class Trace:
-    """What a chip gets; each method is a command and so many cycles of nothing behind it."""
+    """Inputs of a chip; each method adds a command and a number of idle cycles after it."""
 
     program: Path
     lines: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Trace:
         return self.command("mode", address=mode, then=1)
 
     def run(self) -> tuple[list[str], list[int]]:
-        """The rules that were broken, and the data pins behind each line."""
+        """The broken rules, and the data pins after each line."""
         text = "\n".join(self.lines) + "\n"
         process = subprocess.run([self.program], input=text, capture_output=True, text=True, check=True)
         broken = [line.removeprefix("sdram: ").split(" violated")[0] for line in process.stderr.splitlines()]
@@ -100,7 +100,7 @@ def timing() -> SdramTiming:
 
 @pytest.fixture(scope="session")
 def memory_program(build_cache: Path, timing: SdramTiming) -> Path:
-    """A memory with nothing behind it."""
+    """A memory without an accelerator."""
     return build_bench(timing, cache=build_cache)
 
 

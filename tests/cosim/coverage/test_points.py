@@ -1,6 +1,5 @@
 """Coverage points as Verilator writes them, events, rare programs, exclusions, and proofs that are kept."""
 
-import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -149,7 +148,7 @@ endmodule
     assert spelled("writer: $1[3] rises", defined) == "writer: $1[3] rises = total + 1'h1"
     assert spelled("top: $1 falls", defined) == "top: $1 falls = other"
     assert spelled("top: $2 falls", defined) == "top: $2 falls"
-    rule = Exclusion(UNNAMED, re.compile(r"writer: \$\d+\[3\] rises = .*\btotal\b.*"), "because")
+    rule = Exclusion(kind="toggle, unnamed", name=r"writer: \$\d+\[3\] rises = .*\btotal\b.*", reason="because")
     counts = {Point(UNNAMED, "writer: $1[3] rises"): 0, Point(UNNAMED, "writer: $1[2] rises"): 0}
     found = coverage(counts, [rule], defined=defined)[UNNAMED]
     assert (found.excluded, found.missing) == (1, ["writer: $1[2] rises"])

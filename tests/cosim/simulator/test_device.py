@@ -11,8 +11,7 @@ import pytest
 import spikequant.cosim.simulator.device
 from spikequant.cosim.simulator.build import SimulationError, cocotb_main, compile_model
 from spikequant.cosim.simulator.burst import Traffic
-from spikequant.cosim.simulator.device import SimulatedDevice
-from spikequant.cosim.simulator.process import start_simulation
+from spikequant.cosim.simulator.device import SimulatedDevice, start_simulation
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec

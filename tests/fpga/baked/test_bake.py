@@ -29,7 +29,7 @@ def spikequant(*arguments: object) -> Result:
 
 
 def refusal(*arguments: object) -> str:
-    """What bad input is told."""
+    """Error message of bad input."""
     error = spikequant(*arguments).exception
     assert isinstance(error, InputError)
     return str(error)
@@ -89,7 +89,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     expected = f"bitstream {folders[0] / BITSTREAM}: has no block RAM 999, expected {name} of {BAKED} there"
     assert refusal(*run, "--vectors", files[0]) == expected
     (folders[0] / BITSTREAM).write_bytes((build / BITSTREAM).read_bytes())
-    expected = f"is not the one that {BAKED} is about, expected them from one run"
+    expected = f"does not match {BAKED}, expected both from one run"
     assert refusal(*run, "--vectors", files[0]).endswith(expected)
 
     # a record of what is no bitstream
@@ -104,7 +104,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
 
 def check_that_its_board_is_known(folder: Path) -> None:
     assert spikequant("program", folder, "--board", "ulx3s_25f", "--dry-run").exit_code == 0
-    expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected one for colorlight_i5"
+    expected = f"{folder / BITSTREAM}: is for the board ulx3s_25f, expected a bitstream for colorlight_i5"
     assert refusal("program", folder / BITSTREAM, "--board", "colorlight_i5", "--dry-run") == expected
 
 
@@ -122,7 +122,7 @@ def check_that_mistakes_are_noticed(
     arguments: dict[str, Any] = {"layer": "it", "tools": find_tools(), "out": out, "cache": cache}
     with monkeypatch.context() as patched:
         patched.setattr(spikequant.fpga.baked.bake, "ecpbram_run", careless)
-        with pytest.raises(ToolError, match=r"^ecpbram: .* has other weights than it was given$"):
+        with pytest.raises(ToolError, match=r"^ecpbram: .* has other weights than expected$"):
             bake(build, image, **arguments)
 
     # a marker of another build

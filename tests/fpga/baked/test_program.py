@@ -52,6 +52,6 @@ def test_tiles_side_by_side_are_right_for_any_tokens(board_program: Path, small:
 
 
 def test_a_layer_that_is_too_large_is_refused(small: Spec) -> None:
-    expected = r"^layer: its 2 tiles of outputs take 20 rows of weights, expected 16 at most$"
+    expected = r"^layer: its 2 tiles of outputs have 20 rows of weights, expected at most 16$"
     with pytest.raises(InputError, match=expected):
         placed_program(small, layer(small, seed=1, inputs=7))

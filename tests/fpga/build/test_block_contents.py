@@ -26,7 +26,9 @@ def test_a_netlist_takes_contents_by_the_ends_of_names() -> None:
     # sixteen rows of two words, in twenty bits each
     assert int(rows[1], 2) >> 20 & 0xFFFFF == 34 | 35 << 9
     for names in (("core.ba.block_1",), ("x.a.block_1", "y.a.block_1")):
-        with pytest.raises(ToolError, match=r"^netlist: [02] block RAMs end with a\.block_1, expected one$"):
+        with pytest.raises(
+            ToolError, match=r"^netlist: [02] block RAMs have names that end with a\.block_1, expected one$"
+        ):
             with_contents(netlist(*names), {"a.block_1": content})
 
 

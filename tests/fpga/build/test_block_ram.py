@@ -152,7 +152,7 @@ def test_the_model_is_what_yosys_takes_it_for(memories: str, tmp_path: Path) -> 
     ("old", "new", "expected"),
     [
         ("{9{ADA3}}", "{9{ADA2}}", "1000"),
-        # the address of a row; the enables of its halves; a port that is not enabled goes on showing what it read
+        # the address of a row; the enables of its halves; a port that is not enabled keeps its output
         ("DATA_WIDTH_A == 9 ? 3", "DATA_WIDTH_A == 9 ? 4", "0010"),
         ("halves[1] ?", "halves[0] ?", "0100"),
         ("if (enabled_b && !WEB) latch_b", "if (!WEB) latch_b", "0111"),

@@ -1,6 +1,7 @@
 """Real synthesis, placement, routing and packing of small designs."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from amaranth.hdl import Module
 from amaranth.lib.memory import Memory
 
 from spikequant.fpga.boards import find_board
-from spikequant.fpga.build.build import BITSTREAM, RECORD, find_tools, make_plan
+from spikequant.fpga.build.build import BITSTREAM, RECORD, Design, find_tools, make_plan, place_and_route_seeds
 from spikequant.fpga.build.report import read_packed_resources, read_route_report, read_synthesis_report
 from spikequant.fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from spikequant.fpga.toolchain import CONSOLE, ToolError
@@ -145,6 +146,25 @@ def test_a_failing_tool_is_one_line_with_its_log(echo_class: Any, build_cache: P
     assert log.parent == build_cache
     assert log.read_text() == caught.value.console
     assert not (tmp_path / BITSTREAM).exists()
+
+
+def test_a_failing_seed_stops_the_others(tmp_path: Path) -> None:
+    router = tmp_path / "router"
+    router.write_text(
+        '#!/bin/sh\ncase "$*" in *"--seed 1 "*) sleep 1; echo ERROR: full; exit 1;; esac\nexec sleep 60\n'
+    )
+    router.chmod(0o755)
+    (tmp_path / "top.json").write_text('{"modules": {}}')
+    tools = find_tools()
+    tools = replace(tools, nextpnr=replace(tools.nextpnr, path=router))
+    design = Design("LFE5U-25F", "LFE5U-25F", files={"top.lpf": b""}, commands={"nextpnr-ecp5": []})
+    began = time.monotonic()
+    with pytest.raises(ToolError, match="full"):
+        place_and_route_seeds(
+            design, tools, tmp_path, seeds=(1, 2), jobs=2, cache=tmp_path / "cache", progress=lambda _step: None
+        )
+    assert time.monotonic() - began < 20
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".log"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CELL = """CCU2C #(.INIT0({init}), .INIT1(16'h96AA), .INJECT1_0("{inject}"), .INJ
 def chain(
     *, init: str = "16'h0000", inject: str = "YES", carry_in: str = "1'b0", first: str = "", last: str = "x"
 ) -> bytes:
-    """A chain of two cells, the first bit of which is as told; ``first`` is its sum, and ``last`` the last carry."""
+    """A chain of two cells, with the given first bit; ``first`` is its sum, and ``last`` the last carry."""
     cells = [
         CELL.format(name="c0", init=init, inject=inject, carry_in=carry_in, carry_out="c", low=0, high=1, first=first),
         CELL.format(name="c1", init="16'h96AA", inject="NO", carry_in="c", carry_out=last, low=2, high=3, first="s[2]"),
@@ -37,7 +37,7 @@ def synthesized(source: bytes, cache: Path) -> bytes:
 
 
 def packed_luts(netlist: bytes, cache: Path) -> int:
-    """TRELLIS_COMB cells behind nextpnr's packer."""
+    """Number of TRELLIS_COMB cells after nextpnr's packer."""
     options = ["--25k", "--package", "CABGA381", "--lpf-allow-unconstrained", "--pack-only"]
     run = ToolRun(find_tool("nextpnr-ecp5"), ["--json", "top.json", *options], {"top.json": netlist}, ())
     return read_packed_resources((run_tool(run, cache=cache) / CONSOLE).read_text()).luts

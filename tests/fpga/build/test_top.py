@@ -75,7 +75,7 @@ def test_nothing_happens_before_the_clock_is_good(
         await host.idle(ctx, 100)
         ctx.set(dut.locked, 1)
         await host.idle(ctx, 100)
-        # the session is gone with the clock, and the board says so
+        # the session is lost with the clock, and the board reports that
         await host.send(ctx, frame(Kind.DATA, [1, 2]))
         await host.wait_for(ctx, 2)
 

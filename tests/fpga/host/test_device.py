@@ -1,4 +1,4 @@
-"""The real driver, on a pseudo-terminal, with the real top behind it in Verilator."""
+"""The real driver with the real top in Verilator, over a pseudo-terminal."""
 
 import os
 import signal
@@ -99,7 +99,7 @@ def test_a_cable_that_is_cut_and_plugged_in_again_costs_time_and_nothing_else(bo
 
 @pytest.mark.parametrize("stop", [1, 7, 11])
 def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Path, small: Spec, stop: int) -> None:
-    """The board freezes with results to send, and goes on once its host has given up."""
+    """The board freezes with results to send, and continues after its host has given up."""
     first, second = layer(small), layer(small, seed=9)
     with VirtualBoard(board_program, seconds=LIMIT) as board:
 
@@ -115,7 +115,7 @@ def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Pat
                 accelerator.run_layer(second)
         with Accelerator(small, port=board.port, baud=BAUD) as accelerator:
             assert_right(accelerator.run_layer(second), second, small)
-            with pytest.raises(ValueError, match=r"^no result to wait for"):
+            with pytest.raises(ValueError, match=r"^results: 0 packets to wait for"):
                 accelerator.play([], 0)
 
 
@@ -123,7 +123,7 @@ def test_what_a_run_left_behind_is_not_taken_for_the_next_one(board_program: Pat
 def test_a_cut_that_is_longer_than_silence_may_last_is_no_silence(
     board_program: Path, small: Spec, cut_at: int
 ) -> None:
-    """In the middle, and behind the last result, when the counters are asked for."""
+    """In the middle, and after the last result, when the counters are read."""
     vectors, patience = layer(small), replace(IMPATIENT, port=10.0)
     with (
         VirtualBoard(board_program, seconds=LIMIT) as board,
@@ -151,7 +151,7 @@ def test_a_board_that_ends_is_told_with_its_last_words(board_program: Path, smal
     with VirtualBoard(board_program, seconds=0.2) as board:
         board.process.wait(timeout=10)
         with (
-            pytest.raises(ToolError, match=r"^virtual board: ended, its time of 0.2 s is over$"),
+            pytest.raises(ToolError, match=r"^virtual board: ended, its time limit of 0.2 s is over$"),
             board.report_end(),
         ):
             Accelerator(small, port=board.port, baud=BAUD)
@@ -207,7 +207,7 @@ def test_a_port_has_one_host_at_a_time(board_program: Path, small: Spec) -> None
     with (
         VirtualBoard(board_program, seconds=LIMIT) as board,
         Accelerator(small, port=board.port, baud=BAUD),
-        pytest.raises(InputError, match=r"^port .*: cannot be opened \(.*\), expected a serial port that is free$"),
+        pytest.raises(InputError, match=r"^port .*: cannot be opened \(.*\), expected a free serial port$"),
     ):
         Accelerator(small, port=board.port, baud=BAUD)
 
@@ -242,7 +242,7 @@ def test_a_port_with_nobody_behind_it_is_told_from_one_that_is_not_there(tmp_pat
 def test_a_board_that_starts_afresh_is_not_taken_for_the_same(board_program: Path, small: Spec, tmp_path: Path) -> None:
     port = tmp_path / "port"
     vectors = layer(small)
-    afresh = "the board started afresh within the session, and what it held is lost"
+    afresh = "the board restarted during the session, and its data is lost"
     for in_a_run in (True, False):
         with VirtualBoard(board_program, seconds=LIMIT) as first, VirtualBoard(board_program, seconds=LIMIT) as second:
             port.symlink_to(first.port)
@@ -267,7 +267,9 @@ def test_a_board_that_answers_but_gives_nothing_is_given_up(board_program: Path,
     with VirtualBoard(board_program, seconds=LIMIT) as board:
         line = SerialLine(board.port, BAUD)
         session = Session(line, identity, patience=IMPATIENT)
-        with pytest.raises(LinkError, match="the board answers, but took and gave no word for 2 s; 0 of 0 words sent"):
+        with pytest.raises(
+            LinkError, match="the board answers, but accepted and sent no word for 2 s; 0 of 0 words sent"
+        ):
             session.exchange([], results=1)
         session = Session(line, identity, patience=IMPATIENT)
         board.process.send_signal(signal.SIGSTOP)

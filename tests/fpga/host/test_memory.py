@@ -53,7 +53,7 @@ def test_layers_are_stored_once_and_run_on_any_tokens(
                     assert_right(accelerator.run_stored(place, fed), fed, small)
             # and one whose weights come over the line
             assert_right(accelerator.run_layer(second), second, small)
-        # another session finds what is stored, if it is told, and stores nothing over it
+        # another session can use what is stored, and does not overwrite it
         third = layer(small, tokens=1, seed=3)
         with Accelerator(small, port=board.port, baud=BAUD, chip=timing.chip) as accelerator:
             with pytest.raises(ValueError, match=r"^the layer was neither stored nor kept in this session$"):
@@ -65,7 +65,7 @@ def test_layers_are_stored_once_and_run_on_any_tokens(
                 with pytest.raises(InputError, match=r"^memory: the layer was stored for another board, expected "):
                     accelerator.keep_layer(foreign)
             with pytest.raises(
-                InputError, match=r"^memory: the layer at word \d+ overlaps with that at \d+, expected "
+                InputError, match=r"^memory: the layer at word \d+ overlaps with the one at \d+, expected "
             ):
                 accelerator.keep_layer(stored[1])
             assert accelerator.store_layer(third).place.address == stored[1].place.end
@@ -127,7 +127,7 @@ def test_a_bitstream_without_a_memory_stores_nothing(board_program: Path, small:
         Accelerator(small, port=board.port, baud=BAUD) as accelerator,
     ):
         assert not accelerator.has_room(vectors)
-        refused = r"^memory: the bitstream has none, expected one that was made with a memory$"
+        refused = r"^memory: the bitstream has none, expected one that was built with --memory$"
         with pytest.raises(InputError, match=refused):
             accelerator.store_layer(vectors)
 

@@ -41,7 +41,7 @@ def reference_frames(line: list[tuple[int, int]]) -> list[list[int] | None]:
             broken |= bool(bad)
             body += bytes([byte])
             continue
-        # a broken byte says nothing, so it may be no END within
+        # a broken byte is ignored, even if it is an END
         for frame in FrameReader(max_words=1000).feed(body.replace(bytes([END]), b"\0") + bytes([END])):
             found.append(None if broken or frame is None or len(frame) < 2 else frame)
         body, broken = b"", False

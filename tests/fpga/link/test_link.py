@@ -111,7 +111,7 @@ def test_each_word_is_delivered_once_and_in_order(simulate: Simulate) -> None:
 
     async def session(ctx: Any) -> None:
         await stand.send(ctx, frame(Kind.DATA, [1], session=9))
-        # no session yet, so none is told
+        # there is no session yet
         [(control, _)] = await stand.answers(ctx, 1)
         assert control["session"] == 0
         await stand.open(ctx, 9)

@@ -1,4 +1,4 @@
-"""The host against boards that do wrong: a script at the other end of a pseudo-terminal."""
+"""The host with faulty boards: a script at the other end of a pseudo-terminal."""
 
 import os
 import termios
@@ -41,7 +41,7 @@ def hello(asked: dict[str, Any], *, control: dict[str, int] | None = None, **cha
 
 
 class Peer:
-    """Answers each frame of the host with what the script says."""
+    """Answers each frame of the host by a script."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -92,7 +92,7 @@ SessionWith = Callable[[Answer], tuple[Peer, Session]]
 
 
 def test_another_version_is_refused_whatever_else_it_says(session_with: SessionWith) -> None:
-    with pytest.raises(InputError, match=r"^port .*: the board speaks protocol 7, expected 2$"):
+    with pytest.raises(InputError, match=r"^port .*: the board has protocol version 7, expected 2$"):
         session_with(lambda asked, _: [reply(asked, Kind.HELLO, [7 << 16 | MAGIC])])
 
 
@@ -127,7 +127,7 @@ def test_noise_and_frames_of_other_sessions_before_the_answer_are_passed_over(se
     ("frames", "expected"),
     [
         ([{"kind": Kind.STATE, "acknowledge": 99}], "the board claims words that were never sent"),
-        ([{"kind": Kind.STATE, "session": 0}], "the board started afresh within the session"),
+        ([{"kind": Kind.STATE, "session": 0}], "the board restarted during the session"),
         (
             [
                 {"kind": Kind.DATA, "payload": [4, 5], "last": 1},
@@ -137,7 +137,7 @@ def test_noise_and_frames_of_other_sessions_before_the_answer_are_passed_over(se
         ),
     ],
 )
-def test_a_board_that_breaks_the_rules_is_told_so(
+def test_a_board_that_breaks_the_protocol_is_an_error(
     session_with: SessionWith, frames: list[dict[str, Any]], expected: str
 ) -> None:
     def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
@@ -162,7 +162,7 @@ def listening(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
 def test_a_session_ends_with_its_first_error(session_with: SessionWith) -> None:
     """The board may still have words of the run that ended, or send its results."""
     _, session = session_with(listening)
-    with pytest.raises(LinkError, match="took and gave no word for 1 s"):
+    with pytest.raises(LinkError, match="accepted and sent no word for 1 s"):
         session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
     ended = r"^port .*: an earlier error ended the session, expected a new one$"
     with pytest.raises(LinkError, match=ended):
@@ -188,7 +188,7 @@ def test_an_interrupt_ends_the_session_too(session_with: SessionWith) -> None:
 
 
 def test_a_board_that_sends_without_end_is_cut_short(session_with: SessionWith) -> None:
-    """It acknowledges nothing, but goes on with words that nobody asked for."""
+    """It acknowledges nothing, but keeps sending unrequested words."""
     for last in (1, 0):
         sent = 0
 
@@ -237,7 +237,7 @@ def test_a_port_that_is_lost_again_and_again_ends_the_session() -> None:
     peer = Peer(lambda asked, _: [hello(asked)])
     line = FlappingLine(peer.port, 1_000_000)
     session = Session(line, IDENTITY, patience=PATIENCE)
-    with pytest.raises(PortLostError, match=r"^port .*: lost 20 times, and nothing came in between$"):
+    with pytest.raises(PortLostError, match=r"^port .*: lost 20 times without a frame in between$"):
         session.exchange([np.array([1, 2, 3], np.uint32)], results=1)
     assert line.reopened == MOST_LOSSES
     line.close()
@@ -261,14 +261,16 @@ def test_a_port_that_hangs_up_while_it_is_opened_is_lost_or_cannot_be_opened(mon
     assert (line.reopened, failures) == (1, [])
     line.close()
     failures.append(hung_up)
-    with pytest.raises(InputError, match=r"^port .*: cannot be opened \(Input/output error\), expected a serial port"):
+    with pytest.raises(
+        InputError, match=r"^port .*: cannot be opened \(Input/output error\), expected a free serial port"
+    ):
         SerialLine(peer.port, 1_000_000)
     peer.close()
 
 
 @pytest.mark.parametrize(
     ("baud", "expected"),
-    [(1199, "^baud: 1199 bits a second, expected 1200 at least$"), (2**32, "^port .*: cannot be opened ")],
+    [(1199, "^baud: 1199 bits a second, expected at least 1200$"), (2**32, "^port .*: cannot be opened ")],
 )
 def test_a_speed_that_no_line_has_is_refused(baud: int, expected: str) -> None:
     peer = Peer(lambda asked, _: [hello(asked)])

@@ -109,7 +109,7 @@ def test_a_bank_has_a_cycle_of_its_own(build_trace: Callable[..., Any]) -> None:
 
 
 def test_the_cycle_of_a_bank_is_longer_than_what_it_is_made_of(trace: Any) -> None:
-    """With this chip tRC is tRAS and tRP, so it is broken beside one of them."""
+    """For this chip tRC is tRAS plus tRP, so it is only violated together with one of them."""
     kept = opened(trace, then=5).command("precharge", then=2).command("activate").run()[0]
     assert kept == []
     trace.lines.clear()
@@ -166,7 +166,7 @@ def test_bursts_come_out_behind_the_latency_without_a_gap(trace: Any) -> None:
         trace.command("read", address=2 * column, then=1)
     broken, pins = trace.idle(1).idle(1).idle(1).run()
     assert broken == []
-    # a READ and the cycle behind it are two lines; and three cycles more
+    # a READ and the next cycle are two lines; then three more cycles
     assert pins[-6:] == [0x103, 0x203, 0x100, 0x200, 0x102, 0x202]
 
 

@@ -10,7 +10,6 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-import spikequant.cosim.device_pool
 from spikequant.gen.cli import main
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
 from spikequant.golden.layer.integer import LayerOutput, run_layer
@@ -133,14 +132,14 @@ def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path,
     assert "text and logits identical to the integers" in output
 
 
-def test_hardware_that_differs_is_told(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardware_that_differs_is_reported(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the crew's golden side is off by one, as if the hardware were
     def off_by_one(vectors: LayerVectors, spec: Spec) -> LayerOutput:
         golden = run_layer(vectors, spec)
         golden.code[0, 0] += 1
         return golden
 
-    monkeypatch.setattr(spikequant.cosim.device_pool, "run_layer", off_by_one)
+    monkeypatch.setattr("spikequant.cosim.device_pool.run_layer", off_by_one)
     arguments = ("--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "a", "--max-new-tokens", "1")
     status, output, _ = run("generate-text", *arguments, "--workers", "1", "--json", "text.json")
     figures = json.loads(Path("text.json").read_text())

@@ -98,7 +98,7 @@ def test_an_interrupted_run_resumes(files: Path, monkeypatch: pytest.MonkeyPatch
         return measure_accuracy(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikequant.golden.comparison.rows.measure_accuracy", count)
+        patch.setattr("spikequant.golden.comparison.evaluation.measure_accuracy", count)
         with pytest.raises(RuntimeError, match="power"):
             evaluate(files, files / "model", *sweep)
         assert len(list((files / "result.json.partial").iterdir())) == 2
@@ -161,7 +161,7 @@ def test_a_page_with_every_layer(files: Path) -> None:
             ("--layers", "layers.json", "--recipe", "research-groups"),
             "layers: recipe gives layers that the integer datapath",
         ),
-        (("--checkpoint", "somewhere"), "checkpoint somewhere: expected --method all beside it"),
+        (("--checkpoint", "somewhere"), "checkpoint somewhere: expected --method all, or the folder as the model"),
         (("--checkpoint", "somewhere", "--method", "all"), "checkpoint somewhere/spikequant.json: cannot read"),
         (("--config", "nothing"), "config 'nothing': unknown preset"),
     ],

@@ -108,10 +108,11 @@ def test_report_is_rendered_again(folder: Path, tmp_path: Path) -> None:
     [
         (("demo", "--config", "huge"), "config 'huge': unknown preset"),
         (("demo", "--board", "abacus"), "board: unknown board 'abacus'"),
+        (("demo", "--layer", "q_proj", "--skip-bitstream"), "layer 'q_proj': not a linear layer of smollm2"),
         (("report", "nowhere"), "expected a demo's folder"),
     ],
 )
-def test_bad_input_is_told_at_once(
+def test_bad_input_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -273,8 +273,8 @@ def test_a_damaged_trace_is_refused(tmp_path: Path) -> None:
     trace = trace_of(layer())
     for broken, message in [
         (replace(trace, membrane=trace.membrane[1:]), "membrane has shape"),
-        (replace(trace, spike_phase=trace.spike_phase + 7), "names a phase that is not there"),
-        (replace(trace, code=trace.code.astype(np.float64)), "'code' is missing or of another kind"),
+        (replace(trace, spike_phase=trace.spike_phase + 7), "an index outside of the phases"),
+        (replace(trace, code=trace.code.astype(np.float64)), "'code' is missing or of the wrong type"),
     ]:
         save_trace(tmp_path, broken)
         with pytest.raises(InputError, match=message):

@@ -169,16 +169,6 @@ def test_a_folder_that_cannot_be_written_is_refused(
         run(fresh(), windows, store)
 
 
-def test_clearing_removes_blocks_and_nothing_else(
-    fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path
-) -> None:
-    (tmp_path / "mine.txt").write_text("kept")
-    store = BlockStore(tmp_path, "a")
-    run(fresh(), windows, store)
-    store.clear()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
 def test_what_cannot_be_put_back_is_not_kept(
     fresh: Callable[[], PreTrainedModel], windows: list[Tensor], tmp_path: Path
 ) -> None:

@@ -3,23 +3,9 @@ from collections import Counter
 import pytest
 
 from spikequant.golden.energy.activity import EventCounts, GifCounts, LayerActivity
-from spikequant.golden.energy.methods import (
-    FIRST_SPIKE,
-    METHODS,
-    atom_work,
-    first_spike_work,
-    float_work,
-    gif_binary_work,
-    gif_bits_work,
-    gif_signed_work,
-    int8_work,
-    sparse_mac_work,
-    spike_count_work,
-    w4a4_group_work,
-    w4a4_output_work,
-)
+from spikequant.golden.energy.methods import FIRST_SPIKE, METHODS
 from spikequant.golden.energy.work import Component, Kind, Work
-from spikequant.golden.layer.spec import PRESETS
+from spikequant.golden.layer.spec import PRESETS, Spec
 
 SPEC = PRESETS["tiny"]  # 8 neurons, 2 lanes, 64 inputs deep, 8 output bits
 
@@ -48,6 +34,10 @@ LAYER = LayerActivity(
 )
 
 
+def work_of(method: str, spec: Spec = SPEC) -> list[Work]:
+    return next(item for item in METHODS if item.name == method).work(LAYER, spec)
+
+
 def total(work: list[Work], component: Component, kind: Kind, bits: int | None = None) -> float:
     found = [
         item
@@ -63,7 +53,7 @@ def kinds(work: list[Work]) -> set[Kind]:
 
 
 def test_floats() -> None:
-    work = float_work(LAYER, SPEC)
+    work = work_of("fp16")
     assert Counter({(item.component, item.kind): item.count for item in work}) == {
         (Component.MULTIPLY, Kind.FLOAT_MULTIPLY): 2000,
         (Component.ADD, Kind.FLOAT_ADD): 2000,
@@ -78,9 +68,9 @@ def test_floats() -> None:
     ("work", "bits", "sums", "sum_bits"),
     [
         # |sum| <= 200 * 128 * 128, 200 * 8 * 8, 128 * 8 * 8, and a sign
-        (int8_work(LAYER, SPEC), 8, 1, 23),
-        (w4a4_output_work(LAYER, SPEC), 4, 1, 15),
-        (w4a4_group_work(LAYER, SPEC), 4, 2, 15),
+        (work_of("int8"), 8, 1, 23),
+        (work_of("w4a4-output"), 4, 1, 15),
+        (work_of("w4a4-group"), 4, 2, 15),
     ],
 )
 def test_multiply_accumulate(work: list[Work], bits: int, sums: int, sum_bits: int) -> None:
@@ -95,7 +85,7 @@ def test_multiply_accumulate(work: list[Work], bits: int, sums: int, sum_bits: i
 
 
 def test_atom() -> None:
-    work = atom_work(LAYER, SPEC)
+    work = work_of("atom")
     # 12 of 200 channels are wide: two groups of at most 128 narrow ones, and one of wide ones
     assert total(work, Component.MULTIPLY, Kind.INTEGER_MULTIPLY, 8) == 120
     assert total(work, Component.MULTIPLY, Kind.INTEGER_MULTIPLY, 4) == 1880
@@ -107,9 +97,9 @@ def test_atom() -> None:
 @pytest.mark.parametrize(
     ("work", "spikes", "active", "corrections"),
     [
-        (gif_binary_work(LAYER, SPEC), 1500, 190, True),
-        (gif_signed_work(LAYER, SPEC), 120, 80, False),
-        (gif_bits_work(LAYER, SPEC), 420, 190, True),
+        (work_of("spikellm-binary"), 1500, 190, True),
+        (work_of("spikellm-signed"), 120, 80, False),
+        (work_of("spikellm-bits"), 420, 190, True),
     ],
 )
 def test_spikellm(work: list[Work], spikes: int, active: int, corrections: bool) -> None:
@@ -122,14 +112,14 @@ def test_spikellm(work: list[Work], spikes: int, active: int, corrections: bool)
 
 
 def test_time_to_first_spike() -> None:
-    work = first_spike_work(LAYER, SPEC)
+    work = work_of("spikequant-ttfs")
     assert total(work, Component.ADD, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * (150 + 11)
     assert total(work, Component.TICK, Kind.INTEGER_ADD, SPEC.charge_bits) == 10 * (70 + 8)
     # nine phases with five terms of the zero point, a shift and a membrane each, and one bias
     neurons = 10 * (9 * 7 + 1)
     # the population counts spikes, ticks and doublings once for each of two tiles of outputs
     assert total(work, Component.NEURON, Kind.INTEGER_ADD) == neurons + 2 * (161 + 78)
-    # seven halvings behind the half threshold
+    # seven halvings after the half threshold
     assert total(work, Component.SCALE, Kind.INTEGER_ADD) == 10 * 8
     assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * 161
     # a burst reads its weights more than once, but fetches them once; thresholds, biases and zero points come with them
@@ -146,7 +136,7 @@ def test_time_to_first_spike() -> None:
 
 
 def test_count_coding_reads_a_weight_for_every_level() -> None:
-    work = spike_count_work(LAYER, SPEC)
+    work = work_of("spikequant-count")
     spikes = 260 + 33 + 15 + 4
     assert total(work, Component.ADD, Kind.INTEGER_ADD) == 10 * spikes
     assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * spikes
@@ -156,17 +146,17 @@ def test_count_coding_reads_a_weight_for_every_level() -> None:
 
 
 def test_a_mac_on_the_same_codes_skips_the_same_inputs() -> None:
-    work = sparse_mac_work(LAYER, SPEC)
+    work = work_of("spikequant-mac")
     assert total(work, Component.MULTIPLY, Kind.INTEGER_MULTIPLY, 4) == 10 * 149
     assert total(work, Component.ADD, Kind.INTEGER_ADD) == 10 * 149
     assert total(work, Component.WEIGHT, Kind.WEIGHT_READ) == 4 * 10 * 149
     for component, kind in ((Component.FETCH, Kind.WEIGHT_FETCH), (Component.STATE, Kind.STATE_ACCESS)):
-        assert total(work, component, kind) == total(first_spike_work(LAYER, SPEC), component, kind)
+        assert total(work, component, kind) == total(work_of("spikequant-ttfs"), component, kind)
 
 
 def test_the_ramp_readout_takes_a_step_a_tick() -> None:
     spec = SPEC.model_copy(update={"readout": "ramp", "output_bits": 5})
-    assert total(first_spike_work(LAYER, spec), Component.SCALE, Kind.INTEGER_ADD) == 10 * (1 + 15)
+    assert total(work_of("spikequant-ttfs", spec), Component.SCALE, Kind.INTEGER_ADD) == 10 * (1 + 15)
 
 
 def test_methods_are_distinct_and_end_with_the_reference() -> None:

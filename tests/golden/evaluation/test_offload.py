@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spikequant.golden.evaluation.offload import hosted
+from spikequant.golden.evaluation.offload import offload_layers
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
@@ -26,7 +26,7 @@ def logits_of(model: LanguageModel, text: str) -> torch.Tensor:
         return model.model(torch.tensor([model.tokenizer(text)["input_ids"]])).logits
 
 
-def test_every_layer_is_hosted_while_the_block_runs(quantized_model: LanguageModel) -> None:
+def test_every_layer_is_offloaded_within_the_block(quantized_model: LanguageModel) -> None:
     expected = logits_of(quantized_model, "the threshold")
     layers = quantized_layers(quantized_model.model)
     seen: list[tuple[str, int]] = []
@@ -35,7 +35,7 @@ def test_every_layer_is_hosted_while_the_block_runs(quantized_model: LanguageMod
         seen.append((name, vectors.tokens))
         return run_layer(vectors, SPEC)
 
-    with hosted(quantized_model.model, SPEC, run):
+    with offload_layers(quantized_model.model, SPEC, run):
         found = logits_of(quantized_model, "the threshold")
     assert sorted(seen) == sorted((name, 13) for name in layers)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
@@ -49,7 +49,7 @@ def test_what_is_computed_elsewhere_is_what_counts(quantized_model: LanguageMode
         return LayerOutput(membrane=output.membrane * 0, code=output.code * 0, saturated=output.saturated)
 
     model = quantized_model.model
-    with hosted(model, SPEC, silent):
+    with offload_layers(model, SPEC, silent):
         found = logits_of(quantized_model, "abc")
     ids = torch.tensor([quantized_model.tokenizer("abc")["input_ids"]])
     embedded = model.get_input_embeddings()(ids)
@@ -57,7 +57,7 @@ def test_what_is_computed_elsewhere_is_what_counts(quantized_model: LanguageMode
 
 
 def test_output_codes(quantized_model: LanguageModel) -> None:
-    with hosted(quantized_model.model, SPEC, integers, codes=True):
+    with offload_layers(quantized_model.model, SPEC, integers, codes=True):
         found = logits_of(quantized_model, "the threshold")
     for layer in quantized_layers(quantized_model.model).values():
         layer.output_bits, layer.theta_fraction_bits = SPEC.output_bits, SPEC.theta_fraction_bits
@@ -76,7 +76,7 @@ def test_tokens_with_scales_of_their_own_run_one_by_one(
         return run_layer(vectors, SPEC)
 
     expected = logits_of(float_model, "spikes")
-    with hosted(float_model.model, SPEC, run):
+    with offload_layers(float_model.model, SPEC, run):
         torch.testing.assert_close(logits_of(float_model, "spikes"), expected, rtol=1e-5, atol=1e-5)
     assert tokens == {1}
 
@@ -85,7 +85,7 @@ def test_another_width_is_refused_and_the_layers_come_back(quantized_model: Lang
     layers = quantized_layers(quantized_model.model)
     with (
         pytest.raises(InputError, match="weight_bits is 8, expected 4"),
-        hosted(quantized_model.model, Spec(weight_bits=8), integers),
+        offload_layers(quantized_model.model, Spec(weight_bits=8), integers),
     ):
         logits_of(quantized_model, "abc")
     assert quantized_layers(quantized_model.model) == layers

@@ -153,6 +153,11 @@ def test_floats_are_refused_with_the_first_unusable_value(name: str) -> None:
     assert refusal(good() | {name: whole}).startswith(f"{name} is float32 ({whole.flat[0]} at {first}), expected integ")
 
 
+def test_empty_floats_are_refused() -> None:
+    message = refusal(good() | {"wide": np.zeros(0), "w_low": np.zeros((N, 0), np.uint8)})
+    assert message == "wide is float64, expected integers (int32)"
+
+
 @pytest.mark.parametrize("dtype", [bool, complex, str, object])
 @pytest.mark.parametrize("name", [name for name in good() if name != "salient"])
 def test_other_kinds_are_refused(name: str, dtype: type) -> None:

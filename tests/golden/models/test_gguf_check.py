@@ -69,8 +69,11 @@ def refused(path: str) -> str:
     return str(caught.value)
 
 
-def test_a_small_model_is_loaded(write: Writer) -> None:
+def test_a_small_model_is_loaded_without_progress_bars_of_other_packages(
+    write: Writer, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert load_model(write()).model.config.num_hidden_layers == 1
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("blocks", [None, 0, 2, 2**32 - 1])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spikequant.golden.quantizer.grouped_weights import research_weight
+from spikequant.golden.quantizer.grouped_weights import round_grouped
 from spikequant.golden.quantizer.recipe import Weights
 from spikequant.golden.quantizer.weights import quantize_weight
 
@@ -20,12 +20,12 @@ def error(weight: torch.Tensor, values: torch.Tensor) -> float:
 def test_one_group_is_the_plain_quantizer() -> None:
     weight = uneven_weight()
     for size in (96, 1000):
-        assert research_weight(weight, Weights(group_size=size)).equal(quantize_weight(weight).values())
+        assert round_grouped(weight, Weights(group_size=size)).equal(quantize_weight(weight).values())
 
 
 def test_smaller_groups_lower_the_error() -> None:
     weight = uneven_weight()
-    errors = [error(weight, research_weight(weight, Weights(group_size=size))) for size in (96, 48, 24, 12)]
+    errors = [error(weight, round_grouped(weight, Weights(group_size=size))) for size in (96, 48, 24, 12)]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.5 * errors[0]
 
@@ -33,7 +33,7 @@ def test_smaller_groups_lower_the_error() -> None:
 @pytest.mark.parametrize(("size", "bits"), [(40, 4), (7, 3), (32, 1)])
 def test_each_group_of_a_row_has_its_own_few_values(size: int, bits: int) -> None:
     weight = uneven_weight()
-    values = research_weight(weight, Weights(group_size=size, bits=bits))
+    values = round_grouped(weight, Weights(group_size=size, bits=bits))
     assert values.shape == weight.shape
     groups = [group for columns in values.split(size, dim=1) for group in columns]
     # the last group holds what is left
@@ -47,8 +47,8 @@ def test_salient_weights_stay_where_normal_ones_would_pay() -> None:
     outliers[:, 5] = True
     outliers[2, 60:62] = True
     weight[outliers] *= 30
-    plain = research_weight(weight, Weights(group_size=96))
-    kept = research_weight(weight, Weights(salient_k=5.0))
+    plain = round_grouped(weight, Weights(group_size=96))
+    kept = round_grouped(weight, Weights(salient_k=5.0))
     # the normal ones set the scale, the salient ones are still there
     assert error(weight[~outliers], kept[~outliers]) < 0.05 * error(weight[~outliers], plain[~outliers])
     large = outliers & (weight.abs() > 20)
@@ -63,7 +63,7 @@ def test_salient_weights_have_one_bit_more() -> None:
     weight = torch.randn(1, 900, generator=generator)
     weight[:, 600:] = (torch.rand(1, 300, generator=generator) - 0.5) * 200
     for bits in (2, 3, 4):
-        values = research_weight(weight, Weights(salient_k=4.0, bits=bits))
+        values = round_grouped(weight, Weights(salient_k=4.0, bits=bits))
         salient = values[0, 600:][weight[0, 600:].abs() > 10].unique().numel()
         assert 2**bits < salient <= 2 ** (bits + 1)
         assert values[0, :600].unique().numel() <= 2**bits
@@ -71,4 +71,4 @@ def test_salient_weights_have_one_bit_more() -> None:
 
 def test_a_factor_too_large_for_any_weight_is_the_plain_quantizer() -> None:
     weight = uneven_weight()
-    assert research_weight(weight, Weights(salient_k=1e6)).equal(quantize_weight(weight).values())
+    assert round_grouped(weight, Weights(salient_k=1e6)).equal(quantize_weight(weight).values())

@@ -129,7 +129,7 @@ def test_the_factor_multiplies_the_k_of_the_layers_site() -> None:
 @pytest.mark.parametrize(
     ("recipe", "need"),
     [
-        (Recipe(activations=Activations(salient_format="float")), "shifts every salient spike by an exponent"),
+        (Recipe(activations=Activations(salient_format="float")), "shifts each salient spike by its own exponent"),
         (Recipe(weights=Weights(group_size=64)), "multiplier per neuron and group"),
         (Recipe(weights=Weights(salient_k=3.0)), "weights of two widths in place"),
     ],

@@ -3,7 +3,9 @@
 import errno
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -15,9 +17,15 @@ from spikequant.golden.support.command_line import (
     TERMINATED,
     StoppedError,
     resumable,
-    run_command,
+    run_app,
 )
 from spikequant.golden.support.errors import InputError, SpikeQuantError
+
+
+def run(command: Callable[..., None]) -> NoReturn:
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    run_app(app, name="it")
 
 
 class ToolBrokeError(SpikeQuantError):
@@ -50,14 +58,14 @@ def test_each_end_has_its_status_and_at_most_one_line(
 
     monkeypatch.setattr("sys.argv", ["it"])
     with pytest.raises(SystemExit) as caught:
-        run_command(command, name="it")
+        run(command)
     assert (caught.value.code, capsys.readouterr().err) == (status, line)
 
 
 def test_an_unknown_option_is_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["it", "--colour", "red"])
     with pytest.raises(SystemExit) as caught:
-        run_command(lambda: None, name="it")
+        run(lambda: None)
     assert caught.value.code == BAD_INPUT
     assert capsys.readouterr().err == "it: No such option: --colour\n"
 
@@ -68,7 +76,7 @@ def test_an_unforeseen_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("sys.argv", ["it"])
     with pytest.raises(ZeroDivisionError):
-        run_command(command, name="it")
+        run(command)
 
 
 def test_an_interrupted_command_reports_what_is_kept() -> None:
@@ -84,23 +92,18 @@ def test_an_interrupted_command_reports_what_is_kept() -> None:
 def test_sigterm_unwinds_the_stack(tmp_path: Path) -> None:
     """A signal ends a command like an exception: its temporary folder is removed."""
     program = f"""
-import tempfile, time
-from spikequant.golden.support.command_line import (
-    BAD_INPUT,
-    FAILED,
-    INTERRUPTED,
-    TERMINATED,
-    StoppedError,
-    resumable,
-    run_command,
-)
+import tempfile, time, typer
+from spikequant.golden.support.command_line import run_app
 
+app = typer.Typer()
+
+@app.command()
 def command() -> None:
     with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):
         print("running", flush=True)
         time.sleep(60)
 
-run_command(command, name="it")
+run_app(app, name="it")
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,8 +1,7 @@
-"""One run of an evaluation: all that it needs is there before anything long starts."""
+"""Preparation of an evaluation: everything it needs is loaded and checked before any long work."""
 
 import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,105 +9,27 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.checkpoint.description import read_description
 from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, checkpoint_candidate, method_candidate
+from spikequant.golden.comparison.evaluation import Evaluation, EvaluationText
 from spikequant.golden.comparison.request import ALL, Request
-from spikequant.golden.comparison.rows import (
-    ComparisonResult,
-    EvaluationText,
-    MethodResult,
-    Row,
-    SweepResult,
-    compare,
-)
 from spikequant.golden.comparison.sweep import sweep_candidates
-from spikequant.golden.evaluation.agreement import Agreement, compare_paths
 from spikequant.golden.evaluation.methods import FLOAT, METHODS
-from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer_report.report import LayerReport, check_comparable, measure_layers
 from spikequant.golden.models.model import LanguageModel, load_model
-from spikequant.golden.models.text import Corpus, evaluation_corpus
+from spikequant.golden.models.text import evaluation_corpus
 from spikequant.golden.models.windows import corpus_windows
-from spikequant.golden.quantizer.weights import WEIGHT_BITS
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.store import ResultFolder, digest_of
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything that is to be measured.
-
-    Attributes:
-        model_name: for the protocol.
-        candidates: one or more.
-        texts: one or more.
-        reference: float model to compare with, or None.
-        basis: digest of all that every row depends on beside candidate and text; empty if nobody asked for it.
-    """
-
-    model_name: str
-    candidates: list[Candidate]
-    texts: list[EvaluationText]
-    reference: PreTrainedModel | None
-    basis: str
-
-    def rows(self, kept: ResultFolder[Row]) -> Iterator[Row]:
-        """Measure, or take what was kept."""
-        return compare(
-            self.candidates,
-            self.texts,
-            model_name=self.model_name,
-            reference=self.reference,
-            kept=kept,
-            basis=self.basis,
-        )
-
-    def compare_paths(self, spec: Spec) -> list[Agreement]:
-        """Run layers of the only candidate in floats and in integers, on the first window of the first text."""
-        return compare_paths(self.candidates[0].build().model, self.texts[0].read.windows[0], spec)
-
-    def result(self, request: Request, rows: list[Row], agreements: list[Agreement]) -> MethodResult | ComparisonResult:
-        """The result to write, with the row of SpikeQuant, or of the only method, at the top level."""
-        heads = [row for row in rows if row.text == rows[0].text]
-        heads = [row for row in heads if row.method == SPIKEQUANT] or heads
-        head = min(heads, key=lambda row: abs((row.bits or 0) - WEIGHT_BITS)) if request.sweep else heads[0]
-        values = head.model_dump() | {"model": self.model_name, "output_bits": request.output_bits}
-        if not request.several:
-            return MethodResult(**values, texts=rows, integers=agreements)
-        values["sources"] = {candidate.method: candidate.source for candidate in self.candidates if candidate.source}
-        if request.sweep:
-            return SweepResult(**values, rows=rows)
-        return ComparisonResult(**values | {"method": ALL}, rows=rows)
-
-    def with_built(self) -> "Evaluation":
-        """The same with its only candidate built, to go on with after the rows.
-
-        Raises:
-            InputError: it has no layers to measure.
-        """
-        built = self.candidates[0].build()
-        if self.reference is not None:
-            check_comparable(built.model, self.reference)
-        return replace(self, candidates=[replace(self.candidates[0], build=lambda: built)])
-
-    def layer_report(self, membrane_bits: int) -> LayerReport:
-        """Measure the only candidate's layers on the first text."""
-        built, text = self.candidates[0].build(), self.texts[0]
-        assert self.reference is not None
-        protocol = f"{self.model_name}; {text.read.protocol}; {self.candidates[0].label}, {built.how}"
-        return measure_layers(
-            built.model, self.reference, text.read.windows, membrane_bits=membrane_bits, protocol=protocol
-        )
+from spikequant.golden.support.store import digest_of
 
 
 def prepare(request: Request, *, keep: bool) -> Evaluation:
-    """Check a request, and load what it needs.
+    """Check a request, and load its models and texts.
 
     Args:
         request: what to measure.
-        keep: whether rows are to be kept, which needs a digest of the models.
+        keep: whether rows will be kept, which needs a digest of the models.
 
     Raises:
-        InputError: anything is missing, unreadable, or does not fit.
+        InputError: a model or text is missing or unreadable, or does not fit.
     """
     request.check()
     corpora = {name: evaluation_corpus(name) for name in request.texts}
@@ -117,21 +38,22 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
     )
     for model in (*models, *([reference] if reference else [])):
         _check_context(model, request.context)
-    texts = [_read(name, corpus, request, tokenizer) for name, corpus in corpora.items()]
+    texts = [
+        EvaluationText(name, corpus_windows(tokenizer, corpus, tokens=request.tokens, context=request.context))
+        for name, corpus in corpora.items()
+    ]
     calibrated = any(candidate.calibrated for candidate in candidates)
     read = request.calibration.windows(tokenizer) if calibrated else None
     basis = ""
     if keep:
-        parts = [
-            digest_model(model) for model in {id(model): model for model in (*models, reference) if model}.values()
-        ]
+        parts = [digest_model(model) for model in dict.fromkeys((*models, reference)) if model]
         calibration = digest_windows(read.windows) if read else ""
         basis = digest_of([digest_versions(), calibration, str(reference is None), *parts])
     return Evaluation(request.model, candidates, texts, reference, basis)
 
 
 _Loaded = tuple[list[Candidate], PreTrainedTokenizerBase, list[PreTrainedModel], PreTrainedModel | None]
-"""Candidates, the tokenizer, float models that candidates are made from, and the reference."""
+"""Candidates, tokenizer, float models that the candidates are made from, and reference."""
 
 
 def _from_checkpoint(request: Request) -> _Loaded:
@@ -186,10 +108,6 @@ def _candidates(
         )
         for method in (METHODS if request.method == ALL else (request.method,))
     ]
-
-
-def _read(name: str, corpus: Corpus, request: Request, tokenizer: PreTrainedTokenizerBase) -> EvaluationText:
-    return EvaluationText(name, corpus_windows(tokenizer, corpus, tokens=request.tokens, context=request.context))
 
 
 def _vocabulary(model: PreTrainedModel) -> int | None:
