@@ -1,4 +1,4 @@
-"""What ``spikequant estimate`` goes by, and how far off it is."""
+"""Data of ``spikequant estimate``, and its errors on routed accelerators."""
 
 from collections.abc import Mapping
 
@@ -52,7 +52,7 @@ def make_measured(
 
 
 def estimate_errors(benchmark: Benchmark, measured: Measured) -> dict[str, dict[str, float]]:
-    """How far the estimate of each routed accelerator is off, relative, by its shape; positive where it is too large.
+    """Relative error of the estimate of each routed accelerator, by shape; positive where the estimate is too large.
 
     Cycles are compared on the benchmark's own traces, so they differ by the tokens too.
     """
@@ -72,7 +72,7 @@ def estimate_errors(benchmark: Benchmark, measured: Measured) -> dict[str, dict[
 
 
 def error_lines(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The errors of ``estimate_errors`` in words, a line for each shape."""
+    """One line for each shape with the errors of ``estimate_errors``."""
     return [
         f"{shape}: spikequant estimate is off by {', '.join(f'{name} {error:+.1%}' for name, error in one.items())}"
         for shape, one in errors.items()

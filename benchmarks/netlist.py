@@ -1,4 +1,4 @@
-"""A synthesized netlist for a simulator: one name for each net, and what drives it."""
+"""A synthesized netlist for a simulator: one name for each net, and its driver."""
 
 import json
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ KINDS: Mapping[str, str] = {
     "TRELLIS_DPR16X4": "memories",
     "MULT18X18D": "multipliers",
 }
-"""What a net is called by the cell that drives it."""
+"""Kind of a net, by the cell that drives it."""
 
 PORTS = "ports"
-"""What a net is called that comes from outside."""
+"""Kind of a net that an input port drives."""
 
 SCRIPT = f"""read_json {NAME}.json
 cd {NAME}
@@ -55,7 +55,7 @@ class Net:
 
 
 def driven_nets(netlist: bytes) -> dict[str, Net]:
-    """The nets that something drives, by the names that a simulator has for them; a net with several has one of them.
+    """Nets with a driver, by their names in a simulator; a net with several names has one of them here.
 
     Args:
         netlist: JSON that Yosys' ``write_json`` wrote, of one module.
@@ -91,7 +91,7 @@ def prepare_netlist(netlist: Path, yosys: Tool, *, cache: Path) -> Path:
 
 
 def cell_models() -> list[Path]:
-    """Verilog of all cells; where a cell comes twice the first one counts.
+    """Verilog of all cells; where a cell is defined twice, the first definition counts.
 
     Raises:
         InputError: Yosys' own are not installed.

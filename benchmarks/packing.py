@@ -1,4 +1,4 @@
-"""What an array takes of a device by synthesis and packing alone, component by component, without a placement."""
+"""Resources of an array by component, from synthesis and packing alone, without a placement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from spikequant.fpga.estimate.prices import PACKING
 from spikequant.fpga.toolchain import CONSOLE, ToolRun, run_tool
 
 DEVICE = "LFE5U-85F"
-"""The largest one; what a design takes is the same on all of them."""
+"""The largest device; a design needs the same resources on all of them."""
 
 TARGET_HZ = 250e6
-"""Clock that placement and routing aim at: above what any of the arrays reaches, so that none is let off early."""
+"""Target clock of placement and routing, above what any array reaches, so that the tools never stop early."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Packed:
 
 
 def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[str, int]]:
-    """Lookup tables and registers of a netlist's components, and what packing adds to them.
+    """Lookup tables and registers by component, with those that packing adds.
 
     Args:
         netlist: the folder that ``spikequant.fpga.build.build.synthesize`` gave.
@@ -50,7 +50,7 @@ def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[s
 
 
 def pack_alone(candidate: Candidate, tools: Tools, *, cache: Path) -> Packed:
-    """Synthesize an array, and let the packer count it.
+    """Synthesize and pack an array.
 
     Raises:
         InputError: the largest device does not hold it.

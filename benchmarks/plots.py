@@ -1,4 +1,4 @@
-"""The figures as images."""
+"""Plots of a benchmark."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,7 +20,7 @@ COLOURS = {"spiking": "#d1495b", "mac": "#2e6f95"}
 
 
 def plots(benchmark: Benchmark) -> dict[str, bytes]:
-    """PNG images by file name; none of what was not built."""
+    """PNG images by file name; figures that were not built are left out."""
     parts = len({one.device for one in benchmark.routed()})
     wide = max(9.0, 0.55 * len(_columns(benchmark)))
     drawings: dict[str, tuple[Callable[..., None], float, float]] = {THROUGHPUT: (_throughput, 9, 4.2)}
@@ -53,7 +53,7 @@ def _legend(axes: Any) -> None:
 
 
 def _fmax(figure: Figure, benchmark: Benchmark) -> None:
-    """Every seed a dot, the median a line."""
+    """Clock of each seed as a dot, the median as a line."""
     axes = figure.add_subplot(ylabel="Fmax, MHz", title="Clock over the seeds; the line is the median")
     columns = _columns(benchmark)
     for place, routings in enumerate(columns.values()):
@@ -69,7 +69,7 @@ def _fmax(figure: Figure, benchmark: Benchmark) -> None:
 
 
 def _cost(figure: Figure, benchmark: Benchmark) -> None:
-    """What a weight-op and cycle takes; the same on all parts, so the first one of each shape is shown."""
+    """Resources per weight-op and cycle; equal on all devices, so the first one of each shape is shown."""
     shapes: dict[str, dict[str, Routing]] = {}
     for routing in benchmark.routed():
         shapes.setdefault(routing.candidate.shape, {}).setdefault(routing.candidate.array, routing)
@@ -87,7 +87,7 @@ def _cost(figure: Figure, benchmark: Benchmark) -> None:
 
 
 def _pareto(figure: Figure, benchmark: Benchmark) -> None:
-    """Throughput over LUT and over EBR, part by part; the shapes that nothing beats are filled."""
+    """Throughput over LUT and over EBR, for each device; Pareto-optimal shapes are filled."""
     devices = list(dict.fromkeys(one.device for one in benchmark.routed()))
     for row, device in enumerate(devices):
         best = {id(one) for one in benchmark.pareto(device)}

@@ -1,4 +1,4 @@
-"""Which shape a device should have, by the figures of a benchmark alone."""
+"""Choice of the best shape for each device, from the figures of a benchmark."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from spikequant.benchmarks.results import Benchmark
 from spikequant.fpga.boards import DEVICES
 
 NEARLY = 0.03
-"""Shapes whose throughput is this share below the best are as good: seeds differ by as much."""
+"""Shapes within this share of the best throughput count as equal: seeds differ by as much."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Choice:
 
 
 def choose_preset(benchmark: Benchmark, device: str) -> Choice | None:
-    """Of the fastest accelerators on a device the one with the fewest lookup tables; none where none was routed.
+    """Choose, among the fastest accelerators on a device, the one with the fewest lookup tables; None without any.
 
     The fastest have the most useful weight-ops a second on the traced model at the median clock.
     """

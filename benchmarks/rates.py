@@ -1,13 +1,13 @@
-"""Tokens a second of a whole model on one accelerator or its twin, with weights on chip or from a memory beside it.
+"""Tokens a second of a whole model on one accelerator or its twin, with weights on chip or from an external memory.
 
-Weights on chip are taken to be there when they are wanted. From a memory they come through the stream, while nothing
-runs: a tile of outputs waits for its weights, and the next tile's weights for it. So a layer takes, for each of its
-tiles, the time of its weights, ``max(words / clock, bytes / bandwidth)``, and that of its tokens. Tokens of a batch
-share the weights. A row of weights is left out, if asked for, where none of the batch's tokens has a level other than
-0 at its input; that saves both arrays the same.
+Weights on chip are always available. Weights from a memory are loaded through the stream while nothing runs: a tile of
+outputs waits for its weights, and the next tile's weights wait for that tile. So a layer takes, for each of its tiles,
+the time of its weights, ``max(words / clock, bytes / bandwidth)``, plus that of its tokens. Tokens of a batch share the
+weights. Optionally a row of weights is skipped where all of the batch's tokens have level 0 at its input; both arrays
+save the same.
 
-Counted are the linear layers of the decoder alone, a layer after the other: the next one begins when all tokens of the
-batch are done with the one before.
+Only the linear layers of the decoder count, one after the other: a layer starts when all tokens of the batch have
+finished the previous one.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ NEURON_WORDS = 3
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch of tokens takes in all layers of a model.
+    """Cost of a batch of tokens in all layers of a model.
 
     Attributes:
         tokens: in the batch.
@@ -69,7 +69,7 @@ def _words(spec: Spec, vectors: LayerVectors, *, rows: int) -> int:
 
 
 def _cycles(spec: Spec, array: Array, vectors: LayerVectors) -> int:
-    """Of all tokens and tiles of outputs, from the first code to the last result."""
+    """Cycles of all tokens and tiles of outputs, from the first code to the last result."""
     costs: list[list[TokenCost]]
     if array == "spiking":
         costs = spiking_costs(spec, vectors, [token_tiles(vectors, token, spec) for token in range(vectors.tokens)])

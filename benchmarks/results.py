@@ -1,4 +1,4 @@
-"""All figures of a benchmark, and what is best among them."""
+"""All figures of a benchmark, and the comparison of the arrays."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 
 COSTS = ("luts_per_op", "ebrs", "dsps")
-"""Figures of a comparison of which less is better."""
+"""Figures of a comparison where less is better."""
 
 ALL = "all"
-"""The name of all layers together, beside those of one width."""
+"""Name of the total over all layers; other names stand for the layers of one width."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Benchmark:
         model: whose layers were traced.
         tools: versions by name.
         toggles: what both arrays of some shapes switch, the accelerator first.
-        interrupted: it was broken off.
+        interrupted: the run was interrupted.
     """
 
     routings: Sequence[Routing]
@@ -42,11 +42,11 @@ class Benchmark:
     interrupted: bool = False
 
     def routed(self) -> list[Routing]:
-        """Those that are on their device."""
+        """Arrays with a routed design."""
         return [routing for routing in self.routings if routing.used is not None]
 
     def accelerators(self, device: str) -> list[tuple[Routing, Resources]]:
-        """Those on a device, and what each of them takes."""
+        """Routed accelerators on a device, and their resources."""
         return [
             (routing, routing.used)
             for routing in self.routings
@@ -54,7 +54,7 @@ class Benchmark:
         ]
 
     def missing(self) -> list[str]:
-        """The placements that are not there, a line for each array on a part."""
+        """Placements without a result, a line for each array on a device."""
         return [
             f"{one.candidate.array} {one.candidate.shape} on {one.device}: seed {', '.join(map(str, one.missing))}"
             for one in self.routings
@@ -68,7 +68,7 @@ class Benchmark:
         return work.operations_per_cycle(candidate.array) * routing.median_mhz / 1e3
 
     def pairs(self) -> list[tuple[Routing, Routing]]:
-        """The accelerator and its twin, where both of a shape are on a device."""
+        """Pairs of accelerator and twin of the same shape that are both routed on a device."""
         found = {(one.candidate.array, one.candidate.shape, one.device): one for one in self.routed()}
         return [
             (one, twin)
@@ -77,7 +77,7 @@ class Benchmark:
         ]
 
     def pareto(self, device: str) -> list[Routing]:
-        """Accelerators on a device that no other one equals in LUT, EBR and throughput, and beats in one of them."""
+        """Accelerators on a device that are Pareto-optimal in LUT, EBR and throughput."""
         points = [
             (routing, (used.luts, used.ebrs, -self.effective_gops(routing)))
             for routing, used in self.accelerators(device)
@@ -85,11 +85,11 @@ class Benchmark:
         return [routing for routing, point in points if not any(_dominates(other, point) for _, other in points)]
 
     def comparison(self) -> list[dict[str, Any]]:
-        """The figures of each accelerator beside its twin's."""
+        """Figures of each accelerator and its twin."""
         return [self._pair(one, twin) for one, twin in self.pairs()]
 
     def figures(self) -> dict[str, Any]:
-        """What the JSON file holds."""
+        """Contents of the JSON file."""
         return {
             "model": self.model,
             "counted": COUNTED,
@@ -176,7 +176,7 @@ class Benchmark:
 
 
 def work_figures(work: Work) -> dict[str, Any]:
-    """Some layers' figures as JSON has them."""
+    """Figures of some layers, as JSON stores them."""
 
     def by_array(array: Array) -> dict[str, Any]:
         return {

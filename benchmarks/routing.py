@@ -1,79 +1,65 @@
-"""What an array takes of a part, and how fast it is there, from one seed after the other; results are kept."""
+"""Resources and clock of an array on a device, from one placement after another; results are kept."""
 
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from threading import Lock
 
+from spikequant.benchmarks.designs import Designs, design_digest
 from spikequant.benchmarks.packing import TARGET_HZ, by_component
 from spikequant.benchmarks.shapes import Candidate
 from spikequant.fpga.boards import DEVICES, Resources
-from spikequant.fpga.build import carry_ends, core
+from spikequant.fpga.build import carry_ends
 from spikequant.fpga.build.build import NAME, PLACEMENT, Design, Tools, place_and_route, synthesize
 from spikequant.fpga.build.carry_ends import trim_carry_ends
-from spikequant.fpga.build.core import BELOW, device_commands, loaded_design, make_design
+from spikequant.fpga.build.core import BELOW
 from spikequant.fpga.build.report import SlowestPath, component_of
 from spikequant.fpga.estimate.estimate import synapse_blocks
-from spikequant.fpga.estimate.measurement import hardware_digest
 from spikequant.fpga.toolchain import ToolError
 from spikequant.golden.support.errors import InputError
-from spikequant.golden.support.files import write_json
-from spikequant.golden.support.store import cached_build, cached_folder, digest_of
-
-KIND = "routing"
-"""Of folders in the cache."""
-
-RECORD = "routing.json"
-
-DIGEST = "digest"
-
-CORE = Path(core.__file__)
-"""What puts registers around an array."""
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.store import ResultFolder, cached_build, digest_of
 
 TRIMMED = "trimmed.json"
 
 TRIMMER = Path(carry_ends.__file__)
-"""What trims netlists: they are trimmed again when it changes."""
+"""Source of the netlist trimmer: netlists are trimmed again when it changes."""
 
 
-@dataclass(frozen=True)
-class Seed:
-    """One placement of an array on a part.
+class Seed(Figures):
+    """One placement of an array on a device.
 
     Attributes:
-        used: what it takes, the registers at the ports included; None where there is no routed design.
-        luts, ffs: by component; what the packer adds counts under ``packing``.
-        fmax_mhz: that the slowest path allows.
+        used: resources, the registers at the ports included; None without a routed design.
+        luts, ffs: lookup tables and registers by component; those that the packer adds under ``packing``.
+        fmax_mhz: clock that the slowest path allows; 0 without a routed design.
         skipped: why there is no routed design; else empty.
-        slowest: that path, whose ends are named as components; none where there is no routed design.
+        slowest: that path, from component to component; None without a routed design.
     """
 
-    used: Resources | None
-    luts: Mapping[str, int]
-    ffs: Mapping[str, int]
-    fmax_mhz: float
+    used: Resources | None = None
+    luts: Mapping[str, int] = {}
+    ffs: Mapping[str, int] = {}
+    fmax_mhz: float = 0.0
     skipped: str = ""
     slowest: SlowestPath | None = None
 
 
 @dataclass(frozen=True)
 class Routing:
-    """An array on a part.
+    """An array on a device.
 
     Attributes:
-        candidate: which array.
-        device: which part.
-        seeds: of the placements that are there.
-        missing: of those that are not, yet.
-        used: what the first seed takes, the registers at the ports included; None where there is no routed design.
-        components: lookup tables by component, those that the packer adds under ``packing``.
-        fmax_mhz: of each seed, in MHz.
-        slowest: the path that binds each seed's clock.
-        skipped: why there is no routed design, if the part does not hold the array or a tool gives up; else empty.
+        candidate: the array.
+        device: a key of ``spikequant.fpga.boards.DEVICES``.
+        seeds: seeds with a routed design.
+        missing: seeds without a result.
+        used: resources of the first seed, the registers at the ports included; None without a routed design.
+        components: lookup tables by component; those that the packer adds under ``packing``.
+        fmax_mhz: clock of each seed.
+        slowest: the slowest path of each seed.
+        skipped: why there is no routed design: the device is too small, or a tool failed; else empty.
     """
 
     candidate: Candidate
@@ -88,12 +74,12 @@ class Routing:
 
     @property
     def median_mhz(self) -> float:
-        """The middle of the seeds, not the best."""
+        """Median clock over the seeds."""
         return median(self.fmax_mhz)
 
 
 def gather(candidate: Candidate, device: str, found: Mapping[int, Seed | None]) -> Routing:
-    """An array on a part, from what there is of each seed."""
+    """An array on a device, from the result of each seed, None where one is missing."""
     done = {seed: one for seed, one in found.items() if one is not None}
     routed = {seed: one for seed, one in done.items() if one.used is not None}
     first = next(iter(routed.values()), None)
@@ -111,94 +97,69 @@ def gather(candidate: Candidate, device: str, found: Mapping[int, Seed | None]) 
 
 
 class Router:
-    """Builds arrays, and keeps what came of it; several threads may ask at once.
+    """Places and routes arrays, and keeps the results; safe to share between threads.
 
-    Each array is elaborated once as long as the sources of the hardware are the same, and synthesized once as long as
-    its design is, whatever the parts and seeds. Where an edit of the sources leaves the design alone, nothing is built
-    anew. The sources are those of when the router was made, however long it builds.
+    Results are kept by the array's own design: an edit of the sources that leaves the design alone costs nothing.
+
+    Args:
+        tools: to build with.
+        designs: elaborated arrays.
+        cache: root of the cache.
     """
 
-    def __init__(self, tools: Tools, cache: Path) -> None:
-        """Where to build.
-
-        Args:
-            tools: with what.
-            cache: where results of earlier runs are.
-        """
+    def __init__(self, tools: Tools, designs: Designs, cache: Path) -> None:
         self._tools = tools
+        self._designs = designs
         self._cache = cache
-        self._locks: dict[Candidate, Lock] = {}
-        self._all = Lock()
-        self._sources = (hardware_digest(), CORE.read_bytes(), version("amaranth"))
         self._trimmer = TRIMMER.read_bytes()
+        self._results = ResultFolder(cache / "routing", Seed)
+        self._digests: dict[tuple[Candidate, str], str] = {}
 
     def kept(self, candidate: Candidate, device: str, seed: int) -> Seed | None:
-        """The result of an earlier run; none where there is none."""
+        """The result of an earlier run, or why the device cannot hold the array; None where neither is known."""
         needed, there_are = synapse_blocks(candidate.spec), DEVICES[device].ebrs
         if needed > there_are:
-            return _skipped(f"its weights alone take {needed} EBRs, the {device} has {there_are}")
-        elaborated = self._elaborated(candidate)
-        if not elaborated.is_dir():
-            return None
-        folder = cached_folder(self._cache, KIND, self._digest(elaborated, device, seed))
-        return _read(folder / RECORD) if folder.is_dir() else None
+            return Seed(skipped=f"its weights alone take {needed} EBRs, the {device} has {there_are}")
+        return self._results.find(*self._key(candidate, device, seed))
 
     def build(self, candidate: Candidate, device: str, seed: int) -> Seed:
-        """Place and route, unless an earlier run did. What a tool fails with is why an array is skipped."""
-        with self._lock(candidate):
-            design = self._design(candidate, device)
-        digest = self._digest(self._elaborated(candidate), device, seed)
-        folder = cached_folder(self._cache, KIND, digest)
-        if folder.is_dir():
-            return _read(folder / RECORD)
+        """Place and route, unless an earlier run did. Where a tool fails, its error is why the array is skipped."""
+        key = self._key(candidate, device, seed)
+        kept = self._results.find(*key)
+        if kept is not None:
+            return kept
         try:
-            found = self._route(candidate, design, seed)
+            found = self._route(candidate, device, seed)
         except (InputError, ToolError) as error:
-            found = _skipped(str(error).removeprefix(f"{device}: "))
+            found = Seed(skipped=str(error).removeprefix(f"{device}: "))
             if isinstance(error, ToolError) and error.killed:
-                # another run may have the memory, or the time
+                # out of memory or of time: another run may succeed
                 return found
-        cached_build(self._cache, KIND, digest, lambda fresh: write_json(fresh / RECORD, asdict(found)))
+        self._results.keep(*key, found)
         return found
 
-    def _lock(self, candidate: Candidate) -> Lock:
-        with self._all:
-            return self._locks.setdefault(candidate, Lock())
-
-    def _elaborated(self, candidate: Candidate) -> Path:
-        """Where the design of an array is, if it was elaborated from these sources."""
-        spec = candidate.spec.model_dump_json()
-        return cached_folder(self._cache, "design", digest_of([*self._sources, candidate.array, spec]))
-
     def _design(self, candidate: Candidate, device: str) -> Design:
-        """For a part; only the commands depend on which."""
-        folder = self._elaborated(candidate)
+        return self._designs.design(candidate, device=device, frequency_hz=TARGET_HZ)
 
-        def write(fresh: Path) -> None:
-            design = make_design(candidate.component, device=device, frequency_hz=TARGET_HZ)
-            for name, content in design.files.items():
-                (fresh / name).write_bytes(content)
-            (fresh / DIGEST).write_text(digest_of(design.files[name] for name in sorted(design.files)))
+    def _key(self, candidate: Candidate, device: str, seed: int) -> tuple[str, str]:
+        """Name and digest of a result: its design, tools, device and seed."""
+        place = (candidate, device)
+        if place not in self._digests:
+            versions = repr(sorted(self._tools.versions().items()))
+            parts = (design_digest(self._design(candidate, device)), repr(PLACEMENT), versions, self._trimmer)
+            self._digests[place] = digest_of(parts)
+        digest = digest_of([self._digests[place], str(seed)])
+        return f"{candidate.array}-{candidate.shape}-{device}-{seed}-{digest[:16]}", digest
 
-        cached_build(self._cache, "design", folder.name.partition("-")[2], write)
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != DIGEST}
-        return loaded_design(files, device=device)
-
-    def _digest(self, elaborated: Path, device: str, seed: int) -> str:
-        """Of a routing: its design, its tools, its part and seed."""
-        versions = sorted(self._tools.versions().items())
-        commands = device_commands(device), PLACEMENT
-        parts = ((elaborated / DIGEST).read_text(), repr(commands), repr(versions), str(seed))
-        return digest_of([*parts, self._trimmer])
-
-    def _route(self, candidate: Candidate, design: Design, seed: int) -> Seed:
-        with self._lock(candidate):
+    def _route(self, candidate: Candidate, device: str, seed: int) -> Seed:
+        design = self._design(candidate, device)
+        with self._designs.lock(candidate):
             netlist = synthesize(design, self._tools, cache=self._cache)
             trimmed = _trimmed(netlist, trimmer=self._trimmer, cache=self._cache)
         routed = place_and_route(design, self._tools, trimmed, seed=seed, cache=self._cache)
         used = routed.report.used
         luts, ffs = by_component(netlist, used)
-        # the record has all that is wanted of it, and there are many of them
+        # there are many routed designs, and the result holds all that is needed of each
         shutil.rmtree(routed.folder)
         slowest = routed.report.binding
         if slowest:
@@ -207,20 +168,10 @@ class Router:
         return Seed(used=used, luts=luts, ffs=ffs, fmax_mhz=routed.report.critical.achieved_mhz, slowest=slowest)
 
 
-def _skipped(reason: str) -> Seed:
-    return Seed(used=None, luts={}, ffs={}, fmax_mhz=0.0, skipped=reason)
-
-
 def _trimmed(netlist: Path, *, trimmer: bytes, cache: Path) -> bytes:
-    """The netlist with its carry chains trimmed by that source, for all seeds and parts."""
+    """The netlist with its carry chains trimmed, once for all seeds and devices."""
 
     def write(folder: Path) -> None:
         (folder / TRIMMED).write_bytes(trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist)
 
     return (cached_build(cache, "trimmed", digest_of([netlist.name, trimmer]), write) / TRIMMED).read_bytes()
-
-
-def _read(path: Path) -> Seed:
-    read = json.loads(path.read_text(encoding="utf-8"))
-    used, slowest = read["used"], read["slowest"]
-    return Seed(**read | {"used": used and Resources(**used), "slowest": slowest and SlowestPath(**slowest)})

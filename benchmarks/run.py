@@ -1,54 +1,48 @@
-"""All of a benchmark: traces, cycles, builds; what is done is kept, so that a run that is broken off goes on there."""
+"""A whole benchmark: cycles, routed arrays, switched bits; finished parts are kept, so that a run resumes."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import spikequant.benchmarks.twin.arithmetic
-import spikequant.golden.layer.score
-import spikequant.golden.layer.spec
-import spikequant.golden.layer.tiling
-import spikequant.golden.layer.vectors
-import spikequant.rtl.cycles.throughput
-import spikequant.rtl.cycles.token_cost
+import spikequant.benchmarks.twin
+import spikequant.golden.layer
+import spikequant.rtl.cycles
 import spikequant.rtl.packet_sizes
 import spikequant.rtl.result_queue
 from spikequant.benchmarks import netlist as netlist_module
 from spikequant.benchmarks import toggles as toggles_module
 from spikequant.benchmarks import work as work_module
+from spikequant.benchmarks.designs import Designs, design_digest
 from spikequant.benchmarks.netlist import cell_models
 from spikequant.benchmarks.results import ALL, Benchmark
 from spikequant.benchmarks.routing import Router, Seed, gather
 from spikequant.benchmarks.shapes import ARRAYS, Array, Candidate, parse_shape
-from spikequant.benchmarks.toggles import HARNESS, Toggles, count_toggles
+from spikequant.benchmarks.toggles import HARNESS, Toggles, count_toggles, toggle_design
 from spikequant.benchmarks.traces import Traces
 from spikequant.benchmarks.work import Work, layer_work, together
 from spikequant.fpga.build.build import Tools
-from spikequant.fpga.estimate.measurement import hardware_digest
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.support.files import write_json
-from spikequant.golden.support.store import cached_build, cached_folder, digest_of
+from spikequant.golden.support.digest import digest_sources
+from spikequant.golden.support.figures import Figures
+from spikequant.golden.support.store import ResultFolder, digest_of
 
 Progress = Callable[[str], None]
 
-COUNTING = (
-    spikequant.benchmarks.twin.arithmetic,
-    spikequant.golden.layer.score,
-    spikequant.golden.layer.spec,
-    spikequant.rtl.cycles.throughput,
-    spikequant.golden.layer.tiling,
-    spikequant.rtl.cycles.token_cost,
-    spikequant.golden.layer.vectors,
-    spikequant.rtl.result_queue,
-    spikequant.rtl.packet_sizes,
-    work_module,
-)
-"""Modules that cycles are counted with: they are counted again when one of these changes."""
+COUNTING_PACKAGES = (spikequant.benchmarks.twin, spikequant.golden.layer, spikequant.rtl.cycles)
+COUNTING_MODULES = (spikequant.rtl.packet_sizes, spikequant.rtl.result_queue, work_module)
+"""Sources that cycles are counted with: cycles are counted again when one of these changes."""
 
-CYCLES = "cycles.json"
+
+class WorkFigures(Figures):
+    """Cycles of one shape.
+
+    Attributes:
+        work: by name: ``all`` layers, and those of one width, such as ``K=576``.
+    """
+
+    work: Mapping[str, Work]
 
 
 @dataclass(frozen=True)
@@ -56,15 +50,15 @@ class Request:
     """What to measure.
 
     Attributes:
-        shapes: specs by name, the most telling first.
-        first: how many of them are built on all parts from all seeds before any other.
-        arrays: which of the two are built; cycles are counted for both.
+        shapes: specs by name, the most informative first.
+        first: number of shapes that are built on all devices from all seeds before the others.
+        arrays: arrays to build; cycles are counted for both.
         devices: to build them on.
         seeds: of the placements, one or more.
         toggles: names of the shapes whose switched bits are counted.
         jobs: placements at a time.
-        build: whether what is not kept from earlier runs is built, or else left out.
-        cache: where results of earlier runs are.
+        build: build what earlier runs did not; otherwise report it as missing.
+        cache: root of the cache.
     """
 
     shapes: Mapping[str, Spec]
@@ -79,7 +73,7 @@ class Request:
 
     @property
     def steps(self) -> int:
-        """How often progress is told."""
+        """Number of calls of ``progress``."""
         placements = len(self.arrays) * len(self.devices) * len(self.seeds)
         return len(self.shapes) * (1 + placements) + len(self.toggles)
 
@@ -94,15 +88,15 @@ class Placement:
 
     @property
     def title(self) -> str:
-        """What progress calls it."""
+        """Name in progress lines."""
         return f"{self.candidate.array} {self.candidate.shape} on {self.device}, seed {self.seed}"
 
 
 def placements(request: Request) -> Iterator[Placement]:
-    """All that are to be built, in the order in which they are.
+    """All placements of a request, in the order in which they are built.
 
-    First come the most telling shapes, then all others; of either, every seed on all parts before the next seed, so
-    that a run that is broken off has figures of many arrays, and from equally many seeds.
+    First the most informative shapes, then the others; within each group, every array on every device before the next
+    seed, so that an interrupted run has figures of many arrays with about equally many seeds.
     """
     shapes = list(request.shapes.items())
     for some in (shapes[: request.first], shapes[request.first :]):
@@ -123,56 +117,54 @@ def count_work(spec: Spec, layers: Mapping[str, LayerVectors]) -> dict[str, Work
     }
 
 
-def kept_work(spec: Spec, traces: Traces, *, cache: Path) -> dict[str, Work]:
-    """The same, from the cache where it was counted before."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in COUNTING]
-    digest = digest_of([traces.digest, spec.model_dump_json(), *sources])
-
-    def write(folder: Path) -> None:
-        write_json(folder / CYCLES, {name: asdict(work) for name, work in count_work(spec, traces.layers).items()})
-
-    path = cached_build(cache, "cycles", digest, write) / CYCLES
-    return {name: Work(**work) for name, work in json.loads(path.read_text(encoding="utf-8")).items()}
+def kept_work(spec: Spec, traces: Traces, *, cache: Path) -> Mapping[str, Work]:
+    """The result of ``count_work`` for a spec, from the cache if an earlier run counted it."""
+    sources = [Path(str(module.__file__)).read_bytes() for module in COUNTING_MODULES]
+    digest = digest_of([traces.digest, spec.model_dump_json(), *map(digest_sources, COUNTING_PACKAGES), *sources])
+    results = ResultFolder(cache / "cycles", WorkFigures)
+    name = f"{spec.neurons}x{spec.lanes}x{spec.clusters}-{digest[:16]}"
+    found = results.find(name, digest)
+    if found is None:
+        found = WorkFigures(work=count_work(spec, traces.layers))
+        results.keep(name, digest, found)
+    return found.work
 
 
 def kept_toggles(
-    shape: str, traces: Traces, *, hardware: str, tools: Tools, build: bool, cache: Path
-) -> tuple[Toggles, Toggles] | None:
-    """Switched bits of both arrays of a shape, from the cache where they were counted before.
+    candidate: Candidate, traces: Traces, *, designs: Designs, tools: Tools, build: bool, cache: Path
+) -> Toggles | None:
+    """Switched bits of an array, from the cache if an earlier run counted them.
 
     Args:
-        shape: its name.
+        candidate: the array.
         traces: of a model.
-        hardware: digest of the sources that are elaborated.
+        designs: elaborated arrays.
         tools: to synthesize with.
-        build: whether they are counted where they were not, or else left out.
-        cache: where results of earlier runs are.
+        build: count what is not in the cache; otherwise return None.
+        cache: root of the cache.
 
     Raises:
-        ToggleError: a netlist does not give the golden model's results.
+        ToggleError: the netlist's results differ from the golden model's.
+        ToolError: Yosys failed.
     """
-    spec = parse_shape(shape)
     counting = (Path(toggles_module.__file__), Path(netlist_module.__file__), HARNESS, *cell_models())
     sources = [path.read_bytes() for path in counting]
     versions = repr(sorted(tools.versions().items()))
-    digest = digest_of([traces.digest, hardware, shape, spec.model_dump_json(), versions, *sources])
-    if not build and not cached_folder(cache, "switched", digest).is_dir():
-        return None
-
-    def write(folder: Path) -> None:
-        for array in ARRAYS:
-            found = count_toggles(Candidate(array, shape, spec), traces.tile, tools=tools, cache=cache)
-            write_json(folder / f"{array}.json", asdict(found))
-
-    folder = cached_build(cache, "switched", digest, write)
-    one, twin = (Toggles(**json.loads((folder / f"{array}.json").read_text(encoding="utf-8"))) for array in ARRAYS)
-    return one, twin
+    design = toggle_design(candidate, designs)
+    digest = digest_of([traces.digest, design_digest(design), versions, *sources])
+    results = ResultFolder(cache / "switched", Toggles)
+    name = f"{candidate.array}-{candidate.shape}-{digest[:16]}"
+    found = results.find(name, digest)
+    if found is None and build:
+        found = count_toggles(candidate, design, traces.tile, tools=tools, cache=cache)
+        results.keep(name, digest, found)
+    return found
 
 
 def _build(
     todo: Sequence[Placement], router: Router, *, jobs: int, progress: Progress
 ) -> Iterator[tuple[Placement, Seed]]:
-    """Build placements in order, so many at a time; those that have not begun are left when one fails."""
+    """Build placements in order, ``jobs`` at a time; if one fails, those that have not started are dropped."""
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         running: dict[Future[Seed], Placement] = {}
         waiting = iter(todo)
@@ -191,25 +183,24 @@ def _build(
 
 
 def run(request: Request, traces: Traces, *, model: str, tools: Tools, progress: Progress) -> Benchmark:
-    """Count cycles, build every array on every part, and count switched bits.
+    """Count cycles, build every array on every device, and count switched bits.
 
-    What is there already is taken first. A keyboard interrupt ends the building: the benchmark then has what there is,
-    and says what is missing.
+    Results of earlier runs are used first. After a keyboard interrupt the benchmark has the results so far, and lists
+    what is missing.
 
     Args:
         request: what to measure.
         traces: of a model.
-        model: what to call them.
-        tools: that build.
-        progress: told of each step that is over, ``request.steps`` times unless interrupted.
+        model: name for reports.
+        tools: to build with.
+        progress: called with a line after each step, ``request.steps`` times unless interrupted.
 
     Raises:
-        ToggleError: a netlist does not give the golden model's results.
-        ToolError: one that synthesizes for the switched bits failed.
+        ToggleError: a netlist's results differ from the golden model's.
+        ToolError: synthesis for the switched bits failed.
     """
-    # a long run elaborates what it began with, even if the sources are edited meanwhile
-    hardware = hardware_digest()
-    router = Router(tools, request.cache)
+    designs = Designs(request.cache)
+    router = Router(tools, designs, request.cache)
     work = {}
     for shape, spec in request.shapes.items():
         work[shape] = kept_work(spec, traces, cache=request.cache)
@@ -224,20 +215,30 @@ def run(request: Request, traces: Traces, *, model: str, tools: Tools, progress:
     interrupted = False
     first = list(request.shapes)[: request.first]
 
-    def build(*, telling: bool) -> None:
-        todo = [one for one in wanted if found[one] is None and (one.candidate.shape in first) is telling]
+    def build(*, priority: bool) -> None:
+        todo = [one for one in wanted if found[one] is None and (one.candidate.shape in first) is priority]
         for one, seed in _build(todo, router, jobs=request.jobs, progress=progress):
             found[one] = seed
 
     try:
         if request.build:
-            build(telling=True)
+            build(priority=True)
         for shape in request.toggles:
-            both = kept_toggles(shape, traces, hardware=hardware, tools=tools, build=request.build, cache=request.cache)
-            toggles += [both] if both else []
+            spiking, mac = (
+                kept_toggles(
+                    Candidate(array, shape, parse_shape(shape)),
+                    traces,
+                    designs=designs,
+                    tools=tools,
+                    build=request.build,
+                    cache=request.cache,
+                )
+                for array in ARRAYS
+            )
+            toggles += [(spiking, mac)] if spiking and mac else []
             progress(f"{shape}: counted switched bits")
         if request.build:
-            build(telling=False)
+            build(priority=False)
     except KeyboardInterrupt:
         interrupted = True
     routings: dict[tuple[Candidate, str], dict[int, Seed | None]] = {}

@@ -1,4 +1,4 @@
-"""Which arrays are built, in which shapes, on which devices."""
+"""Arrays, shapes and devices of a benchmark."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,16 +17,16 @@ ARRAYS: tuple[Array, ...] = ("spiking", "mac")
 """The accelerator, and the multiply-accumulate twin that it is compared with."""
 
 FAMILY = "LFE5U-"
-"""What the name of a part may be given without."""
+"""Prefix of a device's name that may be omitted."""
 
 SIZES = ("neurons", "lanes", "clusters")
-"""Fields of a spec that the numbers in a shape's name stand for, in order; the first two are always there."""
+"""Fields of a spec that the numbers in a shape's name stand for, in order; the first two are required."""
 
 EXPECTED = "NEURONSxLANES[xCLUSTERS]"
-"""How a shape's name is told."""
+"""Format of a shape's name."""
 
 PAIR_ROWS = 1022
-"""Inputs of a pair of lanes: with the row of zeros, what the widest block RAM that both lanes read holds."""
+"""Inputs of a pair of lanes: with the row of zeros, they fill the widest block RAM that both lanes read."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def operations(self) -> int:
-        """Weight-ops of a cycle: neurons times lanes."""
+        """Weight-ops per cycle: neurons times lanes."""
         return self.spec.neurons * self.spec.lanes
 
     def component(self) -> Any:
@@ -56,8 +56,8 @@ class Candidate:
 def parse_shape(name: str) -> Spec:
     """The shape of a name such as ``64x4`` or ``384x2x4``: neurons, lanes of each, and clusters of them, else one.
 
-    All that the name does not say fills the memories that such an array has anyway: weights, and membranes of up to
-    eight tokens. So do all presets but ``tiny``.
+    Depth and membrane slots are chosen to fill the memories that such an array needs anyway: weights, and membranes of
+    up to eight tokens. All presets but ``tiny`` do the same.
 
     Raises:
         InputError: it is no shape.

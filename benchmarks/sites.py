@@ -1,4 +1,4 @@
-"""What the sites of a traced model carry on average, by kind: what an estimate of cycles goes by."""
+"""Average activity of the sites of a traced model, by kind, from which cycles are estimated."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from spikequant.golden.layer.vectors import LayerVectors
 
 
 def kind_of(layer: str) -> str:
-    """The last parts of a layer's name, without which block it is in."""
+    """The last parts of a layer's name, without the number of its block."""
     return ".".join(part for part in layer.split(".")[-2:] if not part.isdigit())
 
 

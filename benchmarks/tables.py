@@ -32,11 +32,11 @@ COMPARED = {
     "effective_ops_per_cycle": "useful ops/cycle",
     "effective_gops": "Gop/s",
 }
-"""What the comparison shows of both arrays."""
+"""Labels of the figures in a comparison."""
 
 
 def tables(benchmark: Benchmark) -> list[Table]:
-    """What arrays take, what they achieve, how they compare, and which to take."""
+    """Tables of resources, throughput, comparison, and chosen shapes."""
     found = [_cost(benchmark), _throughput(benchmark)]
     if benchmark.routed():
         found += [_comparison(benchmark), _slowest(benchmark), _presets(benchmark)]
@@ -102,18 +102,18 @@ def _throughput(benchmark: Benchmark) -> Table:
 
 
 def _waits(work: Work) -> str:
-    def told(waits: Mapping[str, float]) -> str:
+    def listed(waits: Mapping[str, float]) -> str:
         slow = [f"{stage} +{share:.0%}" for stage, share in waits.items() if share >= 0.01]
         return ", ".join(slow) or "nothing"
 
-    return "; ".join(f"{NAMES[array]}: {told(work.waits(array))}" for array in ARRAYS)
+    return "; ".join(f"{NAMES[array]}: {listed(work.waits(array))}" for array in ARRAYS)
 
 
 def _comparison(benchmark: Benchmark) -> Table:
     table = Table(title="Ours against the twin, from the same run: ours : twin (ratio)")
     for name in ("shape", "device", *COMPARED.values()):
         table.add_column(name, justify="right")
-    table.add_column("ours is behind in")
+    table.add_column("ours is worse in")
     for pair in benchmark.comparison():
         mine, its = pair["spiking"], pair["mac"]
         ratios = {
@@ -134,7 +134,7 @@ def _comparison(benchmark: Benchmark) -> Table:
 
 
 def _slowest(benchmark: Benchmark) -> Table:
-    table = Table(title="What binds the clock: the slowest path of each seed, and the medians of what it takes")
+    table = Table(title="Critical path of each seed, with median delays")
     for name in ("array", "shape", "device", "ns", "in wires", "tables"):
         table.add_column(name, justify="left" if name in {"array", "shape", "device"} else "right")
     table.add_column("from register to register, in seeds")
@@ -183,14 +183,14 @@ def _toggles(benchmark: Benchmark) -> Table:
 
 
 def price_table(designs: Mapping[str, tuple[Spec, Packed]], cycles: Mapping[str, float], measured: Measured) -> Table:
-    """What accelerators take, and how far off the estimates are, each with prices fitted to all others.
+    """Resources of packed accelerators, and errors of their estimates with prices fitted to all others.
 
     Args:
         designs: specs and what they take, by the name of their shape.
         cycles: of a token, as they were counted.
         measured: what was fitted.
     """
-    table = Table(title="Packed accelerators, and how far off their estimates are by the prices of all others")
+    table = Table(title="Packed accelerators, and errors of their estimates by prices fitted to all others")
     for name in ("shape", "LUT", "error", "FF", "error", "EBR", "error", "cycles/token", "error"):
         table.add_column(name, justify="right")
     luts, ffs = (
@@ -211,7 +211,7 @@ def price_table(designs: Mapping[str, tuple[Spec, Packed]], cycles: Mapping[str,
 def rate_table(
     batches: Sequence[Batch], clocks_mhz: Mapping[Array, float], *, bandwidth: float, shape: str
 ) -> tuple[Table, dict[str, Any]]:
-    """Tokens a second of both arrays, and the same as JSON has them.
+    """Tokens per second of both arrays, as a table and as figures for JSON.
 
     Args:
         batches: of different sizes.
@@ -237,8 +237,8 @@ def rate_table(
         for way, (words, rate) in ways.items():
             rates = {array: rate(array, clocks_mhz[array] * 1e6) for array in ARRAYS}
             megabytes = words * WORD_BITS / 8 / batch.tokens / 1e6
-            told = (f"{megabytes:.1f}", *(f"{rates[array]:.2f}" for array in ARRAYS))
-            table.add_row(str(batch.tokens), way, *told, f"{rates['spiking'] / rates['mac']:.3f}")
+            cells = (f"{megabytes:.1f}", *(f"{rates[array]:.2f}" for array in ARRAYS))
+            table.add_row(str(batch.tokens), way, *cells, f"{rates['spiking'] / rates['mac']:.3f}")
             named = {NAMES[array]: rate for array, rate in rates.items()}
             rows.append({"batch": batch.tokens, "weights": way, "megabytes_per_token": megabytes} | named)
         table.add_section()

@@ -1,8 +1,8 @@
-"""How many bits a synthesized array switches for each useful weight-op, on a real layer's tokens.
+"""Switched bits of a synthesized array for each useful weight-op, on a real layer's tokens.
 
-The mapped netlist runs in Verilator, cell by cell and without delays, and every net that has another value at the
-end of a cycle than at the end of the one before has switched one bit. So glitches within a cycle are not in it, nor
-are the clock, the wires inside a cell, and the bits that a memory keeps.
+The mapped netlist runs in Verilator, cell by cell and without delays. A net whose value at the end of a cycle differs
+from that at the end of the previous cycle has switched one bit. Not counted are glitches within a cycle, the clock,
+the wires inside a cell, and the bits that a memory stores.
 """
 
 import json
@@ -10,23 +10,23 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from spikequant.benchmarks.errors import ToggleError
+from spikequant.benchmarks.designs import Designs
 from spikequant.benchmarks.netlist import cell_models, driven_nets, prepare_netlist
 from spikequant.benchmarks.shapes import Array, Candidate
 from spikequant.benchmarks.twin.arithmetic import mac_vectors, run_mac_layer
 from spikequant.benchmarks.twin.program import twin_program
 from spikequant.cosim.simulator.verilator import tool_environment
-from spikequant.fpga.build.build import NAME, Tools, synthesize
-from spikequant.fpga.build.core import make_design
+from spikequant.fpga.build.build import NAME, Design, Tools, synthesize
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.support.errors import SpikeQuantError
+from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.files import write_json
 from spikequant.golden.support.store import cached_build, digest_of
 from spikequant.rtl.driver.packets import Words, operation_of, parse_result
@@ -37,14 +37,14 @@ CAVEAT = (
     "Switched bits are no joules: a long wire takes more than a short one, a memory's read more than its outputs, "
     "and the clock, glitches and leakage are not counted."
 )
-"""What has to be told beside the figures."""
+"""Note that is printed with the figures."""
 
 DEVICE = "LFE5U-85F"
 FREQUENCY_HZ = 1e6
-"""Neither matters: the netlist is not placed."""
+"""Neither affects the result: the netlist is not placed."""
 
 MOST_CYCLES = 2_000_000
-"""After which a simulation without all of its results has failed."""
+"""Limit after which a simulation without all of its results has failed."""
 
 TRACED = """`verilator_config
 tracing_off -file "*_sim.v"
@@ -63,17 +63,20 @@ CHANGES = re.compile(r"^\s*\((\S+) \(T0 .*\(TC (\d+)\)\)$")
 """A net and its changes in a SAIF file."""
 
 
-@dataclass(frozen=True)
-class Toggles:
-    """What an array switches.
+class ToggleError(SpikeQuantError):
+    """A netlist cannot be simulated, or its results differ from the golden model's."""
+
+
+class Toggles(Figures):
+    """Switched bits of an array.
 
     Attributes:
-        array, shape: which.
+        array, shape: the candidate.
         operations: useful weight-ops: all inputs of all tokens, silent or not, times outputs.
-        cycles: from the first code that comes in to the last result that is out.
-        nets: that something drives.
-        kinds: switched bits by what drives them.
-        components: the same by the part of the design.
+        cycles: from the first code that enters to the last result that leaves.
+        nets: nets with a driver.
+        kinds: switched bits by the kind of cell that drives the net.
+        components: switched bits by component of the design.
     """
 
     array: Array
@@ -102,17 +105,23 @@ def make_program(array: Array, spec: Spec, vectors: LayerVectors) -> LayerProgra
     return twin_program(spec, mac_vectors(vectors, spec))
 
 
-def count_toggles(candidate: Candidate, layer: LayerVectors, *, tools: Tools, cache: Path) -> Toggles:
+def toggle_design(candidate: Candidate, designs: Designs) -> Design:
+    """The design that is simulated: without registers at its ports."""
+    return designs.design(candidate, device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)
+
+
+def count_toggles(candidate: Candidate, design: Design, layer: LayerVectors, *, tools: Tools, cache: Path) -> Toggles:
     """Synthesize an array, and play one tile of a layer's outputs through its netlist.
 
     Args:
         candidate: the array.
-        layer: a real one, with its weights; they must fit the array's memory together.
-        tools: with what to synthesize.
-        cache: where results of earlier runs are.
+        design: of the array, as ``toggle_design`` returns it.
+        layer: a layer with its weights, all of which must fit the array's memory.
+        tools: to synthesize with.
+        cache: root of the cache.
 
     Raises:
-        ToggleError: the netlist's results are not the golden model's.
+        ToggleError: the netlist's results differ from the golden model's.
         ToolError: Yosys failed.
     """
     vectors = layer.of_outputs(slice(candidate.spec.neurons))
@@ -120,7 +129,6 @@ def count_toggles(candidate: Candidate, layer: LayerVectors, *, tools: Tools, ca
     loads = [Operation(operation_of(packet)) in LOADS for packet in program.packets]
     if sorted(loads, reverse=True) != loads:
         raise ToggleError(f"{candidate.shape}: a layer of {layer.inputs} inputs loads weights while it runs")
-    design = make_design(candidate.component, device=DEVICE, frequency_hz=FREQUENCY_HZ, registered=False)
     netlist = prepare_netlist(synthesize(design, tools, cache=cache), tools.yosys, cache=cache)
     words = _stream(program.packets)
     loaded = sum(len(packet) for packet, load in zip(program.packets, loads, strict=True) if load)
@@ -250,4 +258,4 @@ def switched(groups: Mapping[str, str], changes: Mapping[str, int]) -> dict[str,
 
 def toggle_figures(toggles: Toggles) -> dict[str, object]:
     """As JSON has them."""
-    return asdict(toggles) | {"bits": toggles.bits, "bits_per_operation": toggles.per_operation}
+    return toggles.model_dump() | {"bits": toggles.bits, "bits_per_operation": toggles.per_operation}

@@ -1,4 +1,4 @@
-"""Levels of all linear layers of a real model on real text, kept in a file, and one of them with its weights."""
+"""Traces: levels of all linear layers of a real model on real text, and one layer with its weights, in files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ TITLES = {"smollm2": "SmolLM2-135M-Instruct"}
 CALIBRATION_TOKENS = 2048
 
 KIND = "traces"
-"""Of folders in the cache."""
+"""Kind of the folders in the cache."""
 
 FILE = "traces.npz"
 
 TILE_FILE = "tile.npz"
 
 TILE_TOKENS = 8
-"""Of the layer that is kept with its weights."""
+"""Tokens of the layer that is stored with its weights."""
 
 FIELDS = ("level", "salient", "shift", "wide")
 
@@ -94,7 +94,7 @@ def trace_folder(checkpoint: Path | None, *, tokens: int, cache: Path) -> Path:
 
 
 def read_traces(path: Path) -> dict[str, LayerVectors]:
-    """The layers in a file that ``write_traces`` wrote."""
+    """Read the layers from a file that ``write_traces`` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         names: Sequence[str] = arrays["names"].tolist()
         return {
@@ -104,7 +104,7 @@ def read_traces(path: Path) -> dict[str, LayerVectors]:
 
 
 def write_traces(path: Path, layers: Mapping[str, LayerVectors]) -> None:
-    """Write what is needed to count cycles."""
+    """Write the arrays from which cycles are counted."""
     arrays: dict[str, NDArray[np.generic]] = {
         f"{number}.{field}": getattr(vectors, field)
         for number, vectors in enumerate(layers.values())

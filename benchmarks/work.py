@@ -1,4 +1,4 @@
-"""How many cycles both arrays take for the layers of a real model, and how well the lanes are used."""
+"""Cycles of both arrays for the layers of a real model, and lane utilisation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ STAGES: Mapping[str, Counted] = {
     "codes out": Counted(),
     "membranes out": Counted(membranes=True),
 }
-"""What is counted, each stage with all before it.
+"""Pipeline stages that are counted, each with all previous ones.
 
-``array``: phases, doublings, and what is fed twice. ``drain``: the way of charges to the membranes. ``encoder``: each
-token sorted, or packed, once for all tiles of outputs, as far as the buffers hold it. ``codes out``: the read-out, and
-results in brief. ``membranes out``: whole results in their place.
+``array``: phases, doublings, and codes that are fed twice. ``drain``: moving charges to the membranes. ``encoder``:
+each token sorted, or packed, once for all tiles of outputs, as far as the buffers hold it. ``codes out``: the read-out,
+and brief results. ``membranes out``: full results instead of brief ones.
 """
 
 COUNTED = "codes out"
-"""The stage whose cycles the comparison goes by: all that a layer needs to be done."""
+"""The stage whose cycles are compared: everything that a layer needs."""
 
 LATENCIES: Mapping[Array, Latencies] = {"spiking": SPIKING, "mac": TWIN}
 
 
 @dataclass(frozen=True)
 class LaneUse:
-    """How full the lanes are.
+    """Use of the lanes.
 
     Attributes:
-        spikes: that fire.
+        spikes: number of spikes.
         slots: lanes times beats with spikes.
     """
 
@@ -48,17 +48,17 @@ class LaneUse:
 
     @property
     def share(self) -> float:
-        """Spikes for each slot; 0 where there are no beats."""
+        """Spikes per slot; 0 without beats."""
         return self.spikes / self.slots if self.slots else 0.0
 
     def plus(self, other: "LaneUse") -> "LaneUse":
-        """Both together."""
+        """Sum of both."""
         return LaneUse(self.spikes + other.spikes, self.slots + other.slots)
 
 
 @dataclass(frozen=True)
 class LayerWork:
-    """One layer's tokens on both arrays of one shape.
+    """Cycles of one layer's tokens on both arrays of one shape.
 
     Attributes:
         name: of the layer.
@@ -80,7 +80,7 @@ class LayerWork:
 
     @property
     def operations(self) -> int:
-        """Weight-ops that a dense product takes: all of them useful, silent inputs and rows in parts included."""
+        """Weight-ops of a dense product, silent inputs included."""
         return self.inputs * self.outputs * self.tokens
 
 
@@ -90,7 +90,7 @@ def _lane_use(spec: Spec, phases: Iterable[PhaseCost]) -> LaneUse:
 
 
 def layer_work(spec: Spec, name: str, vectors: LayerVectors) -> LayerWork:
-    """Count a layer, without loading weights and constants, which takes both arrays the same time."""
+    """Count the cycles of a layer, without loading weights and constants, which takes both arrays the same time."""
     tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
     output_tiles = -(-vectors.outputs // spec.neurons)
     costs: Mapping[Array, list[list[TokenCost]]] = {
@@ -160,7 +160,7 @@ class Work:
         return self.cycles[array][stage] / self.tokens
 
     def waits(self, array: Array) -> dict[str, float]:
-        """How much longer each stage makes it take, as a share of the array's own cycles."""
+        """Cycles that each stage adds, as a share of the array's own cycles."""
         stages = list(STAGES)
         own = self.cycles[array]["array"]
         return {
@@ -169,7 +169,7 @@ class Work:
 
 
 def together(layers: Iterable[LayerWork]) -> Work:
-    """Sum some layers of the same tokens up, one or more."""
+    """Sum over one or more layers of the same tokens."""
     found = list(layers)
     cycles = {
         array: {stage: sum(layer.cycles[array][stage] for layer in found) for stage in STAGES} for array in ARRAYS

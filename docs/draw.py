@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from spikequant.golden.layer.integer import run_layer
@@ -26,16 +27,19 @@ BLUE, RED, AMBER, GREEN = COLOURS[:4]
 FACE, EDGE = "#eef3f9", "#7f96b2"
 
 
-def _box(axes: Axes, x: float, y: float, width: float, height: float, title: str, text: str = "", **style: Any) -> None:
-    """A box with a bold title and small lines below it; x and y are its lower left corner."""
-    from matplotlib.patches import FancyBboxPatch  # noqa: PLC0415 - only the block diagrams need it
-
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.12",
-            facecolor=style.get("face", FACE), edgecolor=style.get("edge", EDGE), linewidth=1.1,
-        )
-    )  # fmt: skip
+def _box(
+    axes: Axes,
+    place: tuple[float, float, float, float],
+    title: str,
+    text: str = "",
+    *,
+    face: str = FACE,
+    edge: str = EDGE,
+) -> None:
+    """A box with a bold title and small lines below it; place is its lower left corner, width and height."""
+    x, y, width, height = place
+    style = {"boxstyle": "round,pad=0,rounding_size=0.12", "facecolor": face, "edgecolor": edge, "linewidth": 1.1}
+    axes.add_patch(FancyBboxPatch((x, y), width, height, **style))
     middle = x + width / 2
     if text:
         axes.text(middle, y + height - 0.14, title, ha="center", va="top", weight="bold", fontsize=9.5, color=INK)
@@ -54,9 +58,14 @@ def _arrow(
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         vertical = start[0] == end[0]
         axes.text(
-            x + (0.08 if vertical else 0), y + (0 if vertical else -0.09 if below else 0.09), label, fontsize=7.2,
-            color=MUTED, ha="left" if vertical else "center", va="center" if vertical else "top" if below else "bottom",
-        )  # fmt: skip
+            x + (0.08 if vertical else 0),
+            y + (0 if vertical else -0.09 if below else 0.09),
+            label,
+            fontsize=7.2,
+            color=MUTED,
+            ha="left" if vertical else "center",
+            va="center" if vertical else "top" if below else "bottom",
+        )
 
 
 def _canvas(figure: Figure, width: float, height: float) -> Axes:
@@ -75,37 +84,46 @@ def architecture() -> bytes:
     def draw(figure: Figure) -> None:
         axes = _canvas(figure, 13.4, 5.1)
         top, low = 3.1, 0.55
-        _box(axes, 1.1, top, 1.5, 1.5, "reader", "packet parser\nAXI4-Stream in")
-        _box(
-            axes, 3.7, top, 2.0, 1.5, "encoder",
-            f"sorts codes by level\nnormal {spec.activation_bits} bits, salient {spec.salient_bits}\ndouble-buffered",
-        )  # fmt: skip
+        _box(axes, (1.1, top, 1.5, 1.5), "reader", "packet parser\nAXI4-Stream in")
         _box(
             axes,
-            6.9,
-            top,
-            1.9,
-            1.5,
+            (3.7, top, 2.0, 1.5),
+            "encoder",
+            f"sorts codes by level\nnormal {spec.activation_bits} bits, salient {spec.salient_bits}\ndouble-buffered",
+        )
+        _box(
+            axes,
+            (6.9, top, 1.9, 1.5),
             "score buffers",
             f"2 x {spec.score_words} beats\nreplayed once for each\ntile of outputs",
         )
-        _box(axes, 10.0, top, 1.8, 1.5, "sequencer", f"one beat a cycle:\nup to {spec.lanes} spikes,\nticks, doublings")
         _box(
-            axes, 9.2, low, 3.4, 1.75, "array",
+            axes, (10.0, top, 1.8, 1.5), "sequencer", f"one beat a cycle:\nup to {spec.lanes} spikes,\nticks, doublings"
+        )
+        _box(
+            axes,
+            (9.2, low, 3.4, 1.75),
+            "array",
             f"synapse memory {spec.depth} rows x {spec.neurons} x {spec.weight_bits} bits\n"
-            f"{spec.neurons} integrators x {spec.lanes} lanes\ncurrent and charge {spec.charge_bits} bits each\nno multiplier",
-            face="#fdf3dc", edge="#d5a94a",
-        )  # fmt: skip
+            f"{spec.neurons} integrators x {spec.lanes} lanes\n"
+            f"current and charge {spec.charge_bits} bits each\nno multiplier",
+            face="#fdf3dc",
+            edge="#d5a94a",
+        )
         _box(
-            axes, 5.9, low, 2.1, 1.75, "neurons",
+            axes,
+            (5.9, low, 2.1, 1.75),
+            "neurons",
             f"zero point, shift by m\nmembranes {spec.membrane_bits} bits\n({spec.kept_bits} between phases)\n"
             f"{spec.membrane_slots} tokens in block RAM",
-        )  # fmt: skip
+        )
         _box(
-            axes, 3.1, low, 1.7, 1.75, "read-out",
+            axes,
+            (3.1, low, 1.7, 1.75),
+            "read-out",
             f"bias 32 bits\ntheta 32 bits,\n{spec.theta_fraction_bits} of them fraction\ncompare, subtract",
-        )  # fmt: skip
-        _box(axes, 1.1, low, 1.2, 1.75, "writer", "RESULT\npackets,\nAXI4-Stream\nout")
+        )
+        _box(axes, (1.1, low, 1.2, 1.75), "writer", "RESULT\npackets,\nAXI4-Stream\nout")
         y = top + 0.75
         _arrow(axes, (0.05, y), (1.1, y), "32 bits")
         _arrow(axes, (2.6, y), (3.7, y), "4 codes")
@@ -134,7 +152,7 @@ def encoder() -> bytes:
         axes.text(0.1, 4.75, "levels in input order", fontsize=9, weight="bold", color=INK)
         for index, level in enumerate(levels):
             face = "#f4f5f7" if level == 0 else "#dbe7f5" if level > 0 else "#f8dfe3"
-            _box(axes, 0.1 + index * 0.72, 3.75, 0.62, 0.62, f"{level}", face=face)
+            _box(axes, (0.1 + index * 0.72, 3.75, 0.62, 0.62), f"{level}", face=face)
             axes.text(0.41 + index * 0.72, 3.62, f"k={index}", ha="center", va="top", fontsize=6.8, color=MUTED)
         axes.text(1.13, 3.2, "0 is silent: no list, no spike, no memory access", fontsize=7.5, color=MUTED, va="center")
         axes.text(0.1, 2.62, "linked lists, one for each level", fontsize=9, weight="bold", color=INK)
@@ -146,10 +164,7 @@ def encoder() -> bytes:
                 negative = levels[member] < 0
                 _box(
                     axes,
-                    x,
-                    y,
-                    1.0,
-                    0.56,
+                    (x, y, 1.0, 0.56),
                     f"{'-' if negative else '+'} k={member}",
                     face="#f8dfe3" if negative else "#dbe7f5",
                 )
@@ -167,19 +182,21 @@ def encoder() -> bytes:
             for column, spike in enumerate((first, second)):
                 _box(
                     axes,
-                    7.95 + column * 1.45,
-                    y,
-                    1.0,
-                    0.56,
+                    (7.95 + column * 1.45, y, 1.0, 0.56),
                     f"{spike[0]} k={spike[1]}",
                     face="#f8dfe3" if spike[0] == "-" else "#dbe7f5",
                 )
             axes.text(11.35, y + 0.28, f"{ticks}", ha="center", va="center", fontsize=9.5, color=INK)
         axes.text(
-            6.7, 1.25, "Ticks bring the level down: a spike of level 5 stays in the\ncurrent for 2 + 2 + 1 = 5 ticks, "
+            6.7,
+            1.25,
+            "Ticks bring the level down: a spike of level 5 stays in the\ncurrent for 2 + 2 + 1 = 5 ticks, "
             "one of level 1 for 1 tick.\nLater tiles of outputs replay the score without sorting again.",
-            fontsize=8, color=MUTED, va="top", linespacing=1.4,
-        )  # fmt: skip
+            fontsize=8,
+            color=MUTED,
+            va="top",
+            linespacing=1.4,
+        )
 
     return drawn(draw, width=10.0, height=4.0, kind="svg")
 
@@ -302,6 +319,10 @@ def waveform() -> bytes:
     return _waves(records, int(run.output.membrane[0, 0]) - int(vectors.bias[0]))
 
 
+STEPS = {0: "", 2: "S", 5: "T", 6: "ST", 0x19: "E"}
+"""Labels of ``step_layout`` values: spikes into the current, tick, both at once, last tick of the phase."""
+
+
 def _waves(records: Any, membrane: int) -> bytes:
     cycle = records.cycle - records.cycle[0]
 
@@ -328,9 +349,11 @@ def _waves(records: Any, membrane: int) -> bytes:
             height -= 0.95
 
         axes.plot(
-            np.repeat(np.arange(last * 2 + 1) / 2, 2)[1:-1], np.tile([0.3, 0.3, -0.3, -0.3], last)[: last * 4] * 1.0,
-            color=MUTED, linewidth=0.9,
-        )  # fmt: skip
+            np.repeat(np.arange(last * 2 + 1) / 2, 2)[1:-1],
+            np.tile([0.3, 0.3, -0.3, -0.3], last)[: last * 4] * 1.0,
+            color=MUTED,
+            linewidth=0.9,
+        )
         names.append((0.0, "clk"))
         height = -0.95
         for lane in range(records.fire.shape[1]):
@@ -339,8 +362,8 @@ def _waves(records: Any, membrane: int) -> bytes:
                 for i in range(len(cycle))
             ]
             bus(f"lane {lane}: sign, row", text, BLUE)
-        bus("issued step", [f"{value:x}" if value else "" for value in records.issued], AMBER)
-        bus("neuron step", [f"{value:x}" if value else "" for value in records.step], AMBER)
+        bus("issued step", [STEPS[int(value)] for value in records.issued], AMBER)
+        bus("neuron step", [STEPS[int(value)] for value in records.step], AMBER)
         bus("current I", [str(value) for value in records.current], "#7b4fa3")
         bus("charge V", [str(value) for value in records.charge], GREEN)
         bus(
@@ -352,7 +375,9 @@ def _waves(records: Any, membrane: int) -> bytes:
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, last)
         axes.set_ylim(height + 0.4, 0.7)
-        axes.set_xlabel(f"clock cycle after the first step; membrane of neuron 0 without its bias: {membrane}")
+        axes.set_xlabel(
+            f"clock cycle (S spikes, T tick, ST both, E last tick of the phase); membrane without bias: {membrane}"
+        )
         for spine in axes.spines.values():
             spine.set_visible(False)
 

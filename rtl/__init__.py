@@ -1,1 +1,1 @@
-"""The spiking accelerator in Amaranth, and the packets that it speaks."""
+"""The spiking accelerator in Amaranth, and the packets that it exchanges with a host."""

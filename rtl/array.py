@@ -1,4 +1,4 @@
-"""The array: every neuron's accumulators on the same spikes, and two reference neurons beside them."""
+"""The array: the accumulators of all neurons, which see the same spikes, and two reference neurons."""
 
 from functools import reduce
 from operator import or_
@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import GATHERED, Spec
 from spikequant.rtl.charge_buffer import ChargeBuffer
-from spikequant.rtl.fabric.carry import Replica
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.integrator import IntegratorGroup
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import charged_layout, cycle_layout, phase_layout, step_layout
@@ -19,38 +19,40 @@ GROUP = 4
 """Neurons that share a carry chain."""
 
 CONTROLLED = 2
-"""Groups that share a copy of the control signals: one register cannot drive the whole array in time."""
+"""Groups that share a copy of the control signals, since one register cannot drive the whole array in time."""
 
 FAN_IN = 4
-"""Charges that one lookup table a bit brings together."""
+"""Charges that one lookup table a bit combines."""
 
 
 class SpikingArray(Component):
-    """``neurons`` accumulators by ``lanes`` spikes, with the synapse memory in front.
+    """Synapse memory and ``neurons`` accumulators, each of which takes ``lanes`` spikes a cycle.
 
-    The reference neurons see fixed weights in place of stored ones: their charges are what the spikes alone make
-    of the offsets, which is all that has to be put right behind the array.
+    The reference neurons have fixed weights in place of stored ones, so their charges depend on the spikes alone; the
+    neurons downstream take the offset that all charges share from them.
 
-    Latency: ``latency(spec)`` cycles from a cycle that finishes a phase to the charge of neuron 0, or none behind the
-    phase before; then a charge a cycle, and nothing ever waits. No other phase may finish for ``spec.drain_cycles``,
-    and only one more until ``read``.
+    Latency: ``latency(spec)`` cycles from a cycle that finishes a phase to the charge of neuron 0; the charges of
+    phases that follow closely come without a gap.
+    Throughput: ``lanes`` spikes or a tick a cycle in, a charge a cycle out.
+    Handshake: none, the array never stalls. After a phase finishes, no other one may finish for ``spec.drain_cycles``,
+    and only one more before ``read``.
 
     Attributes:
-        write, write_enable: a row of the synapse memory; only while no spikes fire.
-        cycle: what fires and what the accumulators do in this cycle.
-        phase: what becomes of the charges that this cycle finishes.
+        write: a row of the synapse memory; only while no spikes fire.
+        cycle: spikes and accumulator operations of this cycle.
+        phase: where the charges go that this cycle finishes.
         read: pulses when the charges of a phase have been read out of the buffer.
-        o_valid, o: the charges of a finished phase, neuron 0 first.
+        o: charges of a finished phase, neuron 0 first.
     """
 
     def __init__(self, spec: Spec, *, gated: bool = True, distributed: bool = False) -> None:
         """What to build.
 
         Args:
-            spec: of the neurons, in one cluster.
-            gated: there are registers enough to gather charges through some of their own, which saves lookup tables,
-                and for weights half way from their memory.
-            distributed: the charges' buffer is made of lookup tables.
+            spec: the neurons of one cluster.
+            gated: gather charges through registers of their own and pipeline the weights, which takes more registers
+                and fewer lookup tables.
+            distributed: build the charge buffer from lookup tables.
         """
         self._spec = spec
         self._gated = gated
@@ -72,7 +74,7 @@ class SpikingArray(Component):
 
     @staticmethod
     def _gathering(spec: Spec, *, gated: bool) -> int:
-        """Cycles from there to the buffer: memory, integrators, gate, and the gathering tree."""
+        """Cycles from the end of a phase to the buffer: memory, integrators, gate, and the gathering tree."""
         stages = 0
         while GROUP * FAN_IN**stages < spec.neurons // GATHERED:
             stages += 1
@@ -81,7 +83,7 @@ class SpikingArray(Component):
 
     @staticmethod
     def _weights_latency(*, gated: bool) -> int:
-        """Cycles from a row's address to its weights, in registers half way to the sums if there are enough of them."""
+        """Cycles from a row's address to its weights; ``gated`` adds a register in front of the sums."""
         return SynapseMemory.latency + (1 if gated else 0)
 
     def elaborate(self, _platform: object) -> Module:
@@ -96,10 +98,10 @@ class SpikingArray(Component):
         m.d.comb += [now.fire.eq(self.cycle.fire), now.sign.eq(self.cycle.sign), now.step.eq(self.cycle.step)]
         weights: list[Value] = list(synapses.weights)
         if self._gated:
-            # with a register beside the group that takes them
+            # a register near the group that takes them
             weights = [Signal.like(read, name=f"weights_{lane}", reset_less=True) for lane, read in enumerate(weights)]
             m.d.sync += [near.eq(read) for near, read in zip(weights, synapses.weights, strict=True)]
-        # the first of these registers is the array's own, and the last one the groups'
+        # the first of these registers belongs to the array, and the last one to the groups
         m.submodules.control_copy = first_control = Replica(control, init=0)
         m.submodules.phase_copy = first_phase = Replica(phase_layout(spec))
         m.d.comb += [first_control.i.eq(now), first_phase.i.eq(self.phase)]
@@ -109,7 +111,7 @@ class SpikingArray(Component):
             m.d.sync += delayed.eq(now)
             now = delayed
 
-        # the same neuron of each part is shown at once
+        # the same neuron of each part is selected at once
         together = spec.neurons // GATHERED
         deselect = Signal(together, init=-1)
         shown: list[list[Value]] = [[] for _ in range(GATHERED)]
@@ -158,14 +160,14 @@ class SpikingArray(Component):
         return m
 
     def _gather(self, m: Module, shown: list[list[Value]], common: data.View, begin: Value, deselect: Signal) -> None:
-        """The charges of each part one by one from the end of a phase on, with the particulars of the phase."""
+        """Move the charges of a finished phase to the buffer, one of each part a cycle."""
         spec = self._spec
         m.submodules.buffer = buffer = ChargeBuffer(spec, distributed=self._distributed)
         m.d.comb += self.read.eq(buffer.read)
         connect(m, buffer.o, flipped(self.o))
-        # to the cycle before the first neuron is selected: a gate looks at its charge at once, and a multiplexer later
-        behind_weights = IntegratorGroup.latency(spec) - (0 if self._gated else 1)
-        for stage in range(behind_weights):
+        # to the cycle before the first neuron is selected: a gate takes its charge one cycle before a multiplexer does
+        after_weights = IntegratorGroup.latency(spec) - (0 if self._gated else 1)
+        for stage in range(after_weights):
             delayed = Signal(name=f"finish_{stage + 1}")
             m.d.sync += delayed.eq(begin)
             begin = delayed
@@ -177,26 +179,26 @@ class SpikingArray(Component):
         selecting = Signal()
         m.d.sync += [deselect.eq(Cat(~begin, deselect[:-1])), selecting.eq(begin | (selecting & deselect[-1]))]
         valid, first = selecting, ~deselect[0]
-        before = self._weights_latency(gated=self._gated) + behind_weights
-        behind = self._gathering(spec, gated=self._gated) - before - 1
-        for stage in range(behind):
-            # what belongs to the whole phase holds until the next one comes
-            if stage == behind - 1:
+        before = self._weights_latency(gated=self._gated) + after_weights
+        remaining = self._gathering(spec, gated=self._gated) - before - 1
+        for stage in range(remaining):
+            # what all charges of a phase share holds until the next phase
+            if stage == remaining - 1:
                 with m.If(first):
                     m.d.sync += [
-                        buffer.i.payload.phase.eq(phase),
-                        buffer.i.payload.reference.eq(common.reference),
-                        buffer.i.payload.exceeded.eq(common.exceeded),
+                        buffer.i.value.phase.eq(phase),
+                        buffer.i.value.reference.eq(common.reference),
+                        buffer.i.value.exceeded.eq(common.exceeded),
                     ]
             valid_after, first_after = Signal(name=f"valid_{stage + 1}"), Signal(name=f"first_{stage + 1}")
             m.d.sync += [valid_after.eq(valid), first_after.eq(first)]
             valid, first = valid_after, first_after
         m.d.comb += buffer.i.valid.eq(valid)
-        m.d.comb += [buffer.i.payload.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
+        m.d.comb += [buffer.i.value.charges[part].eq(_tree(m, part, own)) for part, own in enumerate(shown)]
 
 
 def _tree(m: Module, part: int, shown: list[Value]) -> Value:
-    """The one of them that is not zero, registered at each level."""
+    """The only charge that is not zero, registered at each level of the tree."""
     while len(shown) > 1:
         results: list[Value] = []
         for place in range(0, len(shown), FAN_IN):

@@ -1,30 +1,32 @@
-"""Between array and neurons: charges come in several a cycle, and leave one by one."""
+"""The buffer between array and neurons: charges come in several a cycle, and leave one by one."""
 
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import GATHERED, Spec
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import bits_for_index, charged_layout, gathered_layout
 
 PHASES = 2
-"""Phases that it holds."""
+"""Phases that the buffer holds."""
 
 
 class ChargeBuffer(Component):
     """Holds the charges of two phases: one comes in while the other one leaves.
 
-    Latency: ``latency`` cycles from the first charges of a phase to neuron 0's, or none behind the phase before.
-    Throughput: ``GATHERED`` charges a cycle in, one out. Nothing ever waits.
+    Latency: ``latency`` cycles from the first charges of a phase to the charge of neuron 0; phases that follow closely
+    leave without a gap.
+    Throughput: ``GATHERED`` charges a cycle in, one out.
+    Handshake: none, the buffer never stalls; its user counts phases by ``read``.
 
     Attributes:
-        i_valid, i: charges of the neurons ``place``, ``place + neurons / GATHERED`` and so on, in order; what the
-            phase has in common is looked at up to ``latency`` cycles behind the first ones or behind ``read``.
-        read: pulses with the last charge of a phase that is read. Until ``latency`` cycles behind it, only one more
-            phase may come in.
-        o_valid, o: charges, neuron 0 first.
+        i: charges of the neurons ``place``, ``place + neurons / GATHERED`` and so on, in order; what the charges of a
+            phase share must hold for ``latency`` cycles after the first ones and after ``read``.
+        read: pulses with the last charge of a phase that is read. Until ``latency`` cycles later, only one more phase
+            may come in.
+        o: charges, neuron 0 first.
     """
 
     latency = 4
@@ -41,13 +43,13 @@ class ChargeBuffer(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A memory of two banks, in each row of which are charges that come in together."""
+        """A memory of two banks; a row holds the charges that come in together."""
         m = Module()
         spec = self._spec
         rows = spec.neurons // GATHERED
         row_bits = bits_for_index(rows)
         m.submodules.memory = memory = BlockMemory(
-            shape=self.i.payload.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
+            shape=self.i.value.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
         )
         written, written_bank = Signal(row_bits), Signal()
         row, part, bank = Signal(row_bits), Signal(range(GATHERED)), Signal()
@@ -55,7 +57,7 @@ class ChargeBuffer(Component):
         comes, reads, at_end = Signal(), Signal(), Signal()
         m.d.comb += [
             memory.write.address.eq(Cat(written, written_bank)),
-            memory.write.data.eq(self.i.payload.charges),
+            memory.write.data.eq(self.i.value.charges),
             memory.write.enable.eq(self.i.valid),
             memory.address.eq(Cat(row, bank)),
             comes.eq(self.i.valid & (written == 0)),
@@ -75,7 +77,7 @@ class ChargeBuffer(Component):
         with m.If(self.read):
             m.d.sync += bank.eq(~bank)
 
-        # the memory's two cycles, and the choice
+        # two cycles of the memory, and one to choose a charge
         valid, first, chosen = reads, reads & (row == 0) & (part == 0), part
         for stage in range(self.latency - 2):
             later = [
@@ -84,13 +86,13 @@ class ChargeBuffer(Component):
             ]
             m.d.sync += [after.eq(value) for after, value in zip(later, (valid, first, chosen), strict=True)]
             valid, first, chosen = later
-        leaving = unreset(m, self.o.payload, "leaving")
+        leaving = unreset(m, self.o.value, "leaving")
         charges = Array(memory.output[part] for part in range(GATHERED))
         m.d.sync += [self.o.valid.eq(valid), leaving.charge.eq(charges[chosen])]
         with m.If(first):
             m.d.sync += [
-                leaving.phase.eq(self.i.payload.phase),
-                leaving.reference.eq(self.i.payload.reference),
-                leaving.exceeded.eq(self.i.payload.exceeded),
+                leaving.phase.eq(self.i.value.phase),
+                leaving.reference.eq(self.i.value.reference),
+                leaving.exceeded.eq(self.i.value.exceeded),
             ]
         return m

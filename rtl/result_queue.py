@@ -1,22 +1,22 @@
-"""The way out of the accelerator: how fast membranes are read out, and how much may wait for it."""
+"""Read-out rate, and depths of the result queues."""
 
 from spikequant.golden.layer.spec import Spec
 
 READOUT_CYCLES = 2
-"""Cycles of the read-out for each membrane of a cluster, unless it goes by the ramp."""
+"""Cycles for each membrane of a cluster, unless the read-out is a ramp."""
 
 MEMBRANES_WAITING = 512
-"""Membranes that may wait at least: a block RAM's rows."""
+"""Fewest membranes that a cluster's queue holds: the rows of a block RAM."""
 
 MOST_PACKETS = 16
-"""RESULT packets on their way at most: as many as a row of lookup tables holds."""
+"""Most RESULT packets whose headers are queued: the depth of a row of lookup tables."""
 
 
 def waiting_rows(spec: Spec) -> int:
-    """Rows for the membranes that wait: at least two phases' for a phase to come in while the one before leaves."""
+    """Depth of the queue of membranes: at least two phases, so that one comes in while the previous one leaves."""
     return max(MEMBRANES_WAITING, 2 << (spec.neurons - 1).bit_length())
 
 
 def packets_waiting(spec: Spec) -> int:
-    """RESULT packets whose membranes fit one cluster's queue: so many may be on their way."""
+    """Most RESULT packets in flight: those whose membranes fit one cluster's queue."""
     return min(MOST_PACKETS, (waiting_rows(spec.cluster) - 1) // spec.cluster.neurons)

@@ -1,4 +1,4 @@
-"""Replays scores: the beats of sorted tokens become what the array does, cycle by cycle."""
+"""The sequencer replays scores: beats of sorted tokens become the operations of the array, cycle by cycle."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream
@@ -23,43 +23,45 @@ from spikequant.rtl.shapes import (
 )
 
 AHEAD = 16
-"""Beats that may be read ahead of the array: enough to hide the way to the next score."""
+"""Beats that may be read ahead of the array, enough to hide the latency to the next score."""
 
 FETCH_CYCLES = 3
-"""From a score's address to its beat."""
+"""Cycles from a score's address to its beat."""
 
 STALE_CYCLES = 2
-"""By which the count of the beats that wait is behind."""
+"""Lag of the count of queued beats, in cycles."""
 
 MOST_STORED = AHEAD - 2 - FETCH_CYCLES - STALE_CYCLES
-"""Beats that wait when another one may be read: with those on their way, they fit."""
+"""Most queued beats with which another one may be read, so that it fits with those still being read."""
 
 ADDRESS_CYCLES = 3
-"""From a beat that is taken to the rows of its spikes."""
+"""Cycles from a beat that is taken to the rows of its spikes."""
 
 
 def score_write_layout(spec: Spec) -> data.StructLayout:
-    """A beat and where it goes."""
+    """A beat and its address."""
     return data.StructLayout({"address": score_address_bits(spec), "beat": beat_layout(spec)})
 
 
 class Sequencer(Component):
-    """Keeps the scores, and runs one after the other without a gap between them.
+    """Stores scores, and runs them in order without a gap between them.
 
-    A beat takes one cycle for its spikes and one for each tick, but for two ticks of a phase: the first is one
-    with its beat, and the last is one with the charge's way out. The end of a phase waits until the neurons have
-    taken the phase before it.
+    A beat takes one cycle for its spikes and one for each tick, except for two ticks of a phase: the first one shares
+    the cycle of its beat, and the last one shares the cycle that finishes the charge. The end of a phase stalls until
+    the neurons can take it.
 
-    Latency: eleven cycles from a run to its first spikes, none behind another run that was still going on.
+    Latency: eleven cycles from a run to its first spikes; none if the previous run is still in progress.
+    Throughput: a beat or a tick a cycle.
+    Handshake: ``runs`` is a stream; writes are never refused; ``neurons_busy`` stalls the end of a phase.
 
     Attributes:
-        write, write_enable: store a beat.
+        write: a beat to store.
         runs: scores to run, in order.
-        cycle: what the array does now.
+        cycle: operation of the array.
         neurons_busy: no phase may end yet.
-        ended, phase: a phase ends, and what becomes of its charges.
-        done: pulses when all beats of a run have been read; ``done_buffer`` is where it was.
-        idle: no run is waiting or under way.
+        ended, phase: a phase ends, and where its charges go.
+        done: all beats of a run have been read from that buffer.
+        idle: no run is queued or in progress.
         strayed: pulses when a spike lies beyond the synapse memory; it is dropped.
         cut: pulses when a run goes beyond its buffer; it ends there.
     """
@@ -82,7 +84,7 @@ class Sequencer(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A fetcher that reads ahead, a queue, the executor, and the way from places to rows."""
+        """A fetcher that reads ahead, a queue, the executor, and the translation from places to rows."""
         m = Module()
         m.submodules.queue = queue = BlockQueue(beat_layout(self._spec), depth=AHEAD, distributed=True)
         fetched = Signal(run_layout(self._spec))
@@ -95,7 +97,7 @@ class Sequencer(Component):
         return m
 
     def _fetch(self, m: Module, queue: BlockQueue, fetched: data.View, *, fetching: Signal, waiting: Signal) -> None:
-        """Read a score up to its end; ``waiting`` until the executor has taken the run's particulars."""
+        """Read a score up to its end; ``waiting`` until the executor has taken the run."""
         spec = self._spec
         m.submodules.scores = scores = BlockMemory(shape=beat_layout(spec), depth=2 * spec.score_words)
         m.d.comb += [
@@ -108,7 +110,7 @@ class Sequencer(Component):
         room = Signal()
         m.d.sync += room.eq(queue.stored <= MOST_STORED)
         found = valid[-1]
-        # whatever is in a buffer's last word, no run goes on behind it
+        # a run ends at its buffer's last word in any case
         at_last = Signal(FETCH_CYCLES)
         m.d.sync += at_last.eq((at_last << 1) | address[:-1].all())
         word = Signal(beat_layout(spec))
@@ -121,9 +123,9 @@ class Sequencer(Component):
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
-            queue.i.payload.eq(word),
+            queue.i.value.eq(word),
             queue.i.valid.eq(found),
-            self.done.pulse.eq(ends),
+            self.done.active.eq(ends),
             self.done.buffer.eq(fetched.address[-1]),
         ]
         with m.If(cut):
@@ -132,7 +134,7 @@ class Sequencer(Component):
         with m.If(fetching & room):
             m.d.sync += address.eq(address + 1)
         with m.If(ends):
-            # what was read behind the end belongs to nothing
+            # discard what was read beyond the end
             m.d.sync += [fetching.eq(0), valid.eq(0)]
         with m.If(self.runs.valid & self.runs.ready):
             m.d.sync += [
@@ -143,7 +145,7 @@ class Sequencer(Component):
             ]
 
     def _execute(self, m: Module, queue: BlockQueue, fetched: data.View, *, waiting: Signal, running: Signal) -> None:
-        """One beat after the other: spikes, ticks, and the end of a phase."""
+        """Execute beats in order: spikes, ticks, and the end of a phase."""
         spec = self._spec
         run = Signal(run_layout(spec))
         ending = Signal()
@@ -152,7 +154,7 @@ class Sequencer(Component):
         with m.Elif(ending):
             m.d.sync += running.eq(0)
 
-        # the next beat, with all that can be known of it beforehand
+        # the next beat, decoded
         coming = queue.o.payload
         beat = Signal(beat_layout(spec), reset_less=True)
         ready = Signal()
@@ -162,7 +164,7 @@ class Sequencer(Component):
         ticks_less_one = Signal.like(beat.ticks)
         take = Signal()
         comes_last = (coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)
-        # a beat may be taken: known by a register, since the queue's memory hears of it in the same cycle
+        # whether a beat may be taken; a register, since it drives the queue's memory in the same cycle
         open_ = Signal(name="open")
         m.d.comb += [take.eq(ready & open_), queue.o.ready.eq(~ready | open_)]
         with m.If(queue.o.ready):
@@ -180,14 +182,14 @@ class Sequencer(Component):
         ticks = Signal(spec.ramp.bit_length())
         ticking, last_tick = Signal(), Signal()
         clears = Signal()
-        # the beat under way is its phase's last, and only the end of that is left of it
+        # the current beat is its phase's last one; only the end of the phase is left
         finishing, at_end = Signal(), Signal()
         shifted = Signal()
         fresh = Signal(init=1)
         started = Signal()
         step = Signal(step_layout())
         doubles = beat.behind == Behind.DOUBLE
-        # the first tick of a phase is one with its beat, whose sum of current and spikes is the charge so far
+        # the first tick of a phase shares the cycle of its beat: the sum of current and spikes is the charge so far
         joint = fresh & ~beat.double & (some_ticks | finishes)
         left = Mux(joint & some_ticks, more_ticks, some_ticks)
         with m.If(at_end), m.If(~self.neurons_busy):

@@ -1,6 +1,6 @@
-"""Every packet and payload layout, defined once for hardware, test bench and host.
+"""Layouts of packets and payloads, defined once for hardware, test bench and host.
 
-A packet is a run of 32-bit words on an AXI4-Stream, the last one marked. Its first word says what it is:
+A packet is a sequence of 32-bit words on an AXI4-Stream, the last one marked. Its first word holds its operation:
 
 =========  ====================================================================================
 WEIGHTS    ``WeightsHeader``, then ``words_per_row`` words of packed weights for each input
@@ -8,7 +8,7 @@ NEURONS    ``NeuronsHeader``, then theta, bias and zero point, a word each, for 
 CODES      ``CodesHeader`` (two words), then activation codes, four ``Code`` bytes a word
 RUN        ``RunHeader`` (two words)
 RESULT     from the accelerator: ``ResultHeader``, two words of ``Result`` a neuron, then the
-           totals of beats and of spikes since reset, a word each; or, in brief, the header,
+           totals of beats and of spikes since reset, a word each; or, if brief, the header,
            ``codes_per_word`` output codes a word, 32 flags of saturated membranes a word, and
            the totals
 =========  ====================================================================================
@@ -23,11 +23,11 @@ from spikequant.golden.layer.spec import BIAS_BITS, GATHERED, THETA_BITS, WORD_B
 from spikequant.rtl.packet_sizes import CODES_PER_WORD, MOST_CODES_PER_WORD
 
 PacketWord = data.StructLayout({"data": WORD_BITS, "last": 1})
-"""A word of a packet, and whether it is the last."""
+"""A stream word with its end-of-packet mark, AXI4-Stream's TDATA and TLAST."""
 
 
 class Operation(enum.Enum, shape=4):
-    """What a packet is."""
+    """Operation of a packet."""
 
     WEIGHTS = 1
     NEURONS = 2
@@ -37,7 +37,7 @@ class Operation(enum.Enum, shape=4):
 
 
 class Half(enum.Enum, shape=2):
-    """Which half of the weights a RUN packet adds.
+    """Half of the weights that a RUN packet adds.
 
     WHOLE weights go to the membrane as they are. A layer with wide columns runs HIGH halves, shifted up
     by the bits of a weight, and LOW halves, which have no zero point.
@@ -74,7 +74,7 @@ class CodesHeader(data.Struct):
     waiting or under way.
     ``shift``: power of two m on the salient codes; ``offset``: smallest salient code c0.
     ``zero``: zero point z of the normal codes.
-    ``merged``: the charge holds the salient levels with their shift beside the normal ones, so it is doubled in place.
+    ``merged``: the charge has room for the shifted salient levels and the normal ones, so it is doubled in place.
     """
 
     operation: Operation
@@ -90,14 +90,14 @@ class CodesHeader(data.Struct):
 
 
 class RunHeader(data.Struct):
-    """Is a RUN packet: a score runs on the weights of one tile.
+    """A whole RUN packet: a score runs on the weights of one tile.
 
     ``first``: the membrane starts from zero; ``last``: the membrane is complete, and is read out.
-    ``half``: which half of the weights it is.
-    ``shift``: as in the score's CODES packet; ``slot``: which kept membrane it adds to.
+    ``half``: half of the weights.
+    ``shift``: as in the score's CODES packet; ``slot``: index of the membranes that it adds to.
     ``buffer``, ``address``: where the score begins.
     ``input``: index of the first input's weights, a multiple of the lanes.
-    ``brief``: where ``last``, the result is to have codes and flags alone.
+    ``brief``: with ``last``, the result has codes and flags alone.
     """
 
     operation: Operation
@@ -125,7 +125,7 @@ class ResultHeader(data.Struct):
     """Opens a RESULT packet.
 
     ``malformed``: some packet since reset broke these rules, and was dropped or cut.
-    ``brief``: codes and flags follow, else whole results.
+    ``brief``: codes and flags follow instead of whole results.
     """
 
     operation: Operation
@@ -146,11 +146,14 @@ class Result(data.Struct):
 
 
 HEADER_WORDS = {
-    Operation.WEIGHTS: WeightsHeader.as_shape().size // WORD_BITS,
-    Operation.NEURONS: NeuronsHeader.as_shape().size // WORD_BITS,
-    Operation.CODES: CodesHeader.as_shape().size // WORD_BITS,
-    Operation.RUN: RunHeader.as_shape().size // WORD_BITS,
-    Operation.RESULT: ResultHeader.as_shape().size // WORD_BITS,
+    operation: header.as_shape().size // WORD_BITS
+    for operation, header in (
+        (Operation.WEIGHTS, WeightsHeader),
+        (Operation.NEURONS, NeuronsHeader),
+        (Operation.CODES, CodesHeader),
+        (Operation.RUN, RunHeader),
+        (Operation.RESULT, ResultHeader),
+    )
 }
 """Words of each packet's header."""
 
@@ -161,7 +164,7 @@ def bits_for_index(count: int) -> int:
 
 
 def step_layout() -> data.StructLayout:
-    """What the accumulators of every neuron do in one cycle.
+    """Operation of all accumulators in one cycle.
 
     ``tick``: the adder's result is current plus charge, else current plus spikes.
     ``keep_current``, ``keep_charge``: the result becomes the current, the charge.
@@ -172,7 +175,7 @@ def step_layout() -> data.StructLayout:
 
 
 def cycle_layout(spec: Spec) -> data.StructLayout:
-    """One cycle of the array.
+    """Operation of the array in one cycle.
 
     ``fire``, ``sign``, ``row``: per lane, a spike of the input in that row of the pair's memory, negative where
     ``sign``; a lane without a spike has sign and row 0.
@@ -188,7 +191,7 @@ def cycle_layout(spec: Spec) -> data.StructLayout:
 
 
 class Behind(enum.Enum, shape=2):
-    """What follows the ticks behind a beat.
+    """What follows the ticks of a beat.
 
     NEXT: the next beat of the same phase. DOUBLE: nothing is in the current, and the charge is about to be
     doubled. END: the phase is over; its last tick finishes the charge. SHIFTED: the same, and the charge is
@@ -206,8 +209,8 @@ def beat_layout(spec: Spec) -> data.StructLayout:
 
     ``spikes``: per lane, the input's place among its pair's inputs, or ``IDLE``, and the sign of its level.
     ``double``: no spikes; the charge is copied into the current, so that ticks multiply it.
-    ``ticks``: cycles in which the current is added to the charge, behind the spikes.
-    ``behind``: what follows them.
+    ``ticks``: cycles after the spikes in which the current is added to the charge.
+    ``behind``: what follows the ticks.
     """
     spike = data.StructLayout({"place": bits_for_index(spec.memory_rows), "sign": 1})
     return data.StructLayout(
@@ -226,7 +229,7 @@ def score_address_bits(spec: Spec) -> int:
 
 
 def run_layout(spec: Spec) -> data.StructLayout:
-    """A RUN packet behind the checks: where the score begins, its weights' row, and what becomes of its charges.
+    """A checked RUN packet: where the score begins, the row of its weights, and where its charges go.
 
     ``first_row``: row of the synapse memories in which the first input's weights are.
     """
@@ -245,7 +248,7 @@ def run_layout(spec: Spec) -> data.StructLayout:
 
 
 def phase_layout(spec: Spec) -> data.StructLayout:
-    """What becomes of one phase's charges: added to the membrane in ``slot``, shifted up by ``shift``.
+    """Destination of one phase's charges: the membrane in ``slot``, after a shift up by ``shift``.
 
     ``first`` starts the membrane from zero, ``last`` reads it out, ``low`` weights have no zero point; ``brief``
     results have codes and flags alone.
@@ -263,7 +266,7 @@ def phase_layout(spec: Spec) -> data.StructLayout:
 
 
 def charged_layout(spec: Spec) -> data.StructLayout:
-    """A neuron's charge of a finished phase, with what its phase's neurons have in common.
+    """A neuron's charge of a finished phase, with what all charges of the phase share.
 
     ``reference``: charges of neurons with weights ``weight_offset`` and one more. ``exceeded``: the levels of the
     phase sum up to more than ``max_population``, so its charges may be wrong.
@@ -290,28 +293,23 @@ def codes_layout() -> data.StructLayout:
     return data.StructLayout({"header": CodesHeader, "codes": data.ArrayLayout(Code, CODES_PER_WORD), "final": 1})
 
 
-def threshold_layout() -> data.StructLayout:
-    """What the read-out needs to know of a neuron."""
-    return data.StructLayout({"theta": THETA_BITS, "bias": signed(BIAS_BITS)})
-
-
 def parameters_layout(spec: Spec) -> data.StructLayout:
     """The constants of one neuron."""
     return data.StructLayout({"theta": THETA_BITS, "bias": signed(BIAS_BITS), "zero": spec.weight_bits})
 
 
 def membrane_layout(spec: Spec) -> data.StructLayout:
-    """A membrane on its way to completion, and whether it ever left the range that is kept."""
+    """An incomplete membrane, and whether it ever left the range that is kept."""
     return data.StructLayout({"value": signed(spec.kept_bits), "saturated": 1})
 
 
 def complete_layout(spec: Spec) -> data.StructLayout:
-    """A complete membrane without its bias. Where ``saturated``, only the value's sign means something."""
+    """A complete membrane without its bias. If ``saturated``, only the sign of the value is valid."""
     return data.StructLayout({"value": signed(spec.membrane_bits), "saturated": 1, "brief": 1})
 
 
 def ready_layout(spec: Spec) -> data.StructLayout:
-    """A complete membrane with its bias on its way to the read-out."""
+    """A complete membrane with its bias and threshold, as the read-out takes it."""
     return data.StructLayout({"membrane": signed(spec.biased_bits), "theta": THETA_BITS, "saturated": 1, "brief": 1})
 
 
@@ -323,18 +321,13 @@ def code_layout(spec: Spec) -> data.StructLayout:
 
 
 def packet_layout(spec: Spec) -> data.StructLayout:
-    """What the header of a RESULT packet says of its results."""
+    """Contents of a RESULT packet's header."""
     return data.StructLayout({"slot": bits_for_index(spec.membrane_slots), "brief": 1})
 
 
 def result_word_layout() -> data.StructLayout:
-    """A word of results; in brief, with the flags of the codes in it."""
+    """A word of results; if brief, with the flags of the codes in it."""
     return data.StructLayout({"data": WORD_BITS, "flags": MOST_CODES_PER_WORD})
-
-
-def word_layout() -> data.StructLayout:
-    """A stream word with its end-of-packet mark, as AXI4-Stream's TDATA and TLAST."""
-    return data.StructLayout({"data": WORD_BITS, "last": 1})
 
 
 def size_of(layout: ShapeCastable) -> int:

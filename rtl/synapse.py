@@ -1,18 +1,18 @@
-"""The weights: one memory for every pair of lanes, which reads the rows of both lanes' spikes."""
+"""The synapse memory: one memory for each pair of lanes, which reads the rows of both lanes' spikes."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Replica
 from spikequant.rtl.fabric.memory import BlockMemory, PairMemory
+from spikequant.rtl.fabric.registers import Replica
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 
 
 def row_write_layout(spec: Spec) -> data.StructLayout:
-    """One input's weights for all neurons, and where they go."""
+    """One input's weights for all neurons, with their pair of lanes and their row."""
     return data.StructLayout(
         {
             "pair": bits_for_index(spec.pairs),
@@ -25,10 +25,15 @@ def row_write_layout(spec: Spec) -> data.StructLayout:
 class SynapseMemory(Component):
     """Packed weights of all neurons, ``lanes`` rows of them read at once.
 
-    The two lanes of a pair share a memory, and either may read any of its rows. Row 0 holds zeros: a lane
-    without a spike reads it. The load port takes a lane's place, so no spikes may fire meanwhile.
+    The two lanes of a pair share a memory, and either may read any of its rows. Row 0 holds zeros for lanes without a
+    spike. Writing uses the port of a lane, so no spikes may fire meanwhile.
 
-    Latency: ``latency`` cycles from ``row`` to ``weights``.
+    Latency: ``latency`` cycles from ``row`` to ``weights``. Throughput: a row a lane and cycle. Handshake: none.
+
+    Attributes:
+        write: a row to store.
+        row: row to read, by lane.
+        weights: packed weights of all neurons, by lane.
     """
 
     latency = 3
@@ -44,7 +49,7 @@ class SynapseMemory(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A memory a pair, a single lane has one to itself; registers in front of all that many block RAMs share."""
+        """A memory for each pair, or for a single lane; whatever drives many block RAMs is registered first."""
         m = Module()
         spec = self._spec
         bits = spec.neurons * spec.weight_bits
@@ -71,13 +76,13 @@ class SynapseMemory(Component):
                 ]
                 continue
             m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
-            m.d.comb += [memory.write.data.eq(weights), memory.write.enable.eq(write)]
+            m.d.comb += [memory.write_data.eq(weights), memory.write_enable.eq(write)]
             for port, lane in enumerate(lanes):
                 m.d.comb += [memory.address[port].eq(address[port]), self.weights[lane].eq(memory.output[port])]
         return m
 
     def _registered(self, m: Module, name: str, value: Value) -> Value:
-        """The value a cycle later, in a register of this memory's own."""
+        """The value one cycle later, in a register that drives this memory alone."""
         m.submodules[name] = copy = Replica(value.shape())
         m.d.comb += copy.i.eq(value)
         return copy.o

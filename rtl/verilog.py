@@ -15,11 +15,11 @@ TOP = "spikequant"
 
 @dataclass(frozen=True)
 class Generated:
-    """An accelerator as text.
+    """An accelerator as Verilog.
 
     Attributes:
         verilog: Verilog-2005 with top module ``spikequant``.
-        ports: the component's own metadata on its ports, by name.
+        ports: metadata of the component's ports, by name.
     """
 
     verilog: str
@@ -34,7 +34,7 @@ def generate(spec: Spec) -> Generated:
 
 
 def generate_verilog(spec: Spec) -> str:
-    """Only the Verilog."""
+    """Verilog of the accelerator."""
     return generate(spec).verilog
 
 

@@ -1,4 +1,4 @@
-"""Outgoing packets: a header, words of results, and the totals behind them."""
+"""The packet writer: a header, words of results, and a trailer of totals."""
 
 from functools import reduce
 from operator import or_
@@ -9,20 +9,21 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, codes_per_word
-from spikequant.rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
+from spikequant.rtl.shapes import Operation, PacketWord, ResultHeader, packet_layout, result_word_layout
 
 
 class PacketWriter(Component):
-    """Puts the results of one token and tile into a RESULT packet, the clusters' words one after the other.
+    """Sends the results of one token and tile in a RESULT packet, cluster by cluster.
 
-    Latency: a cycle. Throughput: a word a cycle, from one packet to the next as well.
+    Latency: one cycle. Throughput: a word a cycle, without a gap between packets.
+    Handshake: streams.
 
     Attributes:
-        packets: what the next packet's header says; taken in the cycle behind the last of its results' words or flags,
-            and looked at again two cycles later.
-        words: of each cluster's results.
-        beats, spikes: running totals, sent as they are when their word is made.
-        malformed: sent in the header, as it is when its word is made.
+        packets: contents of the next packet's header; taken in the cycle after the last word of results or flags, and
+            sampled again two cycles later.
+        words: results of each cluster.
+        beats, spikes: running totals, sampled when their word is made.
+        malformed: flag of the header, sampled when the header is made.
         o: stream words.
     """
 
@@ -35,12 +36,12 @@ class PacketWriter(Component):
                 "beats": In(WORD_BITS),
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
-                "o": Out(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(PacketWord)),
             }
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """One state for each kind of word; flags are collected while their codes go out."""
+        """One state for each kind of word; flags are collected while their codes are sent."""
         m = Module()
         spec = self._spec
         brief = self.packets.payload.brief
@@ -54,7 +55,7 @@ class PacketWriter(Component):
         free = Signal()
         m.d.comb += free.eq(~self.o.valid | self.o.ready)
 
-        # a cluster's turn, and how many words of it are still to come
+        # the cluster that sends, and how many of its words are left
         turn = Signal(spec.clusters, init=1)
         most = WORDS_PER_RESULT * spec.cluster.neurons
         left = Signal(range(most))
@@ -79,12 +80,12 @@ class PacketWriter(Component):
         flags = self._flags(m, tags, take=take, advance=flagging)
         flags_left = Signal(range(-(-spec.neurons // WORD_BITS)))
 
-        # known by a register when the results are through
+        # a register: all results of the packet are sent
         through = Signal()
         m.d.sync += through.eq(0)
         m.d.comb += self.packets.ready.eq(through)
 
-        def go_behind_results() -> None:
+        def go_to_trailer() -> None:
             m.next = "beats"
             m.d.sync += through.eq(1)
 
@@ -110,12 +111,12 @@ class PacketWriter(Component):
                     with m.If(turn[-1] & brief):
                         m.next = "flags"
                     with m.If(turn[-1] & ~brief):
-                        go_behind_results()
+                        go_to_trailer()
             with m.State("flags"), m.If(free):
                 m.d.comb += flagging.eq(1)
                 m.d.sync += [output.data.eq(flags), self.o.valid.eq(1), flags_left.eq(flags_left - 1)]
                 with m.If(~flags_left.any()):
-                    go_behind_results()
+                    go_to_trailer()
             with m.State("beats"), m.If(free):
                 m.d.sync += [output.data.eq(self.beats), self.o.valid.eq(1)]
                 m.next = "spikes"
@@ -125,7 +126,7 @@ class PacketWriter(Component):
         return m
 
     def _flags(self, m: Module, tags: Value, *, take: Value, advance: Value) -> Value:
-        """Collects the flags of the words taken; the word of them that is next, going on with ``advance``."""
+        """Collect the flags of the words taken, and return their next word; ``advance`` moves to the following one."""
         per_word = codes_per_word(self._spec)
         flags = Signal(self._spec.neurons, reset_less=True)
         with m.If(take):

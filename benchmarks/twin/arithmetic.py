@@ -1,8 +1,8 @@
-"""The matched multiply-accumulate array's arithmetic, where it differs: how levels are fed, and how codes are made.
+"""Arithmetic of the matched multiply-accumulate array where it differs: how levels are fed, and how codes are made.
 
 Its membranes are those of ``golden.layer.integer``. Its codes come from a multiplication instead of a threshold,
 ``sign(V') * min(2**(B-1) - 1, (|V'| * multiplier + 2**(shift - 1)) >> shift)``: the usual requantization, which is
-exact to about 2**-14 of a code. So it differs from the threshold only by one, and only next to a tie.
+exact to about 2**-14 of a code, so it differs from the threshold by at most one, and only next to a tie.
 """
 
 from dataclasses import dataclass, replace
@@ -20,11 +20,10 @@ MULTIPLIER_BITS = 18
 """Width of a multiplier: a factor of one multiplier block."""
 
 SHIFT_STEP = 4
-"""Shifts are this far apart, so a multiplier uses all but so many of its bits."""
-
+"""Distance between shifts; a multiplier leaves at most as many of its bits unused."""
 
 TOKENS_KEPT = 512
-"""Tokens whose particulars are kept at most: rows of a block RAM."""
+"""Most tokens in the buffers: the rows of a block RAM."""
 
 
 def dense_spec(spec: Spec) -> Spec:
@@ -66,9 +65,9 @@ class Room:
     """Sums of levels below which charges have room, as ``level_sum`` counts them.
 
     Attributes:
-        whole: for salient levels, shifted, beside all others.
-        high: the same, and all of them times ``2**weight_bits`` beside the low halves behind them.
-        low: for the low halves behind them.
+        whole: for shifted salient levels together with all others.
+        high: for these times ``2**weight_bits``, together with the low halves that follow.
+        low: for the low halves that follow.
     """
 
     whole: int
@@ -77,7 +76,7 @@ class Room:
 
 
 def charge_room(spec: Spec) -> Room:
-    """What a charge has room for.
+    """Sums of levels for which a charge has room.
 
     Bound: a weight counts as ``2**(weight_bits - 1)`` at most, a high half as ``2**weight_bits`` times that, and a low
     half as less than ``2**weight_bits``. High halves have 15 of 16 parts of the charge.
@@ -91,9 +90,9 @@ def charge_room(spec: Spec) -> Room:
 
 
 def level_sum(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int) -> int:
-    """At least the sum of the levels' magnitudes, as it is counted when they come in, a slice of a row in a cycle.
+    """An upper bound of the sum of the levels' magnitudes, as counted when they come in, a slice of a row a cycle.
 
-    A slice with a salient level is shifted as a whole; arguments as ``feed_cycles`` has them.
+    A slice with a salient level is shifted as a whole; arguments as for ``feed_cycles``.
     """
     padding = -len(level) % together(spec)
     fired, apart = (
@@ -104,11 +103,11 @@ def level_sum(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], 
 
 
 def feed_cycles(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int) -> int:
-    """Cycles that the array takes for a token's tile: every row one, silent or not, and the salient ones more.
+    """Cycles of the array for a token's tile: one for every row, silent or not, and more for salient levels.
 
-    Salient levels with a shift are fed by themselves before, from the rows that have any, and doubled once a cycle,
-    or, where that does not fit, as a phase of their own. A level too large for the multipliers comes again with what
-    is left of it, and its row with it.
+    Salient levels with a shift are fed first, from the rows that have any, and doubled once a cycle, or, if the charge
+    has no room for that, as a phase of their own. A row with a level too large for the multipliers is fed again with
+    the remainder.
 
     Args:
         spec: the accelerator.
@@ -136,9 +135,9 @@ def _apart(level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int) -> 
 def joins(
     spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int, wide: NDArray[np.integer[Any]]
 ) -> bool:
-    """Whether a tile's high halves and the low halves behind them are one phase.
+    """Whether a tile's high halves and the low halves that follow are one phase.
 
-    They are where both have room, and the shift is below a weight's bits.
+    They are if both have room, and the shift is below a weight's bits.
 
     Args:
         spec: the accelerator.
@@ -156,7 +155,7 @@ def joins(
 def joined_cycles(
     spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int, wide: NDArray[np.integer[Any]]
 ) -> int:
-    """Cycles of a tile whose halves are one phase: those of both, with ``weight_bits`` doublings between in all."""
+    """Cycles of a tile whose halves are one phase: those of both halves and ``weight_bits`` doublings in between."""
     both = feed_cycles(spec, level, salient, shift) + feed_cycles(spec, level[wide], salient[wide], shift)
     listed = bool(_apart(level[wide], salient[wide], shift).any())
     return both + spec.weight_bits - (shift if listed else 0)
@@ -174,10 +173,10 @@ def largest_step(spec: Spec) -> int:
 
 
 def make_scale(theta: NDArray[np.integer[Any]], spec: Spec) -> NDArray[np.uint32]:
-    """What takes theta's place in a NEURONS packet: the multiplier, and above it the number of its shift.
+    """Multipliers, with the number of the shift above each, which replace theta in a NEURONS packet.
 
     ``shift = first_shift + SHIFT_STEP * step`` is the largest with ``multiplier = round(2**(F + shift) / theta)``, ties
-    upwards, below ``2**MULTIPLIER_BITS``. Where there is none, the largest multiplier stands for all above it.
+    upwards, below ``2**MULTIPLIER_BITS``. If there is none, the largest multiplier is used.
 
     Args:
         theta: [N], 1 or more.
@@ -199,7 +198,7 @@ def dequantize(membrane: Integers, scale: NDArray[np.uint32], spec: Spec) -> NDA
 
     Args:
         membrane: int64 [T, N], V'.
-        scale: uint32 [N], as ``make_scale`` has it.
+        scale: uint32 [N], from ``make_scale``.
         spec: the accelerator.
     """
     multiplier = scale.astype(np.int64) & (2**MULTIPLIER_BITS - 1)
@@ -210,11 +209,11 @@ def dequantize(membrane: Integers, scale: NDArray[np.uint32], spec: Spec) -> NDA
 
 
 def mac_vectors(vectors: LayerVectors, spec: Spec) -> LayerVectors:
-    """The layer as the twin's packets have it: each theta replaced by its scale."""
+    """The layer with each theta replaced by its scale, for the twin's packets."""
     return replace(vectors, theta=make_scale(vectors.theta, spec))
 
 
 def run_mac_layer(vectors: LayerVectors, spec: Spec) -> LayerOutput:
-    """What the twin gives for a layer, with the layer's own thetas; membranes and flags as ``run_layer`` has them."""
+    """The twin's output for a layer with its own thetas; membranes and flags are those of ``run_layer``."""
     output = run_layer(vectors, spec)
     return replace(output, code=dequantize(output.membrane, make_scale(vectors.theta, spec), spec))

@@ -10,8 +10,9 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from spikequant.benchmarks.twin.arithmetic import level_bits
 from spikequant.benchmarks.twin.group import CLEARING, MacGroup, control_layout
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Accumulator, Replica
+from spikequant.rtl.fabric.carry import Accumulator
 from spikequant.rtl.fabric.queue import StreamQueue
+from spikequant.rtl.fabric.registers import Replica, registered
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import bits_for_index
 from spikequant.rtl.synapse import SynapseMemory, row_write_layout
@@ -20,18 +21,18 @@ GROUP = 4
 """Neurons that share carry chains and their copies of levels and control signals."""
 
 FAN_IN = 4
-"""Charges that one lookup table a bit brings together."""
+"""Charges that one lookup table a bit combines."""
 
 CHARGES_WAITING = 16
-"""Charges that may wait behind the array: as many as are on the way, and some more."""
+"""Depth of the queue of charges: those in the pipeline, and some more."""
 
 
 def feed_layout(spec: Spec) -> data.StructLayout:
-    """One cycle of the array.
+    """Operation of the array in one cycle.
 
-    ``levels``: what each lane multiplies by, in two's complement. ``row``: per lane, the row of the pair's memory with
-    its weights. ``double``: double the charges; all levels are 0. ``finish``: the charges are complete. ``low``: the
-    weights have no zero point, and charges with one are added to.
+    ``levels``: factor of each lane, in two's complement. ``row``: row of the pair's memory with its weights, by lane.
+    ``double``: double the charges; all levels are 0. ``finish``: the charges are complete. ``low``: the weights have no
+    zero point, and add to charges that have one.
     """
     return data.StructLayout(
         {
@@ -45,18 +46,20 @@ def feed_layout(spec: Spec) -> data.StructLayout:
 
 
 class MacArray(Component):
-    """``neurons`` by ``lanes`` multipliers and accumulators.
+    """``neurons`` by ``lanes`` multipliers, with an accumulator for each neuron.
 
-    The offset that negative levels leave in every charge is equal for all neurons: it goes out as the charges that
-    neurons of two fixed weights would have, like the spiking array's.
+    The offset that negative levels leave in every charge is equal for all neurons. As in the spiking array, it is
+    output as the charges of two neurons with fixed weights.
 
-    Latency: a feed acts ``SynapseMemory.latency + 1`` and the groups' latency behind ``feed``. The charges of a
-    finished phase go out one by one from then on; no other phase may finish before all of them are taken.
+    Latency: ``SynapseMemory.latency + 1`` and the groups' latency from ``feed`` to the accumulators.
+    Throughput: a row of levels or a doubling a cycle in, a charge a cycle out.
+    Handshake: ``charges`` is a stream; feeds are never refused, so no other phase may finish before all charges of the
+    last one are taken.
 
     Attributes:
-        write, write_enable: a row of the synapse memory; only while all levels are 0.
-        feed: what is multiplied and added in this cycle.
-        charges: of a finished phase, neuron 0 first.
+        write: a row of the synapse memory; only while all levels are 0.
+        feed: levels and operation of this cycle.
+        charges: charges of a finished phase, neuron 0 first.
         reference: charges of neurons with weights ``weight_offset`` and one more.
     """
 
@@ -84,7 +87,7 @@ class MacArray(Component):
             control.finish.eq(self.feed.finish),
             control.clear.eq(self.feed.finish),
         ]
-        # the weights have a register beside the group that takes them, and the last of the others are the groups' own
+        # weights have a register near the group that takes them; the last registers of the rest belong to the groups
         weights = [
             Signal.like(found, name=f"weights_{lane}", reset_less=True) for lane, found in enumerate(synapses.weights)
         ]
@@ -124,14 +127,14 @@ class MacArray(Component):
 
     @staticmethod
     def _later(m: Module, levels: data.View, control: data.View, name: str) -> tuple[data.View, data.View]:
-        """Levels and control a cycle later."""
+        """Levels and control one cycle later."""
         levels_after = Signal(levels.shape(), name=f"levels_{name}", reset_less=True)
         control_after = Signal(control_layout(), name=f"control_{name}", init=CLEARING)
         m.d.sync += [levels_after.eq(levels), control_after.eq(control)]
         return levels_after, control_after
 
     def _reference(self, m: Module, now: data.View, control: data.View, low: Value) -> Value:
-        """The sums of levels and of their signs, and what they would be in the charge of a fixed weight.
+        """Accumulate the levels and their signs, which give the charges of two fixed weights.
 
         Returns:
             A pulse when charges and references of a phase are complete.
@@ -144,13 +147,13 @@ class MacArray(Component):
         for stage in range(stages):
             levels, signs = (
                 [
-                    self._registered(m, sum(values[place : place + 2], Const(0, 1)), f"{name}_{stage}_{place // 2}")
+                    registered(m, sum(values[place : place + 2], Const(0, 1)), f"{name}_{stage}_{place // 2}")
                     for place in range(0, len(values), 2)
                 ]
                 for name, values in (("levels", levels), ("signs", signs))
             )
             if stage == 0:
-                # low halves have no share in the sum that zero points take
+                # low halves do not count for the zero points
                 with m.If(low):
                     m.d.sync += [total.eq(0) for total in levels]
         now_control = control
@@ -173,7 +176,7 @@ class MacArray(Component):
                 m.d.sync += finished[number].eq(adder.total)
         with m.If(now_control.clear):
             m.d.sync += [population.eq(0), negatives.eq(0)]
-        # what a negative level adds to any neuron: all bits of a weight, at the place of its sign
+        # a negative level adds all bits of a weight, at the place of its sign, to every neuron
         offsets = Signal(places, reset_less=True)
         offset = ((finished[1] << spec.weight_bits) - finished[1]) << (level_bits(spec) - 1)
         lower, higher = Signal(places, reset_less=True), Signal(places, reset_less=True)
@@ -184,7 +187,7 @@ class MacArray(Component):
             lower.eq((held << (spec.weight_bits - 1)) + offsets),
             higher.eq(lower + held),
         ]
-        # complete with the groups' charges or behind them, as long as either takes
+        # until both the groups' charges and the references are complete
         delays = max(MacGroup.latency(spec) + 2 - stages, 5)
         pulse: Value = now_control.finish
         for stage in range(delays):
@@ -194,14 +197,8 @@ class MacArray(Component):
         m.d.comb += [self.reference[0].eq(lower), self.reference[1].eq(higher)]
         return pulse
 
-    @staticmethod
-    def _registered(m: Module, value: Value, name: str) -> Signal:
-        register = Signal(value.shape(), name=name, reset_less=True)
-        m.d.sync += register.eq(value)
-        return register
-
     def _gather(self, m: Module, shown: list[Value], begin: Value, deselect: Signal) -> None:
-        """Show one group's charge after the other, as long as there is room for what is on the way."""
+        """Queue the charges in order, as long as there is room for those in the pipeline."""
         spec = self._spec
         m.submodules.queue = queue = StreamQueue(spec.charge_bits, depth=CHARGES_WAITING)
         connect(m, queue.o, flipped(self.charges))

@@ -1,4 +1,4 @@
-"""What the twin's buffers hold: rows of levels, lists of those with salient ones, and each token's particulars."""
+"""Layouts of the twin's buffers: rows of levels, lists of rows with salient levels, and a descriptor of each token."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data
@@ -9,7 +9,7 @@ from spikequant.rtl.shapes import bits_for_index
 
 
 def stored_layout(spec: Spec) -> data.StructLayout:
-    """A level as it is kept: a salient one without its shift."""
+    """A stored level; a salient one is stored without its shift."""
     return data.StructLayout({"level": signed(signed_bits(spec.max_level)), "salient": 1})
 
 
@@ -19,10 +19,10 @@ def place_bits(spec: Spec) -> int:
 
 
 def levels_write_layout(spec: Spec) -> data.StructLayout:
-    """Levels of a row.
+    """Levels of a row to store at ``place``.
 
-    ``place``: where. ``levels``: of the lanes of group ``group``, each of which has a memory of its own; the groups
-    above it become silent, and those below it stay as they are.
+    ``levels``: levels of the lanes of ``group``. Each group of lanes has a memory; the groups above become silent, and
+    those below stay as they are.
     """
     return data.StructLayout(
         {
@@ -39,11 +39,11 @@ def listed_layout(spec: Spec) -> data.StructLayout:
 
 
 def token_layout(spec: Spec) -> data.StructLayout:
-    """A token's last row and the last place of its list, both counted from the first one, and what has room.
+    """Descriptor of a token: its last row and the last place of its list, both from the first one, and flags.
 
-    ``listed``: rows are; none is where the token has no shift, since its salient levels are like any other.
-    ``merged``: its salient charges can be doubled in place. ``high_fits``: all of its charges can, as often as a weight
-    has bits. ``low_fits``: it has room behind those.
+    ``listed``: rows are listed; never without a shift, since salient levels then are like any others. ``merged``: its
+    salient charges can be doubled in place. ``high_fits``: all of its charges can be doubled once for each bit of a
+    weight. ``low_fits``: there is room for it as low halves after that.
     """
     index = bits_for_index(spec.lane_rows)
     flags = dict.fromkeys(("listed", "merged", "high_fits", "low_fits"), 1)
@@ -51,10 +51,10 @@ def token_layout(spec: Spec) -> data.StructLayout:
 
 
 def token_place_bits(spec: Spec) -> int:
-    """Width of the place of a token's particulars."""
+    """Width of the place of a token's descriptor."""
     return place_bits(spec) - (token_grain(spec).bit_length() - 1)
 
 
 def token_write_layout(spec: Spec) -> data.StructLayout:
-    """A token's particulars and where they go."""
+    """A token's descriptor and its place."""
     return data.StructLayout({"place": token_place_bits(spec), "token": token_layout(spec)})

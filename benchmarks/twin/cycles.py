@@ -43,14 +43,14 @@ def twin_cost(
     shift: int,
     wide: NDArray[np.int64] | None = None,
 ) -> TokenCost:
-    """What a token's tile takes on the twin.
+    """Cost of a token's tile on the twin.
 
     Args:
         spec: the accelerator.
         level: int64 [n], levels of the inputs in the tile.
         salient: bool [n], which of them are salient codes.
         shift: power of two on the salient codes.
-        wide: which inputs have low halves that run with the tile; where they do not join it they are phases behind it.
+        wide: inputs whose low halves run with the tile; if they do not join it they are later phases.
     """
     fill = -(-len(level) // CODES_PER_WORD) * (CODES_PER_WORD // together(spec))
     words = token_rows(spec, len(level))

@@ -1,4 +1,4 @@
-"""The part of the multiply-accumulate array that runs at full speed: products, their sum, and an accumulator."""
+"""The fast part of the multiply-accumulate array: products, their sum, and an accumulator."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -10,27 +10,19 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.benchmarks.twin.arithmetic import level_bits
 from spikequant.benchmarks.twin.heap import ChainSum, HeapBit, Layer, Plan, ProductBit, plan_sums
+from spikequant.benchmarks.twin.products import INVERTED_PRODUCT, NOTHING, PRODUCT, ProductSums, SumShape, chain_bits
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import (
-    INVERTED_PRODUCT,
-    NOTHING,
-    PRODUCT,
-    Accumulator,
-    ProductSums,
-    SumShape,
-    chain_bits,
-)
+from spikequant.rtl.fabric.carry import Accumulator
 
 CHAIN_BITS = 47
-"""Bits of the longest carry chain: sums of several neurons share one, until its carry would take too long."""
-
+"""Most bits of a carry chain that sums of several neurons share, limited by the delay of its carry."""
 
 CLEARING = {"clear": 1}
-"""What the control of a cycle is behind a reset, so that nothing stays of the levels from before it."""
+"""Control after a reset, which discards the levels from before it."""
 
 
 def control_layout() -> data.StructLayout:
-    """What a cycle does with the accumulators beside adding the products.
+    """Operation of the accumulators in one cycle, in addition to adding the products.
 
     ``double``: add the accumulator to itself instead. ``finish``: with this cycle it is complete. ``clear``: the next
     cycle starts from zero.
@@ -40,33 +32,34 @@ def control_layout() -> data.StructLayout:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A sum of one neuron."""
+    """A sum on a chain, with its neuron."""
 
     neuron: int
     sum: ChainSum
 
 
 def mac_plan(spec: Spec) -> Plan:
-    """How a neuron's products are added up."""
+    """Plan of the sum of a neuron's products."""
     return plan_sums(lanes=spec.lanes, weight_bits=spec.weight_bits, level_bits=level_bits(spec))
 
 
 class MacGroup(Component):
-    """A few neurons side by side, each with ``lanes`` multipliers, the sum of their products, and an accumulator.
+    """A few neurons, each with ``lanes`` multipliers, the sum of their products, and an accumulator.
 
     Every cycle adds the lanes' weights times levels to the accumulator, or doubles it. A negative level makes the
-    sum too large by an offset that depends on the levels alone and is equal for all neurons, as ``ProductBit`` says;
+    sum too large by an offset that depends on the levels alone and is equal for all neurons, see ``ProductBit``;
     the accumulator is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
-    Latency: a level acts ``latency(spec)`` cycles behind the cycle in which it comes. Finished charges are held until
-    the next ``finish``; ``gathered`` is a selected one two cycles later.
+    Latency: ``latency(spec)`` cycles from a level to its accumulator. A finished charge holds until the next
+    ``finish``; ``gathered`` shows the selected one two cycles after ``deselect``.
+    Throughput: a level a lane and cycle. Handshake: none.
 
     Attributes:
         weights: stored weights by lane and neuron.
-        levels: by lane, in two's complement.
-        control: what the accumulators do with the products of these levels.
-        deselect: which neurons not to show the finished charge of, all or all but one.
-        gathered: the selected charge, zero where none is.
+        levels: levels by lane, in two's complement.
+        control: operation of the accumulators on the products of these levels.
+        deselect: neurons whose finished charge is not gathered: all, or all but one.
+        gathered: the selected charge, or zero.
     """
 
     def __init__(self, spec: Spec, count: int) -> None:
@@ -174,7 +167,7 @@ class MacGroup(Component):
 
 
 def _kind(bit: HeapBit | None) -> str:
-    """What a bit is as an operand of a column."""
+    """Kind of a bit as an operand of a column."""
     if bit is None:
         return NOTHING
     return INVERTED_PRODUCT if isinstance(bit, ProductBit) and bit.inverted else PRODUCT
@@ -189,7 +182,7 @@ def _shape(each: ChainSum) -> SumShape:
 
 
 def _chains(placed: list[_Placed]) -> list[list[_Placed]]:
-    """Sums in chains, as many to one as fit, and none that needs the carry of a sum that has none."""
+    """Assign sums to chains, as many as fit; a sum with a carry-in must follow a sum with a carry-out."""
     chains: list[list[_Placed]] = []
     for each in placed:
         if chains and (each.sum.carry is None or chains[-1][-1].sum.carry_out):

@@ -1,9 +1,9 @@
-"""Which bits of products meet in which carry chain, until a neuron's products are one number.
+"""Compression of the bits of products by carry chains, until a neuron's products are one number.
 
-A weight of unsigned bits times a level in two's complement is a heap of one-bit products, each of a column of its own
-weight. A carry chain takes two bits of each column of a range, and a third one of its lowest column as its carry, and
-leaves one of each and its carry. So every lookup table takes a bit off the heap, but for one a chain, and the fewest
-are needed where the chains are long.
+An unsigned weight times a level in two's complement is a heap of one-bit products in columns of equal weight. A carry
+chain takes two bits of each column of a range, and a third one of its lowest column as its carry-in, and leaves one of
+each and its carry-out. So every lookup table but one a chain removes a bit from the heap, and long chains need the
+fewest.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class ProductBit:
 
 @dataclass(frozen=True)
 class SumBit:
-    """A bit of the layer before, by its place in that layer's results."""
+    """A bit of the previous layer, by its place in that layer's results."""
 
     place: int
 
@@ -41,7 +41,7 @@ class ChainSum:
     Attributes:
         low: its lowest column.
         pairs: one or two bits a column.
-        carry: another bit of the lowest column, or none.
+        carry: another bit of the lowest column, or None.
         carry_out: whether it has a bit above its columns.
     """
 
@@ -53,11 +53,11 @@ class ChainSum:
 
 @dataclass(frozen=True)
 class Layer:
-    """Sums side by side, and what passes by them.
+    """Sums at the same time, and the bits that bypass them.
 
     Attributes:
         sums: the sums; their bits, in order, are the first results.
-        passed: bits that no sum takes, which are the other results.
+        passed: bits that no sum takes, which are the remaining results.
     """
 
     sums: tuple[ChainSum, ...]
@@ -66,10 +66,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Plan:
-    """From products to one number.
+    """Layers of sums from products to one number.
 
     Attributes:
-        layers: one after the other.
+        layers: the layers, in order.
         columns: for each bit of the number, lowest first, its place in the last layer's results.
     """
 
@@ -105,7 +105,7 @@ def plan_sums(*, lanes: int, weight_bits: int, level_bits: int) -> Plan:
 
 
 def _sums(heap: Heap, width: int) -> list[ChainSum]:
-    """Take the longest ranges of columns with two bits off the heap, one after the other."""
+    """Sum the longest ranges of columns with two bits, and remove them from the heap."""
     sums = []
     while ranges := _ranges(heap):
         low, high = max(ranges, key=lambda columns: columns[1] - columns[0])
@@ -144,7 +144,7 @@ def _ranges(heap: Heap) -> list[tuple[int, int]]:
 
 
 def _results(sums: list[ChainSum], passed: Iterable[int]) -> Heap:
-    """The heap behind a layer."""
+    """The heap after a layer."""
     columns: list[int] = []
     for each in sums:
         columns += range(each.low, each.low + len(each.pairs) + each.carry_out)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -10,6 +10,7 @@ from spikequant.benchmarks.twin.arithmetic import charge_room, together, token_g
 from spikequant.benchmarks.twin.buffers import levels_write_layout, listed_layout, place_bits, token_write_layout
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.fabric.carry import Accumulator, SignedSums, exceeds
+from spikequant.rtl.fabric.registers import registered
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import Code, bits_for_index, codes_layout
@@ -23,15 +24,15 @@ FINE_SHIFT_BITS = 2
 
 @dataclass(frozen=True)
 class _Slice:
-    """What is known of the levels that came in one cycle.
+    """Properties of the levels that come in one cycle.
 
     Attributes:
-        valid: there are some.
+        valid: there are levels.
         begins, ends: they are the token's first ones, the last ones.
         row_ends: they complete a row.
-        base: where the token begins.
+        base: place of the token's first row.
         row: their row, counted from there.
-        shift: of the token.
+        shift: shift of the token.
     """
 
     valid: Value
@@ -44,28 +45,30 @@ class _Slice:
 
 
 class LevelPacker(Component):
-    """Turns codes into signed levels, a row of one for each lane at a time, and lists the rows with salient ones.
+    """Decodes codes into rows with a signed level for each lane, and lists the rows with salient levels.
 
     Input k belongs to lane ``k % lanes``. A buffer holds several tokens; each begins at its packet's address, a
     multiple of ``spikequant.benchmarks.twin.arithmetic.token_grain``.
 
-    Throughput: a code for each of up to four lanes a cycle. Latency: levels are stored three cycles behind their code,
-    and a token's particulars ``latency`` cycles behind its last one.
+    Latency: three cycles from a code to its stored level, ``latency`` cycles from a token's last code to its
+    descriptor.
+    Throughput: a code for each of up to four lanes a cycle.
+    Handshake: ``i`` is a stream, which ``hold`` stalls; writes are never refused.
 
     Attributes:
         i: codes, a word at a time; the first one of a token is taken when ``hold`` is not set.
-        hold: nothing may be written to the buffer of the codes on offer.
-        write, write_enable: levels to store.
-        listed, listed_enable: a row to list.
-        token, token_enable: a token's particulars to store.
-        taking, buffer: a token is coming into that buffer, and not yet stored.
+        hold: the buffer of the codes on offer may not be written.
+        write: levels to store.
+        listed: a row to list.
+        token: a token's descriptor to store.
+        taking, buffer: a token is coming into that buffer, and is not stored yet.
         refused: pulses when a code is dropped, because it lies beyond the lanes' inputs or the buffer, its level
             beyond the spec's largest, or it is salient and the spec has no such codes; and for an address at which no
             token may begin.
     """
 
     latency = 10
-    """Cycles from a token's last codes to its particulars."""
+    """Cycles from a token's last codes to its descriptor."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -142,7 +145,7 @@ class LevelPacker(Component):
             with m.Elif((group == groups - 1) & (row != spec.lane_rows)):
                 m.d.sync += row.eq(row + 1)
         for lane, code in enumerate(codes):
-            # one sum: a zero point is inverted, and the bit below brings the one that is then lacking
+            # one sum: the zero point is inverted, and the bit below adds the 1 of its two's complement
             m.submodules[f"decoder_{lane}"] = decoder = Accumulator(bits=1 + WIDE_LEVEL_BITS)
             m.d.comb += [
                 decoder.b.eq(Cat(Const(1, 1), code.value)),
@@ -175,13 +178,13 @@ class LevelPacker(Component):
             with m.If(bad[lane]):
                 m.d.sync += [kept.level.eq(0), loud[lane].eq(0)]
         now = _Slice(
-            valid=self._after(m, valid, "checked", flag=True),
-            begins=self._after(m, begins, "checked_begins"),
-            ends=self._after(m, valid & ends, "checked_ends", flag=True),
-            row_ends=self._after(m, valid & row_ends & ~beyond, "checked_row_ends", flag=True),
-            base=self._after(m, now_base, "checked_base"),
-            row=self._after(m, Mux(beyond_lanes, spec.lane_rows - 1, now_row)[:index_bits], "checked_row"),
-            shift=self._after(m, now_shift, "checked_shift"),
+            valid=registered(m, valid, "checked", reset=True),
+            begins=registered(m, begins, "checked_begins"),
+            ends=registered(m, valid & ends, "checked_ends", reset=True),
+            row_ends=registered(m, valid & row_ends & ~beyond, "checked_row_ends", reset=True),
+            base=registered(m, now_base, "checked_base"),
+            row=registered(m, Mux(beyond_lanes, spec.lane_rows - 1, now_row)[:index_bits], "checked_row"),
+            shift=registered(m, now_shift, "checked_shift"),
         )
         bad_later, misplaced_later = Signal(width), Signal()
         m.d.sync += [
@@ -199,28 +202,21 @@ class LevelPacker(Component):
         m.d.sync += self.taking.eq(accept | taking | (valid & ends) | now.ends | Cat(under_way).any())
         return m
 
-    @staticmethod
-    def _after(m: Module, value: ValueLike, name: str, *, flag: bool = False) -> Signal:
-        """The value a cycle later; a flag is cleared by a reset."""
-        register = Signal(Value.cast(value).shape(), name=name, reset_less=not flag)
-        m.d.sync += register.eq(value)
-        return register
-
     def _list(self, m: Module, now: _Slice, loud: Signal) -> tuple[Signal, Signal]:
         """List rows with salient levels of a token with a shift.
 
         Returns:
-            Whether any are listed, and the last one's place in the list, two cycles behind ``now``.
+            Whether any are listed, and the last one's place in the list, two cycles after ``now``.
         """
         spec = self._spec
         some = Signal()
-        listing = self._after(
-            m, now.row_ends & (loud.any() | (some & ~now.begins)) & now.shift.any(), "listing", flag=True
+        listing = registered(
+            m, now.row_ends & (loud.any() | (some & ~now.begins)) & now.shift.any(), "listing", reset=True
         )
         with m.If(now.valid):
             m.d.sync += some.eq((loud.any() | (some & ~now.begins)) & ~now.row_ends)
-        base, row = self._after(m, now.base, "listing_base"), self._after(m, now.row, "listing_row")
-        begins = self._after(m, now.valid & now.begins, "listing_begins", flag=True)
+        base, row = registered(m, now.base, "listing_base"), registered(m, now.row, "listing_row")
+        begins = registered(m, now.valid & now.begins, "listing_begins", reset=True)
         listed = Signal()
         count = Signal(range(spec.lane_rows + 1))
         last = Signal(range(spec.lane_rows), reset_less=True)
@@ -240,13 +236,12 @@ class LevelPacker(Component):
     def _count(
         self, m: Module, now: _Slice, *, stored: data.View, loud: Signal, listed: Signal, last_listed: Signal
     ) -> list[Signal]:
-        """Count the levels of a token as ``level_sum`` does, and store what follows at its end.
+        """Count the levels of a token as ``level_sum`` does, and store its descriptor at its end.
 
         Returns:
             For each stage, whether a token's end is in it.
         """
         spec = self._spec
-        later = self._after
         width = together(spec)
         bits = len(stored[0].level)
         # magnitudes: those of inverted levels lack one each
@@ -257,37 +252,40 @@ class LevelPacker(Component):
             m.d.comb += [pair.x[0].eq(stored[first].level), pair.sign_x.eq(signs[first])]
             if width > 1:
                 m.d.comb += [pair.y[0].eq(stored[first + 1].level), pair.sign_y.eq(signs[first + 1])]
-            sums.append(later(m, pair.sums[0], f"magnitude_{first}"))
-        negative = later(m, sum(signs, Const(0, 1)), "negative")
-        shift = later(m, Mux(loud.any(), now.shift, 0), "slice_shift")
+            sums.append(registered(m, pair.sums[0], f"magnitude_{first}"))
+        negative = registered(m, sum(signs, Const(0, 1)), "negative")
+        shift = registered(m, Mux(loud.any(), now.shift, 0), "slice_shift")
         stages = [now.ends]
         valid, begun, bases, rows = now.valid, now.begins, now.base, now.row
 
         def move(stage: int) -> None:
             nonlocal valid, begun, bases, rows
-            stages.append(later(m, stages[-1], f"ends_{stage}", flag=True))
-            valid = later(m, valid, f"valid_{stage}", flag=True)
+            stages.append(registered(m, stages[-1], f"ends_{stage}", reset=True))
+            valid = registered(m, valid, f"valid_{stage}", reset=True)
             begun, bases, rows = (
-                later(m, value, f"{name}_{stage}")
+                registered(m, value, f"{name}_{stage}")
                 for name, value in (("begins", begun), ("base", bases), ("row", rows))
             )
 
         move(1)
-        total = later(m, sum(sums, Const(0, 1)), "pairs")
-        negative, shift = later(m, negative, "pairs_negative"), later(m, shift, "pairs_shift")
+        total = registered(m, sum(sums, Const(0, 1)), "pairs")
+        negative, shift = registered(m, negative, "pairs_negative"), registered(m, shift, "pairs_shift")
         move(2)
         largest = width * spec.max_level
-        total, shift = later(m, (total + negative)[: largest.bit_length()], "slice_sum"), later(m, shift, "sum_shift")
+        total, shift = (
+            registered(m, (total + negative)[: largest.bit_length()], "slice_sum"),
+            registered(m, shift, "sum_shift"),
+        )
         move(3)
-        total = later(m, total << shift[:FINE_SHIFT_BITS], "finely")
-        shift = later(m, shift[FINE_SHIFT_BITS:], "coarse_shift")
+        total = registered(m, total << shift[:FINE_SHIFT_BITS], "finely")
+        shift = registered(m, shift[FINE_SHIFT_BITS:], "coarse_shift")
         move(4)
         room = charge_room(spec)
         places = room.whole.bit_length() - 1
         # no more than the spec's largest shift is ever let in
         longest = max(spec.max_salient_shift, 1).bit_length()
         coarsely = total << (shift[: max(0, longest - FINE_SHIFT_BITS)] << FINE_SHIFT_BITS)
-        total, spills = later(m, coarsely[:places], "coarsely"), later(m, coarsely[places:].any(), "spills")
+        total, spills = registered(m, coarsely[:places], "coarsely"), registered(m, coarsely[places:].any(), "spills")
         move(5)
         # with a carry above
         counted, spilled = Signal(places + 1), Signal()
@@ -295,7 +293,7 @@ class LevelPacker(Component):
         with m.If(valid):
             m.d.sync += [counted.eq(Mux(begun, 0, counted[:-1]) + total), spilled.eq(spills | (~begun & over))]
         move(6)
-        # the list has been complete for long, and must not be the next token's
+        # the list is complete by now, and the next token's has not begun
         m.d.sync += self.token.enable.eq(stages[-1])
         m.d.sync += [
             self.token.data.place.eq(bases[token_grain(spec).bit_length() - 1 :]),
@@ -306,7 +304,7 @@ class LevelPacker(Component):
         ]
         some, last = listed, last_listed
         for stage in range(3, 7):
-            some, last = later(m, some, f"listed_{stage}"), later(m, last, f"last_listed_{stage}")
+            some, last = registered(m, some, f"listed_{stage}"), registered(m, last, f"last_listed_{stage}")
         m.d.sync += [self.token.data.token.listed.eq(some), self.token.data.token.last_listed.eq(last)]
         return stages[1:]
 

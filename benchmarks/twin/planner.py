@@ -1,4 +1,4 @@
-"""Cuts runs into segments: rows that are fed one after the other, and what follows them."""
+"""The planner cuts runs into segments: rows that are fed in order, and what follows them."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
@@ -11,19 +11,19 @@ from spikequant.rtl.interfaces import Write
 from spikequant.rtl.shapes import Half, bits_for_index, phase_layout, run_layout
 
 TOKEN_CYCLES = 2
-"""From a token's place to its particulars."""
+"""Cycles from a token's place to its descriptor."""
 
 PATIENCE = 15
-"""Cycles for which the array waits for low halves that would join the high ones before them."""
+"""Cycles for which the array waits for low halves that would join the preceding high ones."""
 
 
 def segment_layout(spec: Spec) -> data.StructLayout:
     """Rows of one run.
 
-    ``place``: of the token. ``first_row``: of its weights. ``last``: index of the last row, or of the last place in the
-    list of rows where ``listed``. ``salient``, ``normal``: which levels count. ``low``: those of low halves that add to
-    high ones. ``doublings``: of the charges, behind the rows. ``ends``: a phase ends with the last row, and ``phase``
-    is what becomes of it. ``done``: it is the run's last segment.
+    ``place``: place of the token. ``first_row``: row of its weights. ``last``: index of the last row, or, if
+    ``listed``, of the last place in the list of rows. ``salient``, ``normal``: the levels that count. ``low``: low
+    halves that add to high ones. ``doublings``: of the charges, after the rows. ``ends``: a phase ends with the last
+    row, and ``phase`` is the destination of its charges. ``done``: it is the run's last segment.
     """
     flags = dict.fromkeys(("listed", "salient", "normal", "low", "ends", "done"), 1)
     return data.StructLayout(
@@ -39,22 +39,23 @@ def segment_layout(spec: Spec) -> data.StructLayout:
 
 
 class MacPlanner(Component):
-    """Knows what each token has, and makes one or two segments of a run.
+    """Stores the descriptors of tokens, and makes one or two segments of a run.
 
     A token whose salient levels have a shift begins with the rows that have any: these levels alone are fed, and the
-    charges doubled as often as the shift says; where they have no room for that, the salient levels are a phase of
-    their own, which the neurons shift. Where a run of high halves has one of the same slot's low halves behind it, and
-    both have room, they are one phase: the charges are doubled as often as a weight has bits between them, but for the
-    doublings that follow the low halves' own salient levels.
+    charges are doubled once for each bit of the shift; if they have no room for that, the salient levels are a phase of
+    their own, which the neurons shift. If a run of low halves of the same slot follows a run of high halves, and both
+    have room, they are one phase: in between, the charges are doubled once for each bit of a weight, less the doublings
+    after the low halves' own salient levels.
 
-    Latency: five cycles from a run to its first segment, none behind runs of a few rows.
+    Latency: five cycles from a run to its first segment, hidden by previous runs of a few rows.
     Throughput: a segment every second cycle.
+    Handshake: streams; descriptors are never refused.
 
     Attributes:
-        write, write_enable: a token's particulars.
+        write: a token's descriptor.
         runs: tokens to run, in order.
         o: segments.
-        idle: no run is waiting or under way.
+        idle: no run is queued or in progress.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -69,7 +70,7 @@ class MacPlanner(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """The next run with its token, and the segments of the one before it."""
+        """The next run with its token, and the segments of the current run."""
         m = Module()
         spec = self._spec
         coming = Signal(run_layout(spec))
@@ -78,7 +79,7 @@ class MacPlanner(Component):
         run = Signal(run_layout(spec))
         token = Signal(token_layout(spec))
         active, listing = Signal(), Signal()
-        # the phase under way is the membrane's first one; the run's charges add to those of the run before it
+        # the current phase is the membrane's first one; the run's charges add to those of the previous run
         first, adds = Signal(), Signal()
         load = Signal()
 
@@ -169,7 +170,7 @@ class MacPlanner(Component):
         patience = Signal(range(PATIENCE + 1), init=PATIENCE)
         starved = Signal()
         m.d.sync += [
-            # of a run that is known already, a cycle later
+            # for a run that has come, one cycle later
             fits.eq(
                 (coming.half == Half.LOW)
                 & ~coming.first
@@ -178,7 +179,7 @@ class MacPlanner(Component):
                 & following.low_fits
             ),
             doublings.eq(Mux(following.listed, spec.weight_bits - coming.shift, spec.weight_bits)),
-            # while the rows of other runs are fed, waiting costs nothing
+            # waiting is free while rows of other runs are fed
             starved.eq(self.o.ready & ~self.o.valid & active & ~waiting),
         ]
         with m.If(starved & patience.any()):

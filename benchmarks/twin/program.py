@@ -10,14 +10,14 @@ from spikequant.rtl.driver.program import LayerProgram, Part, layer_segments, pr
 def twin_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False) -> LayerProgram:
     """Tile a layer as ``layer_program`` does; rows of levels take the place of scores.
 
-    Where all weights are loaded, a token's parts always follow each other, since the array adds the low halves to
-    the high ones.
+    If all weights are loaded, a token's parts always run consecutively, since the array adds the low halves to the
+    high ones.
 
     Args:
         spec: the accelerator.
-        vectors: the layer and its tokens, as ``mac_vectors`` has them.
-        keep_scores: whether rows of levels may be used again.
-        brief: whether results come without membranes.
+        vectors: the layer and its tokens, from ``mac_vectors``.
+        keep_scores: reuse rows of levels for all tiles of outputs, if they fit.
+        brief: results have no membranes.
     """
     segments = layer_segments(spec, vectors)
     parts = [

@@ -1,4 +1,4 @@
-"""A queue whose reader knows early whether there is anything."""
+"""A queue in distributed RAM with a registered ``valid``."""
 
 from amaranth.hdl import Module, Shape, ShapeLike, Signal, unsigned
 from amaranth.lib import stream
@@ -9,16 +9,17 @@ from spikequant.rtl.interfaces import Flow
 
 
 class RowQueue(Component):
-    """Holds payloads in distributed RAM, in order; what comes in is never refused.
+    """A queue of payloads in distributed RAM; ``o.valid`` is a register, for a long path.
 
-    Latency: a cycle. Its offer comes from a register, so that a long way may follow.
+    Latency: one cycle. Throughput: a payload a cycle.
+    Handshake: ``o`` is a stream; payloads that come in are never refused.
 
     Args:
-        shape: of the payloads.
-        depth: how many it holds, a power of two.
+        shape: shape of a payload.
+        depth: most payloads inside, a power of two.
 
     Attributes:
-        i_valid, i: a payload in; only while fewer than ``depth`` are inside.
+        i: payloads in; only while fewer than ``depth`` are inside.
         o: payloads out.
     """
 
@@ -27,7 +28,7 @@ class RowQueue(Component):
         super().__init__({"i": In(Flow(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Two pointers, and a count that is compared a cycle ahead."""
+        """Two pointers, and a count that is compared one cycle ahead."""
         m = Module()
         bits = Shape.cast(self.o.payload.shape()).width
         m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[])
@@ -35,7 +36,7 @@ class RowQueue(Component):
         inside = Signal(range(self._depth + 1))
         leaves = Signal()
         m.d.comb += [
-            write.data.eq(self.i.payload),
+            write.data.eq(self.i.value),
             write.en.eq(self.i.valid),
             self.o.payload.eq(read.data),
             leaves.eq(self.o.valid & self.o.ready),

@@ -6,20 +6,21 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLik
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.benchmarks.twin.arithmetic import MULTIPLIER_BITS, SHIFT_STEP, first_shift, largest_step
+from spikequant.benchmarks.twin.products import FACTOR_BITS, Multiplier
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import FACTOR_BITS, AddSubtract, Multiplier
+from spikequant.rtl.fabric.carry import AddSubtract
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
 
 class Dequantizer(Component):
-    """Codes by ``dequantize``; theta's place holds the multiplier and the number of its shift.
+    """Codes by ``dequantize``; ``theta`` holds the multiplier and the number of its shift.
 
-    Latency: ``latency(spec)`` cycles. Throughput: a membrane a cycle. Nothing ever waits.
+    Latency: ``latency(spec)`` cycles. Throughput: a membrane a cycle. Handshake: none.
 
     Attributes:
-        i_valid, i: a complete membrane.
-        o_valid, o: the same with its code.
+        i: a complete membrane.
+        o: the membrane with its code.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -33,7 +34,7 @@ class Dequantizer(Component):
 
     @staticmethod
     def latency(spec: Spec) -> int:
-        """Cycles from a membrane to its code: each block of the product but one is a sum more."""
+        """Cycles from a membrane to its code: each multiplier block after the first adds one."""
         return Multiplier.latency + 5 + (-(-spec.biased_bits // FACTOR_BITS) - 1)
 
     def elaborate(self, _platform: object) -> Module:
@@ -44,7 +45,7 @@ class Dequantizer(Component):
         valids: list[Value] = [self.i.valid]
 
         def stage(name: str, membrane: ValueLike, **values: Value) -> tuple[Signal, ...]:
-            """All that goes on to the next stage, and that there is something."""
+            """The values and ``valid`` in the next stage."""
             membrane_after = Signal(ready_layout(spec), name=f"{name}_membrane", reset_less=True)
             valid = Signal(name=f"{name}_valid")
             after = [Signal.like(value, name=f"{name}_{key}", reset_less=True) for key, value in values.items()]
@@ -53,7 +54,7 @@ class Dequantizer(Component):
             valids.append(valid)
             return membrane_after, *after
 
-        incoming = self.i.payload
+        incoming = self.i.value
         m.submodules.absolute = absolute = AddSubtract(bits=spec.biased_bits)
         m.d.comb += [absolute.b.eq(incoming.membrane), absolute.subtract.eq(incoming.membrane < 0)]
         membrane, magnitude = stage("magnitude", incoming, value=absolute.total)
@@ -107,9 +108,9 @@ class Dequantizer(Component):
         m.d.comb += [signed_code.b.eq(code), signed_code.subtract.eq(membrane.membrane < 0)]
         m.d.sync += [
             self.o.valid.eq(valids[-1]),
-            self.o.payload.membrane.eq(membrane.membrane),
-            self.o.payload.code.eq(signed_code.total),
-            self.o.payload.saturated.eq(membrane.saturated),
-            self.o.payload.brief.eq(membrane.brief),
+            self.o.value.membrane.eq(membrane.membrane),
+            self.o.value.code.eq(signed_code.total),
+            self.o.value.saturated.eq(membrane.saturated),
+            self.o.value.brief.eq(membrane.brief),
         ]
         return m

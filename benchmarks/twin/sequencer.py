@@ -1,6 +1,6 @@
-"""Feeds the multiply-accumulate array: the rows of a token's levels, one a cycle, whether silent or not."""
+"""The sequencer feeds the multiply-accumulate array: a row of a token's levels a cycle, silent or not."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -16,13 +16,14 @@ from spikequant.benchmarks.twin.buffers import (
 from spikequant.benchmarks.twin.planner import MacPlanner, segment_layout
 from spikequant.benchmarks.twin.queue import RowQueue
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Replica, exceeds
+from spikequant.rtl.fabric.carry import exceeds
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import Replica, registered
 from spikequant.rtl.interfaces import BufferEvent, Write
 from spikequant.rtl.shapes import bits_for_index, phase_layout, run_layout
 
 AHEAD = 16
-"""Rows read ahead of the array: as many as are on their way, and some more."""
+"""Rows read ahead of the array: those in the pipeline, and some more."""
 
 
 def row_bits(spec: Spec) -> int:
@@ -31,11 +32,11 @@ def row_bits(spec: Spec) -> int:
 
 
 def ready_row_layout(spec: Spec) -> data.StructLayout:
-    """A row of levels that waits for the array.
+    """A row of levels in the queue to the array.
 
     ``row``: of the weights. ``double``: double the charges instead. ``low``: do not count the levels for the zero
     points. ``twice``, ``thrice``: a level is too large for the multipliers, which take it in two parts, or three.
-    ``ends``: of a phase, and ``phase`` is what becomes of it.
+    ``ends``: a phase ends, and ``phase`` is the destination of its charges.
     """
     return data.StructLayout(
         {
@@ -48,22 +49,23 @@ def ready_row_layout(spec: Spec) -> data.StructLayout:
 
 
 class MacSequencer(Component):
-    """Keeps levels, and runs one token after the other without a cycle between them.
+    """Stores levels, and runs tokens in order without a cycle between them.
 
-    All rows of a token are fed, one a cycle; ``MacPlanner`` says which before them. A row with a level too large for
-    the multipliers is fed again with what is left of it. The end of a phase waits until the neurons have taken the
-    phase before it. Rows are read ahead, so nothing waits but the last one.
+    All rows of a token are fed, one a cycle; ``MacPlanner`` selects listed rows to feed first. A row with a level too
+    large for the multipliers is fed again with the remainder. The end of a phase stalls until the neurons have taken
+    the previous phase. Rows are read ahead, so only the last one stalls.
 
-    Latency: sixteen cycles from a run to its first row.
+    Latency: sixteen cycles from a run to its first row. Throughput: a row or a doubling a cycle.
+    Handshake: ``runs`` is a stream; writes are never refused; ``neurons_busy`` stalls the end of a phase.
 
     Attributes:
-        write, write_enable, listed, listed_enable, token, token_enable: as the packer has them.
+        write, listed, token: writes of ``LevelPacker``.
         runs: tokens to run, in order.
-        feed: what the array does now; ``fed`` where it is a row or a doubling.
+        feed: operation of the array; ``fed`` if it is a row or a doubling.
         neurons_busy: no phase may end yet.
-        ended, phase: a phase ends, and what becomes of its charges.
-        done: pulses when all rows of a run have been read; ``done_buffer`` is where they were.
-        idle: no run is waiting or under way.
+        ended, phase: a phase ends, and the destination of its charges.
+        done: all rows of a run have been read from that buffer.
+        idle: no run is queued or in progress.
         strayed: pulses when a level lies beyond the synapse memory, which is dropped.
     """
 
@@ -104,7 +106,7 @@ class MacSequencer(Component):
         m.d.sync += [
             issued.eq(valid),
             taken.eq(queue.o.valid & queue.o.ready),
-            # two more may be on their way from the cycles before
+            # two more may follow from the previous cycles
             room.eq(ahead < AHEAD - 2),
         ]
         with m.If(issued ^ taken):
@@ -200,11 +202,6 @@ class MacSequencer(Component):
             steps.append(following)
             valids.append(valid)
 
-        def after(value: ValueLike, name: str) -> Signal:
-            register = Signal(Value.cast(value).shape(), name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
-
         m.submodules.list = listed = BlockMemory(shape=index_bits, depth=1 << place_bits(spec))
         m.d.comb += [
             listed.write.address.eq(self.listed.data.place),
@@ -213,16 +210,16 @@ class MacSequencer(Component):
             listed.address.eq(place),
         ]
         # at step 3, and from then on
-        index = after(Mux(steps[2].listed, listed.output, steps[2].index), "row_index")
-        address = after((steps[3].place + index)[: place_bits(spec)], "row_place")
-        row = after((steps[3].first_row + index)[: row_bits(spec)], "row_4")
+        index = registered(m, Mux(steps[2].listed, listed.output, steps[2].index), "row_index")
+        address = registered(m, (steps[3].place + index)[: place_bits(spec)], "row_place")
+        row = registered(m, (steps[3].first_row + index)[: row_bits(spec)], "row_4")
         limit = spec.lane_rows - 1 if spec.pair_lanes == 2 else spec.lane_rows
-        beyond = after(exceeds(row, limit), "beyond_5")
-        m.d.comb += [self.done.pulse.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
+        beyond = registered(m, exceeds(row, limit), "beyond_5")
+        m.d.comb += [self.done.active.eq(valids[5] & steps[5].done), self.done.buffer.eq(steps[5].place[-1])]
         for number in range(5, 9):
-            row = after(row, f"row_{number}")
-        beyond = after(beyond, "beyond_6")
-        beyond_later = after(beyond, "beyond_7")
+            row = registered(m, row, f"row_{number}")
+        beyond = registered(m, beyond, "beyond_6")
+        beyond_later = registered(m, beyond, "beyond_7")
 
         now = steps[6]
         ready = Signal(ready_row_layout(spec))
@@ -255,12 +252,12 @@ class MacSequencer(Component):
             ready.low.eq(last.low),
             ready.ends.eq(last.ends),
             ready.phase.eq(last.phase),
-            queue.i.payload.eq(ready),
+            queue.i.value.eq(ready),
             queue.i.valid.eq(valids[8]),
         ]
 
     def _levels(self, m: Module, address: Value) -> list[data.View]:
-        """The levels of a row, two cycles behind its address."""
+        """The levels of a row, two cycles after its address."""
         spec = self._spec
         width = together(spec)
         levels: list[data.View] = []
@@ -278,16 +275,16 @@ class MacSequencer(Component):
         return levels
 
     def _feed(self, m: Module, queue: RowQueue) -> Signal:
-        """What the multipliers can take of a row's levels, until nothing is left of them.
+        """Feed the parts of a row's levels that the multipliers can take, until none is left.
 
         Returns:
-            Whether a row is under way.
+            Whether a row is in progress.
         """
         spec = self._spec
         native = level_bits(spec)
         coming = queue.o.payload
         head = Signal(ready_row_layout(spec), reset_less=True)
-        # those of the row that say what comes next are on their own, and cleared where there is none
+        # the flags of the row that control what comes next, cleared without a row
         valid, ends, twice, thrice = (Signal(name=f"head_{name}") for name in ("valid", "ends", "twice", "thrice"))
         hold, fires, advance = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -297,7 +294,7 @@ class MacSequencer(Component):
             self.ended.eq(ends & ~twice & ~hold),
             self.phase.eq(head.phase),
         ]
-        # the neurons say that they are busy a cycle behind the end of a phase, and it is taken in a cycle later
+        # busy neurons are known one cycle after the end of a phase, and registered for another one
         m.d.sync += hold.eq(self.ended | self.neurons_busy)
         with m.If(advance):
             m.d.sync += [head.eq(coming), valid.eq(queue.o.valid)]

@@ -251,19 +251,19 @@ class Membranes(Harness):
         counts = [something(m, signed(spec.population_bits + 1), f"count_{number}") for number in range(2)]
         exceeded = [something(m, 1, f"exceeded_{number}") for number in range(2)]
         others = {
-            name: anything(m, len(Value.cast(neurons.i.payload[name])), f"other_{name}")
+            name: anything(m, len(Value.cast(neurons.i.value[name])), f"other_{name}")
             for name in ("charge", "reference", "exceeded", "phase")
         }
-        m.d.comb += [Value.cast(neurons.i.payload[name]).eq(value) for name, value in others.items()]
+        m.d.comb += [Value.cast(neurons.i.value[name]).eq(value) for name, value in others.items()]
         lower = anything(m, spec.charge_bits, "lower")
         for start, phase, charge, count, beyond in zip(starts, phases, charges, counts, exceeded, strict=True):
             with m.If(now == start):
                 m.d.comb += [
-                    neurons.i.payload.charge.eq(charge + lower),
-                    neurons.i.payload.reference[0].eq(lower),
-                    neurons.i.payload.reference[1].eq(lower + count),
-                    neurons.i.payload.exceeded.eq(beyond),
-                    neurons.i.payload.phase.eq(phase),
+                    neurons.i.value.charge.eq(charge + lower),
+                    neurons.i.value.reference[0].eq(lower),
+                    neurons.i.value.reference[1].eq(lower + count),
+                    neurons.i.value.exceeded.eq(beyond),
+                    neurons.i.value.phase.eq(phase),
                 ]
             suppose(m, (count <= spec.max_population) & (count >= -spec.max_population))
             most = spec.weight_offset * spec.max_population
@@ -297,7 +297,7 @@ class Membranes(Harness):
             within = Mux(fresh, inside & ~beyond, within & inside & ~beyond)
             here = now == start + latency
             check(m, ~here | (neurons.o.valid == phase.last), f"membrane {number} arrives if it is complete")
-            arrives, exact, raised = here & phase.last, neurons.o.payload.value == membrane, neurons.o.payload.saturated
+            arrives, exact, raised = here & phase.last, neurons.o.value.value == membrane, neurons.o.value.saturated
             check(m, ~arrives | raised | exact, f"membrane {number} is exact or flagged")
             check(m, ~arrives | raised | ~flagged, f"membrane {number} is flagged if its levels were too many")
             check(m, ~arrives | ~raised | ~within, f"membrane {number} is not flagged needlessly")

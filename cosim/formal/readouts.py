@@ -82,14 +82,14 @@ class Halving(Harness):
         now = cycles(m, latency + 1)
         first = now == 0
         m.d.comb += readout.i.valid.eq(Mux(first, 1, anything(m, 1, "i_valid")))
-        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
+        m.d.comb += readout.i.value.as_value().eq(anything(m, readout.i.value.shape().size, "i"))
         suppose(m, ~first | ~inner(fragment, "excited"))
         suppose(m, (now != 1) | ~readout.i.valid)
         ready = Signal(ready_layout(spec))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i.payload)
-        suppose(m, ~first | fits(readout.i.payload, self._bits))
-        result = readout.o.payload
+            m.d.sync += ready.eq(readout.i.value)
+        suppose(m, ~first | fits(readout.i.value, self._bits))
+        result = readout.o.value
         magnitude = Mux(ready.membrane < 0, -result.code, result.code)[: spec.output_bits]
         right = is_result(spec, ready, result, magnitude) & is_quotient(spec, ready, magnitude)
         check(m, (now != latency) | readout.o.valid, "the code is on time")
@@ -116,12 +116,12 @@ class Ramp(Harness):
         over = Signal()
         m.d.comb += [
             readout.i.valid.eq(first & ~Initial()),
-            readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i")),
-            result.eq(readout.o.payload),
+            readout.i.value.as_value().eq(anything(m, readout.i.value.shape().size, "i")),
+            result.eq(readout.o.value),
         ]
-        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i.payload, self._bits)))
+        suppose(m, ~first | (in_state(fragment, "load") & fits(readout.i.value, self._bits)))
         with m.If(first):
-            m.d.sync += ready.eq(readout.i.payload)
+            m.d.sync += ready.eq(readout.i.value)
         with m.If(readout.o.valid & ~first):
             m.d.sync += over.eq(1)
         gives = readout.o.valid & ~first & ~over
@@ -143,7 +143,7 @@ class RampTakes(Harness):
         m.submodules.component = fragment = Fragment.get(readout, None)
         inside = Signal()
         m.d.sync += inside.eq((inside & ~readout.o.valid) | readout.i.valid)
-        m.d.comb += readout.i.payload.as_value().eq(anything(m, readout.i.payload.shape().size, "i"))
+        m.d.comb += readout.i.value.as_value().eq(anything(m, readout.i.value.shape().size, "i"))
         m.d.comb += readout.i.valid.eq(anything(m, 1, "i_valid") & ~inside)
         loads = in_state(fragment, "load")
         check(

@@ -110,7 +110,7 @@ class OneBlockQueue(Harness):
     def describe(self, m: Module) -> None:
         """Write any payload at any time: the rules must hold even without room."""
         m.submodules.component = queue = BlockQueue(4, depth=8)
-        m.d.comb += [queue.i.valid.eq(anything(m, 1, "i_valid")), queue.i.payload.eq(anything(m, 4, "i"))]
+        m.d.comb += [queue.i.valid.eq(anything(m, 1, "i_valid")), queue.i.value.eq(anything(m, 4, "i"))]
         drain(m, queue.o, "o")
 
 

@@ -30,6 +30,7 @@ def formal(
     """
     from rich.console import Console
 
+    from spikequant.benchmarks.twin.properties import properties as twin_properties
     from spikequant.cosim.formal.catalogue import catalogue
     from spikequant.cosim.formal.property import Property
     from spikequant.cosim.formal.prove import Result, figures, find_tools
@@ -38,7 +39,8 @@ def formal(
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.support.progress import progress_bar
 
-    claims = [claim for claim in catalogue(synthesis_of) if only is None or claim.name.startswith(only)]
+    everything = [*catalogue(synthesis_of), *twin_properties()]
+    claims = [claim for claim in everything if only is None or claim.name.startswith(only)]
     if not claims:
         raise InputError(f"formal: no property {only}, expected the beginning of a name that --list prints")
     console = Console()

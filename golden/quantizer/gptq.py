@@ -32,7 +32,6 @@ def gptq(
     *,
     damping: float = DAMPING,
     block: int = BLOCK,
-    by_activation: bool = False,
 ) -> Tensor:
     """Round weights to a grid that is fixed in advance.
 
@@ -42,14 +41,11 @@ def gptq(
         quantize_column: rounds the weights of one input, given the input's index.
         damping: added to the diagonal, as a share of its mean.
         block: inputs whose errors are propagated together; affects the speed only.
-        by_activation: whether to round inputs in the order of falling power.
 
     Returns:
         float32 [N, K], rounded values.
     """
-    power = second_moment.diagonal()
-    order = power.argsort(descending=True) if by_activation else torch.arange(power.numel())
-    blocks = list(order.split(block))
+    blocks = list(torch.arange(weight.shape[1]).split(block))
     return gptq_blocks(weight, second_moment, blocks, lambda _block, _weight: quantize_column, damping=damping)
 
 

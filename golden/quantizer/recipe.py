@@ -8,17 +8,17 @@ from spikequant.golden.models.model import site_group
 from spikequant.golden.quantizer.site import SalientFormat, ZeroPoint
 from spikequant.golden.support.toml_files import override, read_toml
 
-_CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
 Strength = Annotated[float, Field(ge=0, le=1)]
 
 SiteGroup = Literal["qkv", "o", "gate_up", "down"]
 
 
-class SaliencyFactors(BaseModel):
-    """Saliency factor k by kind of site: ``thr = k * 1.4826 * MAD``."""
+class _Choices(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model_config = _CONFIG
+
+class SaliencyFactors(_Choices):
+    """Saliency factor k by kind of site: ``thr = k * 1.4826 * MAD``."""
 
     qkv: float = Field(default=3.4, gt=0, description="input of the query, key and value projections")
     o: float = Field(default=4.4, gt=0, description="input of the attention's output projection")
@@ -28,10 +28,8 @@ class SaliencyFactors(BaseModel):
     factor: float = Field(default=1.0, gt=0, description="multiplies all of them")
 
 
-class Activations(BaseModel):
+class Activations(_Choices):
     """Quantization of layer inputs."""
-
-    model_config = _CONFIG
 
     bits: int = Field(default=4, ge=1, le=8, description="width of a normal code")
     salient_bits: int = Field(default=5, ge=0, le=8, description="width of a salient code; 0 for none")
@@ -52,10 +50,8 @@ class Activations(BaseModel):
         return self
 
 
-class Weights(BaseModel):
+class Weights(_Choices):
     """Quantization of weights."""
-
-    model_config = _CONFIG
 
     bits: int = Field(default=4, ge=1, le=8, description="width of a code")
     wide_fraction: float = Field(default=0.0625, ge=0, le=1, description="share of the columns with a low half")
@@ -67,10 +63,8 @@ class Weights(BaseModel):
     )
 
 
-class Distillation(BaseModel):
+class Distillation(_Choices):
     """Training of the quantized model towards the float model's predictions."""
-
-    model_config = _CONFIG
 
     steps: int = Field(default=0, ge=0, description="updates; 0 for no training")
     windows: int = Field(default=1024, ge=1, description="largest number of windows of calibration text")
@@ -85,10 +79,8 @@ class Distillation(BaseModel):
     seed: int = Field(default=0, ge=0, description="order of the windows")
 
 
-class Recipe(BaseModel):
+class Recipe(_Choices):
     """All choices of the quantizer, immutable; a TOML file may start from a preset and override it."""
-
-    model_config = _CONFIG
 
     activations: Activations = Activations()
     weights: Weights = Weights()

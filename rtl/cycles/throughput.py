@@ -1,4 +1,4 @@
-"""Cycles of tokens on the whole accelerator, with everything counted that may be slow."""
+"""Cycles of tokens on the whole accelerator: array, encoder, drain and read-out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from spikequant.rtl.result_queue import READOUT_CYCLES, packets_waiting
 
 @dataclass(frozen=True)
 class Latencies:
-    """What an array's pipelines take, in cycles.
+    """Latencies of an array's pipelines, in cycles.
 
     Attributes:
-        fill_waits: a token's codes come in only when its buffer is free; else its walk waits for that.
-        made: from a token's last code to its score, beside the walk.
+        fill_waits: a token's codes stall until its buffer is free; otherwise only its walk does.
+        made: from a token's last code to its score, in addition to the walk.
         next_codes: from a token's last code to the next token's first one, at least.
-        next_apart: the same for each list of salient levels, where there are any.
+        next_apart: in addition, for each list of salient levels, if there are any.
         run: from a score to its first cycle in an idle array.
-        read_ahead: before a token's end all of its buffer has been read.
-        phases: whose charges are on their way at most, one or two.
-        settle: from the end of a phase to its charges, which leave one by one, and behind those of the phase before.
+        read_ahead: from the last read of a token's buffer to the token's end.
+        phases: most phases whose charges are in flight, one or two.
+        settle: from the end of a phase to its first charge, unless the previous phase still leaves.
         result: from the first of a token's last charges to the read-out of its membrane.
-        between: from a RESULT packet's last word to the next one's first, beside one.
+        between: idle cycles between RESULT packets.
     """
 
     fill_waits: bool
@@ -50,18 +50,18 @@ SPIKING = Latencies(
     result=30,
     between=0,
 )
-"""Of the accelerator."""
+"""Latencies of the spiking accelerator."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What beside the array itself may make tokens wait.
+    """Bottlenecks to count in addition to the array itself.
 
     Attributes:
         drain: a phase's charges leave the array one by one before the next phase may end.
-        encoder: codes come four a word and are sorted, or packed, before they run.
-        readout: membranes are read out, and leave at least as codes, four a word.
-        membranes: they leave too, two words a neuron.
+        encoder: codes come in four a word, and are sorted or packed before they run.
+        readout: membranes are read out, and results leave as codes, four a word.
+        membranes: results leave whole, two words a neuron.
     """
 
     drain: bool = True
@@ -78,7 +78,7 @@ Group = Sequence[TokenCost]
 
 
 def blocks(spec: Spec, groups: Sequence[Group]) -> Iterator[list[Group]]:
-    """Groups in order, in blocks that the two score buffers hold together, by turns; a block is never empty."""
+    """Groups in order, in blocks that fit the two score buffers, alternating between them; no block is empty."""
     block: list[Group] = []
     used = [0, 0]
     for group in groups:
@@ -98,9 +98,9 @@ class Run:
     """Runs of a token's tiles.
 
     Attributes:
-        costs: of the tiles.
-        buffer: in which their scores are.
-        made: the scores are made before, else they are there.
+        costs: costs of the tiles.
+        buffer: index of the buffer with their scores.
+        made: the scores are made first; otherwise they exist already.
     """
 
     costs: Group
@@ -119,18 +119,18 @@ def layer_runs(spec: Spec, groups: Sequence[Group], *, output_tiles: int) -> lis
 
 
 def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: Latencies) -> list[int]:
-    """When each tile is done, in cycles from the first code on; loading weights and constants is not counted.
+    """Cycle in which each tile is done, from the first code on; loading weights and constants is not counted.
 
     Args:
         spec: the accelerator.
-        runs: in order.
-        counted: what may make them wait.
-        latencies: of the array.
+        runs: runs in order.
+        counted: bottlenecks to count.
+        latencies: latencies of the array.
     """
     brief = not counted.membranes
     words = result_words(spec, brief=brief)
     # the words that follow those of the first cluster
-    behind = words - WORDS_PER_RESULT_HEADER - code_words(spec, brief=brief) // spec.clusters
+    following = words - WORDS_PER_RESULT_HEADER - code_words(spec, brief=brief) // spec.clusters
     waiting = packets_waiting(spec)
     buffer_free = [0, 0]
     codes_free = fetched = made = array_free = neurons_free = first_charge = read_out = stream_free = 0
@@ -147,21 +147,21 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
             filled = (max(codes_free, free) if latencies.fill_waits else codes_free) + cost.fill
             # it may be walked when its buffer is free, and until then its lists are not
             held = max(filled, free)
-            # a token that is walked lets one more wait in its lists, and the codes behind that one wait for it
+            # one more token may wait in the lists during a walk, and the codes of the next one stall
             codes_free = max(
                 held + latencies.next_codes + (latencies.next_apart * spec.ramp if cost.apart else 0), fetched
             )
             fetched = made
             made = max(held + latencies.made, made) + cost.walk
             codes_free = max(codes_free, fetched)
-            # a run waits for all scores of its buffer whose codes came before it
+            # a run stalls until all earlier scores of its buffer are written
             ready = made + latencies.run
         for cost in run.costs:
             now = max(array_free, ready)
             for number, cycles in enumerate(cost.phases):
                 if counted.readout and cost.complete and number == len(cost.phases) - 1 and len(complete) >= waiting:
                     neurons_free = max(neurons_free, complete[-waiting])
-                # the phase's last cycle is the one that waits
+                # the last cycle of a phase stalls
                 now = max(now + cycles, neurons_free)
                 first_charge = max(now + latencies.settle, left[-1] if counted.drain else 0)
                 if counted.drain:
@@ -170,7 +170,7 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
             array_free = now
             if counted.readout and cost.complete:
                 read_out = max(read_out, first_charge + latencies.result) + READOUT_CYCLES * spec.cluster.neurons
-                stream_free = max(stream_free + latencies.between + words, read_out + behind)
+                stream_free = max(stream_free + latencies.between + words, read_out + following)
                 complete.append(stream_free)
             done.append(stream_free if counted.readout else now)
         buffer_free[run.buffer] = now - latencies.read_ahead
@@ -180,14 +180,14 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
 def layer_cycles(
     spec: Spec, groups: Sequence[Group], *, output_tiles: int, counted: Counted, latencies: Latencies
 ) -> int:
-    """Cycles of a layer's tokens when others like them come before and behind them.
+    """Cycles of a layer's tokens in steady state: the same tokens come before and after them.
 
     Args:
         spec: the accelerator.
         groups: its tokens' tiles, in order.
-        output_tiles: tiles of outputs.
-        counted: what may make them wait.
-        latencies: of the array.
+        output_tiles: number of tiles of outputs.
+        counted: bottlenecks to count.
+        latencies: latencies of the array.
     """
     runs = layer_runs(spec, groups, output_tiles=output_tiles)
     done = run_cycles(spec, runs * 2, counted=counted, latencies=latencies)

@@ -1,4 +1,4 @@
-"""Cycles of one token's inputs on the accelerator: to come in, to be sorted, to run."""
+"""Cycles of one token's inputs on the accelerator: codes in, sorting, and run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 
 LEVEL_CYCLES = 1
-"""Cycles of the encoder's walk for each level, beside those in which inputs are taken."""
+"""Cycles of the encoder's walk for each level, in addition to those in which inputs are taken."""
 
 SHORT_LIST = 1
-"""Cycles that a level takes at least beside these, where a bucket has less than two inputs."""
+"""Fewest further cycles of a level in which a bucket has fewer than two inputs."""
 
 SALIENT_CYCLES = 2
 """Cycles of the walk around its phase of salient levels."""
@@ -24,14 +24,14 @@ SALIENT_CYCLES = 2
 
 @dataclass(frozen=True)
 class TokenCost:
-    """One token's tile.
+    """Cost of one token's tile.
 
     Attributes:
         fill: cycles in which its codes come in.
         walk: cycles of the walk through its levels, during which the next token's codes may come in.
-        apart: some of its levels have lists of their own.
+        apart: some of its levels are in lists of the salient phase.
         phases: cycles of each phase on the array.
-        words: what it takes of a buffer.
+        words: size in a buffer, in beats.
         complete: the token's result follows.
     """
 
@@ -62,7 +62,7 @@ def level_takes(spec: Spec, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     # beats in which both lanes give an input, and beats in which only one of them does, the last one half empty
     both = pairs.min(axis=1)
     single = pairs.max(axis=1) - both
-    # as long as any pair takes two cycles for a beat all wait for it
+    # a pair that takes two cycles for a beat stalls all others
     beats, slow_last = both + -(-single // 2), both + single // 2
     total = np.zeros(counts.shape[1], np.int64)
     for level in range(counts.shape[1]):
@@ -75,7 +75,7 @@ def level_takes(spec: Spec, counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _one_pair_takes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same for two lanes with two buckets each: what one lane has left comes two by two from both of its own."""
+    """``level_takes`` for two lanes with two buckets each: the rest of one lane comes in pairs from its two buckets."""
     lanes = counts.reshape(2, 2, -1).swapaxes(0, 1)
     sums = lanes.sum(axis=1)
     both = sums.min(axis=0)
@@ -115,7 +115,7 @@ def encode_parts(
 
 
 def spiking_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_], shift: int) -> TokenCost:
-    """What a token's tile takes on the accelerator; ``level``, ``salient`` and ``shift`` as ``encode_parts``."""
+    """Cost of a token's tile on the accelerator; ``level``, ``salient`` and ``shift`` as for ``encode_parts``."""
     cost = score_cost(spec, level, salient, shift)
     fill, walk = encode_parts(spec, level, salient, shift, merged=cost.merged)
     apart = bool(cost.salient.beats)
@@ -130,12 +130,12 @@ def _score_phases(cost: ScoreCost) -> tuple[int, ...]:
 
 
 def spiking_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Tile]]) -> list[list[TokenCost]]:
-    """What a layer's tokens take on the accelerator, in the order and in the groups of the layer's program.
+    """Costs of a layer's tokens on the accelerator, in the order and in the groups of the layer's program.
 
     Args:
         spec: the accelerator.
         vectors: the layer.
-        tiles: of each token, as ``spikequant.golden.layer.tiling.token_tiles`` has them.
+        tiles: tiles of each token, from ``spikequant.golden.layer.tiling.token_tiles``.
     """
 
     def segment(tile: Tile) -> tuple[bool, int]:
@@ -162,7 +162,7 @@ def spiking_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Ti
 
 
 def membrane_blocks(spec: Spec, vectors: LayerVectors) -> list[range]:
-    """Blocks of tokens whose membranes are kept together."""
+    """Blocks of tokens whose membranes fit the slots together."""
     return [
         range(first, min(first + spec.membrane_slots, vectors.tokens))
         for first in range(0, vectors.tokens, spec.membrane_slots)

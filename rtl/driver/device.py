@@ -1,4 +1,4 @@
-"""What drives an accelerator, be it simulated or on a board: packets in, results out, a layer at a time."""
+"""Devices: accelerators, simulated or on a board, that take packets and return results, a layer at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from spikequant.rtl.driver.packets import Words, parse_result
 from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
 
 TOTAL_RANGE = 2**32
-"""Totals of spikes and beats begin again there."""
+"""Modulus of the totals of spikes and beats."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """What came back from a device.
+    """Results of packets that a device played.
 
     Attributes:
         packets: words of each RESULT packet.
         cycles: clock cycles from the first word in to the last word out; 0 from a device that does not count them.
-        seconds: wall time of the same span.
-        spikes_before, beats_before: the device's totals before that span.
+        seconds: wall time of these cycles.
+        spikes_before, beats_before: the device's totals before them.
     """
 
     packets: list[Words]
@@ -33,30 +33,30 @@ class Played:
 
 
 class Device(Protocol):
-    """An accelerator that takes packets. One at a time may use it."""
+    """An accelerator that takes packets; it has one user at a time."""
 
     @property
     def spec(self) -> Spec:
-        """What it was generated from."""
+        """Spec of the accelerator."""
 
     def play(
         self, packets: Sequence[Words], results: int, *, progress: Callable[[int], None] = lambda _: None
     ) -> Played:
-        """Send packets, and wait for results. What ran before makes no difference but to the totals.
+        """Send packets, and wait for results. Nothing but the totals depends on earlier packets.
 
         Args:
-            packets: words of each packet; they load all that they use.
+            packets: words of each packet; they load all weights, constants and scores that they use.
             results: RESULT packets to wait for.
-            progress: told the number of results that are in, now and then.
+            progress: called now and then with the number of results so far.
         """
 
 
 @dataclass(frozen=True)
 class LayerRun:
-    """A layer on a device.
+    """Result of a layer on a device.
 
     Attributes:
-        output: of all tokens and neurons.
+        output: membranes, codes and flags of all tokens and neurons.
         cycles: clock cycles, loading weights included.
         seconds: wall time of the device.
         spikes: spikes fired, each of a burst counted.
@@ -76,9 +76,9 @@ def run_on_device(
     """Load a layer of any size, run its tokens, and read the results.
 
     Args:
-        device: where.
+        device: the accelerator.
         vectors: the layer and its tokens.
-        progress: told the results that are in, and how many there will be.
+        progress: called with the number of results so far and in all.
 
     Raises:
         PacketError: the accelerator refused a packet or sent a broken one.
@@ -96,10 +96,10 @@ def run_program(
     """Play a layer's program, and read the results.
 
     Args:
-        device: where.
-        program: of the layer and its tokens.
+        device: the accelerator.
+        program: packets of the layer and its tokens.
         vectors: the layer and its tokens.
-        progress: told the results that are in, and how many there will be.
+        progress: called with the number of results so far and in all.
 
     Raises:
         PacketError: the accelerator refused a packet or sent a broken one.

@@ -1,4 +1,4 @@
-"""Amaranth's layouts as 32-bit words, on the host's side."""
+"""Conversion between layouts and 32-bit words, for the host."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from spikequant.golden.layer.spec import WORD_BITS
 
 
 def words_in(layout: type[data.Struct]) -> int:
-    """Words that a layout fills."""
+    """Size of a layout in words."""
     return data.Layout.cast(layout).size // WORD_BITS
 
 
@@ -30,6 +30,6 @@ def pack(layout: type[data.Struct], **fields: int) -> list[int]:
 
 
 def unpack(layout: type[data.Struct], words: list[int]) -> dict[str, Any]:
-    """The fields of a layout's words as plain numbers, whatever they are."""
+    """The fields of a layout's words as unsigned numbers, without any check."""
     bits = sum(word << (WORD_BITS * index) for index, word in enumerate(words))
     return {name: bits >> field.offset & (2**field.width - 1) for name, field in data.Layout.cast(layout)}

@@ -1,6 +1,6 @@
-"""What packets mean: the results that they ask for, computed from nothing but their words.
+"""Reference model of the packets: computes the results of any packets from their words alone.
 
-It knows no layer and no tile. So it says whether a driver asked for the right thing, and what any other packets give.
+It has no notion of layers or tiles, so it checks drivers independently, and applies to packets that no driver sends.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikequant.golden.layer.integer import Integers, output_code
 from spikequant.golden.layer.score import score_cost
 from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.golden.support.errors import SpikeQuantError
 from spikequant.rtl.driver.packets import Words, operation_of
 from spikequant.rtl.packet_sizes import CODE_BITS, WORDS_PER_NEURON
 from spikequant.rtl.shapes import (
@@ -28,14 +29,14 @@ from spikequant.rtl.shapes import (
 
 @dataclass(frozen=True)
 class Score:
-    """A token's activations for some inputs, as a CODES packet has them.
+    """A token's activations for some inputs, from a CODES packet.
 
     Attributes:
-        packet: number of the packet, from 0.
+        packet: index of the packet, from 0.
         level: int64 [n], signed levels, shifted where they are salient.
         salient: bool [n].
-        header: of the packet.
-        words: beats that it takes in its buffer.
+        header: header of the packet.
+        words: size in its buffer, in beats.
     """
 
     packet: int
@@ -47,12 +48,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Run:
-    """A score on weights.
+    """A score that runs on weights.
 
     Attributes:
-        packet: number of the RUN packet.
-        score: that runs.
-        header: of the packet.
+        packet: index of the RUN packet.
+        score: the score.
+        header: header of the packet.
         weights: int64 [n, neurons], stored weights of the score's inputs.
     """
 
@@ -64,15 +65,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Completed:
-    """What a RESULT packet is to hold.
+    """Expected contents of a RESULT packet.
 
     Attributes:
-        slot: of the membranes.
-        brief: without membranes.
-        runs: that made it, in order.
+        slot: slot of the membranes.
+        brief: the packet has no membranes.
+        runs: runs that made it, in order.
         membrane: int64 [neurons], V' with the bias.
         code: int32 [neurons].
-        saturated: bool [neurons], where the hardware may raise its flag.
+        saturated: bool [neurons], where the hardware may set its flag.
         theta, bias, zero: int64 [neurons], constants.
     """
 
@@ -94,8 +95,8 @@ class _Membranes:
     runs: list[Run] = field(default_factory=list)
 
 
-class UnspecifiedError(Exception):
-    """A packet asks for what the rules leave open, or refuse: one line that says what."""
+class UnspecifiedError(SpikeQuantError):
+    """A packet breaks the rules of ``spikequant.rtl.shapes``, or asks for what they leave undefined."""
 
 
 HALF = data.Layout.cast(RunHeader)["half"]
@@ -107,10 +108,10 @@ def _demand(holds: bool, number: int, problem: str) -> None:
 
 
 class PacketModel:
-    """Takes packets one by one; what a reset leaves undefined may not be used.
+    """Model of an accelerator after reset; using undefined weights, constants, scores or membranes is an error.
 
     Args:
-        spec: of the accelerator.
+        spec: the accelerator.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -213,7 +214,7 @@ class PacketModel:
         if score is None:
             raise UnspecifiedError(f"packet {number}: no score in buffer {header.buffer} at {header.address}")
         first = int(header.input)
-        # codes behind the memory are there to fill the last word
+        # silent codes beyond the memory fill the last word
         count = min(len(score.level), spec.depth - first)
         _demand(not score.level[count:].any(), number, "inputs beyond the weights")
         level = score.level[:count]

@@ -1,4 +1,4 @@
-"""Packets as arrays of words, built from the layouts of ``spikequant.rtl.shapes``."""
+"""Packets as arrays of words, from the layouts of ``spikequant.rtl.shapes``."""
 
 from dataclasses import dataclass
 
@@ -44,19 +44,19 @@ def _header(layout: type[data.Struct], operation: Operation, **fields: int | Hal
 
 
 def _packed(values: NDArray[np.integer], bits: int) -> Words:
-    """Values of ``bits`` each, last axis packed into words from the least significant bits up."""
+    """Values of ``bits`` each, with the last axis packed into words from the least significant bits up."""
     fields = values.astype(np.uint32).reshape(*values.shape[:-1], -1, WORD_BITS // bits)
     places = np.arange(0, WORD_BITS, bits, dtype=np.uint32)
     return np.bitwise_or.reduce(fields << places, axis=-1)
 
 
 def weights_packet(spec: Spec, *, first_input: int, codes: NDArray[np.uint8]) -> Words:
-    """Load weights.
+    """A WEIGHTS packet.
 
     Args:
         spec: the accelerator.
-        first_input: where the first input's row goes, a multiple of the lanes.
-        codes: uint8 [inputs, neurons], stored weights, neurons being all of the spec's.
+        first_input: index of the first input in the synapse memory, a multiple of the lanes.
+        codes: uint8 [inputs, neurons], stored weights for all neurons of the spec.
     """
     header = _header(WeightsHeader, Operation.WEIGHTS, input=first_input)
     return np.concatenate([header, _packed(codes, spec.weight_bits).reshape(-1)])
@@ -65,7 +65,7 @@ def weights_packet(spec: Spec, *, first_input: int, codes: NDArray[np.uint8]) ->
 def neurons_packet(
     *, theta: NDArray[np.uint32], bias: NDArray[np.int32], zero: NDArray[np.uint8], first_neuron: int = 0
 ) -> Words:
-    """Load the constants of neurons from ``first_neuron`` on; arrays [neurons]."""
+    """A NEURONS packet: constants [neurons] of the neurons from ``first_neuron`` on."""
     header = _header(NeuronsHeader, Operation.NEURONS, neuron=first_neuron)
     parameters = np.stack([theta, bias.astype(np.int32).view(np.uint32), zero.astype(np.uint32)], axis=1)
     return np.concatenate([header, parameters.astype(np.uint32).reshape(-1)])
@@ -93,7 +93,7 @@ class TokenTile:
 
 
 def codes_packet(tile: TokenTile, *, buffer: int, address: int = 0) -> Words:
-    """Sort one tile of a token into a score; padded to a whole word with silent codes."""
+    """A CODES packet: one tile of a token, padded to a whole word with silent codes."""
     header = _header(
         CodesHeader,
         Operation.CODES,
@@ -122,7 +122,7 @@ def run_packet(
     half: Half,
     brief: bool = False,
 ) -> Words:
-    """Run a score on the weights from ``first_input`` on; ``brief`` asks for codes and flags alone."""
+    """A RUN packet: a score on the weights from ``first_input`` on; a ``brief`` result has codes and flags alone."""
     return _header(
         RunHeader,
         Operation.RUN,
@@ -140,11 +140,11 @@ def run_packet(
 
 @dataclass(frozen=True)
 class TileResult:
-    """A RESULT packet.
+    """Contents of a RESULT packet.
 
     Attributes:
-        slot: the membranes' slot.
-        membrane: int64 [neurons], V' with the bias; None in brief.
+        slot: slot of the membranes.
+        membrane: int64 [neurons], V' with the bias; None if brief.
         code: int32 [neurons], output codes.
         saturated: bool [neurons], membranes that left their range.
         beats: beats since reset, spikeless ones included.
@@ -180,7 +180,7 @@ def _figures(body: Words) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray
 
 
 def _brief_figures(spec: Spec, body: Words) -> tuple[None, NDArray[np.int32], NDArray[np.bool_]]:
-    """Codes and flags from a body in brief."""
+    """Codes and flags from a brief body."""
     codes, flags = np.split(body, [spec.neurons // codes_per_word(spec)])
     kind = {8: np.int8, 16: np.int16}[brief_code_bits(spec)]
     code = codes.astype("<u4").view(np.dtype(kind).newbyteorder("<")).astype(np.int32)
@@ -189,12 +189,12 @@ def _brief_figures(spec: Spec, body: Words) -> tuple[None, NDArray[np.int32], ND
 
 
 def operation_of(packet: Words) -> int:
-    """What the packet's first word says that it is; it need not be the value of any ``Operation``."""
+    """Operation field of the packet's first word, which need not be the value of any ``Operation``."""
     return int(packet[0]) % 2 ** Operation.as_shape().width
 
 
 def parse_result(spec: Spec, words: Words) -> TileResult:
-    """Take a RESULT packet apart.
+    """Parse a RESULT packet.
 
     Raises:
         PacketError: a wrong length or operation, or the accelerator refused a packet before this one.

@@ -1,4 +1,4 @@
-"""How a layer of any size becomes packets for an array of fixed size, and results a layer's output again."""
+"""Programs: a layer of any size as packets for an array of fixed size, and a layer's output from the results."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class Segment:
     """Inputs whose weights fit the synapse memory together.
 
     Attributes:
-        columns: int [inputs], which of the layer's columns.
+        columns: int [inputs], columns of the layer.
         weights: uint8 [inputs, N], their stored weights, for all of the layer's outputs.
-        half: how the membrane takes them.
-        first_input: where they lie in the synapse memory.
+        half: half of the weights that they are.
+        first_input: index of the first one in the synapse memory.
     """
 
     columns: NDArray[np.intp]
@@ -43,7 +43,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class ResultPlace:
-    """Which part of the layer's output a RESULT packet holds."""
+    """Part of the layer's output that a RESULT packet holds."""
 
     token: int
     outputs: slice
@@ -51,7 +51,7 @@ class ResultPlace:
 
 @dataclass(frozen=True)
 class LayerProgram:
-    """The packets of a layer, in order, and where each result belongs.
+    """The packets of a layer, in order, and the place of each result.
 
     Attributes:
         packets: words of each packet to send.
@@ -63,9 +63,9 @@ class LayerProgram:
 
 
 def layer_segments(spec: Spec, vectors: LayerVectors) -> list[Segment]:
-    """The layer's inputs in tiles, the low halves of wide columns behind them.
+    """The layer's inputs in tiles, followed by the low halves of wide columns.
 
-    Where all tiles fit the memory together they lie side by side, and are loaded once.
+    If all tiles fit the memory together they are adjacent in it, and are loaded once.
     """
     whole = [(np.arange(vectors.inputs), vectors.w_code.T, Half.HIGH if vectors.wide.size else Half.WHOLE)]
     if vectors.wide.size:
@@ -98,7 +98,7 @@ def tile_constants(spec: Spec, vectors: LayerVectors, outputs: slice) -> Words:
 
 
 def token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.integer[Any]], *, merged: bool) -> TokenTile:
-    """One token's activations in some columns, as a CODES packet has them."""
+    """One token's activations in some columns, for a CODES packet."""
     level = vectors.level[token, columns].astype(np.int64)
     salient = vectors.salient[token, columns]
     zero, shift, offset = (int(values[token]) for values in (vectors.zero, vectors.shift, vectors.offset))
@@ -119,9 +119,9 @@ class Part:
 
     Attributes:
         tile: the activations.
-        segment: which segment's weights they run on.
-        first_input: where those of the first one lie in the synapse memory.
-        words: of the score that they become.
+        segment: index of the segment whose weights they run on.
+        first_input: index of the first one's weights in the synapse memory.
+        words: size of their score, in beats.
     """
 
     tile: TokenTile
@@ -150,25 +150,25 @@ def _parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: in
 
 @dataclass(frozen=True)
 class ScorePlace:
-    """Where a score begins."""
+    """Buffer and address of a score's first beat."""
 
     buffer: int
     address: int
 
 
-def _side_by_side(buffer: int, parts: Iterable[Part], start: int = 0) -> list[ScorePlace]:
-    """Places one behind the other."""
+def _adjacent(buffer: int, parts: Iterable[Part], start: int = 0) -> list[ScorePlace]:
+    """Adjacent places in a buffer."""
     ends = list(accumulate((part.words for part in parts), initial=start))
     return [ScorePlace(buffer, address) for address in ends[:-1]]
 
 
 def _score_places(spec: Spec, groups: Iterable[list[Part]]) -> list[list[ScorePlace]] | None:
-    """Places side by side for all scores, a group in each of the two buffers by turns; none where they do not fit."""
+    """Adjacent places for all scores, groups alternating between the buffers; None if they do not fit."""
     used = [0, 0]
     places = []
-    for turn, parts in enumerate(groups):
-        buffer = turn % 2
-        places.append(_side_by_side(buffer, parts, used[buffer]))
+    for number, parts in enumerate(groups):
+        buffer = number % 2
+        places.append(_adjacent(buffer, parts, used[buffer]))
         used[buffer] += sum(part.words for part in parts)
     return places if max(used) <= spec.score_words else None
 
@@ -179,14 +179,14 @@ def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True
     For each tile of outputs and each block of as many tokens as there are membrane slots, every
     segment's weights are loaded once (or once for all blocks, if all segments fit) and all tokens of the
     block run on them; the last segment completes the membranes. Neurons beyond the layer's outputs get
-    zero weights, and their results are ignored. Where the scores of all tokens fit the two buffers, each token is
+    zero weights, and their results are ignored. If the scores of all tokens fit the two buffers, each token is
     sorted once for all tiles of outputs, else once for each.
 
     Args:
         spec: the accelerator.
         vectors: the layer and its tokens.
-        keep_scores: whether scores may be used again.
-        brief: whether results come without membranes.
+        keep_scores: reuse scores for all tiles of outputs, if they fit.
+        brief: results have no membranes.
     """
     segments = layer_segments(spec, vectors)
     parts = [_parts(spec, vectors, segments, token) for token in range(vectors.tokens)]
@@ -212,10 +212,10 @@ def program_of_parts(
         spec: the accelerator.
         vectors: the layer and its tokens.
         segments: tiles of its inputs.
-        parts: of each token, in the order in which they run.
-        token_by_token: whether a token's parts follow each other, where their scores fit a buffer.
-        keep_scores: whether scores may be used again.
-        brief: whether results come without membranes.
+        parts: parts of each token, in the order in which they run.
+        token_by_token: run a token's parts consecutively, if their scores fit a buffer.
+        keep_scores: reuse scores for all tiles of outputs, if they fit.
+        brief: results have no membranes.
     """
     resident = keeps_all_weights(spec, inputs=vectors.inputs, wide=vectors.wide.size)
     # in the order in which they are first run: parts whose scores are made together, before the first of them runs
@@ -234,7 +234,7 @@ def program_of_parts(
     parts_of = [[parts[token][number] for token, number in group] for group in groups]
     found = _score_places(spec, parts_of) if keep_scores else None
     kept = found is not None
-    score_places = found or [_side_by_side(turn % 2, group) for turn, group in enumerate(parts_of)]
+    score_places = found or [_adjacent(number % 2, group) for number, group in enumerate(parts_of)]
     packets: list[Words] = []
     places: list[ResultPlace] = []
     for first_output in range(0, vectors.outputs, spec.neurons):
@@ -283,7 +283,7 @@ def program_of_parts(
 def gather_codes(
     vectors: LayerVectors, places: Iterable[ResultPlace], results: Iterable[TileResult]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Put codes and flags of a layer's program together, in the order of ``places``; results may be in brief.
+    """Assemble codes and flags of a layer's program, in the order of ``places``; results may be brief.
 
     Returns:
         Codes, int32 [T, N], and flags of saturated membranes, bool [T, N].
@@ -298,15 +298,15 @@ def gather_codes(
 
 
 def gather(vectors: LayerVectors, places: Sequence[ResultPlace], results: Sequence[TileResult]) -> LayerOutput:
-    """Put the results of a layer's program together, in the order of ``places``.
+    """Assemble the results of a layer's program, in the order of ``places``.
 
     Raises:
-        ValueError: results in brief, which have no membranes.
+        ValueError: brief results, which have no membranes.
     """
     code, saturated = gather_codes(vectors, places, results)
     membrane = np.zeros(code.shape, np.int64)
     for place, result in zip(places, results, strict=True):
         if result.membrane is None:
-            raise ValueError("results in brief have no membranes")
+            raise ValueError("brief results have no membranes")
         membrane[place.token, place.outputs] = result.membrane[: place.outputs.stop - place.outputs.start]
     return LayerOutput(membrane=membrane, code=code, saturated=saturated)

@@ -1,4 +1,4 @@
-"""Where a share of a token's inputs is sorted: lists by level, filled for one token while another's are walked."""
+"""A bucket sorts a share of a token's inputs: lists by level, filled for one token while another one is walked."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
@@ -6,13 +6,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import bits_for_index
 
 TOP = 0
-"""The first list of a phase, that of the ramp's highest level; a list's number is the negative of its level."""
+"""The first list of a phase, for the ramp's highest level; the number of a list is the negative of its level."""
 
 
 def bucket_count(spec: Spec) -> int:
@@ -21,17 +21,17 @@ def bucket_count(spec: Spec) -> int:
 
 
 def bucket_rows(spec: Spec) -> int:
-    """Inputs of one bucket, of which the last one may lie beyond the spec's depth."""
+    """Inputs of one bucket; the last one may lie beyond the spec's depth."""
     return -(-spec.depth // bucket_count(spec))
 
 
 def list_layout(spec: Spec) -> data.StructLayout:
-    """Which list, in the order in which they are walked: the falling levels of the salient phase, then the others."""
+    """Number of a list, in the order of the walk: falling levels of the salient phase, then of the normal one."""
     return data.StructLayout({"level": spec.ramp.bit_length() - 1, "normal": 1})
 
 
 def insert_layout(spec: Spec) -> data.StructLayout:
-    """An input on its way into a list: its row, its sign, and how often it fires there besides the first time."""
+    """An input to insert: its row, its sign, and how many times more than once it fires in the list."""
     return data.StructLayout(
         {
             "row": bits_for_index(bucket_rows(spec)),
@@ -42,7 +42,7 @@ def insert_layout(spec: Spec) -> data.StructLayout:
 
 
 def link_layout(spec: Spec) -> data.StructLayout:
-    """What is kept of an input in a list: its own sign and repeats, and the input two behind it."""
+    """An entry of a list: the input's own sign and repeats, and the input two places after it."""
     insert = insert_layout(spec)
     return data.StructLayout(
         {"sign": 1, "repeats": insert["repeats"].width, "behind": pointer_layout(spec)},
@@ -55,35 +55,35 @@ def pointer_layout(spec: Spec) -> data.StructLayout:
 
 
 class Bucket(Component):
-    """Linked lists of inputs, one a level, whose links are in block RAM.
+    """Linked lists of inputs, one for each level, with links in block RAM.
 
-    The newest input heads its list. Each input is linked with the one two behind it, and a list has two heads, so
-    that two links may be on their way and an input follows in every cycle. An input above the ramp is in two lists:
-    the top one, and that of its rest. The order within a list makes no difference.
+    The newest input heads its list. Each input is linked with the one two places after it, and a list has two heads,
+    so that two links may be read at once and an input follows in every cycle. An input above the ramp is in two lists:
+    the top one, and that of its rest. The order within a list does not matter.
 
     Filling: an insert takes one cycle. Then the heads are copied, list by list, and are empty again: the next token
     may go in, into the other bank of the links, while this one's lists are walked.
 
-    Walking: from ``start`` on, the lists come one after the other, from the chosen one to the last: inputs, and
-    behind those of a list its end, which stays until ``descend``. A list takes a cycle for each input and one for
-    its end, and one more where it has less than two. The next ``start`` may come as soon as ``going`` is over, while
-    the last list is still walked.
+    Walking: after ``start``, the lists come in order, from the chosen one to the last: the inputs of a list, then its
+    end, which holds until ``descend``. A list takes a cycle for each input and one for its end, and one more if it has
+    fewer than two inputs. The next ``start`` may come as soon as ``going`` falls, while the last list is still walked.
 
-    Latency: six cycles from ``start`` to the first input or end. The list with which the walk begins is copied in
-    the cycle of ``start`` at the latest, and the others one in each cycle behind it. After a reset, every list must be
-    copied once. Tokens take turns in the two banks, the first one in bank 0.
+    Latency: six cycles from ``start`` to the first input or end. Throughput: an input a cycle.
+    Handshake: inserts are never refused; ``take`` and ``descend`` advance the walk. The first list of a walk must be
+    copied no later than in the cycle of ``start``, and the others one in each following cycle. After a reset, every
+    list must be copied once. Tokens alternate between the two banks, the first one in bank 0.
 
     Attributes:
-        list: where to insert, or which heads to copy.
+        list: number of the list to insert into, or to copy the heads of.
         insert_enable, insert: an input for ``list``.
-        bank: of the links, to insert into.
-        copy: hand the heads of ``list`` to the walk.
-        start, start_normal: walk, from the top of the salient phase or of the normal one.
-        going: the heads of some lists are still needed.
+        bank: bank of the links to insert into.
+        copy: copy the heads of ``list`` to the walk.
+        start, start_normal: begin a walk at the top of the salient phase, or of the normal one.
+        going: the heads of some lists are still to be read.
         valid, row, sign: an input of the list that is walked.
-        ended: the list that is walked has no more of them; ``lowest`` if it is the last one of its phase.
+        ended: the list that is walked has no more inputs; ``lowest`` if it is the last one of its phase.
         take: use the input once.
-        descend: go on behind the end; only where it is.
+        descend: move beyond the end of a list; only where ``ended``.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -115,7 +115,7 @@ class Bucket(Component):
         heads_layout = data.StructLayout({"newest": pointer_layout(spec), "second": pointer_layout(spec)})
         m.submodules.filled = filled = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
         m.submodules.walked = walked = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
-        # an input's link at the top is beside that of its rest
+        # an input may have a link in the top list and one in that of its rest
         kinds = 2 if spec.max_burst else 1
         m.submodules.links = links = BlockMemory(
             shape=link_layout(spec), depth=2 * kinds * 2 ** bits_for_index(bucket_rows(spec))
@@ -128,7 +128,7 @@ class Bucket(Component):
         return Cat(row, at_top, bank) if self._spec.max_burst else Cat(row, bank)
 
     def _fill(self, m: Module, filled: Memory, walked: Memory, links: BlockMemory) -> None:
-        """A new input becomes the head of its list, or a list's heads move on to the walk."""
+        """Make a new input the head of its list, or copy a list's heads to the walk."""
         old, new, handed = filled.read_port(domain="comb"), filled.write_port(), walked.write_port()
         number = self.list.as_value()
         m.d.comb += [
@@ -155,10 +155,10 @@ class Bucket(Component):
         ]
 
     def _walk(self, m: Module, walked: Memory, links: BlockMemory) -> None:
-        """Two stages from a link to what it links to, one to the input on offer, and a place for the one behind it."""
+        """Two stages from a link to its target, one to the input on offer, and a place for the next input."""
         spec = self._spec
         heads = walked.read_port(domain="comb")
-        # the list that comes next, and where its links are
+        # the next list, and where its links are
         count = Signal(list_layout(spec))
         bank = Signal(init=1)
         place = data.StructLayout({"at_top": 1, "bank": 1, "lowest": 1})
@@ -185,7 +185,7 @@ class Bucket(Component):
         pointer_place = Signal(place)
         from_heads = Signal(init=1)
         is_second = Signal()
-        # the stages move on unless an input waits behind the one on offer
+        # the stages advance unless another input waits for the one on offer
         advance = Signal(init=1)
         issue = Signal()
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""A pair of lanes takes up to two inputs a beat from its buckets."""
+"""The collector: a pair of lanes takes up to two inputs a beat from its buckets."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
@@ -10,24 +10,28 @@ from spikequant.rtl.shapes import beat_layout, bits_for_index, idle_place
 
 
 def buckets_per_pair(spec: Spec) -> int:
-    """Buckets from which a pair of lanes takes its inputs: side by side, they are inputs side by side."""
+    """Buckets from which a pair of lanes takes its inputs; adjacent buckets hold adjacent inputs."""
     return bucket_count(spec) // spec.pairs
 
 
 class PairCollector(Component):
-    """Gathers the spikes of one pair of lanes for a beat, two a cycle as long as there are two in different buckets.
+    """Collects the spikes of one pair of lanes for a beat.
 
     A lane's own inputs come first. While a lane has none left, the other one fires two of its own in a beat.
 
     Latency: two cycles from an input to its spike, of which the first is before ``clear``.
+    Throughput: two inputs a cycle as long as there are two in different buckets.
+    Handshake: ``take`` accepts inputs; ``ready``, ``others_ready`` and ``clear`` join the pairs for a beat.
 
     Attributes:
-        valid, ended, row, sign: an input of each bucket, or that its list has none left.
-        take: of each bucket, its input is used.
-        ready: the beat is complete, or there is nothing left for it; ``some`` of it there is.
-        others_ready: no other pair's part of the beat is missing.
+        valid, row, sign: an input of each bucket.
+        ended: the current list of each bucket has no inputs left.
+        take: the input of each bucket is used.
+        ready: this pair's part of the beat is complete, or no input is left for it.
+        some: there are spikes for the beat.
+        others_ready: the parts of all other pairs are ready.
         clear: all pairs are ready, and some have spikes: the beat is over.
-        spikes: what was gathered a cycle ago, idle where there was nothing.
+        spikes: what was collected one cycle ago; idle places where there was no spike.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -50,7 +54,7 @@ class PairCollector(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A place a lane, and what each of them takes."""
+        """A place for each lane, and the inputs that it takes."""
         m = Module()
         if self._spec.pair_lanes == 1:
             self._one_lane(m)
@@ -65,11 +69,11 @@ class PairCollector(Component):
         return Cat(place, self.sign[bucket])
 
     def _keep(self, m: Module, lane: int, spike: Value, *, free: Value, taken: Value) -> None:
-        """A place follows what is on offer as long as it is free, and is shown where it is taken."""
+        """Track the input on offer while a place is free, and output it when it is taken."""
         held = Signal(self.spikes.shape().elem_shape, name=f"held_{lane}", reset_less=True)
         with m.If(free):
             m.d.sync += held.eq(spike)
-        # the value of its reset, which takes no lookup table
+        # a cleared register has its reset value, which takes no lookup table
         idle = {"place": idle_place(self._spec)}
         shown = Signal(held.shape(), name=f"shown_{lane}", init=idle)
         m.d.sync += shown.eq(held)
@@ -78,7 +82,7 @@ class PairCollector(Component):
         m.d.comb += self.spikes[lane].eq(shown)
 
     def _one_lane(self, m: Module) -> None:
-        """One bucket after the other."""
+        """Take from the buckets in order."""
         buckets = buckets_per_pair(self._spec)
         full = Signal()
         room = ~full | self.others_ready
@@ -96,9 +100,9 @@ class PairCollector(Component):
             m.d.sync += full.eq(0)
 
     def _two_lanes(self, m: Module) -> None:
-        """An input for each lane, or two of one lane; the last one alone waits for another, or for the end."""
+        """Take an input for each lane, or two of one lane; a single one waits for another one, or for the end."""
         full = Signal()
-        # which of the two places is taken, if one is
+        # the only place that is taken, if one is
         alone = Signal(2)
         room = ~full | self.others_ready
         turn = Signal()
@@ -123,15 +127,15 @@ class PairCollector(Component):
 
 
 class _Lane:
-    """What the buckets of one lane offer, one or two.
+    """Inputs that the one or two buckets of a lane offer.
 
     Attributes:
         buckets: their numbers in the pair.
-        some, one, two: inputs on offer; one only if there is nothing else to come.
+        some, one, two: number of inputs on offer; ``one`` only if no other one can come.
         settled: every bucket has an input or has ended.
-        ended: all have.
-        first: whether each bucket goes first; they take turns.
-        first_spike, second_spike: of the bucket that goes first, and of the other; the same where there is one.
+        ended: all buckets have ended.
+        first: whether each bucket has priority, which alternates.
+        first_spike, second_spike: spike of the bucket with priority, and of the other one; equal for a single bucket.
     """
 
     def __init__(self, pair: PairCollector, lane: int, turn: Signal) -> None:

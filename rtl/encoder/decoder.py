@@ -1,4 +1,4 @@
-"""Words of activation codes become inputs with their levels, on their way into the buckets."""
+"""The decoder: words of activation codes become levels, which are inserted into the buckets."""
 
 from itertools import pairwise
 
@@ -8,12 +8,13 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.encoder.bucket import TOP, bucket_count, bucket_rows, insert_layout, list_layout
-from spikequant.rtl.fabric.carry import Accumulator, unreset
+from spikequant.rtl.fabric.carry import Accumulator
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 from spikequant.rtl.shapes import CodesHeader, bits_for_index, codes_layout
 
 STAGES = 4
-"""From a word that is taken to the cycle in which its inputs are given to the buckets' registers."""
+"""Cycles from a word that is taken to the registers of the buckets."""
 
 
 def code_bits(spec: Spec) -> int:
@@ -32,7 +33,7 @@ def negated_where(value: Value, flag: Value) -> Value:
 
 
 class _Input:
-    """One code of a word, stage by stage."""
+    """Registers of one code of a word, stage by stage."""
 
     def __init__(self, spec: Spec, position: int) -> None:
         rest = spec.ramp.bit_length() - 1
@@ -41,35 +42,37 @@ class _Input:
             return Signal(shape, name=f"{name}_{position}", reset_less=True)
 
         self.value, self.salient = of(7, "value"), of(1, "salient")
-        # with its zero point or offset, and whether they were too wide
+        # the code with its zero point or offset, and whether either was too wide
         self.level, self.level_wide, self.level_apart = (
             of(signed(level_bits(spec)), "level"),
             of(1, "level_wide"),
             of(1, "level_apart"),
         )
-        # the number of its list, whole bursts, whether there is any of either, and whether it may not be
+        # number of its list, whole bursts, whether it has a rest or a burst, and whether it breaks a rule
         self.list, self.burst = of(rest, "list"), of(max(1, code_bits(spec) - rest), "burst")
         self.sign, self.apart = of(1, "sign"), of(1, "apart")
         self.some_rest, self.some_burst, self.wrong = of(1, "some_rest"), of(1, "some_burst"), of(1, "wrong")
-        # what goes where
+        # what is inserted
         self.final_list, self.final_burst = of(rest, "final_list"), of(self.burst.shape(), "final_burst")
         self.final_sign, self.final_apart = of(1, "final_sign"), of(1, "final_apart")
         self.rest, self.top = Signal(name=f"rest_{position}"), Signal(name=f"top_{position}")
 
 
 class Decoder(Component):
-    """Makes levels of a token's codes, checks them, and chooses their lists.
+    """Decodes a token's codes into levels, checks them, and selects their lists.
 
-    Throughput: a word a cycle into four buckets, and one cycle more where one of its codes reaches the ramp's top,
-    because it goes into two lists. Latency: five cycles from a word to its inserts.
+    Latency: five cycles from a word to its inserts.
+    Throughput: a word a cycle, and one cycle more if one of its codes reaches the ramp's top, because that goes into
+    two lists.
+    Handshake: ``i`` is a stream; inserts are never refused.
 
     Attributes:
         i: codes, a word at a time; ``ready`` comes from a register.
         vacant: a token may begin.
-        begins: pulses when one does; from then on, ``header`` is its.
-        list, insert_enable, insert: for each bucket.
-        copying, copied_list: a list for all buckets, in the place of the inputs' own; only while there are none.
-        copy: ``list`` is one of these.
+        begins: pulses when a token begins; ``header`` is its header from then on.
+        list, insert_enable, insert: an insert for each bucket.
+        copying, copied_list: a list for all buckets to copy instead; only while there are no inserts.
+        copy: ``list`` is to be copied.
         done: pulses when all of a token's codes are in their lists; ``apart`` if any of them is in a list of the
             salient phase.
         refused: pulses when a code is dropped.
@@ -97,7 +100,7 @@ class Decoder(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A pipeline that stands still for one cycle where an input goes into two lists."""
+        """A pipeline that stalls for one cycle when an input goes into two lists."""
         m = Module()
         spec = self._spec
         groups = bucket_count(spec) // CODES_PER_WORD
@@ -106,7 +109,7 @@ class Decoder(Component):
             {"valid": 1, "row": row_bits, "group": range(groups), "beyond": CODES_PER_WORD, "final": 1}
         )
         at = [Signal(where, name=f"at_{stage}") for stage in range(STAGES + 1)]
-        # the last inputs stay while those at the ramp's top wait for a cycle of their own
+        # stall the pipeline for the cycle that inserts the inputs at the ramp's top
         stay, second = Signal(), Signal()
         move = ~stay
         some_tops = Signal()
@@ -131,13 +134,13 @@ class Decoder(Component):
         self._decode(m, inputs, at, move=move)
         tops = Cat(one.some_burst & ~one.wrong for one in inputs)
         m.d.comb += some_tops.eq(at[3].valid & tops.any())
-        self._give(m, inputs, at[4], groups=groups, stay=stay, second=second)
+        self._insert(m, inputs, at[4], groups=groups, stay=stay, second=second)
         wrong = Cat(one.wrong for one in inputs)
         m.d.sync += self.refused.eq(move & at[3].valid & wrong.any())
         return m
 
     def _count(self, m: Module, at: data.View, accept: Signal, *, groups: int) -> None:
-        """Which inputs a word's codes are, and which of them lie beyond the spec's depth."""
+        """Count inputs, and mark those beyond the spec's depth."""
         spec = self._spec
         rows = bucket_rows(spec)
         row, group, beyond = Signal.like(at.row, name="row"), Signal(range(groups)), Signal()
@@ -148,7 +151,7 @@ class Decoder(Component):
             at.beyond.eq(beyond.replicate(CODES_PER_WORD)),
             at.final.eq(self.i.payload.final),
         ]
-        # of the last row, only some inputs may be there
+        # the last row may be incomplete
         uneven = spec.depth % bucket_count(spec)
         if uneven:
             with m.If(row == rows - 1):
@@ -161,11 +164,11 @@ class Decoder(Component):
                 m.d.sync += [row.eq(0), group.eq(0), beyond.eq(0)]
 
     def _decode(self, m: Module, inputs: list[_Input], at: list[data.View], *, move: Value) -> None:
-        """Four stages: the code, its level, what that is made of, and where it goes."""
+        """Four stages: the code, its level, rest and bursts of the level, and its list."""
         spec = self._spec
         bits, rest = code_bits(spec), spec.ramp.bit_length() - 1
         header = self.header
-        # of the token, once for all codes
+        # shared by all codes of the token
         addend_normal = Signal(signed(bits + 1), reset_less=True)
         addend_salient = Signal(signed(bits + 1), reset_less=True)
         wide_zero, wide_offset, shifted = (Signal(name=name) for name in ("wide_zero", "wide_offset", "shifted"))
@@ -187,7 +190,7 @@ class Decoder(Component):
             ]
             normal_wide = one.value[spec.activation_bits :].any() | wide_zero
             salient_wide = one.value[spec.salient_bits :].any() | wide_offset
-            # wide enough for the number of a list, if codes are narrower
+            # at least as wide as the number of a list
             level = Signal(signed(max(level_bits(spec), rest)), name=f"whole_level_{position}")
             m.d.comb += level.eq(one.level)
             low, sign = level[:bits], level[-1]
@@ -218,10 +221,10 @@ class Decoder(Component):
                     one.top.eq(fits & one.some_burst),
                 ]
 
-    def _give(
+    def _insert(
         self, m: Module, inputs: list[_Input], at: data.View, *, groups: int, stay: Signal, second: Signal
     ) -> None:
-        """First all rests go into their lists, then, a cycle later, the tops, if there are any."""
+        """Insert all rests into their lists, then, in another cycle, the tops, if there are any."""
         spec = self._spec
         for position, one in enumerate(inputs):
             for group in range(groups):

@@ -16,32 +16,35 @@ from spikequant.rtl.shapes import bits_for_index, codes_layout
 
 
 class Encoder(Component):
-    """Sorts one token's activations by level, and writes them as a score.
+    """Sorts the activations of tokens by level, and writes them as scores.
 
     Input k belongs to lane ``k % lanes``. Codes fill the buckets; then the buckets are walked from the
     highest level down, salient levels first, and each pair of lanes takes up to two inputs a beat from whichever of
     its lanes has some left. An input above the ramp fires at its top more than once. Salient codes without a
-    shift run with the normal ones. Where the header says that the charge has room, salient charges are doubled in
-    place as often as the token's shift says, and the normal levels follow in the same phase; else the salient levels
-    are a phase of their own, whose charges the neurons shift.
+    shift run with the normal ones. If the header's ``merged`` is set, salient charges are doubled in place, once for
+    each bit of the token's shift, and the normal levels follow in the same phase; else the salient levels are a phase
+    of their own, whose charges the neurons shift.
 
-    While one token's lists are walked, the next one's codes come in.
+    While one token's lists are walked, the next token's codes come in.
 
+    Latency: at most ``spikequant.rtl.cycles.throughput.SPIKING.made`` cycles more than the walk, from a token's last
+    code to its score.
     Throughput: four codes a cycle, and one cycle more for four of which one reaches the ramp's top; a beat a cycle,
-    as long as a pair of lanes has inputs in two buckets, and one cycle a level. Between two tokens, codes wait for
-    the lists' heads to be copied, a cycle a level; three cycles pass from the last beat of one to the first of the
+    as long as a pair of lanes has inputs in two buckets, and one cycle a level. Between two tokens, codes stall while
+    the lists' heads are copied, a cycle a level; three cycles pass from the last beat of one to the first of the
     next, if that is in its lists.
+    Handshake: ``i`` is a stream; ``held`` stalls the walk; beats are never refused.
 
     Attributes:
         i: codes, a word at a time; the first is taken when the buckets are free.
-        begins, begins_buffer: a token's codes begin to come in, whose score goes to that buffer.
-        held: that token may not be walked yet; looked at from the third cycle behind ``begins`` on.
-        write, write_enable: beats of the scores.
-        made, made_buffer: a score is written, and may be read from three cycles later on.
+        begins: a token's codes begin to come in, for that buffer.
+        held: that token may not be walked yet; valid from the third cycle after ``begins`` on.
+        write: beats of the scores.
+        made: a score of that buffer is written, and may be read from three cycles later on.
         busy: a score is being made.
-        refused: pulses when a code is dropped, because it lies beyond the lanes' inputs, it, its zero point or its
-            offset is wider than the spec's codes, its level is beyond the spec's largest, or it is salient and the
-            spec has no such codes; and where a score does not fit its buffer.
+        refused: pulses when a code is dropped: it lies beyond the lanes' inputs; it, its zero point or its offset is
+            wider than the spec's codes; its level is beyond the spec's largest; or it is salient and the spec has no
+            such codes. Pulses, too, when a score does not fit its buffer.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -83,30 +86,31 @@ class Encoder(Component):
             ]
         for number, pair in enumerate(pairs):
             m.submodules[f"pair_{number}"] = pair
-        connect(m, flipped(self.i), decoder.i)
+        m.d.comb += [decoder.i.payload.eq(self.i.payload), decoder.i.valid.eq(self.i.valid)]
+        m.d.comb += self.i.ready.eq(decoder.i.ready)
 
         walk = _Walk(spec)
         self._hand_over(m, decoder, buckets, walk)
         self._walk(m, buckets, pairs, walk)
 
         m.submodules.writer = writer = ScoreWriter(spec)
-        connect(m, writer.write, flipped(self.write))
         m.d.comb += [
             writer.fetch.eq(walk.fetch),
             writer.address.eq(Cat(walk.token.address, walk.token.buffer)),
             writer.steps.eq(walk.steps),
             writer.spikes.eq(Cat(pair.spikes.as_value() for pair in pairs)),
-            self.refused.eq(decoder.refused | writer.overflows),
         ]
+        connect(m, writer.write, flipped(self.write))
+        m.d.comb += self.refused.eq(decoder.refused | writer.overflows)
         return m
 
     def _hand_over(self, m: Module, decoder: Decoder, buckets: list[Bucket], walk: "_Walk") -> None:
-        """A token that is in its lists follows the one that is walked; once that is done, the next one may come in."""
+        """Pass a token in its lists on to the walk when the walk is free, and admit the next token."""
         spec = self._spec
         bank = Signal()
         filling, filled = Signal(), Signal()
         some_apart = Signal()
-        # a reset leaves something in the lists' heads
+        # after a reset, the lists' heads must be cleared
         copying = Signal(init=1)
         copied = Signal(list_layout(spec))
         free = Signal()
@@ -124,11 +128,11 @@ class Encoder(Component):
             m.d.sync += [filled.eq(1), some_apart.eq(decoder.apart)]
         with m.If(copying):
             m.d.sync += [copied.eq(copied.as_value() + 1), copying.eq(~copied.as_value().all())]
-            # the next inputs do not come at once
+            # the next inputs take some cycles to the lists
             lead = STAGES + 3
             with m.If((copied.level == max(0, spec.ramp - lead)) & copied.normal):
                 m.d.sync += free.eq(1)
-        # what was walked before has left its bank
+        # the token walked before has left its bank
         with m.If(free & ~following.waits):
             m.d.sync += [decoder.vacant.eq(1), free.eq(0)]
         with m.If(walk.fetch):
@@ -160,7 +164,7 @@ class Encoder(Component):
         walked = Signal(FETCH_CYCLES)
         m.d.comb += self.begins.buffer.eq(decoder.header.buffer)
         m.d.sync += [
-            self.begins.pulse.eq(decoder.begins),
+            self.begins.active.eq(decoder.begins),
             walked.eq(Cat(~walk.idle, walked)),
             self.busy.eq(filling | following.waits | ~walk.idle | walked.any()),
         ]
@@ -169,7 +173,7 @@ class Encoder(Component):
         """Level by level, from the top of each phase down."""
         token, steps = walk.token, walk.steps
         merged = token.salient & token.merged
-        # levels are walked; the ends of a phase's last lists go
+        # levels are walked; the ends of a phase's last lists are left
         levels, leaves = Signal(), Signal()
         ended, lowest = Cat(bucket.ended for bucket in buckets).all(), buckets[0].lowest
         over = Signal()
@@ -198,7 +202,7 @@ class Encoder(Component):
             ]
 
         last = over & lowest
-        # the ends of a token's last lists go at once, those of its salient phase when the next one begins
+        # a token's last lists are left at once, those of its salient phase when the next phase begins
         m.d.sync += [
             pause.eq(last & token.salient),
             end.eq(last & ~token.salient),
@@ -215,7 +219,7 @@ class Encoder(Component):
         with m.If(double):
             more = doublings > DOUBLINGS
             m.d.sync += [doublings.eq(doublings - DOUBLINGS), double.eq(more), begin.eq(~more), leaves.eq(~more)]
-        m.d.sync += [self.made.pulse.eq(end), self.made.buffer.eq(token.buffer)]
+        m.d.sync += [self.made.active.eq(end), self.made.buffer.eq(token.buffer)]
         with m.If(end):
             m.d.sync += walk.idle.eq(1)
         with m.If(walk.fetch):
@@ -224,7 +228,7 @@ class Encoder(Component):
 
 
 def _token_layout(spec: Spec) -> data.StructLayout:
-    """What the walk needs to know of a token: ``salient`` if any input is in a salient level."""
+    """A token to walk: ``salient`` if any input has a salient level."""
     return data.StructLayout(
         {
             "buffer": 1,
@@ -245,7 +249,7 @@ class _Following:
 
 
 class _Walk:
-    """The token that is walked, and what happens in its walk; its ``salient`` is whether the phase is salient."""
+    """The token that is walked, and the events of its walk; ``salient`` is for the current phase."""
 
     def __init__(self, spec: Spec) -> None:
         self.following = _Following(spec)

@@ -1,4 +1,4 @@
-"""The steps of a walk through a token's levels become the words of its score."""
+"""The score writer: the steps of a walk through a token's levels become the words of its score."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
@@ -6,23 +6,23 @@ from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import unreset
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.sequencer import score_write_layout
 from spikequant.rtl.shapes import Behind, beat_layout, bits_for_index, idle_place, score_address_bits
 
 FETCH_CYCLES = 2
-"""From a token that is begun to where its score begins."""
+"""Cycles from the begin of a token to the address of its score."""
 
 
 def steps_layout(spec: Spec) -> data.StructLayout:
-    """What happens in one cycle of a walk.
+    """Events in one cycle of a walk.
 
-    ``begin``: of a phase.
+    ``begin``: a phase begins.
     ``complete``: a beat has all of its spikes.
-    ``tick``: a level is over, and its tick has a cycle of its own.
+    ``tick``: a level is over, and its tick takes a cycle.
     ``pause``: the salient phase is over; ``merged`` if its charges are doubled in place, ``doublings`` times.
-    ``double``: a beat that does so, of which ``doublings`` are left.
+    ``double``: a beat that doubles; ``doublings`` are left.
     ``end``: the token is over.
     """
     flags = ("begin", "complete", "tick", "pause", "merged", "double", "end")
@@ -30,15 +30,15 @@ def steps_layout(spec: Spec) -> data.StructLayout:
 
 
 class ScoreWriter(Component):
-    """Writes a beat when it is known what follows it.
+    """Writes a beat once it is known what follows it.
 
-    Latency: three cycles from a step to the beat that it completes.
+    Latency: three cycles from a step to the beat that it completes. Throughput: a step a cycle. Handshake: none.
 
     Attributes:
-        fetch: a token is begun; a cycle later, ``address`` is where its score begins.
-        steps: of the walk.
-        spikes: of a beat, a cycle after it is complete.
-        write, write_enable: words of the score.
+        fetch: a token begins; one cycle later, ``address`` is where its score begins.
+        steps: events of the walk.
+        spikes: spikes of a beat, one cycle after it is complete.
+        write: words of the score.
         overflows: pulses for a word that does not fit the buffer.
     """
 
@@ -56,14 +56,14 @@ class ScoreWriter(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A beat that waits for its ticks, then the beat on its way to the memory."""
+        """A pending beat that counts its ticks, then registers to the memory."""
         m = Module()
         spec = self._spec
-        # the values of a beat without spikes, so that a register's own reset makes it
+        # a beat without spikes is the reset value, which takes no lookup table
         idle = {"spikes": [{"place": idle_place(spec)}] * spec.lanes}
         pending = Signal(beat_layout(spec), init=idle)
         some = Signal()
-        # all that happens, a cycle later, which is when a beat's spikes are there
+        # the events one cycle later, together with the spikes of their beat
         steps = Signal(steps_layout(spec))
         over = Signal()
         behind = Signal(Behind)
@@ -76,7 +76,7 @@ class ScoreWriter(Component):
             doubling_ticks.eq(Mux(left >= DOUBLINGS, 2**DOUBLINGS - 1, 1)),
         ]
 
-        # a beat begins with no ticks, and a level more is a tick more
+        # a beat begins with no ticks, and each further level adds one
         with m.If(steps.complete):
             m.d.sync += [pending.spikes.eq(self.spikes), pending.ticks.eq(steps.tick), some.eq(1)]
         with m.Elif(steps.tick & some):
@@ -99,7 +99,7 @@ class ScoreWriter(Component):
         with m.If(over):
             m.d.sync += beat.behind.eq(behind)
 
-        # a cycle later, where it goes
+        # one cycle later, its address
         buffer, place, full = Signal(), Signal(range(spec.score_words)), Signal()
         fetched = Signal(FETCH_CYCLES)
         write = unreset(m, self.write.data, "written")
@@ -113,6 +113,6 @@ class ScoreWriter(Component):
         with m.If(fetched[-1]):
             m.d.sync += [Cat(place, buffer).eq(self.address), full.eq(0)]
         with m.Elif(emits):
-            # the buffer's last word ends any score
+            # a score ends at the buffer's last word in any case
             m.d.sync += [place.eq(place + 1), full.eq(full | place.all())]
         return m

@@ -1,6 +1,13 @@
-"""ECP5 primitives, each with a portable twin: carry chains, memories, queues."""
+"""ECP5 primitives, each with portable logic of identical behaviour: carry chains, registers, memories, queues."""
 
 from pathlib import Path
 
+from amaranth.vendor import LatticePlatform
+
 CELL_MODELS = Path(__file__).with_name("models")
-"""Verilog of what the blocks do that Yosys has no model of, or none that holds."""
+"""Folder of Verilog models of primitives that Yosys has no model of, or an incorrect one."""
+
+
+def on_ecp5(platform: object) -> bool:
+    """Whether a design is elaborated for an ECP5."""
+    return isinstance(platform, LatticePlatform) and platform.device.startswith("LFE5")

@@ -1,4 +1,4 @@
-"""Memories of ECP5 block RAMs with their output registers, and portable twins of identical behaviour."""
+"""Memories of ECP5 block RAMs with their output registers, and portable logic of identical behaviour."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from spikequant.rtl.fabric.carry import on_ecp5
-from spikequant.rtl.interfaces import MemoryWrite, Write
+from spikequant.rtl.fabric import on_ecp5
+from spikequant.rtl.interfaces import MemoryWrite
 from spikequant.rtl.shapes import bits_for_index
 
 ADDRESS_PINS = 14
@@ -116,19 +116,22 @@ def _simple_dual_port(memory: "BlockMemory", written: Value, output: Signal) -> 
 
 
 class BlockMemory(Component):
-    """Rows that are written at one port and read at the other.
+    """A memory with a port to write and a port to read.
 
     Latency: two cycles from ``address`` to ``output``: the first one reads where ``read`` is set, and the second one
-    brings out what was read where ``advance`` is set. Rows start as zeros. A row must not be read in the cycle in
-    which it is written.
+    moves the row to ``output`` where ``advance`` is set. Throughput: a row a cycle at each port. Handshake: none. Rows
+    start as zeros. A row must not be read in the cycle in which it is written.
 
-    A small one may be made of lookup tables instead, which behaves the same.
+    Args:
+        shape: shape of a row.
+        depth: number of rows.
+        distributed: build the memory from lookup tables.
 
     Attributes:
-        write_address, write_data, write_enable: the writing port.
-        address, read: row to read, and whether to.
-        advance: let the row that was read last come out.
-        output: the row; it holds else.
+        write: the port to write.
+        address, read: row to read, and whether to read.
+        advance: move the row that was read last to ``output``.
+        output: the row; it holds otherwise.
     """
 
     def __init__(self, *, shape: ShapeLike, depth: int, distributed: bool = False) -> None:
@@ -146,7 +149,7 @@ class BlockMemory(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Block RAMs side by side; a memory deeper than one is left to the tools, but for its output register."""
+        """Block RAMs for slices of a row; the tools split a memory that is deeper than one block RAM."""
         m = Module()
         if on_ecp5(platform) and not self._distributed and self._depth <= max(SHAPES):
             self._instances(m)
@@ -170,7 +173,7 @@ class BlockMemory(Component):
         return m
 
     def _tables(self, m: Module) -> None:
-        """Lookup tables are read without a clock: both registers are ordinary ones."""
+        """Lookup tables, which are read without a clock, with two ordinary registers."""
         bits = Value.cast(self.output).shape().width
         attributes = {"ram_style": "distributed"}
         m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[], attrs=attributes)
@@ -210,10 +213,11 @@ class BlockMemory(Component):
 
 
 class PairMemory(Component):
-    """Rows of which two are read at once; writing takes the first port's place.
+    """A memory that reads two rows at once, or writes one at the first port.
 
-    Latency: two cycles from ``address`` to ``output``. Rows start as zeros. The second port must not read the row
-    that is being written, and behind a write the first port's output is undefined.
+    Latency: two cycles from ``address`` to ``output``. Throughput: two rows a cycle. Handshake: none. Rows start as
+    zeros. The second port must not read the row that is being written, and after a write the first port's output is
+    undefined.
 
     Attributes:
         address: rows to read; the first one is written instead where ``write_enable`` is set.
@@ -227,13 +231,14 @@ class PairMemory(Component):
         super().__init__(
             {
                 "address": In(data.ArrayLayout(bits_for_index(depth), 2)),
-                "write": In(Write(bits)),
+                "write_data": In(bits),
+                "write_enable": In(1),
                 "output": Out(data.ArrayLayout(bits, 2)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """True dual-port block RAMs side by side."""
+        """True dual-port block RAMs for slices of a row."""
         m = Module()
         if on_ecp5(platform) and self._depth <= max(SHAPES):
             width = SHAPES[block_rows(self._depth)]
@@ -244,7 +249,7 @@ class PairMemory(Component):
                     outputs[port].append(found[port][: part.stop - part.start])
                 m.submodules[f"block_{number}"] = _dual_port(
                     width,
-                    a=_Port(self.address[0], write=self.write.enable, data=self.write.data[part], output=found[0]),
+                    a=_Port(self.address[0], write=self.write_enable, data=self.write_data[part], output=found[0]),
                     b=_Port(self.address[1], output=found[1]),
                 )
             m.d.comb += [self.output[port].eq(Cat(outputs[port])) for port in range(2)]
@@ -253,8 +258,8 @@ class PairMemory(Component):
             write = rows.write_port()
             m.d.comb += [
                 write.addr.eq(self.address[0]),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.enable),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write_enable),
             ]
             for port in range(2):
                 read = rows.read_port()

@@ -1,24 +1,24 @@
-"""Streams that hold payloads: two in registers, some in distributed RAM, or many in block RAM."""
+"""Queues between streams: two payloads in registers, some in distributed RAM, or many in block RAM."""
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
-from spikequant.rtl.fabric.carry import unreset
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 
 
 class StreamQueue(Component):
-    """Holds up to ``depth`` payloads, in order.
+    """A queue of up to ``depth`` payloads in distributed RAM.
 
-    Latency: a cycle.
+    Latency: one cycle. Throughput: a payload a cycle. Handshake: streams.
 
     Attributes:
         i: payloads in.
         o: payloads out.
-        level: how many it holds.
+        level: number of payloads inside.
     """
 
     def __init__(self, shape: ShapeLike, *, depth: int) -> None:
@@ -44,20 +44,21 @@ class StreamQueue(Component):
 
 
 class BlockQueue(Component):
-    """Holds payloads in block RAM, in order; what comes in is never refused.
+    """A queue of payloads in block RAM.
 
     Latency: three cycles. Throughput: a payload a cycle.
+    Handshake: ``o`` is a stream; payloads that come in are never refused.
 
     Attributes:
-        i_valid, i: a payload in; only while fewer than ``depth - 1`` are inside.
+        i: payloads in; only while fewer than ``depth - 1`` are inside.
         o: payloads out.
-        stored: payloads in the memory a cycle ago, without those that are on their way out.
+        stored: payloads in the memory one cycle ago, without those in the output stages.
         empty: nothing is inside.
     """
 
     def __init__(self, shape: ShapeLike, *, depth: int, distributed: bool = False) -> None:
         if depth & (depth - 1):
-            raise ValueError(f"depth: {depth} is no power of two")
+            raise ValueError(f"depth: {depth}, expected a power of two")
         self._depth = depth
         self._distributed = distributed
         super().__init__(
@@ -79,7 +80,7 @@ class BlockQueue(Component):
         some, leaving, reads = Signal(), Signal(), Signal()
         m.d.comb += [
             memory.write.address.eq(written),
-            memory.write.data.eq(self.i.payload),
+            memory.write.data.eq(self.i.value),
             memory.write.enable.eq(self.i.valid),
             memory.address.eq(taken),
             memory.advance.eq(~self.o.valid | self.o.ready),
@@ -105,16 +106,16 @@ class BlockQueue(Component):
 
 
 class RegisterStage(Component):
-    """Holds up to two payloads, so that nothing but registers drives either side: a stage on a long way.
+    """A queue of two payloads whose outputs on both sides are registers, for a long path.
 
-    Latency: a cycle. Throughput: a payload a cycle.
+    Latency: one cycle. Throughput: a payload a cycle. Handshake: streams.
     """
 
     def __init__(self, shape: ShapeLike) -> None:
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
-        """The register on offer, and one for what comes in while it is not taken."""
+        """An output register, and a spare one for a payload that comes in while the output is not taken."""
         m = Module()
         payload = unreset(m, self.o.payload, "payload")
         spare = Signal.like(self.i.payload, name="spare", reset_less=True)

@@ -1,12 +1,13 @@
-"""Between neurons and read-out: complete membranes wait here, and get their biases and thresholds."""
+"""The queue of complete membranes before the read-out, where they get their biases and thresholds."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
-from spikequant.rtl.fabric.carry import ChoosingAdder, unreset
+from spikequant.rtl.fabric.carry import ChoosingAdder
 from spikequant.rtl.fabric.memory import BlockMemory
 from spikequant.rtl.fabric.queue import BlockQueue
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
 from spikequant.rtl.result_queue import waiting_rows
@@ -14,22 +15,21 @@ from spikequant.rtl.shapes import bits_for_index, complete_layout, ready_layout
 
 
 class Completion(Component):
-    """Brings membranes to the read-out, one every second cycle at most, with the constants of their neurons.
+    """Queues membranes, and adds the constants of their neurons as they leave.
 
-    Theta and bias lie in one memory and are read one after the other. The bias comes on a wider sum, so it never
-    overflows. A membrane outside its range sticks at the end of it.
+    Theta and bias share a memory and are read in alternate cycles. The bias is added in a wider sum, which never
+    overflows. A saturated membrane becomes the end of its range.
 
-    Latency: three cycles from ``taken`` to its membrane.
+    Latency: three cycles from ``taken`` to the membrane. Throughput: a membrane a cycle in, one every second cycle out.
+    Handshake: ``take`` lets membranes leave; those that come in are never refused.
 
     Attributes:
-        write: constants to store where ``write_enable``, not in two cycles that follow each other; only while nothing
-            is inside.
-        i_valid, i: a complete membrane, in the order of the neurons; only while fewer than ``waiting_rows(spec) - 1``
-            are inside.
-        take: another membrane may leave; looked at every second cycle.
-        brief: of the membrane that is next, while there is one.
+        write: constants to store; not in two consecutive cycles, and only while nothing is inside.
+        i: complete membranes in the order of the neurons; only while fewer than ``waiting_rows(spec) - 1`` are inside.
+        take: another membrane may leave; sampled every second cycle.
+        brief: the next membrane belongs to a brief result; valid while there is one.
         taken: a membrane leaves.
-        o_valid, o: a membrane with its bias and its threshold.
+        o: a membrane with its bias and its threshold.
     """
 
     latency = 3
@@ -48,7 +48,7 @@ class Completion(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """A queue, a memory that is read in turns, and the adder of the bias."""
+        """A queue, a memory for thetas and biases, and the adder of the bias."""
         m = Module()
         spec = self._spec
         m.submodules.queue = queue = BlockQueue(complete_layout(spec), depth=waiting_rows(spec))
@@ -70,7 +70,7 @@ class Completion(Component):
             constants.write.data.eq(Mux(second, bias, self.write.data.parameters.theta)),
         ]
 
-        # theta is read in one cycle, and the bias in the other one
+        # theta and bias are read in alternate cycles
         turn = Signal()
         leaving = Signal(bits_for_index(spec.neurons))
         held = Signal(complete_layout(spec), reset_less=True)
@@ -97,7 +97,7 @@ class Completion(Component):
             adder.y.eq(Cat((~sign).replicate(spec.membrane_bits - 1), sign).as_signed()),
             adder.second.eq(held.saturated),
         ]
-        ready = unreset(m, self.o.payload, "ready")
+        ready = unreset(m, self.o.value, "ready")
         m.d.sync += self.o.valid.eq(valid & turn)
         with m.If(turn):
             m.d.sync += [

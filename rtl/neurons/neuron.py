@@ -1,12 +1,13 @@
 """The integrate-and-fire neurons: membranes in a memory, one updated each cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder, unreset
+from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder
 from spikequant.rtl.fabric.memory import BlockMemory
+from spikequant.rtl.fabric.registers import registered, unreset
 from spikequant.rtl.interfaces import Flow, Write
 from spikequant.rtl.shapes import (
     bits_for_index,
@@ -18,17 +19,17 @@ from spikequant.rtl.shapes import (
 )
 
 ZERO_STAGE = 3
-"""The stage of the pipeline at which a neuron's zero point is there."""
+"""Stage of the pipeline at which a neuron's zero point is available."""
 
 SHIFTS_PER_STAGE = 2
-"""Bits of a shift that one stage makes; the lowest bit is made in front of the membrane's adder."""
+"""Bits of a shift that one stage applies; the lowest bit is applied at the membrane's adder."""
 
-WRITE_BEHIND_READ = 4
-"""Cycles from reading a membrane to writing it: no phase is shorter."""
+WRITE_AFTER_READ = 4
+"""Cycles from reading a membrane to writing it: no phase may be shorter."""
 
 
 def parameter_write_layout(spec: Spec) -> data.StructLayout:
-    """The constants of one neuron and which neuron they are for."""
+    """The constants of one neuron, and its index."""
     return data.StructLayout({"neuron": bits_for_index(spec.neurons), "parameters": parameters_layout(spec)})
 
 
@@ -37,21 +38,22 @@ def _shift_stages(spec: Spec) -> int:
 
 
 class Neurons(Component):
-    """Adds the charges of a phase to the membranes, and hands out the complete ones.
+    """Adds the charges of a phase to the membranes, and outputs the complete ones.
 
-    The array keeps no membrane: it gathers the charge of one phase of one tile. Here that charge loses the offset of
-    the reference neuron, gets its zero point, ``charge + (weight_offset - zero) * population``, is shifted into
-    place, and is added to the neuron's membrane in the slot of its token. A complete membrane outside its range is
-    flagged; the bits that are kept on the way there are enough for every sum that ends within, and a sum that leaves
-    even those is flagged for good, and so is one of a phase whose charges ``exceeded`` their width.
+    The array keeps no membrane: it gathers the charge of one phase of one tile. Here the offset of the reference
+    neuron is subtracted from that charge, its zero point is applied, ``charge + (weight_offset - zero) * population``,
+    and the result is shifted and added to the neuron's membrane in the slot of its token. A complete membrane outside
+    its range is flagged. The bits kept in between are enough for every sum that ends within the range; a sum that
+    leaves even those stays flagged, and so does one with a phase whose charges ``exceeded`` their width.
 
-    Latency: ``latency(spec)`` cycles from a charge to its complete membrane. Throughput: a charge a cycle, one phase
-    right behind the other. Nothing ever waits.
+    Latency: ``latency(spec)`` cycles from a charge to its complete membrane.
+    Throughput: a charge a cycle, without a gap between phases.
+    Handshake: none, the neurons never stall.
 
     Attributes:
-        write: zero points to store where ``write_enable``; only while nothing is on the way.
-        i_valid, i: charges, all of a phase's neurons in order.
-        o_valid, o: a complete membrane, in the order of the neurons.
+        write: zero points to store; only while nothing is inside.
+        i: charges of a phase, in the order of the neurons.
+        o: complete membranes, in the order of the neurons.
         done: the last membrane of a phase has been stored.
     """
 
@@ -69,7 +71,7 @@ class Neurons(Component):
 
     @staticmethod
     def latency(spec: Spec) -> int:
-        """Cycles from a charge to its complete membrane; zero points of more bits take longer to add up."""
+        """Cycles from a charge to its complete membrane; each bit of the zero point takes a stage."""
         return ZERO_STAGE + spec.weight_bits + _shift_stages(spec) + 2
 
     def elaborate(self, _platform: object) -> Module:
@@ -78,7 +80,7 @@ class Neurons(Component):
         spec = self._spec
         neuron_bits = bits_for_index(spec.neurons)
         end = self.latency(spec)
-        # its particulars travel with each charge, and each stage takes what it needs of them
+        # index and phase travel with each charge for the stages that need them
         arriving = Signal(neuron_bits)
         last = Signal()
         valid: list[Value] = [self.i.valid]
@@ -89,8 +91,8 @@ class Neurons(Component):
             last.eq(arriving == spec.neurons - 1),
             entering.neuron.eq(arriving),
             entering.last.eq(last),
-            entering.phase.eq(self.i.payload.phase),
-            entering.exceeded.eq(self.i.payload.exceeded),
+            entering.phase.eq(self.i.value.phase),
+            entering.exceeded.eq(self.i.value.exceeded),
         ]
         at.append(entering)
         for stage in range(1, end + 1):
@@ -109,14 +111,8 @@ class Neurons(Component):
         m.d.sync += self.done.eq(valid[-1] & at[-1].last)
         return m
 
-    def _after(self, m: Module, value: ValueLike, shape: ShapeLike, name: str) -> Signal:
-        """The value a cycle later."""
-        register = Signal(shape, name=name, reset_less=True)
-        m.d.sync += register.eq(value)
-        return register
-
     def _correct(self, m: Module, at: list[data.View]) -> Value:
-        """The charge without the offset, and with the zero point times the sum of the levels taken off.
+        """The charge less the offset, and less the zero point times the sum of the levels.
 
         ``weight_offset - zero`` is a sum of powers of two by the zero point's bits, the uppermost one inverted.
         """
@@ -130,44 +126,44 @@ class Neurons(Component):
             zeros.write.enable.eq(self.write.enable),
             zeros.address.eq(at[0].neuron),
         ]
-        lower, higher = self.i.payload.reference
-        population: Value = self._after(m, higher - lower, signed(spec.population_bits + 1), "population_1")
-        charge: Value = self._after(m, self.i.payload.charge - lower, signed(spec.charge_bits), "charge_1")
+        lower, higher = self.i.value.reference
+        population: Value = registered(m, higher - lower, "population_1", shape=signed(spec.population_bits + 1))
+        charge: Value = registered(m, self.i.value.charge - lower, "charge_1", shape=signed(spec.charge_bits))
         for stage in range(2, ZERO_STAGE + 1):
-            charge = self._after(m, charge, signed(spec.charge_bits), f"charge_{stage}")
-            population = self._after(m, population, signed(spec.population_bits + 1), f"population_{stage}")
+            charge = registered(m, charge, f"charge_{stage}", shape=signed(spec.charge_bits))
+            population = registered(m, population, f"population_{stage}", shape=signed(spec.population_bits + 1))
         # low halves have no zero point
         low = at[ZERO_STAGE - 1].phase.low
-        bits: Value = self._after(
+        bits: Value = registered(
             m,
             Cat(zeros.output[:-1] & ~low.replicate(spec.weight_bits - 1), ~zeros.output[-1] | low),
-            spec.weight_bits,
             "bits",
+            shape=spec.weight_bits,
         )
         for place in reversed(range(spec.weight_bits)):
             subtract = place < spec.weight_bits - 1
             m.submodules[f"correct_{place}"] = adder = GatedAdder(bits=spec.corrected_bits - place, subtract=subtract)
             m.d.comb += [adder.a.eq(charge >> place), adder.b.eq(population), adder.gate.eq(bits[place])]
             total = Cat(charge[:place], adder.total).as_signed()
-            charge = self._after(m, total, signed(spec.corrected_bits), f"corrected_{place}")
-            population = self._after(m, population, signed(spec.population_bits + 1), f"population_before_{place}")
-            bits = self._after(m, bits, spec.weight_bits, f"bits_before_{place}")
+            charge = registered(m, total, f"corrected_{place}", shape=signed(spec.corrected_bits))
+            population = registered(m, population, f"population_before_{place}", shape=signed(spec.population_bits + 1))
+            bits = registered(m, bits, f"bits_before_{place}", shape=spec.weight_bits)
         return charge
 
     def _shift(self, m: Module, value: Value, at: list[data.View], stage: int) -> tuple[Value, int]:
-        """The value shifted up by all but the lowest bit of the shift, and the stage at which it is."""
+        """The value shifted up by all but the lowest bit of the shift, and its stage."""
         most = self._spec.max_shift
         high = most.bit_length()
         while high > 1:
             low = max(1, high - SHIFTS_PER_STAGE)
             by = at[stage].phase.shift[low:high] << low
             bits = min(len(value) + (1 << high) - (1 << low), self._spec.corrected_bits + most)
-            value = self._after(m, value << by, signed(bits), f"shifted_{low}")
+            value = registered(m, value << by, f"shifted_{low}", shape=signed(bits))
             high, stage = low, stage + 1
         return value, stage
 
     def _add(self, m: Module, addend: Value, valid: list[Value], at: list[data.View], stage: int) -> None:
-        """The membrane with the addend, stored again, and checked where it is complete."""
+        """Add the addend to the membrane, store the sum, and check it where it is complete."""
         spec = self._spec
         depth = spec.membrane_slots * 2 ** bits_for_index(spec.neurons)
         m.submodules.membranes = membranes = BlockMemory(shape=membrane_layout(spec), depth=depth)
@@ -185,8 +181,8 @@ class Neurons(Component):
             adder.y.eq(addend << 1),
             adder.second.eq(at[stage].phase.shift[0]),
         ]
-        total = self._after(m, adder.total, signed(bits), "membrane")
-        was_saturated = self._after(m, old.saturated | at[stage].exceeded, 1, "was_saturated")
+        total = registered(m, adder.total, "membrane", shape=signed(bits))
+        was_saturated = registered(m, old.saturated | at[stage].exceeded, "was_saturated", shape=1)
         beyond = total[spec.kept_bits - 1 :]
         saturated = was_saturated | (beyond.any() & ~beyond.all())
         now = at[stage + 1]
@@ -197,7 +193,7 @@ class Neurons(Component):
             membranes.write.enable.eq(valid[stage + 1]),
         ]
         high = total[spec.membrane_bits - 1 :]
-        complete = unreset(m, self.o.payload, "complete")
+        complete = unreset(m, self.o.value, "complete")
         m.d.sync += [
             complete.value.eq(Cat(total[: spec.membrane_bits - 1], total[-1])),
             complete.saturated.eq(saturated | (high.any() & ~high.all())),

@@ -1,4 +1,4 @@
-"""Behind an array of neurons, or one cluster of them: charges become membranes, membranes become words of results."""
+"""The output stage of a cluster: charges become membranes, and membranes become words of results."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
@@ -13,30 +13,33 @@ from spikequant.rtl.result_queue import READOUT_CYCLES
 from spikequant.rtl.shapes import charged_layout, result_word_layout
 
 PACKER_CYCLES = 6
-"""From a result to the packer's room without it."""
+"""Cycles from a result to the packer's ``room`` that accounts for it."""
 
 
 class Backend(Component):
-    """Neurons, the membranes that wait for their read-out, the read-out, and the words that wait for the writer.
+    """Neurons, queue of membranes, read-out, and queue of result words.
 
-    Throughput: a charge a cycle, a code every second cycle or as the ramp takes, a word a cycle.
+    Latency: ``Neurons.latency`` to the queue of membranes, then ``Completion.latency``, the read-out's latency and
+    four cycles to the first word.
+    Throughput: a charge a cycle, a code every second cycle or as fast as the ramp, a word a cycle.
+    Handshake: ``words`` is a stream; charges are never refused, so no more than ``packets_waiting`` phases that
+    complete membranes may be inside.
 
     Attributes:
-        write: constants to store where ``write_enable``, not in two cycles that follow each other; only while nothing
-            is inside.
-        i_valid, i: charges; no more membranes than ``packets_waiting`` phases complete may be inside.
+        write: constants to store; not in two consecutive cycles, and only while nothing is inside.
+        i: charges.
         done: the last membrane of a phase has been stored.
-        words: of the results, in order.
+        words: words of the results, in order.
     """
 
     def __init__(self, spec: Spec, readout: Component, *, readout_cycles: int, distributed: bool = False) -> None:
         """What to build.
 
         Args:
-            spec: of the neurons, in one cluster.
-            readout: takes ``i_valid``, ``i`` and gives ``o_valid``, ``o``.
-            readout_cycles: its latency; 0 if it takes one membrane at a time, and any time.
-            distributed: small memories are made of lookup tables.
+            spec: the neurons of one cluster.
+            readout: component with a flow ``i`` of membranes and a flow ``o`` of results.
+            readout_cycles: latency of the read-out; 0 if it varies and one membrane may be inside at a time.
+            distributed: build small memories from lookup tables.
         """
         self._spec = spec
         self._readout = readout
@@ -52,7 +55,7 @@ class Backend(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """One behind the other; a membrane leaves its queue when there is room for its words."""
+        """A chain of components; a membrane leaves its queue when there is room for its words."""
         m = Module()
         spec = self._spec
         results = -(-(Completion.latency + self._readout_cycles + PACKER_CYCLES) // READOUT_CYCLES) + 1
@@ -61,12 +64,13 @@ class Backend(Component):
         m.submodules.readout = readout = self._readout
         m.submodules.packer = packer = ResultPacker(spec, results=results, distributed=self._distributed)
         connect(m, packer.o, flipped(self.words))
-        connect(m, flipped(self.write), neurons.write, completion.write)
+        connect(m, flipped(self.write), neurons.write)
+        connect(m, flipped(self.write), completion.write)
         connect(m, flipped(self.i), neurons.i)
+        m.d.comb += self.done.eq(neurons.done)
         connect(m, neurons.o, completion.i)
         connect(m, completion.o, readout.i)
         connect(m, readout.o, packer.i)
-        m.d.comb += self.done.eq(neurons.done)
         room = Mux(completion.brief, packer.room_in_brief, packer.room)
         if self._readout_cycles:
             m.d.comb += completion.take.eq(room)

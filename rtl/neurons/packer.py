@@ -1,4 +1,4 @@
-"""Results become words: two for each neuron, or in brief one for a few."""
+"""The result packer: results become words, two for each neuron, or one for several if brief."""
 
 from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import stream
@@ -12,19 +12,19 @@ from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, brief_code_bits, codes
 from spikequant.rtl.shapes import Result, code_layout, result_word_layout
 
 WORDS_WAITING = 512
-"""Words that may wait in block RAM: its rows."""
+"""Depth of the queue of words in block RAM."""
 
 STALE_WORDS = 4
-"""Words by which the count of those that wait may be behind."""
+"""Most words that the count of queued words may lag by."""
 
 
 def words_waiting(spec: Spec, *, results: int, distributed: bool) -> int:
-    """Rows for the words that wait.
+    """Depth of the queue of words.
 
     Args:
         spec: the cluster.
-        results: that may still come when there is no more room.
-        distributed: in lookup tables, so no more than a whole phase in brief, or what may still come.
+        results: most results that may still come after there is no more room.
+        distributed: the queue is built from lookup tables, so it holds no more than a brief phase and those results.
     """
     if not distributed:
         return WORDS_WAITING
@@ -34,15 +34,16 @@ def words_waiting(spec: Spec, *, results: int, distributed: bool) -> int:
 
 
 class ResultPacker(Component):
-    """Packs results into words, and keeps them until they are taken.
+    """Packs results into words, and queues the words.
 
-    Latency: four cycles from a result to the first of its words, and then a word a cycle.
+    Latency: four cycles from a result to its first word. Throughput: a result every second cycle, a word a cycle.
+    Handshake: ``o`` is a stream; results are never refused, their source respects ``room`` and ``room_in_brief``.
 
     Attributes:
-        i_valid, i: results in the order of the neurons, not in two cycles that follow each other.
-        o: their words.
-        room: whether ``results`` more may come, each with all of its figures.
-        room_in_brief: the same where they come in brief.
+        i: results in the order of the neurons, not in two consecutive cycles.
+        o: words.
+        room: ``results`` more whole results may come.
+        room_in_brief: ``results`` more brief results may come.
     """
 
     def __init__(self, spec: Spec, *, results: int, distributed: bool = False) -> None:
@@ -59,7 +60,7 @@ class ResultPacker(Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Three registers of which all but one are cleared, so that no lookup tables choose between them."""
+        """Three registers of which all but one are cleared, which takes no lookup tables to choose between them."""
         m = Module()
         spec = self._spec
         per_word = codes_per_word(spec)
@@ -69,7 +70,7 @@ class ResultPacker(Component):
         whole_limit = rows - STALE_WORDS - WORDS_PER_RESULT * self._results
         brief_limit = rows - STALE_WORDS - (self._results // per_word + 1)
         if not self._distributed:
-            # there is more than enough, and a look at the uppermost bit alone costs nothing
+            # there is more than enough room, and comparing the top bit takes no lookup table
             whole_limit = brief_limit = rows // 2 - 1
         m.d.sync += [
             self.room.eq(~exceeds(queue.stored, whole_limit)),
@@ -79,13 +80,13 @@ class ResultPacker(Component):
         result = Signal(Result)
         code = Signal(signed(brief_code_bits(spec)))
         m.d.comb += [
-            result.membrane.eq(self.i.payload.membrane),
-            result.code.eq(self.i.payload.code),
-            result.saturated.eq(self.i.payload.saturated),
-            code.eq(self.i.payload.code),
+            result.membrane.eq(self.i.value.membrane),
+            result.code.eq(self.i.value.code),
+            result.saturated.eq(self.i.value.saturated),
+            code.eq(self.i.value.code),
         ]
         bits = result.as_value()
-        whole, second, third = self.i.valid & ~self.i.payload.brief, Signal(), Signal()
+        whole, second, third = self.i.valid & ~self.i.value.brief, Signal(), Signal()
         low, kept, high, codes = (
             Signal(WORD_BITS, name=name, reset_less=True) for name in ("low", "kept", "high", "codes")
         )
@@ -98,16 +99,16 @@ class ResultPacker(Component):
         flags = Signal(per_word, reset_less=True)
         place = Signal(range(per_word))
         complete = Signal()
-        m.d.sync += complete.eq(self.i.valid & self.i.payload.brief & place.all())
+        m.d.sync += complete.eq(self.i.valid & self.i.value.brief & place.all())
         with m.If(self.i.valid):
-            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.payload.saturated))]
-        with m.If(self.i.valid & self.i.payload.brief):
+            m.d.sync += [codes.eq(Cat(codes[len(code) :], code)), flags.eq(Cat(flags[1:], self.i.value.saturated))]
+        with m.If(self.i.valid & self.i.value.brief):
             m.d.sync += place.eq(place + 1)
         with m.If(whole):
             m.d.sync += codes.eq(0)
         m.d.comb += [
-            queue.i.payload.data.eq(low | high | codes),
-            queue.i.payload.flags.eq(flags),
+            queue.i.value.data.eq(low | high | codes),
+            queue.i.value.flags.eq(flags),
             queue.i.valid.eq(second | third | complete),
         ]
         return m

@@ -1,6 +1,6 @@
-"""The threshold: a membrane becomes an output code, by comparing and subtracting alone.
+"""The read-out: a membrane becomes an output code by comparing and subtracting alone.
 
-Both forms give ``sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)``.
+Both forms compute ``sign(V') * min(2**(B-1) - 1, (|V'| * 2**F + theta // 2) // theta)``.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -8,12 +8,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
-from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract, unreset
+from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
 REST_BITS = THETA_BITS + 2
-"""Width of what halving has left over: twice theta, signed."""
+"""Width of the remainder of halving: twice theta, signed."""
 
 STEPS_PER_ADDER = 2
 """Steps of halving that share an adder."""
@@ -33,7 +34,7 @@ def _ports(spec: Spec) -> dict[str, Member]:
 
 
 def _excitation(m: Module, spec: Spec, ready: data.View) -> Value:
-    """``|V'| * 2**F + theta // 2``: the membrane is added to theta or taken off it, by its sign."""
+    """``|V'| * 2**F + theta // 2``: the membrane is added to theta or subtracted from it, by its sign."""
     half = ready.theta[1:]
     low = half[: spec.theta_fraction_bits]
     m.submodules.excite = adder = AddSubtract(bits=spec.biased_bits + 1)
@@ -52,19 +53,20 @@ def _signed(m: Module, spec: Spec, code: Value, negative: Value) -> Value:
 
 
 class HalvingReadout(Component):
-    """Wide codes by successive halving.
+    """Wide codes by non-restoring division, a bit a step.
 
-    Each power of two times theta, highest first, is taken off the excitation, or, where the one before took off too
-    much, put back by half. A bit of the code is set where nothing is missing afterwards. Instead of theta becoming
-    half as much, the rest doubles; so each adder takes two steps, one after the other.
+    Each power of two times theta, highest first, is subtracted from the excitation, or added if the previous remainder
+    is negative. A bit of the code is set where the remainder is not negative. Theta stays and the remainder doubles
+    instead; each adder makes two steps, in consecutive cycles.
 
-    A rest of ``2**THETA_BITS`` or more, which is more than theta, means that the excitation is beyond the largest code.
+    A remainder of ``2**THETA_BITS`` or more, which is more than theta, means that the excitation is beyond the largest
+    code.
 
-    Latency: ``latency(spec)`` cycles. Throughput: a membrane every second cycle. Nothing ever waits.
+    Latency: ``latency(spec)`` cycles. Throughput: a membrane every second cycle. Handshake: none.
 
     Attributes:
-        i_valid, i: a membrane, not in two cycles that follow each other.
-        o_valid, o: the same with its code.
+        i: a membrane, not in two consecutive cycles.
+        o: the membrane with its code.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -84,14 +86,14 @@ class HalvingReadout(Component):
         top = steps - 1 + REST_BITS - 1
 
         def held(name: str, membrane: data.View, when: Value) -> data.View:
-            """The membrane's particulars, as long as an adder needs them."""
+            """The membrane, held as long as an adder needs it."""
             register = Signal(ready_layout(spec), name=name, reset_less=True)
             with m.If(when):
                 m.d.sync += register.eq(membrane)
             return register
 
         def later(name: str, value: Value, *, cleared: Value | None = None, bits: int | None = None) -> Signal:
-            """The value a cycle later, or nothing."""
+            """The value one cycle later, or 0 where cleared."""
             register = Signal(len(value) if bits is None else bits, name=name, reset_less=True)
             m.d.sync += register.eq(value)
             if cleared is not None:
@@ -99,10 +101,10 @@ class HalvingReadout(Component):
                     m.d.sync += register.eq(0)
             return register
 
-        excitation = later("excitation", _excitation(m, spec, self.i.payload))
-        membrane = held("excited_membrane", self.i.payload, self.i.valid)
-        # of the step under way: whether a membrane is in it, what it begins with, the bits that come in later, the
-        # code so far, and whether the largest code has been passed
+        excitation = later("excitation", _excitation(m, spec, self.i.value))
+        membrane = held("excited_membrane", self.i.value, self.i.valid)
+        # state of a step: a membrane is in it, its remainder, the bits still to come in, the code so far, and whether
+        # the largest code has been passed
         valid = Signal(name="excited")
         m.d.sync += valid.eq(self.i.valid)
         rest, tail, code = excitation[steps - 1 : top], excitation[: steps - 1], Const(0, 0)
@@ -138,7 +140,7 @@ class HalvingReadout(Component):
         m.d.sync += [
             coded.eq(valid),
             self.o.valid.eq(coded),
-            *result_of(unreset(m, self.o.payload, "result"), membrane, total),
+            *result_of(unreset(m, self.o.value, "result"), membrane, total),
         ]
         return m
 
@@ -147,13 +149,14 @@ class RampReadout(Component):
     """Narrow codes as a first-spike time: theta times the largest code ramps down to theta.
 
     The neuron fires at the first tick at which the ramp is not above its excitation; the code is the
-    number of ticks left. One that never fires has code 0.
+    number of ticks left. A neuron that never fires has code 0.
 
     Latency: the first-spike time, at most ``2**(output_bits - 1) - 1``, and three cycles more.
+    Throughput: one membrane at a time. Handshake: none.
 
     Attributes:
-        i_valid, i: a membrane; only while none is inside.
-        o_valid, o: the same with its code.
+        i: a membrane; only while none is inside.
+        o: the membrane with its code.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -161,7 +164,7 @@ class RampReadout(Component):
         super().__init__(_ports(spec))
 
     def elaborate(self, _platform: object) -> Module:
-        """Load, ramp until the spike, hand over."""
+        """Load, ramp down until the spike, output."""
         m = Module()
         spec = self._spec
         width = excitation_bits(spec)
@@ -173,9 +176,9 @@ class RampReadout(Component):
         with m.FSM():
             with m.State("load"):
                 m.d.sync += [
-                    held.eq(self.i.payload),
-                    excitation.eq(_excitation(m, spec, self.i.payload)),
-                    ramp.eq((self.i.payload.theta << (spec.output_bits - 1)) - self.i.payload.theta),
+                    held.eq(self.i.value),
+                    excitation.eq(_excitation(m, spec, self.i.value)),
+                    ramp.eq((self.i.value.theta << (spec.output_bits - 1)) - self.i.value.theta),
                     left.eq(spec.max_output_code),
                 ]
                 with m.If(self.i.valid):
@@ -187,7 +190,7 @@ class RampReadout(Component):
                     m.d.sync += [ramp.eq(ramp - held.theta), left.eq(left - 1)]
             with m.State("fired"):
                 m.d.sync += [
-                    *result_of(self.o.payload, held, _signed(m, spec, left, held.membrane[-1])),
+                    *result_of(self.o.value, held, _signed(m, spec, left, held.membrane[-1])),
                     self.o.valid.eq(1),
                 ]
                 m.next = "load"
@@ -195,7 +198,7 @@ class RampReadout(Component):
 
 
 def result_of(result: data.View, ready: data.View, code: Value) -> list[object]:
-    """Assignments that complete a membrane with its code."""
+    """Assignments of a membrane and its code to a result."""
     return [
         result.membrane.eq(ready.membrane),
         result.code.eq(code),
@@ -205,5 +208,5 @@ def result_of(result: data.View, ready: data.View, code: Value) -> list[object]:
 
 
 def make_readout(spec: Spec) -> HalvingReadout | RampReadout:
-    """The read-out that the spec asks for."""
+    """The read-out of the spec."""
     return RampReadout(spec) if spec.readout == "ramp" else HalvingReadout(spec)

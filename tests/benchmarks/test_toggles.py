@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from spikequant.benchmarks.errors import ToggleError
+from spikequant.benchmarks.designs import Designs
 from spikequant.benchmarks.shapes import Candidate
-from spikequant.benchmarks.toggles import Toggles, count_toggles, read_changes, switched, toggle_figures
+from spikequant.benchmarks.toggles import (
+    ToggleError,
+    Toggles,
+    count_toggles,
+    read_changes,
+    switched,
+    toggle_design,
+    toggle_figures,
+)
 from spikequant.fpga.build.build import find_tools
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
@@ -33,10 +41,11 @@ def test_a_netlist_gives_golden_results_and_switches_more_for_more_tokens(
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
     candidate = Candidate("spiking", "smallest", smallest)
+    design = toggle_design(candidate, Designs(cache))
 
     def toggles(tokens: int) -> Toggles:
         vectors = random_vectors(smallest, tokens=tokens, inputs=4, outputs=11, max_shift=0, extremes=False, seed=1)
-        return count_toggles(candidate, vectors, tools=find_tools(), cache=cache)
+        return count_toggles(candidate, design, vectors, tools=find_tools(), cache=cache)
 
     short, long = toggles(2), toggles(8)
     assert (short.operations, long.operations) == (2 * 4 * 8, 8 * 4 * 8)
@@ -53,8 +62,10 @@ def test_a_netlist_gives_golden_results_and_switches_more_for_more_tokens(
 
 def test_weights_that_are_loaded_while_it_runs_are_refused(smallest: Spec, tmp_path: Path) -> None:
     vectors = random_vectors(smallest, tokens=1, inputs=9, outputs=8, max_shift=0, extremes=False, seed=1)
+    candidate = Candidate("spiking", "smallest", smallest)
+    design = toggle_design(candidate, Designs(tmp_path))
     with pytest.raises(ToggleError, match=r"^smallest: a layer of 9 inputs loads weights while it runs"):
-        count_toggles(Candidate("spiking", "smallest", smallest), vectors, tools=find_tools(), cache=tmp_path)
+        count_toggles(candidate, design, vectors, tools=find_tools(), cache=tmp_path)
 
 
 def test_changes_are_read_by_name(tmp_path: Path) -> None:

@@ -344,12 +344,12 @@ def test_results_wait_for_as_long_as_it_takes(simulate: Callable[..., None], pac
     assert [result.code.tolist() for result in results] == expected.clip(-15, 15).tolist()
 
 
-def test_a_reset_at_any_time_leaves_no_trace(play_behind_resets: Callable[..., list[list[Words]]]) -> None:
+def test_a_reset_at_any_time_leaves_no_trace(play_after_resets: Callable[..., list[list[Words]]]) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, wide=2, max_shift=2, seed=11)
     other = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, salient_fraction=0.5, seed=12)
     program, before = layer_program(SMALL, vectors), layer_program(SMALL, other)
     expected = len(program.places)
-    played = play_behind_resets(
+    played = play_after_resets(
         Accelerator(SMALL), before.packets, program.packets, results=expected, resets=range(1, 900, 97)
     )
     outputs = [[parse_result(SMALL, packet) for packet in packets] for packets in played]

@@ -109,7 +109,7 @@ def rtl_charges(simulate: Callable[..., None]) -> Callable[..., tuple[list[Charg
                 ctx.set(array.cycle, frame)
                 # noise where no phase finishes
                 ctx.set(array.phase, {"slot": slot if "finish" in frame.get("step", {}) else random.randrange(8)})
-                _, _, valid, out, read = await ctx.tick().sample(array.o.valid, array.o.payload, array.read)
+                _, _, valid, out, read = await ctx.tick().sample(array.o.valid, array.o.value, array.read)
                 unread -= read
                 if valid:
                     reference = (out.reference[0], out.reference[1])

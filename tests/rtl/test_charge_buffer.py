@@ -35,8 +35,8 @@ def test_all_charges_in_order(simulate: Callable[..., None], neurons: int, distr
             nonlocal cycle, unread, last_read
             ctx.set(buffer.i.valid, payload is not None)
             if payload is not None:
-                ctx.set(buffer.i.payload, payload)
-            _, _, valid, out, read = await ctx.tick().sample(buffer.o.valid, buffer.o.payload, buffer.read)
+                ctx.set(buffer.i.value, payload)
+            _, _, valid, out, read = await ctx.tick().sample(buffer.o.valid, buffer.o.value, buffer.read)
             if valid:
                 reference = (out.reference[0], out.reference[1])
                 found.append((cycle, out.charge, out.phase.slot, *reference))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikequant.rtl.hazards import SCORES_IN_THE_MAKING, BufferTurns
+from spikequant.rtl.hazards import SCORES_IN_THE_MAKING, BufferHazards
 
 MOST_RUNS = 6
 
@@ -72,7 +72,7 @@ class Traffic:
         self._arrived += 1
         self._quiet = 0
         name = "sent" if packet.run else "begins"
-        return packet, {f"{name}.pulse": 1, f"{name}.buffer": packet.buffer}
+        return packet, {f"{name}.active": 1, f"{name}.buffer": packet.buffer}
 
     def make(self, *, held: bool) -> dict[str, Any]:
         """Scores go on: the last one from its lists on, if it is not held, and the first one to its end."""
@@ -83,7 +83,7 @@ class Traffic:
         if not scores or not scores[0].started or self._random.random() < 0.7:
             return {}
         scores[0].done = True
-        return {"made.pulse": 1, "made.buffer": scores[0].buffer}
+        return {"made.active": 1, "made.buffer": scores[0].buffer}
 
     def read(self, *, ready: bool) -> dict[str, Any]:
         """The next run, if it may."""
@@ -94,7 +94,7 @@ class Traffic:
         if self._random.random() < 0.7:
             return {}
         run.done = True
-        return {"read.pulse": 1, "read.buffer": run.buffer}
+        return {"read.active": 1, "read.buffer": run.buffer}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -102,25 +102,25 @@ class Traffic:
 def test_everything_waits_for_what_came_before_and_for_nothing_else(
     simulate: Callable[..., None], seed: int, share: float
 ) -> None:
-    turns = BufferTurns(most_runs=MOST_RUNS)
+    hazards = BufferHazards(most_runs=MOST_RUNS)
     traffic = Traffic(Random(seed), share)
 
     async def testbench(ctx: Any) -> None:
         def put(inputs: dict[str, Any]) -> None:
             for name, value in inputs.items():
-                ctx.set(attrgetter(name)(turns), value)
+                ctx.set(attrgetter(name)(hazards), value)
 
         for _ in range(6000):
-            put(dict.fromkeys(("begins.pulse", "sent.pulse", "made.pulse", "read.pulse"), 0) | traffic.waiting())
-            ready, held = bool(ctx.get(turns.ready)), bool(ctx.get(turns.held))
+            put(dict.fromkeys(("begins.active", "sent.active", "made.active", "read.active"), 0) | traffic.waiting())
+            ready, held = bool(ctx.get(hazards.ready)), bool(ctx.get(hazards.held))
             put(traffic.make(held=held) | traffic.read(ready=ready))
             packet, comes = traffic.come()
             put(comes)
             if packet is not None:
-                packet.behind = ctx.get(turns.behind)
+                packet.behind = ctx.get(hazards.behind)
             await ctx.tick()
             if traffic.over:
                 return
         pytest.fail("nothing goes on")
 
-    simulate(turns, testbench)
+    simulate(hazards, testbench)

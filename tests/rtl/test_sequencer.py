@@ -176,8 +176,8 @@ def rtl_runs(simulate: Callable[..., None]) -> Callable[..., Played]:
                 ctx.set(sequencer.neurons_busy, wait > 0)
                 wait = max(0, wait - 1)
                 _, _, ready, cycle, ended, phase, done, buffer, idle, strayed, cut = await ctx.tick().sample(
-                    *(sequencer.runs.ready, sequencer.cycle, sequencer.ended, sequencer.phase, sequencer.done),
-                    *(sequencer.done.buffer, sequencer.idle, sequencer.strayed, sequencer.cut),
+                    *(sequencer.runs.ready, sequencer.cycle, sequencer.ended, sequencer.phase),
+                    *(sequencer.done.active, sequencer.done.buffer, sequencer.idle, sequencer.strayed, sequencer.cut),
                 )
                 array.act(cycle)
                 out.active.append(int(cycle.step.as_bits() != 0))

@@ -15,6 +15,7 @@ from spikequant.rtl.shapes import (
     Half,
     NeuronsHeader,
     Operation,
+    PacketWord,
     Result,
     ResultHeader,
     RunHeader,
@@ -32,7 +33,6 @@ from spikequant.rtl.shapes import (
     run_layout,
     score_address_bits,
     size_of,
-    word_layout,
 )
 
 
@@ -188,5 +188,5 @@ def test_beats_and_cycles_hold_every_lane_and_row(spec: Spec) -> None:
 
 
 def test_stream_words() -> None:
-    assert size_of(word_layout()) == WORD_BITS + 1
+    assert size_of(PacketWord) == WORD_BITS + 1
     assert size_of(codes_layout()) == size_of(CodesHeader) + WORD_BITS + 1

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.rtl.packet_sizes import codes_per_word
-from spikequant.rtl.shapes import Operation, ResultHeader, packet_layout, result_word_layout, word_layout
+from spikequant.rtl.shapes import Operation, PacketWord, ResultHeader, packet_layout, result_word_layout
 from spikequant.rtl.writer import PacketWriter
 
 BEATS, SPIKES = 1000, 5000
@@ -38,7 +38,7 @@ class Streams(Component):
                 "beats": In(WORD_BITS),
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
-                "o": Out(stream.Signature(word_layout())),
+                "o": Out(stream.Signature(PacketWord)),
             }
         )
 

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
 
 from spikequant.rtl.driver.packets import Words
-from spikequant.rtl.shapes import word_layout
+from spikequant.rtl.shapes import PacketWord
 
 CLOCK_PERIOD = 1e-6
 
@@ -214,8 +214,8 @@ class PacketStreams(Component):
         self._accelerator = accelerator
         super().__init__(
             {
-                "i": In(stream.Signature(word_layout())),
-                "o": Out(stream.Signature(word_layout())),
+                "i": In(stream.Signature(PacketWord)),
+                "o": Out(stream.Signature(PacketWord)),
                 "busy": Out(1),
                 "reset": In(1),
             }
@@ -264,17 +264,17 @@ def play_packets(accelerator: Component, packets: Sequence[Words], *, results: i
     return run_streams(PacketStreams(accelerator), {"i": words}, ["o"], until=over, watch=["busy"], **others)
 
 
-def play_behind_resets(
+def play_after_resets(
     accelerator: Component, before: Sequence[Words], packets: Sequence[Words], *, results: int, resets: Iterable[int]
 ) -> list[list[Words]]:
-    """Packets that come out of one accelerator behind each of several resets of one cycle.
+    """Packets that come out of one accelerator after each of several resets of one cycle.
 
     Args:
         accelerator: to play with.
-        before: packets that a reset breaks off.
-        packets: those that are played behind it.
-        results: that are to come.
-        resets: after how many cycles of ``before``.
+        before: packets that a reset interrupts.
+        packets: packets that are played after the reset.
+        results: RESULT packets to wait for.
+        resets: cycles of ``before`` until each reset.
     """
     dut = PacketStreams(accelerator)
     outputs = []
@@ -316,9 +316,9 @@ def play_packets_fixture() -> Callable[..., StreamRun]:
     return play_packets
 
 
-@pytest.fixture(scope="session", name="play_behind_resets")
-def play_behind_resets_fixture() -> Callable[..., list[list[Words]]]:
-    return play_behind_resets
+@pytest.fixture(scope="session", name="play_after_resets")
+def play_after_resets_fixture() -> Callable[..., list[list[Words]]]:
+    return play_after_resets
 
 
 @pytest.fixture(scope="session", name="simulate")

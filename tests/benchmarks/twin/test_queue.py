@@ -24,7 +24,7 @@ def test_payloads_come_out_in_order_a_cycle_later(simulate: Callable[..., None],
         for cycle in range(400):
             put = random.random() < comes and len(waiting) < DEPTH
             ctx.set(dut.i.valid, put)
-            ctx.set(dut.i.payload, cycle % 256)
+            ctx.set(dut.i.value, cycle % 256)
             ctx.set(dut.o.ready, random.random() < taken)
             _, _, valid, ready, payload = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload)
             assert valid == bool(waiting)

@@ -25,11 +25,11 @@ def test_codes(play: Callable[..., Any], membrane_bits: int, output_bits: int, f
     membranes = np.array([membrane for membrane, _ in cases], np.int64)
     scales = make_scale(np.array([theta for _, theta in cases], np.uint32), spec)
     frames = [
-        {"i.valid": 1, "i.payload": {"membrane": int(membrane), "theta": int(scale), "brief": index % 3 == 0}}
+        {"i.valid": 1, "i.value": {"membrane": int(membrane), "theta": int(scale), "brief": index % 3 == 0}}
         for index, (membrane, scale) in enumerate(zip(membranes, scales, strict=True))
     ]
     latency = Dequantizer.latency(spec)
-    sampled = play(Dequantizer(spec), frames + [{}] * latency, ["o.valid", "o.payload"])
+    sampled = play(Dequantizer(spec), frames + [{}] * latency, ["o.valid", "o.value"])
     assert [valid for valid, _ in sampled] == [0] * latency + [1] * len(cases)
     results = [result for _, result in sampled[latency:]]
     assert [result.membrane for result in results] == membranes.tolist()

@@ -279,12 +279,12 @@ def test_layers_follow_each_other_without_a_reset(twin_play: Callable[..., Any])
         assert_equal(SMALL, vectors, gather(vectors, program.places, results[3 * index : 3 * index + 3]))
 
 
-def test_a_reset_at_any_time_leaves_no_trace(play_behind_resets: Callable[..., list[list[Words]]]) -> None:
+def test_a_reset_at_any_time_leaves_no_trace(play_after_resets: Callable[..., list[list[Words]]]) -> None:
     vectors = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, wide=2, max_shift=2, seed=11)
     other = random_vectors(SMALL, outputs=8, inputs=20, tokens=3, salient_fraction=0.5, seed=12)
     program, before = (twin_program(SMALL, mac_vectors(layer, SMALL)) for layer in (vectors, other))
     expected = len(program.places)
-    played = play_behind_resets(
+    played = play_after_resets(
         MacTwin(SMALL), before.packets, program.packets, results=expected, resets=range(1, 330, 61)
     )
     outputs = [[parse_result(SMALL, packet) for packet in packets] for packets in played]

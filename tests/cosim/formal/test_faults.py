@@ -8,8 +8,13 @@ import pytest
 FAULTS = [
     # property, file, what is there, what takes its place
     ("fabric.4-sums-of-4", "rtl/fabric/carry.py", "SIGNED_SUM = 0x6996", "SIGNED_SUM = 0x6990"),
-    ("fabric.reset-registers", "rtl/fabric/carry.py", '"SET" if (self._init or 0) >> place & 1', '"SET" if self._init'),
-    ("fabric.multiplier", "rtl/fabric/carry.py", "behind.eq(inside)", "behind.eq(inside + 1)"),
+    (
+        "fabric.reset-registers",
+        "rtl/fabric/registers.py",
+        '"SET" if (self._init or 0) >> place & 1',
+        '"SET" if self._init',
+    ),
+    ("fabric.multiplier", "benchmarks/twin/products.py", "behind.eq(inside)", "behind.eq(inside + 1)"),
     (
         "stream.register-stage",
         "rtl/fabric/queue.py",
@@ -27,9 +32,19 @@ FAULTS = [
     ),
     ("stream.reader", "rtl/reader.py", "with m.If(self.runs.ready)", "with m.If(self.idle)"),
     ("stream.writer", "rtl/writer.py", "free.eq(~self.o.valid | self.o.ready)", "free.eq(1)"),
-    ("stream.accelerator", "rtl/accelerator.py", "outgoing.o.ready.eq(self.m_axis_tready)", "outgoing.o.ready.eq(1)"),
+    (
+        "stream.accelerator",
+        "rtl/packet_component.py",
+        "outgoing.o.ready.eq(self.m_axis_tready)",
+        "outgoing.o.ready.eq(1)",
+    ),
     ("readout.halving-2", "rtl/neurons/readout.py", "fits = ~adder.total[-1]", "fits = adder.total[-1]"),
-    ("readout.ramp-2", "rtl/neurons/readout.py", "(spec.output_bits - 1)) - self.i.theta)", "(spec.output_bits - 1)))"),
+    (
+        "readout.ramp-2",
+        "rtl/neurons/readout.py",
+        "(spec.output_bits - 1)) - self.i.value.theta)",
+        "(spec.output_bits - 1)))",
+    ),
     ("readout.ramp-takes", "rtl/neurons/readout.py", 'm.next = "load"', 'm.next = "ramp"'),
     ("neuron.sum-1x2", "rtl/integrator.py", "with m.If(step.keep_charge)", "with m.If(step.keep_charge & ~step.tick)"),
     ("neuron.first-spikes", "rtl/integrator.py", "adder.turn.eq(step.tick)", "adder.turn.eq(step.keep_charge)"),

@@ -59,24 +59,20 @@ def wide_columns(weight: Tensor) -> QuantizeColumn:
 
 
 @pytest.mark.parametrize("grid", [row_zero_point, fixed_groups, wide_columns])
-@pytest.mark.parametrize("by_activation", [False, True])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_outputs_are_nearer_than_with_rounding_to_nearest(
-    grid: Callable[[Tensor], QuantizeColumn], by_activation: bool, seed: int
-) -> None:
+def test_outputs_are_nearer_than_with_rounding_to_nearest(grid: Callable[[Tensor], QuantizeColumn], seed: int) -> None:
     values, weight = inputs_like(64, seed=seed), weights_like(24, 64, seed=seed + 10)
     quantize_column = grid(weight)
-    rounded = gptq(weight, moment_of(values), quantize_column, block=16, by_activation=by_activation)
+    rounded = gptq(weight, moment_of(values), quantize_column, block=16)
     nearest = rounded_to_nearest(weight, quantize_column)
     assert output_error(values, weight, rounded) < 0.6 * output_error(values, weight, nearest)
     assert torch.allclose(rounded_to_nearest(rounded, quantize_column), rounded, atol=1e-5), "values on the grid"
 
 
-@pytest.mark.parametrize("by_activation", [False, True])
-def test_inputs_that_are_uncorrelated_are_rounded_to_nearest(by_activation: bool) -> None:
+def test_inputs_that_are_uncorrelated_are_rounded_to_nearest() -> None:
     weight = weights_like(8, 48, seed=1)
     moment = torch.diag(torch.rand(48, generator=torch.Generator().manual_seed(2)) + 0.1)
-    rounded = gptq(weight, moment, row_zero_point(weight), by_activation=by_activation)
+    rounded = gptq(weight, moment, row_zero_point(weight))
     assert torch.allclose(rounded, row_grid(weight)(weight))
 
 
@@ -102,14 +98,15 @@ def test_two_inputs_by_hand() -> None:
     assert rounded.tolist() == [[0.0, 1.0]]
 
 
-def test_the_strongest_inputs_come_first_under_their_own_index() -> None:
+def test_blocks_set_the_order_of_the_inputs() -> None:
     moment, order = torch.diag(torch.tensor([1.0, 4.0, 2.0])), []
 
     def quantize_column(k: int, column: Tensor) -> Tensor:
         order.append(k)
         return column + k
 
-    rounded = gptq(torch.zeros(2, 3), moment, quantize_column, by_activation=True)
+    blocks = [torch.tensor([1, 2]), torch.tensor([0])]
+    rounded = gptq_blocks(torch.zeros(2, 3), moment, blocks, lambda _block, _weight: quantize_column)
     assert order == [1, 2, 0]
     assert rounded.tolist() == [[0.0, 1.0, 2.0]] * 2
 

@@ -126,9 +126,9 @@ def rtl_encode(run_streams: Callable[..., Any]) -> Callable[..., Any]:
                 "write.data",
                 "busy",
                 "refused",
-                "begins.pulse",
+                "begins.active",
                 "begins.buffer",
-                "made.pulse",
+                "made.active",
                 "made.buffer",
             ],
             seed=seed,
@@ -156,8 +156,8 @@ def scores_of(spec: Spec, run: Any) -> list[list[tuple[int, Any]]]:
             following = None if ended else write.address + 1
             if ended:
                 lasts.append((cycle, buffer))
-    made = [(cycle, watched["made.buffer"][cycle]) for cycle, one in enumerate(watched["made.pulse"]) if one]
-    begun = [watched["begins.buffer"][cycle] for cycle, one in enumerate(watched["begins.pulse"]) if one]
+    made = [(cycle, watched["made.buffer"][cycle]) for cycle, one in enumerate(watched["made.active"]) if one]
+    begun = [watched["begins.buffer"][cycle] for cycle, one in enumerate(watched["begins.active"]) if one]
     assert begun == [buffer for _, buffer in made] == [buffer for _, buffer in lasts]
     # three cycles from there it may be read, when the last beat is in the memory
     assert all(cycle + 3 > last for (cycle, _), (last, _) in zip(made, lasts, strict=True))
@@ -349,10 +349,10 @@ def test_a_held_token_waits_in_its_lists(run_streams: Callable[..., Any]) -> Non
         until=lambda run: len(run.sent["i"]) == len(words) and not run.watched["busy"][-1],
         # the first token may go on in a single cycle
         settings={"held": lambda cycle: cycle < 100 or 101 <= cycle < 400},
-        watch=["write.enable", "write.data", "busy", "begins.pulse", "begins.buffer", "made.pulse", "made.buffer"],
+        watch=["write.enable", "write.data", "busy", "begins.active", "begins.buffer", "made.active", "made.buffer"],
     )
     taken = [word.cycle for word in run.sent["i"]]
-    made = [cycle for cycle, one in enumerate(run.watched["made.pulse"]) if one]
+    made = [cycle for cycle, one in enumerate(run.watched["made.active"]) if one]
     # the next one comes in when the lists are free
     assert taken[3] < 50
     assert 100 < taken[4] < 150
@@ -390,6 +390,6 @@ def test_codes_come_in_while_the_token_before_is_walked(rtl_encode: Callable[...
     ]
     # no more than the walk, a cycle a beat and a level, and the way from one token to the next
     assert {later - earlier for earlier, later in pairwise(ends)} <= set(range(128, 128 + spec.ramp + 12))
-    made = [cycle for cycle, one in enumerate(run.watched["made.pulse"]) if one]
-    begun = [cycle for cycle, one in enumerate(run.watched["begins.pulse"]) if one]
+    made = [cycle for cycle, one in enumerate(run.watched["made.active"]) if one]
+    begun = [cycle for cycle, one in enumerate(run.watched["begins.active"]) if one]
     assert all(begins < over for begins, over in zip(begun[1:], made, strict=False))

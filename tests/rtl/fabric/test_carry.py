@@ -10,29 +10,11 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from spikequant.cosim.formal.fabric import CIRCUITS, MODELS, PRODUCTS, SideBySide
+from spikequant.cosim.formal.fabric import CIRCUITS, SideBySide
 from spikequant.fpga.toolchain import find_tool
-from spikequant.rtl.fabric import CELL_MODELS
-from spikequant.rtl.fabric.carry import Multiplier, Replica, chain_bits, on_ecp5
-
-
-def text_of(circuit: Callable[[], Component]) -> str:
-    return verilog.convert(SideBySide(circuit), name="both", platform=ULX3S_85F_Platform(), strip_internal_attrs=True)
-
-
-def proof(text: str, folder: Path, method: str = "-show-inputs") -> subprocess.CompletedProcess[str]:
-    """Run a proof that the forms never differ."""
-    (folder / "both.v").write_text(text)
-    script = [
-        f"read_verilog -D NO_INCLUDES {MODELS}",
-        "read_verilog both.v",
-        "hierarchy -check -top both",
-        "proc",
-        "flatten",
-        f"sat -verify -prove differs 0 -set-def-inputs {method} both",
-    ]
-    command = [str(find_tool("yosys").path), "-q", "-p", "; ".join(script)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+from spikequant.rtl.fabric import on_ecp5
+from spikequant.rtl.fabric.registers import Replica
+from support.equal_forms import proof, text_of
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS.keys())
@@ -52,12 +34,6 @@ def test_primitives_and_their_twins_are_equal(circuit: Callable[[], Component], 
         ("gated difference of 6", "95aa"),
         ("choosing adder of 7", "569a"),
         ("joined add or subtract 6", "9996"),
-        # two products; one inverted, and one not; the carry between two sums
-        *(
-            ("products of one column", "7888"),
-            ("products with a carry between", "b444"),
-            ("products all inverted", "0004"),
-        ),
     ],
 )
 def test_a_wrong_table_does_not_pass(circuit: str, table: str, tmp_path: Path) -> None:
@@ -66,11 +42,6 @@ def test_a_wrong_table_does_not_pass(circuit: str, table: str, tmp_path: Path) -
     done = proof(text.replace(table, table[:-1] + "0", 1), tmp_path)
     assert done.returncode != 0
     assert "proof did fail" in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(("name", "bits"), [("with a carry", 1 + 3), ("without a carry out", 3 + 3)])
-def test_length_of_a_chain(name: str, bits: int) -> None:
-    assert chain_bits(PRODUCTS[name]) == bits
 
 
 def test_only_an_ecp5_has_them() -> None:
@@ -118,34 +89,3 @@ def test_synthesis_leaves_equal_registers_alone(tmp_path: Path) -> None:
     command = [str(find_tool("yosys").path), "-q", "-p", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("", ""),
-        ('REG_PIPELINE_CLK("CLK0")', 'REG_PIPELINE_CLK("NONE")'),
-        (".SIGNEDA(", ".SIGNEDA(1'd1 | "),
-        ('GSR("DISABLED")', 'GSR("ENABLED")'),
-    ],
-)
-def test_a_multiplier_block_is_its_twin(old: str, new: str, tmp_path: Path) -> None:
-    text = text_of(Multiplier)
-    assert "MULT18X18D" in text
-    assert old in text
-    models = (CELL_MODELS / "multiplier.v").read_text()
-    (tmp_path / "both.v").write_text(models + text.replace(old, new, 1))
-    # once equal registers are one, so are the multiplications, and nothing is left to differ
-    script = [
-        "read_verilog -sv -defer both.v",
-        "hierarchy -check -top both",
-        "proc",
-        "flatten",
-        "opt -full",
-        "wreduce",
-        "opt -share_all -full",
-        "sat -verify -prove differs 0 both",
-    ]
-    command = [str(find_tool("yosys").path), "-q", "-p", "; ".join(script)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode == 0) == (not old), done.stdout + done.stderr

@@ -74,12 +74,14 @@ class SideBySide(Component):
         outputs = [[Value.cast(form.output) for form in forms]]
         known = Signal(LATENCY)
         for form in forms:
-            m.d.comb += [form.write.data.eq(data), form.write.enable.eq(write)]
             if self._case.dual:
+                m.d.comb += [form.write_data.eq(data), form.write_enable.eq(write)]
                 m.d.comb += [form.address[0].eq(first), form.address[1].eq(second)]
             else:
                 m.d.comb += [
-                    form.write_address.eq(first),
+                    form.write.address.eq(first),
+                    form.write.data.eq(data),
+                    form.write.enable.eq(write),
                     form.address.eq(second),
                     form.read.eq(self.noise[33] | self.noise[34]),
                     form.advance.eq(self.noise[33] | self.noise[35]),
@@ -253,7 +255,7 @@ def test_two_rows_come_at_once(play: Callable[..., Any], depth: int, bits: int) 
         address = random_rows(rng, depth)
         written = int.from_bytes(rng.bytes(12)) >> (96 - bits)
         write = int(rng.random() < 0.4 and address[0] != address[1])
-        frames.append({"address": address, "write.data": written, "write.enable": write})
+        frames.append({"address": address, "write_data": written, "write_enable": write})
         expected.append([None if write else rows[address[0]], rows[address[1]]])
         if write:
             rows[address[0]] = written

@@ -67,7 +67,7 @@ def test_block_ram_keeps_the_order(
                 takes == 0.0 and (sent - len(taken) == depth - 1 or sent == len(PAYLOADS))
             )
             ctx.set(queue.i.valid, push)
-            ctx.set(queue.i.payload, PAYLOADS[sent] if push else 255)
+            ctx.set(queue.i.value, PAYLOADS[sent] if push else 255)
             ctx.set(queue.o.ready, ready)
             _, _, valid, payload, empty, stored = await ctx.tick().sample(
                 queue.o.valid, queue.o.payload, queue.empty, queue.stored
@@ -92,7 +92,7 @@ def test_block_ram_holds_one_less_than_its_depth_and_gives_a_payload_a_cycle(sim
     async def testbench(ctx: Any) -> None:
         ctx.set(queue.i.valid, 1)
         for payload in PAYLOADS[:15]:
-            ctx.set(queue.i.payload, payload)
+            ctx.set(queue.i.value, payload)
             await ctx.tick()
         ctx.set(queue.i.valid, 0)
         # two of them wait outside the memory
@@ -115,7 +115,7 @@ def test_block_ram_gives_what_has_just_come_in(simulate: Callable[..., None]) ->
         ctx.set(queue.o.ready, 1)
         for cycle in range(40):
             ctx.set(queue.i.valid, cycle < 30)
-            ctx.set(queue.i.payload, PAYLOADS[cycle])
+            ctx.set(queue.i.value, PAYLOADS[cycle])
             _, _, valid, payload = await ctx.tick().sample(queue.o.valid, queue.o.payload)
             if valid:
                 seen.append((cycle, payload))

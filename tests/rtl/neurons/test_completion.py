@@ -59,11 +59,11 @@ def rtl_complete(simulate: Callable[..., None]) -> Callable[..., tuple[list[Read
                 sends = sent < len(membranes) and random.random() >= stall
                 ctx.set(completion.i.valid, sends)
                 value, saturated, brief = membranes[sent] if sends else (5, 1, 1)
-                ctx.set(completion.i.payload, {"value": value, "saturated": saturated, "brief": brief})
+                ctx.set(completion.i.value, {"value": value, "saturated": saturated, "brief": brief})
                 sent += sends
                 ctx.set(completion.take, random.random() >= hold)
                 _, _, takes, brief, valid, out = await ctx.tick().sample(
-                    completion.taken, completion.brief, completion.o.valid, completion.o.payload
+                    completion.taken, completion.brief, completion.o.valid, completion.o.value
                 )
                 if takes:
                     assert brief == membranes[len(taken)][2]

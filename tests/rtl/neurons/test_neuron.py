@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.neurons.neuron import WRITE_BEHIND_READ, Neurons
+from spikequant.rtl.neurons.neuron import WRITE_AFTER_READ, Neurons
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def rtl_phases(simulate: Callable[..., None]) -> Callable[..., Run]:
                 # noise where nothing comes in
                 noise = {"charge": random.randrange(modulus), "phase": {"first": 1, "last": 1}}
                 ctx.set(neurons.i.valid, charged is not None)
-                ctx.set(neurons.i.payload, noise if charged is None else charged)
-                _, _, valid, complete, done = await ctx.tick().sample(neurons.o.valid, neurons.o.payload, neurons.done)
+                ctx.set(neurons.i.value, noise if charged is None else charged)
+                _, _, valid, complete, done = await ctx.tick().sample(neurons.o.valid, neurons.o.value, neurons.done)
                 if charged is not None:
                     out.charged.append(now)
                 if valid:
@@ -260,7 +260,7 @@ def test_a_membrane_a_cycle_from_phase_to_phase(rtl_phases: Callable[..., Run], 
 
 def test_a_membrane_is_read_behind_its_writing_in_the_shortest_phase(rtl_phases: Callable[..., Run]) -> None:
     # the fewest neurons, one phase right behind the other on the same slot
-    assert SMALL.neurons > WRITE_BEHIND_READ
+    assert SMALL.neurons > WRITE_AFTER_READ
     phases = [unit_phase(number, first=number == 1, last=number == 9) for number in range(1, 10)]
     run = rtl_phases(SMALL, PLAIN, phases)
     assert [result.value for result in run.complete] == [45] * 8

@@ -73,7 +73,7 @@ def rtl_pack(simulate: Callable[..., None]) -> Callable[..., list[Any]]:
                 sends = cycle % 2 == 0 and result is not None and (room or without_room < late)
                 without_room = 0 if room else without_room + sends
                 ctx.set(packer.i.valid, sends)
-                ctx.set(packer.i.payload, result if sends else {"code": 1, "membrane": 3, "saturated": 1, "brief": 1})
+                ctx.set(packer.i.value, result if sends else {"code": 1, "membrane": 3, "saturated": 1, "brief": 1})
                 sent += sends
                 ready = random.random() >= stall
                 ctx.set(packer.o.ready, ready)

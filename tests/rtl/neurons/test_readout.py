@@ -65,10 +65,10 @@ def rtl_readout(simulate: Callable[..., None]) -> Callable[..., Run]:
                 # noise where nothing comes in
                 membrane, theta = pairs[index] if sends else (random.randrange(1000), random.randrange(1000))
                 marks = {"saturated": index % 3 == 0, "brief": index % 5 == 0}
-                ctx.set(readout.i.payload, {"membrane": membrane, "theta": theta} | marks)
+                ctx.set(readout.i.value, {"membrane": membrane, "theta": theta} | marks)
                 if sends:
                     out.sent.append(cycle)
-                _, _, valid, result = await ctx.tick().sample(readout.o.valid, readout.o.payload)
+                _, _, valid, result = await ctx.tick().sample(readout.o.valid, readout.o.value)
                 if valid:
                     out.received.append(cycle)
                     out.results.append(result)
