@@ -112,5 +112,11 @@ def run_jobs(
             raise ClusterError(f"{name}: several workers died in this job") from None
         except (CancelledError, CommClosedError):
             raise ClusterError(f"{name}: the connection to the cluster was lost") from None
+        except RuntimeError as error:
+            if "deserialization" not in str(error):
+                raise
+            raise ClusterError(
+                f"{name}: the cluster cannot load it, expected the same packages there as here"
+            ) from None
         hand_out(1)
         yield name, result

@@ -19,7 +19,8 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, l
     commands = [["distributed.cli.dask_scheduler", *place, "--port", "0"]]
     commands += 2 * [["distributed.cli.dask_worker", *place, "--no-nanny", "--nthreads", "1"]]
     # the workers import functions of the tests
-    paths = [str(Path(__file__).parents[1]), *sys.path]
+    tests = Path(__file__).parents[1]
+    paths = [str(tests), *sys.path, str(tests.parent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     with (folder / "log").open("wb") as log:
         processes = [

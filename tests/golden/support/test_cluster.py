@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -73,4 +74,36 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spikequant.golden.support.cluster, "CONNECT_SECONDS", 1)
     refusal = r"scheduler tcp://127\.0\.0\.1:9: .*, expected a Dask scheduler with workers"
     with pytest.raises(InputError, match=refusal), cluster_client("tcp://127.0.0.1:9", workers=1):
+        pass
+
+
+def test_a_scheduler_of_another_version_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OtherClient:
+        def __init__(self, *_arguments: object, **_options: object) -> None:
+            raise TypeError("identity() got an unexpected keyword argument 'n_workers'\nremote traceback")
+
+    monkeypatch.setattr("distributed.Client", OtherClient)
+    message = r"scheduler tcp://x: identity\(\) got .* 'n_workers', expected a Dask scheduler with workers"
+    with pytest.raises(InputError, match=message) as caught, cluster_client("tcp://x", workers=1):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {
+        "scheduler": {"packages": {"distributed": version("distributed")}},
+        "workers": {"tcp://y": {"packages": {"distributed": "1.2.3"}}},
+    }
+
+    class OtherWorker:
+        def __init__(self, *_arguments: object, **_options: object) -> None: ...
+        def wait_for_workers(self, *_arguments: object, **_options: object) -> None: ...
+        def get_versions(self) -> dict[str, object]:
+            return versions
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("distributed.Client", OtherWorker)
+    with pytest.raises(InputError, match=r"tcp://y: Dask 1\.2\.3, expected version"), cluster_client("x", workers=1):
         pass
