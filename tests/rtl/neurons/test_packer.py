@@ -104,7 +104,7 @@ def cases(draw: st.DrawFn) -> tuple[Spec, list[list[dict[str, int]]]]:
 @given(
     case=cases(),
     stall=st.sampled_from([0.0, 0.5, 0.9]),
-    late=st.integers(0, 11),
+    late=st.integers(1, 11),
     distributed=st.booleans(),
     seed=st.integers(0, 99),
 )
