@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-import spikequant.fpga.baked.bake
 from spikequant.fpga.baked.bake import BAKEABLE, BAKED, CONFIGURATION, MARKER, bake, make_marker, read_bakeable
 from spikequant.fpga.baked.ecpbram import ecpbram_run
 from spikequant.fpga.baked.image import image_text, read_image, weights_image
@@ -121,7 +120,7 @@ def check_that_mistakes_are_noticed(
     image = weights_image(spec, placed_program(spec, vectors).packets)
     arguments: dict[str, Any] = {"layer": "it", "tools": find_tools(), "out": out, "cache": cache}
     with monkeypatch.context() as patched:
-        patched.setattr(spikequant.fpga.baked.bake, "ecpbram_run", careless)
+        patched.setattr("spikequant.fpga.baked.bake.ecpbram_run", careless)
         with pytest.raises(ToolError, match=r"^ecpbram: .* has other weights than expected$"):
             bake(build, image, **arguments)
 
