@@ -20,6 +20,7 @@ class LayerChoice:
         checkpoint: folder of a quantized model.
         layer: name of a layer of that model.
         tokens: tokens of real text to run through the model's layer.
+        text: name or file of that text, as ``trace_corpus`` takes it.
 
     Raises:
         InputError: the options name no layer, or two.
@@ -30,6 +31,7 @@ class LayerChoice:
     checkpoint: Path | None
     layer: str | None
     tokens: int = 1
+    text: str | None = None
 
     def __post_init__(self) -> None:
         """Check that the options name exactly one layer."""
@@ -56,7 +58,9 @@ class LayerChoice:
         assert self.layer is not None
         from spikequant.golden.checkpoint.checkpoint import load_checkpoint  # noqa: PLC0415 - loads PyTorch,
         from spikequant.golden.evaluation.trace import layer_vectors  # noqa: PLC0415 - unneeded for a file
+        from spikequant.golden.models.text import trace_corpus  # noqa: PLC0415 - of integers
 
+        texts = trace_corpus(self.text).texts
         with Console(stderr=True).status("loading the model"):
             model = load_checkpoint(self.checkpoint).language_model
-            return layer_vectors(model, self.layer, self.tokens, spec)[0]
+            return layer_vectors(model, self.layer, self.tokens, spec, texts=texts)[0]

@@ -15,6 +15,7 @@ from spikequant.gen.output import outcome_line
 from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.evaluation.trace import trace_layers
 from spikequant.golden.layer.spec import Spec
+from spikequant.golden.models.text import trace_corpus
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.support.cluster import cluster_client
 from spikequant.golden.support.errors import InputError
@@ -26,6 +27,7 @@ def run_model(
     checkpoint: Path,
     tokens: int,
     *,
+    text: str | None = None,
     json_file: Path | None,
     page: Path | None,
     allow_saturation: bool,
@@ -39,6 +41,7 @@ def run_model(
         spec: the accelerator.
         checkpoint: folder of the model.
         tokens: tokens of real text for each layer.
+        text: name or file of that text, as ``trace_corpus`` takes it.
         json_file: file for the figures.
         page: HTML file with every layer.
         allow_saturation: accept saturated outputs.
@@ -53,6 +56,7 @@ def run_model(
         InputError: a tool is missing, no such cluster, or a checkpoint without quantized layers.
         SimulationError, PacketError: the simulation or the accelerator failed.
     """
+    texts = trace_corpus(text).texts
     tool_environment()
     console = Console(stderr=True)
     with console.status("building the simulator"):
@@ -69,7 +73,7 @@ def run_model(
         def advance(outcome: LayerOutcome) -> None:
             bar.update(task, advance=1, description=outcome.name)
 
-        traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec))
+        traced = ((name, vectors) for name, vectors, _ in trace_layers(model, names, tokens, spec, texts=texts))
         figures = cosimulate_model(
             client,
             spec,

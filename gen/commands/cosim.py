@@ -10,6 +10,7 @@ from spikequant.gen.commands.options import (
     CheckpointFolder,
     JsonFile,
     LayerName,
+    LayerText,
     LayerTokens,
     NetlistStage,
     Scheduler,
@@ -29,6 +30,7 @@ def cosim(
     layer: LayerName = None,
     all_layers: Annotated[bool, typer.Option("--all", help="run every decoder layer, on all cores")] = False,
     tokens: LayerTokens = 8,
+    text: LayerText = None,
     out: Annotated[
         Path | None, typer.Option(metavar="OUT.npz", help="write the hardware's results to this file")
     ] = None,
@@ -78,6 +80,7 @@ def cosim(
             spec,
             checkpoint,
             tokens,
+            text=text,
             json_file=json_file,
             page=report,
             allow_saturation=allow_saturation,
@@ -90,7 +93,7 @@ def cosim(
 
         ok = run_one_layer(
             spec,
-            LayerChoice("cosim", vectors, checkpoint, layer, tokens),
+            LayerChoice("cosim", vectors, checkpoint, layer, tokens, text),
             out=out,
             json_file=json_file,
             stalls=stalls,

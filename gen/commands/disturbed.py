@@ -9,6 +9,7 @@ from spikequant.gen.commands.options import (
     CheckpointFolder,
     JsonFile,
     LayerName,
+    LayerText,
     LayerTokens,
     NetlistStage,
     SpecName,
@@ -24,6 +25,7 @@ def disturbed(
     checkpoint: CheckpointFolder = None,
     layer: LayerName = None,
     tokens: LayerTokens = 2,
+    text: LayerText = None,
     netlist: NetlistStage = None,
     trials: Annotated[
         list[str] | None,
@@ -49,7 +51,7 @@ def disturbed(
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.support.progress import progress_bar
 
-    choice = LayerChoice("disturbed", vectors, checkpoint, layer, tokens)
+    choice = LayerChoice("disturbed", vectors, checkpoint, layer, tokens, text)
     chosen = trials or list(TRIALS)
     unknown = [name for name in chosen if name not in TRIALS]
     if unknown:

@@ -72,6 +72,15 @@ LayerName = Annotated[
     str | None, typer.Option(metavar="NAME", help="layer of the model, such as model.layers.0.self_attn.k_proj")
 ]
 LayerTokens = Annotated[int, typer.Option(metavar="T", min=1, help="tokens of real text to run through the layer")]
+LayerText = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="NAME|FILE",
+        help="text for --checkpoint: wikipedia, news, sample, or a file; wikipedia if it is installed, else sample",
+        show_default=False,
+    ),
+]
 AllowSaturation = Annotated[
     bool, typer.Option("--allow-saturation", help="accept outputs whose membrane left its range")
 ]

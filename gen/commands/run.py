@@ -13,6 +13,7 @@ from spikequant.gen.commands.options import (
     CheckpointFolder,
     JsonFile,
     LayerName,
+    LayerText,
     LayerTokens,
     NetlistStage,
     SpecName,
@@ -31,6 +32,7 @@ def run(
     checkpoint: CheckpointFolder = None,
     layer: LayerName = None,
     tokens: LayerTokens = 8,
+    text: LayerText = None,
     out: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="write the board's results to this file")] = None,
     json_file: JsonFile = None,
     memory: Annotated[
@@ -71,7 +73,7 @@ def run(
     from spikequant.golden.layer.vectors import save_arrays
     from spikequant.golden.support.progress import progress_bar
 
-    chosen = LayerChoice("run", vectors, checkpoint, layer, tokens)
+    chosen = LayerChoice("run", vectors, checkpoint, layer, tokens, text)
     if baked is not None and memory is not None:
         raise InputError("run: --baked and --memory both give the source of the weights, expected one of them")
     line = Line(port, baud, corrupt=corrupt, drop=drop, seed=seed, seconds=time_limit, netlist=netlist)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.text import evaluation_corpus
+from spikequant.golden.models.text import trace_corpus
 from spikequant.golden.models.windows import token_windows
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.support.errors import InputError
@@ -99,7 +99,7 @@ def trace_layers(
     Raises:
         InputError: unknown layer, too little text, or bit widths that differ between spec and model.
     """
-    inputs = capture_inputs(model, names, tokens, evaluation_corpus().texts if texts is None else texts)
+    inputs = capture_inputs(model, names, tokens, trace_corpus().texts if texts is None else texts)
     for name, layer in find_layers(model, names).items():
         with torch.no_grad():
             output = layer(inputs[name]).numpy()

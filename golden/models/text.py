@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ NEWS = "news"
 
 NEWS_PATTERN = "lee_background.cor"
 
-BUNDLED = (WIKIPEDIA, NEWS)
+SAMPLE = "sample"
+"""Name of a page of prose that comes with this package."""
+
+BUNDLED = (WIKIPEDIA, NEWS, SAMPLE)
 
 MAX_CHARACTERS = 2**26
 """Most characters that are read of a file, some 16 million tokens: whole files of C4 would fill the memory."""
@@ -69,7 +73,8 @@ def evaluation_corpus(text: str | Path | None = None) -> Corpus:
 
     Args:
         text: ``wikipedia`` or None for the odd articles of the bundled Wikipedia, disjoint from the calibration text;
-            ``news`` for the bundled newswire, a different kind of text; or a file (see ``read_corpus``).
+            ``news`` for the bundled newswire, a different kind of text; ``sample`` for a page of prose; or a file (see
+            ``read_corpus``).
 
     Raises:
         InputError: the file cannot be read.
@@ -79,7 +84,14 @@ def evaluation_corpus(text: str | Path | None = None) -> Corpus:
     if str(text) == NEWS:
         documents = bundled_file(BUNDLED_PACKAGE, NEWS_PATTERN).read_text(encoding="utf-8").splitlines()
         return Corpus("Lee newswire documents", documents, joined=True)
+    if str(text) == SAMPLE:
+        return read_corpus(Path(__file__).with_name("sample.txt"))
     return read_corpus(Path(text))
+
+
+def trace_corpus(text: str | Path | None = None) -> Corpus:
+    """Text whose activations run through hardware: as ``evaluation_corpus``, but ``sample`` if Wikipedia is missing."""
+    return evaluation_corpus(SAMPLE if text is None and find_spec(BUNDLED_PACKAGE) is None else text)
 
 
 def _wikipedia() -> list[str]:

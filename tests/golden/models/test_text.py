@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikequant.golden.models.text import calibration_corpus, evaluation_corpus, read_corpus
+from spikequant.golden.models.text import SAMPLE, calibration_corpus, evaluation_corpus, read_corpus, trace_corpus
 from spikequant.golden.support.errors import InputError
 
 DOCUMENTS = ["First document.\nTwo lines.", "", "Zweites Dokument, größer."]
@@ -81,7 +81,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("none.txt", None, "cannot read the file: No such file or directory, expected wikipedia, news or a file"),
+        ("none.txt", None, "cannot read the file: No such file or directory, expected wikipedia, news, sample or a file"),
         ("bad.txt", b"ab\xff", "not UTF-8 at byte 2"),
         ("cut.txt", "ä".encode()[:1], "not UTF-8 at byte 0"),
         ("empty.txt", b" \n", "no text in it"),
@@ -124,3 +124,10 @@ def test_a_file_without_end_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: p
     corpus = read_corpus(lines)
     assert corpus.name == "documents at the start of long.jsonl"
     assert len(corpus.texts) == 4
+
+
+def test_traces_need_no_installed_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikequant.golden.models.text.BUNDLED_PACKAGE", "no_such_package")
+    assert trace_corpus().name == "sample.txt"
+    assert trace_corpus(SAMPLE).texts == trace_corpus().texts
+    assert len(trace_corpus().texts[0].split()) > 400
