@@ -108,6 +108,25 @@ def save_tiny_llama(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def save_smallest_llama(folder: Path) -> None:
+    """Write one block of 16 channels with random weights as a transformers model folder."""
+    tokenizer = character_tokenizer()
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def _float_model(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     return LanguageModel(tiny_llama(tokenizer), tokenizer, "tiny")

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from spikequant.gen.cli import main
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
@@ -20,8 +18,8 @@ from spikequant.golden.models.windows import token_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.recipe import Recipe, Weights
 from spikequant.golden.quantizer.spikequant import spikequant
+from support.models import save_smallest_llama
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz .,"
 PROSE = "the membrane adds the weights of the spikes that came, and the threshold reads it out. " * 12
 
 Run = Callable[..., tuple[int, str, str]]
@@ -45,24 +43,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 @pytest.fixture(scope="module")
 def float_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One block of a Llama with random weights, and a token a character."""
-    vocabulary = {"?": 0} | {letter: i + 1 for i, letter in enumerate(ALPHABET)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
     folder = tmp_path_factory.mktemp("float")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(folder)
+    save_smallest_llama(folder)
     return folder
 
 

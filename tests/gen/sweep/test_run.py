@@ -4,9 +4,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from spikequant.gen.sweep.jobs import HardwareJob
 from spikequant.gen.sweep.pareto import Point, labels, pareto_front, pareto_plot, sweep_table
@@ -15,6 +12,7 @@ from spikequant.gen.sweep.run import SweepJobs, plan_jobs, run_sweep
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.cluster import cluster_client
 from spikequant.golden.support.errors import InputError
+from support.models import save_smallest_llama
 
 POINT = Point(
     spec="a", recipe="r", board="b", perplexity=20.0, cycles=1000.0, picojoules=5e6,
@@ -90,22 +88,8 @@ def test_points_too_near_to_each_other_have_one_label() -> None:
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
     """24 points of a tiny language model, nothing built."""
-    letters = "abcdefghijklmnopqrstuvwxyz .,"
-    vocabulary = {"?": 0} | {letter: i + 1 for i, letter in enumerate(letters)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        initializer_range=0.2,
-    )
     folder = tmp_path_factory.mktemp("model")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(folder)
+    save_smallest_llama(folder)
     return SweepPlan(
         model=str(folder),
         recipes=["plain", "symmetric"],

@@ -81,7 +81,11 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("none.txt", None, "cannot read the file: No such file or directory, expected wikipedia, news, sample or a file"),
+        (
+            "none.txt",
+            None,
+            "cannot read the file: No such file or directory, expected wikipedia, news, sample or a file",
+        ),
         ("bad.txt", b"ab\xff", "not UTF-8 at byte 2"),
         ("cut.txt", "ä".encode()[:1], "not UTF-8 at byte 0"),
         ("empty.txt", b" \n", "no text in it"),
