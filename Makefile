@@ -30,7 +30,7 @@ RUN := $(ONE_THREAD) $(VENV)/bin/spikequant
 # Property tests with new examples, then libFuzzer on the readers of files and packets.
 fuzz: $(STAMP)
 	$(ONE_THREAD) $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --hypothesis-profile fuzz -m hypothesis
-	$(PIP) install --constraint constraints.txt --editable '.[dev,fuzz]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,docs,fuzz]'
 	$(RUN) fuzz --json build/fuzz.json $(ARGS)
 
 # Located faults, netlists, and random accelerators under random packets, with pauses and resets.
@@ -95,7 +95,6 @@ lint: $(STAMP)
 
 # The documentation site in build/site; a broken link or a warning fails it.
 docs: $(STAMP)
-	$(PIP) install --constraint constraints.txt --editable '.[docs]'
 	$(VENV)/bin/mkdocs build --strict --site-dir build/site
 
 $(STAMP): pyproject.toml constraints.txt
@@ -108,7 +107,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "making the environment in $(VENV) (a few minutes, once)"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt torch==2.13.0
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,docs]'
 	$(PIP) install --no-deps $(DATA)
 	touch $@
 
