@@ -52,7 +52,9 @@ def test_a_dry_run_shows_the_command_for_every_board(tmp_path: Path, name: str) 
     file = put_bitstream(tmp_path / BITSTREAM, PARTS[name])
     result = run("--board", name, tmp_path, "--dry-run", "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"{find_loader()} --board {board.loader} {file}\n"
+    command, *written = result.stdout.splitlines()
+    assert command == f"{find_loader()} --board {board.loader} {file}"
+    assert written == [f"wrote {tmp_path / 'figures.json'}"]
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["board"], figures["programmed"]) == (name, False)
     assert figures["command"][1:] == ["--board", board.loader, str(file)]

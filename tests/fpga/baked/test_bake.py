@@ -62,7 +62,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
         save_vectors(vectors, layer(spec, seed=seed))
         result = spikequant("bake", build, "--vectors", vectors, "--out", baked, *cached)
         assert result.exit_code == 0, result.output
-        assert f"{vectors}, 11 x 5 weights in 4 block RAMs" in result.stdout
+        assert f"{vectors}: 11 x 5 weights in 4 block RAMs" in result.stdout
         assert {path.name for path in baked.iterdir()} == {BITSTREAM, BAKED}
         assert json.loads(figures_file.read_text())["seconds"] > 0
     for folder in (build, *folders):
@@ -85,7 +85,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     record = json.loads((folders[0] / BAKED).read_text())
     name = next(iter(record["blocks"]))
     (folders[0] / BAKED).write_text(json.dumps({**record, "blocks": {**record["blocks"], name: 999}}))
-    expected = f"bitstream {folders[0] / BITSTREAM}: has no block RAM 999, expected {name} of {BAKED} there"
+    expected = f"bitstream {folders[0] / BITSTREAM}: has no block RAM 999, expected {name} of {BAKED}"
     assert refusal(*run, "--vectors", files[0]) == expected
     (folders[0] / BITSTREAM).write_bytes((build / BITSTREAM).read_bytes())
     expected = f"does not match {BAKED}, expected both from one run"
@@ -147,7 +147,7 @@ def test_a_folder_without_such_a_build_is_refused(tmp_path: Path) -> None:
 
     run_it = ["run", "--port", "/dev/none", "--config", "tiny", "--vectors", vectors, "--baked", tmp_path]
     assert refusal(*run_it) == f"bitstream {tmp_path / BAKED}: {missing} bake` writes"
-    expected = "run: --baked and --memory say where weights are, expected one of them"
+    expected = "run: --baked and --memory both give the source of the weights, expected one of them"
     assert refusal(*run_it, "--memory", "AS4C16M16SA-7") == expected
 
 

@@ -60,4 +60,4 @@ def test_an_array_that_does_not_fit_is_a_failed_check(tmp_path: Path) -> None:
     config.write_text("neurons = 256\nlanes = 8\ndepth = 4088\n")
     result = run("--config", config, "--board", "ulx3s_25f")
     assert result.exit_code == 1
-    assert "the LFE5U-25F will not hold it" in result.output
+    assert "does not fit the LFE5U-25F" in result.output

@@ -45,14 +45,13 @@ class Scores(Component):
         m.submodules.encoder = encoder = Encoder(self._spec)
         m.submodules.sequencer = sequencer = Sequencer(self._spec)
         connect(m, flipped(self.i), encoder.i)
+        connect(m, encoder.write, sequencer.write)
         m.d.comb += [
-            sequencer.write.eq(encoder.write),
-            sequencer.write_enable.eq(encoder.write_enable),
             sequencer.runs.valid.eq(self.run),
             sequencer.runs.payload.first_row.eq(1),
             sequencer.runs.payload.half.eq(Half.WHOLE),
             sequencer.runs.payload.shift.eq(self.shift),
-            self.written.eq(encoder.write_enable),
+            self.written.eq(encoder.write.enable),
             self.active.eq(sequencer.cycle.step.as_value().any()),
             self.fire.eq(sequencer.cycle.fire),
             self.busy.eq(encoder.busy.any() | ~sequencer.idle),
