@@ -16,7 +16,7 @@ from spikequant.gen.output import outcome_line
 from spikequant.golden.layer.integer import LayerOutput
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors, save_arrays
-from spikequant.golden.support.errors import SpikeQuantError
+from spikequant.golden.support.errors import SpikeQuantError, named_failures
 from spikequant.golden.support.progress import progress_bar
 
 
@@ -58,7 +58,7 @@ def run_one_layer(
     if netlist is not None:
         with Console(stderr=True).status(f"making the netlist ({netlist})"):
             sources = netlist_sources(spec, netlist)
-    with progress_bar() as bar:
+    with named_failures(choice.name), progress_bar() as bar:
         task = bar.add_task("co-simulating", total=None)
         report = cosimulate(
             spec,

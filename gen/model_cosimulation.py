@@ -18,7 +18,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.text import trace_corpus
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.support.cluster import cluster_client
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, named_failures
 from spikequant.golden.support.progress import progress_bar
 
 
@@ -67,7 +67,11 @@ def run_model(
     names = list(quantized_layers(model.model))
     if not names:
         raise InputError(f"checkpoint {checkpoint}: no quantized layers, expected some in its decoder")
-    with cluster_client(scheduler, workers=workers or cpu_count() or 1) as client, progress_bar(console) as bar:
+    with (
+        named_failures(str(checkpoint)),
+        cluster_client(scheduler, workers=workers or cpu_count() or 1) as client,
+        progress_bar(console) as bar,
+    ):
         task = bar.add_task("co-simulating", total=len(names))
 
         def advance(outcome: LayerOutcome) -> None:

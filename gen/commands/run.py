@@ -20,7 +20,7 @@ from spikequant.gen.commands.options import (
     VectorsFile,
 )
 from spikequant.golden.support.command_line import FAILED
-from spikequant.golden.support.errors import InputError
+from spikequant.golden.support.errors import InputError, named_failures
 
 
 def run(
@@ -82,7 +82,7 @@ def run(
     check_output(out, json_file)
     integers = chosen.load(spec)
 
-    with progress_bar() as bar:
+    with named_failures(chosen.name), progress_bar() as bar:
         task = bar.add_task("starting", total=None)
         result = run_on_board(
             spec,

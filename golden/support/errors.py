@@ -1,5 +1,7 @@
 """Errors of this project, each with its exit status on the command line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -16,6 +18,22 @@ class InputError(SpikeQuantError):
     """Bad input: one line on what is wrong, where, and what was expected."""
 
     exit_status: ClassVar[int] = 2
+
+
+@contextmanager
+def named_failures(source: str) -> Iterator[None]:
+    """Put ``source`` in front of failures; bad input names its own.
+
+    Args:
+        source: what was running, such as a layer of a model.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except SpikeQuantError as error:
+        error.args = (f"{source}: {error}", *error.args[1:])
+        raise
 
 
 def one_line(error: BaseException) -> str:

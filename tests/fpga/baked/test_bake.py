@@ -98,7 +98,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     (folders[1] / BAKED).write_text(json.dumps(record))
     result = spikequant(*sim, "--baked", folders[1], "--vectors", files[1])
     assert isinstance(result.exception, ToolError)
-    assert str(result.exception).startswith("ecpunpack failed")
+    assert str(result.exception).startswith(f"{files[1]}: ecpunpack failed")
 
 
 def check_that_its_board_is_known(folder: Path) -> None:
