@@ -8,7 +8,6 @@ import ast
 import inspect
 import logging
 import re
-import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +18,10 @@ from amaranth.lib import data
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from spikequant.fpga.boards import BOARDS
+from spikequant.gen.cli import app
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
 
 log = logging.getLogger("mkdocs.hooks.spikequant")
 
@@ -86,8 +87,6 @@ def _row_text(row: tuple[object, ...]) -> str:
 
 def _commands(_: str) -> str:
     """Every command with its arguments and options, by the panels of ``--help``."""
-    from spikequant.gen.cli import app  # noqa: PLC0415 - sys.path is extended above
-
     group = typer.main.get_command(app)
     panels: dict[str, list[tuple[str, Any]]] = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]
@@ -236,8 +235,6 @@ def _members(path: str) -> str:
 
 
 def _boards(_: str) -> str:
-    from spikequant.fpga.boards import BOARDS  # noqa: PLC0415 - sys.path is extended above
-
     rows: list[tuple[object, ...]] = [
         (f"`{b.name}`", b.device, f"`{b.preset}`", b.capacity.luts, b.capacity.ebrs, "yes" if b.sdram else "")
         for b in BOARDS.values()

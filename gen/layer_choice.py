@@ -56,9 +56,10 @@ class LayerChoice:
             return load_vectors(self.vectors, spec)
         assert self.checkpoint is not None
         assert self.layer is not None
-        from spikequant.golden.checkpoint.checkpoint import load_checkpoint  # noqa: PLC0415 - loads PyTorch,
-        from spikequant.golden.evaluation.trace import layer_vectors  # noqa: PLC0415 - unneeded for a file
-        from spikequant.golden.models.text import trace_corpus  # noqa: PLC0415 - of integers
+        # a file of integers does not need PyTorch, which these load
+        from spikequant.golden.checkpoint.checkpoint import load_checkpoint  # noqa: PLC0415
+        from spikequant.golden.evaluation.trace import layer_vectors  # noqa: PLC0415
+        from spikequant.golden.models.text import trace_corpus  # noqa: PLC0415
 
         texts = trace_corpus(self.text).texts
         with Console(stderr=True).status("loading the model"):

@@ -108,7 +108,7 @@ def save_tiny_llama(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def save_smallest_llama(folder: Path) -> None:
+def save_smallest_llama(folder: Path, *, key_value_heads: int) -> None:
     """Write one block of 16 channels with random weights as a transformers model folder."""
     tokenizer = character_tokenizer()
     torch.manual_seed(1)
@@ -118,7 +118,7 @@ def save_smallest_llama(folder: Path) -> None:
         intermediate_size=24,
         num_hidden_layers=1,
         num_attention_heads=2,
-        num_key_value_heads=1,
+        num_key_value_heads=key_value_heads,
         initializer_range=0.2,
         bos_token_id=None,
         eos_token_id=None,

@@ -89,7 +89,7 @@ def test_points_too_near_to_each_other_have_one_label() -> None:
 def plan(tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
     """24 points of a tiny language model, nothing built."""
     folder = tmp_path_factory.mktemp("model")
-    save_smallest_llama(folder)
+    save_smallest_llama(folder, key_value_heads=2)
     return SweepPlan(
         model=str(folder),
         recipes=["plain", "symmetric"],
@@ -127,8 +127,7 @@ def test_a_killed_worker_changes_nothing(
     assert len(list((tmp_path / "kept").iterdir())) == jobs.count
     assert len({point.perplexity for point in points}) == 2
     # no layer is as deep as either memory
-    # two of the twelve accelerators may take equally long
-    assert len({point.cycles for point in points}) >= 10
+    assert len({point.cycles for point in points}) == 12
     assert any(pareto_front(points))
 
 
