@@ -11,7 +11,7 @@ from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import load_spec
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.site import calibrate_site
-from spikequant.golden.quantizer.statistics import SiteWatcher, usable_peaks
+from spikequant.golden.quantizer.statistics import SiteWatcher
 from spikequant.golden.quantizer.weights import quantize_weight
 
 INPUTS, OUTPUTS, TOKENS = 576, 192, 64
@@ -32,8 +32,9 @@ def quantize(layer: nn.Linear, calibration: torch.Tensor) -> SpikeQuantLinear:
     statistics = watcher.statistics()
     site = calibrate_site(statistics, SALIENCY_FACTOR)
     weight = quantize_weight(layer.weight, power=statistics.power, wide_fraction=0.0625, clip_search=True)
-    peaks = usable_peaks(layer(calibration).abs().amax(0))
-    return SpikeQuantLinear(weight, None, site, peaks)
+    quantized = SpikeQuantLinear(weight, None, site)
+    quantized.fit_outputs(calibration)
+    return quantized
 
 
 @torch.no_grad()
@@ -56,9 +57,9 @@ def main() -> None:
     print(f"membranes: {output.membrane.min()}..{output.membrane.max()}, {output.saturated.sum()} saturated")
     print(f"relative error of the quantized layer: {float_error:.3f}")
 
-    units = quantized.unit_values(site.scale)
-    difference = (torch.from_numpy(output.membrane).double() * units - quantized(values).double()).abs().max()
-    print(f"largest difference between integers and the PyTorch layer: {difference:.1e}")
+    result = torch.from_numpy(output.code).long() << quantized.output_exponents.long()
+    difference = (result.double() * quantized.output_scale - quantized(values).double()).abs().max()
+    print(f"largest difference between shifted codes and the PyTorch layer: {difference:.1e}")
 
 
 if __name__ == "__main__":

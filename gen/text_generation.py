@@ -189,7 +189,7 @@ def write_text(
     spec: Spec | None,
     floats: Callable[[], LanguageModel] | None = None,
     devices: Devices | None = None,
-    codes: bool = False,
+    codes: bool = True,
 ) -> Written:
     """Continue a prompt, with a progress bar.
 

@@ -55,9 +55,10 @@ def evaluate(
         ),
     ] = None,
     ctx: Annotated[int, typer.Option(metavar="N", help="tokens in a window; windows do not overlap")] = 512,
-    output_bits: Annotated[
-        int | None, typer.Option(metavar="B", help="round layer outputs to codes of B bits; exact membranes by default")
-    ] = None,
+    output_bits: Annotated[int, typer.Option(metavar="B", help="width of SpikeQuant's output codes, 2..16")] = 8,
+    membranes: Annotated[
+        bool, typer.Option("--membranes", help="read SpikeQuant's exact membranes in place of output codes")
+    ] = False,
     reference: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="float model to compare with in perplexity, predictions and speed"),
@@ -79,9 +80,9 @@ def evaluate(
         ),
     ] = False,
     config: SpecName = "base",
-    recipe: RecipeName = "fast",
+    recipe: RecipeName = "compensated",
     calibration: CalibrationFile = None,
-    calibration_tokens: CalibrationTokens = 8192,
+    calibration_tokens: CalibrationTokens = None,
     plot: PlotFile = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -96,7 +97,7 @@ def evaluate(
     from spikequant.golden.quantizer.recipe import load_recipe
     from spikequant.golden.support.files import replace_file
 
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe, calibration_tokens=calibration_tokens)
     spec = load_spec(config)
     _check_sweep(sweep, method)
     widths = tuple(parse_bits(bits)) if sweep else None
@@ -125,9 +126,9 @@ def evaluate(
         tokens=tokens if tokens is not None else SWEEP_TOKENS if sweep else TOKENS,
         context=ctx,
         recipe=chosen,
-        calibration=Calibration(calibration, calibration_tokens),
+        calibration=Calibration(calibration, chosen.calibration_tokens),
         reference=reference,
-        output_bits=output_bits,
+        output_bits=None if membranes else output_bits,
         sweep=widths,
         layers=layers is not None,
         integers=integers,

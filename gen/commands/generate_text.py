@@ -31,7 +31,9 @@ def generate_text(
     ] = Backend.RTL,
     config: SpecName = "base",
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="most tokens to write")] = 20,
-    codes: Annotated[bool, typer.Option("--codes", help="layers return output codes rather than membranes")] = False,
+    codes: Annotated[
+        bool, typer.Option("--codes/--membranes", help="layers return output codes, or exact membranes")
+    ] = True,
     reference: Annotated[
         str | None,
         typer.Option(

@@ -54,7 +54,9 @@ PlotFile = Annotated[Path | None, typer.Option(metavar="FILE.png", help="write a
 CalibrationFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="calibration text; bundled Wikipedia articles by default")
 ]
-CalibrationTokens = Annotated[int, typer.Option(metavar="N", help="tokens of calibration text")]
+CalibrationTokens = Annotated[
+    int | None, typer.Option(metavar="N", help="tokens of calibration text", show_default="the recipe's")
+]
 RecipeName = Annotated[
     str,
     typer.Option(

@@ -48,9 +48,9 @@ def quantize(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="smollm2 (bundled), a .gguf file, a transformers folder, or a hub id")
     ] = "smollm2",
-    recipe: RecipeName = "fast",
+    recipe: RecipeName = "compensated",
     calibration: CalibrationFile = None,
-    calibration_tokens: CalibrationTokens = 8192,
+    calibration_tokens: CalibrationTokens = None,
     json_file: JsonFile = None,
 ) -> None:
     """Quantize a language model with SpikeQuant, and write it with its tokenizer as a checkpoint folder.
@@ -60,7 +60,7 @@ def quantize(
     from spikequant.gen.output import check_output, show_figures, show_written
     from spikequant.golden.quantizer.recipe import load_recipe
 
-    chosen = load_recipe(recipe)
+    chosen = load_recipe(recipe, calibration_tokens=calibration_tokens)
     check_output(json_file, folder=out)
 
     from spikequant.golden.evaluation.methods import Calibration
@@ -74,7 +74,7 @@ def quantize(
     if calibration:
         calibration_corpus(calibration)
     language_model = load_model(model)
-    outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, calibration_tokens), out)
+    outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, chosen.calibration_tokens), out)
     layers = quantized_layers(language_model.model)
     training = outcome.training
     figures = QuantizeFigures(

@@ -3,7 +3,8 @@
 from spikequant.gen.commands.options import JsonFile
 
 SUMMARIES = {
-    "fast": "the default: channels evened out, no training",
+    "compensated": "the default: each layer makes good earlier errors; minutes, no training",
+    "fast": "channels evened out, each layer by itself; a minute, no training",
     "plain": "as fast, without evening out channels",
     "distilled": "trained towards the float model's predictions, about an hour for SmolLM2-135M",
     "token": "activation scales per token instead of per site",

@@ -70,7 +70,7 @@ def _tensors(path: Path) -> object:
     from spikequant.golden.quantizer.site import Site
 
     site = Site(median=0.0, threshold=1.0, scale=0.1, zero=7)
-    facts = LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4)
+    facts = LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4, output_scale=1.0)
     return TensorReader(path, read_tensors(path)).layer("it", facts, site)
 
 
@@ -82,7 +82,7 @@ def _tensor_files() -> list[bytes]:
         "codes": torch.ones(4, 3, dtype=torch.uint8),
         "zeros": torch.full((4,), 7, dtype=torch.uint8),
         "scales": torch.ones(4),
-        "output_peaks": torch.ones(4),
+        "output_exponents": torch.zeros(4, dtype=torch.uint8),
     }
     wide = {"wide": torch.tensor([1], dtype=torch.int32), "low": torch.ones(4, 1, dtype=torch.uint8)}
     return [
@@ -114,7 +114,7 @@ def _descriptions() -> list[bytes]:
         recipe=RECIPES["fast"],
         config={"model_type": "llama"},
         sites={"site": site},
-        layers={"it": LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4)},
+        layers={"it": LayerFacts(site="site", inputs=5, outputs=4, weight_bits=4, output_scale=1.0)},
         files={TENSORS: "0" * 64},
     )
     return [description.model_dump_json().encode()]

@@ -8,11 +8,16 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.checkpoint.layers import LayerTable, TensorReader, layer_table, load_module, module_tensors
 from spikequant.golden.models.model import decoder_blocks
+from spikequant.golden.models.prefix import model_prefix
 from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
 from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
 
 HIDDEN = "hidden."
 """Prefix of the hidden states' names in a block's file."""
+
+
+PREFIX = ("prefix.keys", "prefix.values")
+"""Names of the prefix's states in a block's file."""
 
 
 class BlockStore:
@@ -38,15 +43,18 @@ class BlockStore:
             InputError: the folder cannot be written.
         """
         blocks = list(decoder_blocks(model).values())
-        self._write(block, blocks[block], hidden)
+        self._write(model, block, blocks[block], hidden)
         if block:
-            self._write(block - 1, blocks[block - 1], [])
+            self._write(model, block - 1, blocks[block - 1], [])
 
-    def _write(self, block: int, module: nn.Module, hidden: list[Tensor]) -> None:
+    def _write(self, model: PreTrainedModel, block: int, module: nn.Module, hidden: list[Tensor]) -> None:
         for name, layer in module.named_modules():
             if isinstance(layer, nn.Linear | FakeQuantLinear):
                 raise TypeError(f"block {block}: {name} is {type(layer).__name__}, expected SpikeQuantLinear")
         tensors = module_tensors(module) | {f"{HIDDEN}{i:06}": states for i, states in enumerate(hidden)}
+        prefix = model_prefix(model)
+        if prefix:
+            tensors |= dict(zip(PREFIX, prefix.states(block), strict=True))
         keep_tensors(self._path(block), self.digest, tensors, layers=layer_table(module).model_dump_json())
 
     def resume(self, model: PreTrainedModel) -> tuple[int, list[Tensor]] | None:
@@ -69,7 +77,12 @@ class BlockStore:
             hidden = sorted(name for name in file.keys() if name.startswith(HIDDEN))  # noqa: SIM118 - no dictionary
             files.append(file)
         for block, file in enumerate(files):
-            names = [name for name in file.keys() if not name.startswith(HIDDEN)]  # noqa: SIM118 - no dictionary
+            own = [name for name in file.keys() if not name.startswith(HIDDEN)]  # noqa: SIM118 - no dictionary
+            names = [name for name in own if name not in PREFIX]
+            prefix = model_prefix(model)
+            if prefix:
+                for name, state in zip(PREFIX, prefix.states(block), strict=True):
+                    state.copy_(file.get_tensor(name))
             reader = TensorReader(self._path(block), {name: file.get_tensor(name) for name in names})
             load_module(blocks[block], reader, LayerTable.model_validate_json(file.metadata()["layers"]))
         return len(files), [files[-1].get_tensor(name) for name in hidden]

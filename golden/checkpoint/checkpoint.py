@@ -20,6 +20,7 @@ from spikequant.golden.checkpoint.description import (
     sha256,
 )
 from spikequant.golden.checkpoint.layers import LayerTable, TensorReader, layer_table, load_module, module_tensors
+from spikequant.golden.checkpoint.prefix import attach_stored_prefix
 from spikequant.golden.models.model import LanguageModel, linearize
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.errors import InputError, one_line
@@ -114,5 +115,6 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     except Exception as error:
         raise InputError(f"checkpoint {folder}: cannot build the model: {one_line(error)}") from None
     model.tie_weights()
+    attach_stored_prefix(model, reader)
     load_module(model, reader, LayerTable(sites=description.sites, layers=description.layers))
     return Checkpoint(LanguageModel(model, tokenizer, description.name), description)

@@ -13,7 +13,7 @@ from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.files import read_text
 from spikequant.golden.support.json_files import parse_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "spikequant.json"
 TENSORS = "model.safetensors"
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spikequant.golden.models.model import replace_layer, site_name
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
+from spikequant.golden.quantizer.output_steps import MAX_EXPONENT, OutputSteps
 from spikequant.golden.quantizer.site import AnySite
 from spikequant.golden.quantizer.weights import QuantizedWeight
 from spikequant.golden.support.errors import InputError
@@ -24,6 +25,7 @@ class LayerFacts(BaseModel):
         inputs: K, 1 or more.
         outputs: N, 1 or more.
         weight_bits: width of a weight code, 1..8.
+        output_scale: value of one unit of the layer's integer result, positive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +34,7 @@ class LayerFacts(BaseModel):
     inputs: int = Field(ge=1)
     outputs: int = Field(ge=1)
     weight_bits: int = Field(ge=1, le=8)
+    output_scale: float = Field(gt=0, allow_inf_nan=False)
 
 
 class LayerTable(BaseModel):
@@ -57,6 +60,7 @@ def layer_table(module: nn.Module) -> LayerTable:
             inputs=layer.codes.shape[1],
             outputs=layer.codes.shape[0],
             weight_bits=layer.weight_bits,
+            output_scale=layer.output_scale,
         )
         for name, layer in layers.items()
     }
@@ -185,16 +189,20 @@ class TensorReader:
             bits=facts.weight_bits,
         )
         bias = self.take(f"{name}.bias", torch.float32, rows) if f"{name}.bias" in self.tensors else None
-        peaks = self.take(f"{name}.output_peaks", torch.float32, rows)
+        exponents = self.take(f"{name}.output_exponents", torch.uint8, rows)
         ascending = wide.diff(prepend=torch.tensor([-1], dtype=torch.int32)) > 0
         self._check(f"{name}.wide", ascending & (wide < columns), f"ascending columns below {columns}")
         for part, unsigned in (("codes", weight.codes), ("zeros", weight.zeros)):
             self._check(f"{name}.{part}", unsigned <= 2**weight.bits - 1, f"0..{2**weight.bits - 1}")
-        for part, positive in (("scales", weight.scales), ("output_peaks", peaks)):
-            self._check(f"{name}.{part}", (positive > 0) & positive.isfinite(), "positive finite numbers")
+        self._check(f"{name}.output_exponents", exponents <= MAX_EXPONENT, f"0..{MAX_EXPONENT}")
+        usable = (weight.scales > 0) & weight.scales.isfinite()
+        self._check(f"{name}.scales", usable, "positive finite numbers")
         if bias is not None:
             self._check(f"{name}.bias", bias.isfinite(), "finite numbers")
-        return SpikeQuantLinear(weight, bias, site, peaks)
+        layer = SpikeQuantLinear(weight, bias, site, OutputSteps(facts.output_scale, exponents))
+        if f"{name}.remainder" in self.tensors:
+            layer.register_buffer("remainder", self.take(f"{name}.remainder", torch.bfloat16, rows, columns))
+        return layer
 
     def _check(self, name: str, valid: Tensor, expected: str) -> None:
         if not bool(valid.all()):

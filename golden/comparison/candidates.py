@@ -1,20 +1,20 @@
 """Models that an evaluation compares, and what each depends on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
 from spikequant.golden.checkpoint.checkpoint import Checkpoint, load_checkpoint
 from spikequant.golden.checkpoint.description import DESCRIPTION, read_description, sha256
-from spikequant.golden.evaluation.methods import FLOAT, Calibration, apply_method, find_method
+from spikequant.golden.evaluation.methods import FLOAT, SPIKEQUANT, Calibration, apply_method, find_method
 from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.prefix import prefix_tokens
 from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.store import digest_of
-
-SPIKEQUANT = "spikequant"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def method_candidate(
     float_model: Callable[[], LanguageModel],
     *,
     label: str | None = None,
-    output_bits: int | None = None,
+    output_bits: int | None = OUTPUT_BITS,
 ) -> Candidate:
     """A candidate from a method and a float model.
 
@@ -82,7 +82,7 @@ def method_candidate(
     def build() -> Built:
         language_model = float_model()
         how = apply_method(language_model, chosen, calibration)
-        return _coded(Built(language_model.model, how, recipe), output_bits)
+        return _read_out(Built(language_model.model, how, recipe), output_bits)
 
     matters = recipe.model_dump_json() if method == SPIKEQUANT else f"{recipe.weights.bits} {recipe.activations.bits}"
     digest = digest_of([method, "" if method == FLOAT else matters, str(output_bits)])
@@ -98,7 +98,7 @@ def method_candidate(
 
 
 def checkpoint_candidate(
-    folder: Path, *, label: str | None = None, output_bits: int | None = None, loaded: Checkpoint | None = None
+    folder: Path, *, label: str | None = None, output_bits: int | None = OUTPUT_BITS, loaded: Checkpoint | None = None
 ) -> Candidate:
     """A candidate from a folder that ``quantize`` wrote.
 
@@ -117,14 +117,19 @@ def checkpoint_candidate(
 
     def build() -> Built:
         checkpoint = loaded or load_checkpoint(folder)
-        return _coded(Built(checkpoint.language_model.model, how, description.recipe), output_bits)
+        return _read_out(Built(checkpoint.language_model.model, how, description.recipe), output_bits)
 
     digest = digest_of([sha256(folder / DESCRIPTION), str(output_bits)])
     name = label or f"{SPIKEQUANT} ({folder.resolve().name})"
     return Candidate(name, SPIKEQUANT, digest, build, description.recipe.weights.bits)
 
 
-def _coded(built: Built, output_bits: int | None) -> Built:
-    for layer in quantized_layers(built.model).values():
+def _read_out(built: Built, output_bits: int | None) -> Built:
+    """The same with output codes of some bits, or with membranes."""
+    layers = quantized_layers(built.model)
+    for layer in layers.values():
         layer.output_bits = output_bits
-    return built
+    readout = "; membranes" if output_bits is None else f"; codes of {output_bits} bits"
+    tokens = prefix_tokens(built.model)
+    after = f"; prefix {list(tokens)}" if tokens else ""
+    return replace(built, how=f"{built.how}{readout if layers else ''}{after}")

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
-from spikequant.golden.comparison.candidates import SPIKEQUANT, Built, Candidate
+from spikequant.golden.comparison.candidates import Built, Candidate
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.rows import ComparisonResult, MethodResult, Row, SweepResult
 from spikequant.golden.comparison.widths import measure_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.agreement import Agreement, compare_paths
+from spikequant.golden.evaluation.methods import SPIKEQUANT
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer_report.report import LayerReport, check_comparable, measure_layers
 from spikequant.golden.models.windows import TextWindows

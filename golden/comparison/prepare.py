@@ -8,12 +8,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.checkpoint.description import read_description
-from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, checkpoint_candidate, method_candidate
+from spikequant.golden.comparison.candidates import Candidate, checkpoint_candidate, method_candidate
 from spikequant.golden.comparison.evaluation import Evaluation, EvaluationText
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.sweep import sweep_candidates
-from spikequant.golden.evaluation.methods import FLOAT, METHODS
+from spikequant.golden.evaluation.methods import FLOAT, METHODS, SPIKEQUANT, attach_recipe_prefix
 from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.prefix import attach_prefix, compute_prefix, prefix_tokens
 from spikequant.golden.models.text import evaluation_corpus
 from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
@@ -61,6 +62,9 @@ def _from_checkpoint(request: Request) -> _Loaded:
     checkpoint = load_checkpoint(folder)
     name = request.reference or (checkpoint.description.name if request.layers else None)
     reference = load_model(name).model if name else None
+    tokens = prefix_tokens(checkpoint.language_model.model)
+    if reference and tokens:
+        attach_prefix(reference, compute_prefix(reference, tokens))
     candidate = checkpoint_candidate(folder, label=SPIKEQUANT, output_bits=request.output_bits, loaded=checkpoint)
     if reference:
         _check_vocabulary(_vocabulary(checkpoint.language_model.model), reference, f"model {request.model}")
@@ -69,10 +73,15 @@ def _from_checkpoint(request: Request) -> _Loaded:
 
 def _from_float(request: Request) -> _Loaded:
     base = load_model(request.model)
+    if request.several or request.method == SPIKEQUANT:
+        attach_recipe_prefix(base, request.recipe, request.calibration.windows(base.tokenizer).windows)
+    tokens = prefix_tokens(base.model)
     reference: PreTrainedModel | None = None
     if request.reference not in (None, request.model):
         reference = load_model(request.reference).model
         _check_vocabulary(_vocabulary(base.model), reference, f"model {request.model}")
+        if tokens:
+            attach_prefix(reference, compute_prefix(reference, tokens))
     elif request.reference or request.several or request.layers:
         reference = base.model
     shared = request.several or reference is base.model
@@ -88,7 +97,7 @@ def _from_float(request: Request) -> _Loaded:
     for folder in request.checkpoints:
         size = read_description(folder).config.get("vocab_size")
         _check_vocabulary(size, base.model, f"checkpoint {folder}")
-        candidates.append(checkpoint_candidate(folder))
+        candidates.append(checkpoint_candidate(folder, output_bits=request.output_bits))
     return candidates, base.tokenizer, [base.model], reference
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from spikequant.golden.checkpoint.checkpoint import is_checkpoint
 from spikequant.golden.checkpoint.description import read_description
-from spikequant.golden.comparison.candidates import SPIKEQUANT
-from spikequant.golden.evaluation.methods import METHODS, Calibration
+from spikequant.golden.evaluation.methods import METHODS, SPIKEQUANT, Calibration
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.errors import InputError
 
@@ -43,7 +43,7 @@ class Request:
     recipe: Recipe
     calibration: Calibration
     reference: str | None = None
-    output_bits: int | None = None
+    output_bits: int | None = OUTPUT_BITS
     sweep: tuple[int, ...] | None = None
     layers: bool = False
     integers: bool = False
@@ -74,8 +74,8 @@ class Request:
         for folder in self.checkpoints:
             read_description(folder)
         alone = self.method == SPIKEQUANT and not self.several
-        if self.output_bits is not None and not (alone and not self.layers and 2 <= self.output_bits <= 16):
-            raise InputError(f"output-bits: {self.output_bits}, expected 2..16, with method {SPIKEQUANT} alone")
+        if self.output_bits is not None and not 2 <= self.output_bits <= 16:
+            raise InputError(f"output-bits: {self.output_bits}, expected 2..16")
         if self.integers and not (alone and self.recipe.activations.scale == "static"):
             raise InputError(f"integers: expected method {SPIKEQUANT} alone, with static sites")
         if self.layers and not alone:

@@ -35,7 +35,7 @@ class _Result(Row):
 
     Attributes:
         model: name of the model, as the user gave it.
-        output_bits: width of the output codes; None reads the membranes.
+        output_bits: width of SpikeQuant's output codes; None where membranes are read.
     """
 
     model: str

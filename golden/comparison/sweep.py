@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 
-from spikequant.golden.comparison.candidates import SPIKEQUANT, Candidate, method_candidate
-from spikequant.golden.evaluation.methods import FLOAT, Calibration
+from spikequant.golden.comparison.candidates import Candidate, method_candidate
+from spikequant.golden.evaluation.methods import FLOAT, SPIKEQUANT, Calibration
 from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS
 from spikequant.golden.quantizer.recipe import Recipe
+from spikequant.golden.quantizer.site import ACTIVATION_BITS
 from spikequant.golden.support.errors import InputError
 
 WIDEST = 8
@@ -58,7 +60,14 @@ def sweep_candidates(
         float_model: gives a float model that may be modified.
     """
     swept = [
-        method_candidate(method, at_bits(recipe, width), calibration, float_model, label=f"{method} {width} bits")
+        method_candidate(
+            method,
+            at_bits(recipe, width),
+            calibration,
+            float_model,
+            label=f"{method} {width} bits",
+            output_bits=OUTPUT_BITS + max(0, width - ACTIVATION_BITS),
+        )
         for width in bits
         for method in METHODS
     ]

@@ -7,7 +7,7 @@ the predictions, as in LLM-QAT (arXiv 2305.17888), on a few hundred windows of c
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +17,10 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.distillation.trainable import TrainableLinear, TrainableSite
 from spikequant.golden.models.model import decoder_linears, replace_layer, site_name
-from spikequant.golden.quantizer.calibrate import quantize_model
-from spikequant.golden.quantizer.linear import SpikeQuantLinear
-from spikequant.golden.quantizer.method import FloatLayer, Method
+from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.recipe import Distillation, Recipe
 from spikequant.golden.quantizer.site import Site
-from spikequant.golden.quantizer.spikequant import make_site, spikequant
-from spikequant.golden.quantizer.statistics import usable_peaks
-from spikequant.golden.quantizer.weights import LOW_BITS, find_grid
+from spikequant.golden.quantizer.weights import LOW_BITS
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.progress import track
 from spikequant.golden.support.tensor_file import find_tensors, keep_tensors
@@ -96,51 +92,28 @@ def make_teacher(model: PreTrainedModel) -> PreTrainedModel:
     return teacher
 
 
-def make_student(model: PreTrainedModel, windows: list[Tensor], recipe: Recipe) -> None:
-    """Replace every decoder linear layer by a trainable one, in place, calibrated by the recipe.
+def make_student(model: PreTrainedModel) -> None:
+    """Replace every quantized layer by a trainable one, in place; layers that share a site share its scale."""
+    sites: dict[str, TrainableSite] = {}
+    for name, layer in quantized_layers(model).items():
+        assert isinstance(layer.site, Site)
+        site = sites.setdefault(site_name(name), TrainableSite(layer.site))
+        replace_layer(model, name, TrainableLinear(layer, site))
 
-    Args:
-        model: a float model.
-        windows: int64 [n] token windows of calibration text.
-        recipe: with static sites.
+
+def check_trainable(model: PreTrainedModel, recipe: Recipe) -> None:
+    """Check that a model can be trained after a recipe.
 
     Raises:
-        InputError: the recipe cannot be trained.
+        InputError: it cannot.
     """
-    _check(model, recipe)
-    sites: dict[str, TrainableSite] = {}
-
-    def trainable(layer: FloatLayer) -> TrainableLinear:
-        assert layer.statistics is not None
-        name = site_name(layer.name)
-        if name not in sites:
-            site = make_site(recipe, layer.name, layer.statistics)
-            assert isinstance(site, Site)
-            sites[name] = TrainableSite(site)
-        grid = find_grid(
-            layer.linear.weight.detach(),
-            power=layer.statistics.power,
-            bits=recipe.weights.bits,
-            wide_fraction=recipe.weights.wide_fraction,
-            clip_search=recipe.weights.clip_search,
-        )
-        return TrainableLinear(layer.linear.weight, grid, layer.linear.bias, sites[name])
-
-    plain = spikequant(recipe)
-    method = Method(plain.name, plain.source, plain.differences, trainable, factors=plain.factors)
-    quantize_model(model, windows, method)
-
-
-def _check(model: PreTrainedModel, recipe: Recipe) -> None:
     activations = recipe.activations
     if activations.scale != "static" or activations.salient_format != "window" or activations.salient_bits == 0:
         raise InputError("recipe: distillation needs static sites with salient windows")
-    if activations.salient_rule != "outside":
+    if activations.salient_rule != "outside" and not recipe.compensation.enabled:
         raise InputError(
             "recipe: distillation needs activations.salient_rule = 'outside', which has no threshold to learn"
         )
-    if recipe.weights.gptq or recipe.correct_bias:
-        raise InputError("recipe: distillation learns rounding and biases itself, expected no gptq and no correct_bias")
     if recipe.extra_hardware:
         raise InputError(f"recipe: distillation trains what the datapath runs, not {recipe.extra_hardware[0]}")
     low_bits = LOW_BITS if recipe.weights.wide_fraction else 0
@@ -323,34 +296,9 @@ def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, t
         optimizer.state[parameter] = {"step": torch.tensor(float(training.steps)), **moments}
 
 
-@torch.no_grad()
-def freeze(student: PreTrainedModel, windows: list[Tensor]) -> None:
-    """Replace every trainable layer by its integer form, in place, and measure the peaks of its outputs.
-
-    Args:
-        student: a trained model.
-        windows: int64 [n] token windows of calibration text.
-    """
-    layers = {name: module for name, module in student.named_modules() if isinstance(module, TrainableLinear)}
-    frozen: dict[str, SpikeQuantLinear] = {}
-    for name, layer in layers.items():
-        frozen[name] = layer.freeze(torch.ones(layer.bias.shape))
-        replace_layer(student, name, frozen[name])
-    peaks = {name: torch.zeros_like(layer.output_peaks) for name, layer in frozen.items()}
-    handles = [layer.register_forward_hook(_watch_peaks(peaks[name])) for name, layer in frozen.items()]
-    try:
-        for window in track(windows, "measuring outputs"):
-            student.base_model(window[None], use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for name, quantized in frozen.items():
-        quantized.output_peaks.copy_(usable_peaks(peaks[name]))
+def freeze(student: PreTrainedModel) -> None:
+    """Replace every trainable layer by its integer form, in place."""
+    for name, layer in list(student.named_modules()):
+        if isinstance(layer, TrainableLinear):
+            replace_layer(student, name, layer.freeze())
     student.requires_grad_(False)
-
-
-def _watch_peaks(peak: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def watch(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        torch.maximum(peak, output.abs().flatten(0, -2).amax(0), out=peak)
-
-    return watch

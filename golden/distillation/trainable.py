@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, salient_window
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
-from spikequant.golden.quantizer.site import Site, salient_outside
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps
+from spikequant.golden.quantizer.site import ROUNDING, Site, salient_outside
 from spikequant.golden.quantizer.tally import Ratio
 from spikequant.golden.quantizer.weights import LOW_STEPS, WeightGrid
 
@@ -31,6 +32,8 @@ class _Levels(torch.autograd.Function):
         scale = log_scale.exp()
         ratio = values / scale
         level = ratio.round()
+        if site.dead_zone > ROUNDING:
+            level.masked_fill_(ratio.abs() < site.dead_zone, 0)
         salient = (level < -site.zero) | (level > 2**site.bits - 1 - site.zero)
         window = salient_window(ratio.masked_fill(~salient, 0), site.salient_bits, MAX_SALIENT_SHIFT)
         site.salient.add(int(salient.count_nonzero()), salient.numel())
@@ -56,6 +59,20 @@ class _Steps(torch.autograd.Function):
         return gradient.float(), None
 
 
+class _Codes(torch.autograd.Function):
+    """Output codes in units of their steps; outputs beyond the largest code get no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, ratio: Tensor, largest: int) -> Tensor:
+        ctx.save_for_backward(ratio.abs() <= largest)
+        return ratio.round().clamp_(-largest, largest)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        return gradient * inside, None
+
+
 class TrainableSite(nn.Module):
     """An input site with a trained scale; layers that read the same tensor encode it once.
 
@@ -74,6 +91,7 @@ class TrainableSite(nn.Module):
         self.zero = site.zero
         self.bits = site.bits
         self.salient_bits = site.salient_bits
+        self.dead_zone = site.dead_zone
         self.salient = Ratio()
         self._seen: Tensor | None = None
         self._levels: Tensor | None = None
@@ -91,16 +109,17 @@ class TrainableSite(nn.Module):
     def freeze(self) -> Site:
         """The current site, no longer trainable."""
         scale = float(self.log_scale.detach().exp())
-        return salient_outside(Site(0.0, 0.0, scale, self.zero, bits=self.bits, salient_bits=self.salient_bits))
+        site = Site(
+            0.0, 0.0, scale, self.zero, bits=self.bits, salient_bits=self.salient_bits, dead_zone=self.dead_zone
+        )
+        return salient_outside(site)
 
 
 class TrainableLinear(nn.Module):
     """A quantized layer with trained weights, scales and bias; zero points and the choice of wide columns stay.
 
     Args:
-        weight: float [N, K], initial values.
-        grid: initial scales, zero points and wide columns.
-        bias: float [N], or None for zeros.
+        layer: its initial values; latent weights keep the remainder of their rounding if it is known.
         site: the site of its input.
 
     Attributes:
@@ -110,15 +129,24 @@ class TrainableLinear(nn.Module):
 
     zeros: Tensor
     fine: Tensor
+    output_exponents: Tensor
+    output_steps: Tensor
 
-    def __init__(self, weight: Tensor, grid: WeightGrid, bias: Tensor | None, site: TrainableSite) -> None:
+    def __init__(self, layer: SpikeQuantLinear, site: TrainableSite) -> None:
         super().__init__()
-        self.latent = nn.Parameter(weight.detach() / grid.scales[:, None])
-        self.log_scale = nn.Parameter(grid.scales.log())
-        self.bias = nn.Parameter(torch.zeros(weight.shape[0]) if bias is None else bias.detach().clone())
-        self.register_buffer("zeros", grid.zeros)
-        self.register_buffer("fine", grid.fine)
-        self.bits = grid.bits
+        rows, columns = layer.codes.shape
+        self.latent = nn.Parameter(layer.steps + (0 if layer.remainder is None else layer.remainder.float()))
+        self.log_scale = nn.Parameter(layer.scales.log())
+        self.bias = nn.Parameter(torch.zeros(rows) if layer.bias is None else layer.bias.clone())
+        self.register_buffer("zeros", layer.zeros.float())
+        fine = torch.ones(columns)
+        fine[layer.wide.long()] = LOW_STEPS
+        self.register_buffer("fine", fine)
+        self.register_buffer("output_exponents", layer.output_exponents)
+        self.output_bits = layer.output_bits
+        self.output_scale = layer.output_scale
+        self.register_buffer("output_steps", layer.output_steps(layer.output_bits or OUTPUT_BITS).float())
+        self.bits = layer.weight_bits
         self.site = site
         self.confine()
 
@@ -141,15 +169,17 @@ class TrainableLinear(nn.Module):
         """Float outputs [..., N] of float inputs [..., K]."""
         steps = _Steps.apply(self.latent, self.grid().steps)
         membrane = nn.functional.linear(self.site(values), steps).float()
-        return membrane * (self.site.log_scale + self.log_scale).exp() + self.bias
+        output = membrane * (self.site.log_scale + self.log_scale).exp() + self.bias
+        if self.output_bits is None:
+            return output
+        return _Codes.apply(output / self.output_steps, 2 ** (self.output_bits - 1) - 1) * self.output_steps
 
     @torch.no_grad()
-    def freeze(self, output_peaks: Tensor) -> SpikeQuantLinear:
-        """The current layer, no longer trainable.
-
-        Args:
-            output_peaks: float32 [N], largest |y| of each output.
-        """
+    def freeze(self) -> SpikeQuantLinear:
+        """The current layer, no longer trainable."""
         grid = self.grid()
         weight = grid.pack(grid.steps(self.latent.detach()))
-        return SpikeQuantLinear(weight, self.bias.detach().clone(), self.site.freeze(), output_peaks)
+        output = OutputSteps(self.output_scale, self.output_exponents)
+        frozen = SpikeQuantLinear(weight, self.bias.detach().clone(), self.site.freeze(), output)
+        frozen.output_bits = self.output_bits
+        return frozen

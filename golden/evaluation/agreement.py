@@ -8,7 +8,7 @@ from spikequant.golden.evaluation.trace import catch_inputs
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.quantizer.linear import SpikeQuantLinear, output_steps, quantized_layers
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.site import Site
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
@@ -89,9 +89,9 @@ def _compare(name: str, layer: SpikeQuantLinear, values: Tensor, spec: Spec) -> 
     expected = torch.from_numpy(integers.membrane) * layer.unit_values(layer.site.scale)
     before = layer.output_bits, layer.theta_fraction_bits, layer.max_salient_shift
     layer.max_salient_shift = spec.max_salient_shift
-    found = layer(values).double()
+    found = layer.exact(values).double()
     layer.output_bits, layer.theta_fraction_bits = spec.output_bits, spec.theta_fraction_bits
-    codes = (layer(values) / output_steps(layer.output_peaks, spec.output_bits)).round()
+    codes = (layer(values) / layer.output_steps(spec.output_bits)).round()
     layer.output_bits, layer.theta_fraction_bits, layer.max_salient_shift = before
     difference = ((found - expected).abs() / expected.abs().clamp(min=torch.finfo(torch.float32).tiny))[exact]
     return Agreement(

@@ -1,10 +1,11 @@
 """Quantization methods by name, and the text they are calibrated on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from spikequant.golden.baselines.atom import atom
@@ -12,7 +13,9 @@ from spikequant.golden.baselines.quarot import quarot
 from spikequant.golden.baselines.rtn import rtn
 from spikequant.golden.baselines.smoothquant import smoothquant
 from spikequant.golden.baselines.spikellm import spikellm
+from spikequant.golden.compensation.compensate import compensation
 from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.prefix import attach_prefix, choose_prefix, compute_prefix
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.models.windows import TextWindows, corpus_windows
 from spikequant.golden.quantizer.calibrate import Keeper, quantize_model
@@ -29,7 +32,12 @@ _BASELINES: MappingProxyType[str, Callable[[int, int], Method]] = MappingProxyTy
 )
 """Methods from the bits of their weights and activations."""
 
-METHODS = (FLOAT, *_BASELINES, "spikequant")
+SPIKEQUANT = "spikequant"
+
+METHODS = (FLOAT, *_BASELINES, SPIKEQUANT)
+
+PREFIX_WINDOWS = 4
+"""Windows on which a prefix is chosen."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,19 @@ def find_method(name: str, recipe: Recipe) -> Method | None:
         raise InputError(f"method {name!r}: unknown, expected one of {', '.join(METHODS)}")
     if name == FLOAT:
         return None
-    return _BASELINES[name](recipe.weights.bits, recipe.activations.bits) if name in _BASELINES else spikequant(recipe)
+    if name in _BASELINES:
+        return _BASELINES[name](recipe.weights.bits, recipe.activations.bits)
+    method = spikequant(recipe)
+    return replace(method, compensate=compensation(recipe)) if recipe.compensation.enabled else method
+
+
+def attach_recipe_prefix(language_model: LanguageModel, recipe: Recipe, windows: list[Tensor]) -> None:
+    """Give a float model the prefix that a recipe asks for, chosen on windows of calibration text."""
+    if recipe.prefix == "search":
+        model = language_model.model
+        tokens = choose_prefix(model, language_model.tokenizer, windows[:PREFIX_WINDOWS])
+        if tokens:
+            attach_prefix(model, compute_prefix(model, tokens))
 
 
 def apply_method(

@@ -12,7 +12,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.models.model import replace_layer
 from spikequant.golden.quantizer.encode import encode
-from spikequant.golden.quantizer.linear import SpikeQuantLinear, output_steps, quantized_layers
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.site import Site
 
 RunLayer = Callable[[str, LayerVectors], LayerOutput]
@@ -27,7 +27,7 @@ class OffloadedLinear(nn.Module):
         layer: the quantized layer.
         spec: of the accelerator.
         run: computes the outputs.
-        codes: read output codes instead of membranes.
+        codes: read output codes; otherwise membranes.
     """
 
     def __init__(self, name: str, layer: SpikeQuantLinear, spec: Spec, run: RunLayer, *, codes: bool) -> None:
@@ -53,7 +53,7 @@ class OffloadedLinear(nn.Module):
     def _outputs(self, tokens: Tensor) -> Tensor:
         result = self._run(self._name, self.layer.vectors(tokens, self._spec))
         if self._codes:
-            steps = output_steps(self.layer.output_peaks, self._spec.output_bits)
+            steps = self.layer.output_steps(self._spec.output_bits)
             return (torch.from_numpy(result.code) * steps).float()
         scale = encode(tokens, self.layer.site, max_shift=self._spec.max_salient_shift).scale
         membrane = (torch.from_numpy(result.membrane).double() / self.layer.units).float()
@@ -61,14 +61,14 @@ class OffloadedLinear(nn.Module):
 
 
 @contextmanager
-def offload_layers(model: PreTrainedModel, spec: Spec, run: RunLayer, *, codes: bool = False) -> Iterator[None]:
+def offload_layers(model: PreTrainedModel, spec: Spec, run: RunLayer, *, codes: bool = True) -> Iterator[None]:
     """Let ``run`` compute the outputs of every quantized layer of a model within a ``with`` block.
 
     Args:
         model: a quantized model.
         spec: of the accelerator.
         run: computes the outputs of a layer.
-        codes: read output codes instead of membranes.
+        codes: read output codes; otherwise membranes.
     """
     layers = quantized_layers(model)
     for name, layer in layers.items():

@@ -9,15 +9,21 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.checkpoint.block_store import BlockStore
 from spikequant.golden.checkpoint.checkpoint import save_checkpoint
-from spikequant.golden.distillation.distill import Training, distill, freeze, make_student, make_teacher
+from spikequant.golden.distillation.distill import (
+    Training,
+    check_trainable,
+    distill,
+    freeze,
+    make_student,
+    make_teacher,
+)
 from spikequant.golden.distillation.generated_text import generate_windows
-from spikequant.golden.evaluation.methods import Calibration
+from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, attach_recipe_prefix, find_method
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.recipe import Recipe
-from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import digest_of
@@ -70,24 +76,26 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
         InputError: unusable text, or a recipe that the datapath does not run.
     """
     check_storable(recipe)
-    model = language_model.model
+    model, settings = language_model.model, recipe.distillation
+    if settings.steps:
+        check_trainable(model, recipe)
     text = calibration.windows(language_model.tokenizer)
+    attach_recipe_prefix(language_model, recipe, text.windows)
     partial = out / PARTIAL
+    windows = training_windows(language_model, recipe, calibration) if settings.steps else []
+    windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
+    digest = _digest(model, recipe, [*text.windows, *windows])
+    teacher = make_teacher(model) if settings.steps else None
+    method = find_method(SPIKEQUANT, recipe)
+    assert method
+    quantize_model(model, text.windows, method, keeper=BlockStore(partial, digest))
     training, learned = None, ""
-    if recipe.distillation.steps:
-        windows = training_windows(language_model, recipe, calibration)
-        settings = recipe.distillation
-        windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
-        digest = _digest(model, recipe, [*text.windows, *windows])
-        teacher = make_teacher(model)
-        make_student(model, text.windows, recipe)
+    if teacher:
+        make_student(model)
         training = distill(teacher, model, windows, settings, keep=partial, digest=digest)
         written = f", {settings.generated} of their windows written by the float model" if settings.generated else ""
         learned = f"{training}{written}"
-        freeze(model, text.windows)
-    else:
-        store = BlockStore(partial, _digest(model, recipe, text.windows))
-        quantize_model(model, text.windows, spikequant(recipe), keeper=store)
+        freeze(model)
     save_checkpoint(out, language_model, recipe, calibration=text.protocol, training=learned)
     shutil.rmtree(partial, ignore_errors=True)
     return Outcome(text.protocol, training, learned)

@@ -102,7 +102,7 @@ def trace_layers(
     inputs = capture_inputs(model, names, tokens, trace_corpus().texts if texts is None else texts)
     for name, layer in find_layers(model, names).items():
         with torch.no_grad():
-            output = layer(inputs[name]).numpy()
+            output = layer.exact(inputs[name]).numpy()
         yield name, layer.vectors(inputs[name], spec), output
 
 

@@ -151,9 +151,11 @@ class _Meter:
         self.expected_power += expected.square().sum(0)
         self.found_power += found.square().sum(0)
         self.product += (expected * found).sum(0)
-        # a float output is the membrane, bias included, times the value of its unit
-        scale = self.layer.site.grid(inputs[0].flatten(0, -2)).scale
-        membrane = (found / self.layer.unit_values(scale)).round_() - self.layer.bias_units(scale)
+        # an exact output is the membrane, bias included, times the value of its unit
+        values = inputs[0].flatten(0, -2)
+        scale = self.layer.site.grid(values).scale
+        exact = self.layer.exact(values).double()
+        membrane = (exact / self.layer.unit_values(scale)).round_() - self.layer.bias_units(scale)
         self.low = min(self.low, int(membrane.min()))
         self.high = max(self.high, int(membrane.max()))
 
@@ -207,7 +209,7 @@ def measure_layers(
     Each model reads its own hidden states, so that a layer's noise includes the errors of the layers before it.
 
     Args:
-        model: with quantized layers that read membranes.
+        model: with quantized layers.
         reference: the float model.
         windows: int64 [n] each.
         membrane_bits: width of the accelerator's membrane, to compare with.

@@ -4,17 +4,17 @@ Memory holds the statistics of one block, and the hidden states of the windows a
 states are those of the float model throughout: quantizing a block does not change the inputs of the next one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from spikequant.golden.models.model import decoder_blocks, decoder_linears, site_name
-from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher, usable_peaks
+from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher
 from spikequant.golden.support.errors import InputError
 
 
@@ -44,19 +44,6 @@ class WindowInput:
     calls: list[BlockCall]
 
 
-@dataclass(frozen=True)
-class BlockStatistics:
-    """Calibration statistics of one block.
-
-    Attributes:
-        sites: statistics by site name.
-        output_peaks: float32 [N], largest |y| of each output, by layer name.
-    """
-
-    sites: dict[str, SiteStatistics]
-    output_peaks: dict[str, Tensor]
-
-
 @contextmanager
 def _passing_through(blocks: list[nn.Module], inputs: list[Tensor], calls: list[BlockCall]) -> Iterator[None]:
     """Replace blocks by ones that record their arguments and return their input."""
@@ -76,12 +63,12 @@ def _passing_through(blocks: list[nn.Module], inputs: list[Tensor], calls: list[
 
 
 @torch.no_grad()
-def enter(model: PreTrainedModel, window: Tensor) -> WindowInput:
-    """Arguments of the blocks for a window, int64 [n], without running the blocks."""
+def enter(model: PreTrainedModel, window: Tensor, cache: DynamicCache | None = None) -> WindowInput:
+    """Arguments of the blocks for a window, int64 [n], without running the blocks; with a cache if one is given."""
     inputs: list[Tensor] = []
     calls: list[BlockCall] = []
     with _passing_through(list(decoder_blocks(model).values()), inputs, calls):
-        model.base_model(window[None], use_cache=False)
+        model.base_model(window[None], past_key_values=cache, use_cache=cache is not None)
     return WindowInput(inputs[0], calls)
 
 
@@ -104,47 +91,36 @@ def block_linears(model: PreTrainedModel, block: str) -> dict[str, nn.Linear]:
 
 
 def watch_block(
-    model: PreTrainedModel, block: str, hidden: list[Tensor], calls: list[BlockCall], *, second_moment: bool = False
-) -> tuple[BlockStatistics, list[Tensor]]:
-    """Run windows through one float block and gather statistics of its input sites and layer outputs.
+    model: PreTrainedModel, block: str, run: Callable[[], list[Tensor]], *, windows: int, second_moment: bool = False
+) -> tuple[dict[str, SiteStatistics], list[Tensor]]:
+    """Gather statistics of the input sites of a float block while it runs.
 
     Args:
         model: a model in which this block is float.
         block: name of the block.
-        hidden: float32 [1, n, hidden size] of each window.
-        calls: other arguments of the block, for each window.
+        run: runs the block on all windows, and returns the hidden states after it.
+        windows: number of windows.
         second_moment: whether to gather the sites' second moments.
 
     Returns:
-        The statistics, and the hidden states after the block.
+        The statistics by site name, and the hidden states after the block.
 
     Raises:
         InputError: a layer did not run.
     """
-    linears = block_linears(model, block)
     watchers: dict[str, SiteWatcher] = {}
-    peaks = {name: torch.zeros(linear.out_features) for name, linear in linears.items()}
     with ExitStack() as hooks:
-        for name, linear in linears.items():
-
-            def watch_output(_module: nn.Module, _inputs: Any, output: Tensor, name: str = name) -> None:
-                peaks[name] = torch.maximum(peaks[name], output.abs().flatten(0, -2).amax(0))
-
-            hooks.callback(linear.register_forward_hook(watch_output).remove)
+        for name, linear in block_linears(model, block).items():
             site = site_name(name)
             if site not in watchers:
-                watchers[site] = SiteWatcher(windows=len(hidden), second_moment=second_moment)
+                watchers[site] = SiteWatcher(windows=windows, second_moment=second_moment)
 
                 def watch_input(_module: nn.Module, inputs: tuple[Tensor, ...], site: str = site) -> None:
                     watchers[site].add(inputs[0])
 
                 hooks.callback(linear.register_forward_pre_hook(watch_input).remove)
-        module = model.get_submodule(block)
-        after = [run_block(module, states, call) for states, call in zip(hidden, calls, strict=True)]
+        after = run()
     for site, watcher in watchers.items():
         if not watcher.tokens:
             raise InputError(f"model: layer input {site} saw no calibration text, expected every decoder layer to run")
-    return BlockStatistics(
-        sites={site: watcher.statistics() for site, watcher in watchers.items()},
-        output_peaks={name: usable_peaks(peak) for name, peak in peaks.items()},
-    ), after
+    return {site: watcher.statistics() for site, watcher in watchers.items()}, after

@@ -9,8 +9,10 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.models.folding import find_source, fold, foldable
 from spikequant.golden.models.model import decoder_blocks, head_size, replace_layer, site_name
-from spikequant.golden.quantizer.blocks import BlockStatistics, block_linears, enter, watch_block
+from spikequant.golden.quantizer.blocks import block_linears, watch_block
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
+from spikequant.golden.quantizer.statistics import SiteStatistics
+from spikequant.golden.quantizer.streams import BlockRuns, Streams
 from spikequant.golden.support.progress import track
 
 
@@ -36,38 +38,37 @@ def quantize_model(
         method: quantizes each layer.
         keeper: store of finished blocks, or None.
     """
-    names = list(decoder_blocks(model))
-    entered = [enter(model, window) for window in windows] if method.calibrated else []
-    hidden = [window.hidden for window in entered]
+    runs = BlockRuns(model, windows if method.calibrated else [])
+    compensate = method.compensate(model, windows) if method.compensate else None
+    streams = runs.streams(apart=compensate is not None)
     first = 0
     if keeper and (kept := keeper.resume(model)):
-        first, hidden = kept
-    for index in track(range(first, len(names)), f"quantizing ({method.name})"):
-        statistics = None
-        if method.calibrated:
-            calls = [window.calls[index] for window in entered]
-            statistics, hidden = watch_block(model, names[index], hidden, calls, second_moment=method.second_moment)
-        quantize_block(model, names[index], statistics, method)
+        first, streams = kept[0], streams.restored(kept[1])
+    for index in track(range(first, len(decoder_blocks(model))), f"quantizing ({method.name})"):
+        if compensate:
+            compensate(index, runs, streams)
+        else:
+            _quantize_layers(model, index, runs, streams, method)
         if keeper:
-            keeper.keep(model, index, hidden)
+            keeper.keep(model, index, streams.tensors())
 
 
-def quantize_block(model: PreTrainedModel, block: str, statistics: BlockStatistics | None, method: Method) -> None:
-    """Replace the linear layers of one block.
-
-    Args:
-        model: a model in which this block is float.
-        block: name of the block.
-        statistics: calibration statistics of the block, or None.
-        method: quantizes each layer.
-    """
+def _quantize_layers(model: PreTrainedModel, index: int, runs: BlockRuns, streams: Streams, method: Method) -> None:
+    """Replace the layers of one block, each by itself, by the float model's activations."""
+    block = list(decoder_blocks(model))[index]
     linears = block_linears(model, block)
+    sites: dict[str, SiteStatistics] = {}
+    if method.calibrated:
+
+        def run() -> list[Tensor]:
+            return [runs.run(index, window, hidden) for window, hidden in enumerate(streams.expected)]
+
+        sites, after = watch_block(model, block, run, windows=len(streams.expected), second_moment=method.second_moment)
+        streams.expected[:] = after
     layers: dict[str, list[str]] = {}
     for name in linears:
         layers.setdefault(site_name(name), []).append(name)
-    sites = dict(statistics.sites) if statistics else {}
-    peaks = dict(statistics.output_peaks) if statistics else {}
-    if method.factors and statistics:
+    if method.factors and method.calibrated:
         for site, readers in layers.items():
             factors = method.factors(
                 FloatSite(
@@ -79,7 +80,7 @@ def quantize_block(model: PreTrainedModel, block: str, statistics: BlockStatisti
             )
             fold(model, site, factors)
             sites[site] = sites[site].divided(factors)
-            _rescale_source(model, site, factors, linears, peaks)
+    runs.advance_prefix(index, streams)
     replaced: dict[str, nn.Module] = {}
     for name, linear in linears.items():
         source = find_source(model, site_name(name))
@@ -93,22 +94,9 @@ def quantize_block(model: PreTrainedModel, block: str, statistics: BlockStatisti
                 name=name,
                 linear=linear,
                 statistics=sites.get(site_name(name)),
-                output_peaks=peaks.get(name),
                 norm_gain=gain,
                 head_size=head_size(model),
             )
         )
     for name, layer in replaced.items():
         replace_layer(model, name, layer)
-
-
-def _rescale_source(
-    model: PreTrainedModel, site: str, factors: Tensor, linears: dict[str, nn.Linear], peaks: dict[str, Tensor]
-) -> None:
-    """Divide the output peaks of the layer of this block, if any, that the factors were folded into."""
-    source = find_source(model, site)
-    for name, linear in linears.items():
-        if source and source.module is linear:
-            scaled = peaks[name].clone()
-            scaled[source.channels] = peaks[name][source.channels] / factors
-            peaks[name] = scaled

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spikequant.golden.quantizer.saliency import is_salient
-from spikequant.golden.quantizer.site import AnySite
+from spikequant.golden.quantizer.site import ROUNDING, AnySite
 
 MAX_SALIENT_SHIFT = 11
 """Default limit of the salient shift, as in the default spec."""
@@ -99,8 +99,8 @@ def _salient_float(ratio: Tensor, bits: int, max_shift: int) -> _Salient:
 def encode(values: Tensor, site: AnySite, *, max_shift: int = MAX_SALIENT_SHIFT) -> Levels:
     """Levels of activations at a calibrated site.
 
-    Normal values: ``n = clip(round(x/s) + z, 0, 15) - z``. Salient ones share a window per token, see
-    ``salient_window``. Rounding is half to even.
+    Normal values: ``n = clip(round(x/s) + z, 0, 15) - z``, and 0 in the site's dead zone. Salient ones
+    share a window per token, see ``salient_window``. Rounding is half to even.
 
     Args:
         values: float [..., K].
@@ -110,6 +110,8 @@ def encode(values: Tensor, site: AnySite, *, max_shift: int = MAX_SALIENT_SHIFT)
     grid = site.grid(values)
     ratio = values / grid.scale
     level = ratio.round().clamp_(-grid.zero, 2**site.bits - 1 - grid.zero)
+    if site.dead_zone > ROUNDING:
+        level.masked_fill_(ratio.abs() < site.dead_zone, 0)
     if not site.salient_bits:
         none = torch.zeros(values.shape[:-1], dtype=torch.int32)
         silent = torch.zeros_like(values, dtype=torch.bool)

@@ -32,6 +32,7 @@ def gptq(
     *,
     damping: float = DAMPING,
     block: int = BLOCK,
+    order: Tensor | None = None,
 ) -> Tensor:
     """Round weights to a grid that is fixed in advance.
 
@@ -41,11 +42,12 @@ def gptq(
         quantize_column: rounds the weights of one input, given the input's index.
         damping: added to the diagonal, as a share of its mean.
         block: inputs whose errors are propagated together; affects the speed only.
+        order: int64 [K], of the inputs; as they are by default.
 
     Returns:
         float32 [N, K], rounded values.
     """
-    blocks = list(torch.arange(weight.shape[1]).split(block))
+    blocks = list((torch.arange(weight.shape[1]) if order is None else order).split(block))
     return gptq_blocks(weight, second_moment, blocks, lambda _block, _weight: quantize_column, damping=damping)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, encode
+from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, Levels, encode
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps, fit_output_steps
 from spikequant.golden.quantizer.site import AnySite, Site
 from spikequant.golden.quantizer.tally import Tally
 from spikequant.golden.quantizer.weights import LOW_BITS, LOW_STEPS, QuantizedWeight
@@ -19,13 +20,8 @@ from spikequant.golden.support.errors import InputError
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def output_steps(output_peaks: Tensor, output_bits: int) -> Tensor:
-    """Value of one output code (s_y) per output, float64 [N]: the calibrated peak is the largest code, 2**(B-1) - 1.
-
-    A common step would be set by the few outputs with massive values. Each neuron has its own threshold, so that its
-    own step costs nothing.
-    """
-    return output_peaks.double() / (2 ** (output_bits - 1) - 1)
+MOST_REMAINDER = 0.45
+"""Largest remainder of a rounded weight, in steps of its grid: a clipped weight, and one that GPTQ moved, has more."""
 
 
 class SpikeQuantLinear(nn.Module):
@@ -35,13 +31,15 @@ class SpikeQuantLinear(nn.Module):
         weight: the quantized weights, N outputs and K inputs.
         bias: float32 [N], or None; rounded to whole membrane units.
         site: quantization of the input.
-        output_peaks: float32 [N], largest |y| of each output in calibration, positive.
+        output: value of one output code of each output; None reads the membrane until ``fit_outputs`` is called.
 
     Attributes:
         output_bits: width of the output codes; None reads the membrane.
+        output_scale: one unit of the layer's integer result.
         theta_fraction_bits: fractional bits of the thresholds for output codes.
         max_salient_shift: limit of the salient shift.
         tally: counts the encoded inputs, if set.
+        remainder: bfloat16 [N, K], what rounding took from the weights, in steps; None if it was not kept.
     """
 
     codes: Tensor
@@ -49,23 +47,54 @@ class SpikeQuantLinear(nn.Module):
     scales: Tensor
     wide: Tensor
     low: Tensor
-    output_peaks: Tensor
+    output_exponents: Tensor
     bias: Tensor | None
+    remainder: Tensor | None
     steps: Tensor
 
-    def __init__(self, weight: QuantizedWeight, bias: Tensor | None, site: AnySite, output_peaks: Tensor) -> None:
+    def __init__(
+        self, weight: QuantizedWeight, bias: Tensor | None, site: AnySite, output: OutputSteps | None = None
+    ) -> None:
         super().__init__()
         self.site = site
         self.weight_bits = weight.bits
-        self.output_bits: int | None = None
+        self.output_bits: int | None = OUTPUT_BITS if output else None
+        self.output_scale = output.scale if output else 1.0
         self.theta_fraction_bits = 12
         self.max_salient_shift = MAX_SALIENT_SHIFT
         self.tally: Tally | None = None
         for name in ("codes", "zeros", "scales", "wide", "low"):
             self.register_buffer(name, getattr(weight, name))
-        self.register_buffer("output_peaks", output_peaks)
+        exponents = output.exponents if output else torch.zeros(weight.codes.shape[0], dtype=torch.uint8)
+        self.register_buffer("output_exponents", exponents)
         self.register_buffer("bias", None if bias is None else bias.detach().float())
+        self.register_buffer("remainder", None)
         self.register_buffer("steps", weight.steps(), persistent=False)
+
+    def keep_remainder(self, weight: Tensor) -> None:
+        """Keep what rounding took from weights [N, K], from which training goes on."""
+        grid = torch.ones(weight.shape[1])
+        grid[self.wide.long()] = LOW_STEPS
+        limit = MOST_REMAINDER / grid
+        left = weight / self.scales[:, None] - self.steps
+        self.register_buffer("remainder", left.clamp(-limit, limit).bfloat16())
+
+    @torch.no_grad()
+    def fit_outputs(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Fit the output steps, and read output codes from now on.
+
+        Args:
+            values: float32 [S, K], inputs of some tokens.
+            weights: float32 [N], weight of each output's error; ones by default.
+        """
+        found = fit_output_steps(self.exact(values), weights)
+        self.output_bits = OUTPUT_BITS
+        self.output_scale = found.scale
+        self.output_exponents.copy_(found.exponents)
+
+    def output_steps(self, output_bits: int) -> Tensor:
+        """Value of one output code of each output (s_y), float64 [N]."""
+        return OutputSteps(self.output_scale, self.output_exponents).values(output_bits)
 
     @property
     def units(self) -> int:
@@ -93,21 +122,34 @@ class SpikeQuantLinear(nn.Module):
 
     def thresholds(self, scale: float | Tensor, *, output_bits: int, theta_fraction_bits: int) -> Tensor:
         """Threshold scales theta, int64 in 1..2**32-1: ``2**F * s_y / (s * s_w)`` in membrane units, half up."""
-        steps = output_steps(self.output_peaks, output_bits)
+        steps = self.output_steps(output_bits)
         theta = (2**theta_fraction_bits * steps / self.unit_values(scale) + 0.5).floor()
         return theta.clamp(1, 2**THETA_BITS - 1).long()
 
     def forward(self, values: Tensor) -> Tensor:
-        """Float outputs [..., N] of float inputs [..., K]."""
-        levels = encode(values, self.site, max_shift=self.max_salient_shift)
+        """Float outputs [..., N] of float inputs [..., K]: values of the output codes, or of membranes."""
+        levels = self._encoded(values)
         if self.tally is not None:
             self.tally.add(levels)
-        membrane = nn.functional.linear(levels.level, self.steps)
-        if self.bias is not None:
-            membrane += (self.bias_units(levels.scale) / self.units).float()
+        membrane = self._membrane(levels)
         if self.output_bits is not None:
             return self._coded(membrane, levels.scale, self.output_bits)
         return membrane.mul_(self.scales * levels.scale)
+
+    def exact(self, values: Tensor) -> Tensor:
+        """Values of the membranes, float32 [..., N], of float inputs [..., K]."""
+        levels = self._encoded(values)
+        return self._membrane(levels).mul_(self.scales * levels.scale)
+
+    def _encoded(self, values: Tensor) -> Levels:
+        return encode(values, self.site, max_shift=self.max_salient_shift)
+
+    def _membrane(self, levels: Levels) -> Tensor:
+        """Membranes in weight steps times levels, bias included."""
+        membrane = nn.functional.linear(levels.level, self.steps)
+        if self.bias is not None:
+            membrane += (self.bias_units(levels.scale) / self.units).float()
+        return membrane
 
     def _coded(self, membrane: Tensor, scale: float | Tensor, output_bits: int) -> Tensor:
         """Values of the output codes, exact in float64 if the membrane is exact in float32."""
@@ -115,7 +157,7 @@ class SpikeQuantLinear(nn.Module):
         theta = self.thresholds(scale, output_bits=output_bits, theta_fraction_bits=fraction_bits).double()
         scaled = membrane.abs().double() * (self.units * 2**fraction_bits)
         code = ((scaled + (theta / 2).floor()) / theta).floor().clamp(max=2 ** (output_bits - 1) - 1)
-        return (membrane.sign() * code * output_steps(self.output_peaks, output_bits)).float()
+        return (membrane.sign() * code * self.output_steps(output_bits)).float()
 
     def vectors(self, values: Tensor, spec: Spec) -> LayerVectors:
         """The layer and its inputs as integers for an accelerator.

@@ -4,8 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from spikequant.golden.quantizer.statistics import SiteStatistics
+from spikequant.golden.quantizer.streams import BlockRuns, Streams
+
+QuantizeBlock = Callable[[int, BlockRuns, Streams], None]
+"""Quantizes a block, given by its number, in place, and moves all hidden states past it."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,6 @@ class FloatLayer:
         name: name in the model.
         linear: float weights [N, K] and bias.
         statistics: of the input; None for methods without calibration.
-        output_peaks: float32 [N], largest |y| of each output in calibration; None without calibration.
         norm_gain: float32 [K], gain of the preceding norm, or None.
         head_size: channels of one attention head.
     """
@@ -24,7 +28,6 @@ class FloatLayer:
     name: str
     linear: nn.Linear
     statistics: SiteStatistics | None
-    output_peaks: Tensor | None
     norm_gain: Tensor | None
     head_size: int
 
@@ -58,6 +61,8 @@ class Method:
         calibrated: whether it needs statistics of calibration text.
         second_moment: whether these include the second moment.
         factors: gives divisors of a site's input channels, float [K], which are applied first; None for none.
+        compensate: gives, from a float model and its calibration windows, the function that quantizes one block after
+            the other on the quantized model's own activations; it takes the place of ``quantize`` and ``factors``.
     """
 
     name: str
@@ -67,3 +72,4 @@ class Method:
     calibrated: bool = True
     second_moment: bool = False
     factors: Callable[[FloatSite], Tensor] | None = None
+    compensate: Callable[[PreTrainedModel, list[Tensor]], QuantizeBlock] | None = None

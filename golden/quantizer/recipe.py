@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikequant.golden.models.model import site_group
-from spikequant.golden.quantizer.site import SalientFormat, ZeroPoint
+from spikequant.golden.quantizer.site import ROUNDING, SalientFormat, ZeroPoint
 from spikequant.golden.support.toml_files import override, read_toml
 
 Strength = Annotated[float, Field(ge=0, le=1)]
@@ -39,6 +39,9 @@ class Activations(_Choices):
     salient_rule: Literal["threshold", "outside"] = Field(
         default="threshold", description="salient beyond the threshold, or outside the normal codes"
     )
+    dead_zone: float = Field(
+        default=ROUNDING, ge=ROUNDING, le=2, description="inputs below this many steps are silent; 0.5 is rounding"
+    )
     k: SaliencyFactors = SaliencyFactors()
 
     @model_validator(mode="after")
@@ -61,6 +64,22 @@ class Weights(_Choices):
     salient_k: float = Field(
         default=0.0, ge=0, description="saliency factor of weights with one more bit, in place; 0 for none (research)"
     )
+
+
+class Compensation(_Choices):
+    """Quantization on the quantized model's own activations, in which each layer makes good what came before it."""
+
+    enabled: bool = Field(default=False, description="whether to quantize in this way")
+    sensitivity_windows: int = Field(default=16, ge=1, description="windows that sensitivities are measured on")
+    salient_share: float = Field(default=0.025, gt=0, lt=1, description="wanted share of salient values")
+    silent_share: float = Field(
+        default=0.0, ge=0, lt=1, description="wanted share of silent inputs, reached by wider dead zones; 0 for none"
+    )
+    ridge: float = Field(default=0.3, gt=0, description="pull of the corrected weights towards the float ones")
+    residual: bool = Field(default=True, description="whether o and down make good the error of the residual stream")
+    value_mean: bool = Field(default=True, description="whether value channels' means move into the bias of o")
+    refinements: int = Field(default=2, ge=0, description="rounds in which each channel's factor is refined")
+    sweeps: int = Field(default=1, ge=0, description="passes of coordinate descent after GPTQ")
 
 
 class Distillation(_Choices):
@@ -88,7 +107,12 @@ class Recipe(_Choices):
         default=(0.0, 0.125, 0.25, 0.375, 0.5),
         description="candidate strengths of channel factors, folded into the preceding layer; empty for none",
     )
+    prefix: Literal["none", "search"] = Field(
+        default="none", description="special token before every text, in floats: none, or the best one by search"
+    )
     correct_bias: bool = Field(default=False, description="whether the bias compensates the mean error of each output")
+    calibration_tokens: int = Field(default=8192, ge=1, description="tokens of calibration text")
+    compensation: Compensation = Compensation()
     distillation: Distillation = Distillation()
 
     def k(self, layer: str) -> float:
@@ -113,6 +137,9 @@ def _preset(**values: Any) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    "compensated": _preset(
+        equalize=(0.15, 0.3, 0.45), prefix="search", calibration_tokens=32768, compensation={"enabled": True}
+    ),
     "fast": _preset(),
     "plain": _preset(equalize=()),
     "distilled": _preset(
@@ -128,13 +155,21 @@ RECIPES: dict[str, Recipe] = {
 """Named recipes. ``fast`` is the default, without training. The datapath does not run those named research."""
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str, *, calibration_tokens: int | None = None) -> Recipe:
     """The recipe that ``--recipe`` names: a preset, or a TOML file.
+
+    Args:
+        name: of the preset or file.
+        calibration_tokens: takes the place of the recipe's, if given.
 
     Raises:
         InputError: no such preset or file, unreadable TOML, or a bad value in it.
     """
     if name in RECIPES:
-        return RECIPES[name]
-    values = read_toml(name, what="recipe", presets=RECIPES)
-    return override(values, presets=RECIPES, default="fast", source=f"recipe {name}")
+        recipe = RECIPES[name]
+    else:
+        values = read_toml(name, what="recipe", presets=RECIPES)
+        recipe = override(values, presets=RECIPES, default="fast", source=f"recipe {name}")
+    if calibration_tokens is None:
+        return recipe
+    return recipe.model_copy(update={"calibration_tokens": calibration_tokens})

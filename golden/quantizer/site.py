@@ -15,6 +15,9 @@ from spikequant.golden.quantizer.statistics import SiteStatistics
 ACTIVATION_BITS = 4
 SALIENT_BITS = 5
 
+ROUNDING = 0.5
+"""Dead zone of plain rounding, in steps."""
+
 ZeroPoint = Literal["free", "symmetric"]
 """Free: the zero point follows the range. Symmetric: it is in the middle of the codes, ``2**(bits - 1)``."""
 
@@ -47,11 +50,13 @@ class Codes:
         bits: width of a normal code, 1..8.
         salient_bits: width of a salient code, 2..8 (3..8 for floats), or 0 for none.
         salient_format: spacing of the salient codes.
+        dead_zone: inputs below this many steps are silent; 1/2, where they round to 0, or more.
     """
 
     bits: int = ACTIVATION_BITS
     salient_bits: int = SALIENT_BITS
     salient_format: SalientFormat = "window"
+    dead_zone: float = ROUNDING
 
     def __post_init__(self) -> None:
         """Check the widths.
@@ -64,6 +69,8 @@ class Codes:
         if not 1 <= self.bits <= 8 or (self.salient_bits and not fewest <= self.salient_bits <= 8):
             got = f"{self.bits} and {self.salient_bits}"
             raise ValueError(f"expected bits in 1..8 and salient_bits 0 or {fewest}..8, got {got}")
+        if not ROUNDING <= self.dead_zone < 2**self.bits:
+            raise ValueError(f"expected dead_zone in {ROUNDING}..{2**self.bits} steps, got {self.dead_zone}")
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ def calibrate_site(
     salient_bits: int = SALIENT_BITS,
     zero_point: ZeroPoint = "free",
     salient_format: SalientFormat = "window",
+    dead_zone: float = ROUNDING,
 ) -> Site:
     """The site whose codes span the values that are not salient, zero included.
 
@@ -164,6 +172,7 @@ def calibrate_site(
         bits=bits,
         salient_bits=salient_bits,
         salient_format=salient_format,
+        dead_zone=dead_zone,
     )
 
 

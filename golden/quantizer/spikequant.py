@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from spikequant.golden.quantizer.grouped_weights import round_grouped
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
 from spikequant.golden.quantizer.recipe import Recipe
-from spikequant.golden.quantizer.site import AnySite, TokenSite, calibrate_site, salient_outside
+from spikequant.golden.quantizer.site import AnySite, Site, TokenSite, calibrate_site, salient_outside
 from spikequant.golden.quantizer.statistics import SiteStatistics
 from spikequant.golden.quantizer.weights import quantize_weight
 
@@ -48,12 +49,20 @@ def make_site(recipe: Recipe, layer: str, statistics: SiteStatistics) -> AnySite
         layer: name of the layer, or of its site; its last part selects the saliency factor.
         statistics: of the input.
     """
-    chosen, k = recipe.activations, recipe.k(layer)
-    codes = chosen.model_dump(include={"bits", "salient_bits", "salient_format", "zero_point"})
-    if chosen.scale == "token":
-        return TokenSite(k=k, **codes)
-    site = calibrate_site(statistics, k, **codes)
-    return salient_outside(site) if chosen.salient_rule == "outside" else site
+    if recipe.activations.scale == "token":
+        return TokenSite(k=recipe.k(layer), **_codes(recipe))
+    site = calibrated_site(recipe, layer, statistics)
+    return salient_outside(site) if recipe.activations.salient_rule == "outside" else site
+
+
+def calibrated_site(recipe: Recipe, layer: str, statistics: SiteStatistics) -> Site:
+    """The static site of a layer by the salient rule; arguments as of ``make_site``."""
+    return calibrate_site(statistics, recipe.k(layer), **_codes(recipe))
+
+
+def _codes(recipe: Recipe) -> dict[str, Any]:
+    names = {"bits", "salient_bits", "salient_format", "zero_point", "dead_zone"}
+    return recipe.activations.model_dump(include=names)
 
 
 def _factors(site: FloatSite, recipe: Recipe) -> Tensor:
@@ -75,9 +84,8 @@ def _factors(site: FloatSite, recipe: Recipe) -> Tensor:
 
 
 def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
-    statistics, peaks = layer.statistics, layer.output_peaks
+    statistics = layer.statistics
     assert statistics is not None
-    assert peaks is not None
     site = make_site(recipe, layer.name, statistics)
     bias = None if layer.linear.bias is None else layer.linear.bias.detach()
     chosen = recipe.weights
@@ -93,10 +101,14 @@ def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
         second_moment=statistics.second_moment if site_group(layer.name) in chosen.gptq else None,
     )
     if recipe.correct_bias:
-        plain = SpikeQuantLinear(weight, None, site, peaks)
-        error = (nn.functional.linear(statistics.sample, layer.linear.weight) - plain(statistics.sample)).mean(0)
+        exact = SpikeQuantLinear(weight, None, site)(statistics.sample)
+        error = (nn.functional.linear(statistics.sample, layer.linear.weight) - exact).mean(0)
         bias = error if bias is None else bias + error
-    return SpikeQuantLinear(weight, bias, site, peaks)
+    quantized = SpikeQuantLinear(weight, bias, site)
+    quantized.fit_outputs(statistics.sample)
+    if recipe.distillation.steps:
+        quantized.keep_remainder(layer.linear.weight.detach())
+    return quantized
 
 
 def _rounded(values: Tensor, site: AnySite) -> Tensor:

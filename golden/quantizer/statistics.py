@@ -8,9 +8,6 @@ from torch import Tensor
 SAMPLE_VALUES = 2**19
 """Size of a site's sample for medians and trial quantization: whole tokens, evenly strided over all windows."""
 
-LEAST_PEAK = 2.0**-10
-"""Smallest output peak, as a share of the layer's largest."""
-
 
 @dataclass(frozen=True)
 class SiteStatistics:
@@ -89,9 +86,3 @@ class SiteWatcher:
             tokens=self.tokens,
             second_moment=None if self._moment is None else self._moment / self.tokens,
         )
-
-
-def usable_peaks(peaks: Tensor) -> Tensor:
-    """Output peaks [N] with a lower limit, since an output that is 0 in calibration may be active later."""
-    largest = float(peaks.max())
-    return peaks.clamp(min=largest * LEAST_PEAK) if largest else torch.ones_like(peaks)

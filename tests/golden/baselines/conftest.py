@@ -43,7 +43,7 @@ def make_case() -> Callable[..., Case]:
             linear.bias.normal_(generator=generator)
         watcher = SiteWatcher(windows=1, second_moment=True)
         watcher.add(values)
-        return Case(FloatLayer(name, linear, watcher.statistics(), None, gain if norm else None, 16), values)
+        return Case(FloatLayer(name, linear, watcher.statistics(), gain if norm else None, 16), values)
 
     return make
 

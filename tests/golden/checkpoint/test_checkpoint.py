@@ -223,7 +223,7 @@ LAYER = "model.layers.0.self_attn.q_proj"
         ("zeros", torch.full((32,), 16, dtype=torch.uint8), "zeros"),
         ("scales", torch.zeros(32), "scales"),
         ("scales", torch.full((32,), float("nan")), "scales"),
-        ("output_peaks", torch.full((32,), -1.0), "output_peaks"),
+        ("output_exponents", torch.full((32,), 16, dtype=torch.uint8), "output_exponents"),
         ("bias", torch.full((32,), float("inf")), "bias"),
     ],
 )

@@ -10,7 +10,7 @@ from spikequant.golden.distillation.trainable import TrainableLinear, TrainableS
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.site import Site, salient_outside
-from spikequant.golden.quantizer.weights import find_grid
+from spikequant.golden.quantizer.weights import quantize_weight
 
 SITE = Site(0.0, 3.0, 0.4, 7)
 
@@ -22,9 +22,10 @@ def make_layer(
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(12, 20, generator=generator)
     values = torch.randn(2, 3, 20, generator=generator) ** 3
-    grid = find_grid(weight, bits=bits, wide_fraction=wide_fraction, clip_search=True)
-    bias = torch.randn(12, generator=generator)
-    return TrainableLinear(weight, grid, bias, TrainableSite(SITE) if site is None else site), values
+    rounded = quantize_weight(weight, bits=bits, wide_fraction=wide_fraction, clip_search=True)
+    layer = SpikeQuantLinear(rounded, torch.randn(12, generator=generator), SITE)
+    layer.keep_remainder(weight)
+    return TrainableLinear(layer, TrainableSite(SITE) if site is None else site), values
 
 
 def forget(layer: TrainableLinear) -> None:
@@ -46,7 +47,7 @@ def train(layer: TrainableLinear, values: Tensor, *, updates: int = 30) -> None:
 def check_frozen(layer: TrainableLinear, values: Tensor) -> SpikeQuantLinear:
     """The layer as it is now and its frozen form have the same integers, and the same outputs but for bfloat16."""
     forget(layer)
-    frozen = layer.freeze(torch.ones(12))
+    frozen = layer.freeze()
     assert isinstance(frozen.site, Site)
     assert layer.site(values).float().equal(encode(values, frozen.site).level)
     assert frozen.steps.equal(layer.grid().steps(layer.latent.detach()))
@@ -100,7 +101,7 @@ def test_a_site_starts_where_calibration_left_it() -> None:
 
 def test_a_layer_without_bias_starts_with_zeros() -> None:
     weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
-    layer = TrainableLinear(weight, find_grid(weight), None, TrainableSite(SITE))
+    layer = TrainableLinear(SpikeQuantLinear(quantize_weight(weight), None, SITE), TrainableSite(SITE))
     assert layer.bias.tolist() == [0, 0, 0]
     assert layer.bias.requires_grad
 
@@ -111,7 +112,7 @@ def straight_through(layer: TrainableLinear, values: Tensor, gradient: Tensor) -
     ``y = (n W^T) s s_w + b`` with ``n = x / s`` and the latent weights W, each as if it had not been rounded where
     its own gradient is asked for.
     """
-    frozen = layer.freeze(torch.ones(12))
+    frozen = layer.freeze()
     assert isinstance(frozen.site, Site)
     scale = frozen.site.scale
     rows, gradient = values.detach().flatten(0, 1), gradient.flatten(0, 1).double()

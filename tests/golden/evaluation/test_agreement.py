@@ -35,7 +35,7 @@ def test_the_model_is_left_as_it_was(quantized_model: LanguageModel, windows: li
     before = model(windows[0][None]).logits
     compare_paths(model, windows[0], PRESETS["tiny"])
     assert model(windows[0][None]).logits.equal(before)
-    assert all(layer.output_bits is None for layer in quantized_layers(model).values())
+    assert all(layer.output_bits == 8 for layer in quantized_layers(model).values())
     compare_paths(model, windows[0], Spec(output_bits=8, theta_fraction_bits=3))
     assert {layer.theta_fraction_bits for layer in quantized_layers(model).values()} == {12}
 

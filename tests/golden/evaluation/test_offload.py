@@ -9,7 +9,7 @@ from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.calibrate import quantize_model
-from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.recipe import Activations, Recipe, Weights
 from spikequant.golden.quantizer.spikequant import spikequant
 from spikequant.golden.support.errors import InputError
@@ -26,16 +26,23 @@ def logits_of(model: LanguageModel, text: str) -> torch.Tensor:
         return model.model(torch.tensor([model.tokenizer(text)["input_ids"]])).logits
 
 
+def read_membranes(model: LanguageModel) -> dict[str, SpikeQuantLinear]:
+    layers = quantized_layers(model.model)
+    for layer in layers.values():
+        layer.output_bits = None
+    return layers
+
+
 def test_every_layer_is_offloaded_within_the_block(quantized_model: LanguageModel) -> None:
+    layers = read_membranes(quantized_model)
     expected = logits_of(quantized_model, "the threshold")
-    layers = quantized_layers(quantized_model.model)
     seen: list[tuple[str, int]] = []
 
     def run(name: str, vectors: LayerVectors) -> LayerOutput:
         seen.append((name, vectors.tokens))
         return run_layer(vectors, SPEC)
 
-    with offload_layers(quantized_model.model, SPEC, run):
+    with offload_layers(quantized_model.model, SPEC, run, codes=False):
         found = logits_of(quantized_model, "the threshold")
     assert sorted(seen) == sorted((name, 13) for name in layers)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
@@ -57,7 +64,7 @@ def test_what_is_computed_elsewhere_is_what_counts(quantized_model: LanguageMode
 
 
 def test_output_codes(quantized_model: LanguageModel) -> None:
-    with offload_layers(quantized_model.model, SPEC, integers, codes=True):
+    with offload_layers(quantized_model.model, SPEC, integers):
         found = logits_of(quantized_model, "the threshold")
     for layer in quantized_layers(quantized_model.model).values():
         layer.output_bits, layer.theta_fraction_bits = SPEC.output_bits, SPEC.theta_fraction_bits
@@ -75,8 +82,9 @@ def test_tokens_with_scales_of_their_own_run_one_by_one(
         tokens.add(vectors.tokens)
         return run_layer(vectors, SPEC)
 
+    read_membranes(float_model)
     expected = logits_of(float_model, "spikes")
-    with offload_layers(float_model.model, SPEC, run):
+    with offload_layers(float_model.model, SPEC, run, codes=False):
         torch.testing.assert_close(logits_of(float_model, "spikes"), expected, rtol=1e-5, atol=1e-5)
     assert tokens == {1}
 

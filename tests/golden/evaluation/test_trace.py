@@ -6,7 +6,7 @@ from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import PRESETS
 from spikequant.golden.layer.vectors import check_vectors
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.quantizer.linear import output_steps, quantized_layers
+from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.site import Site
 from spikequant.golden.support.errors import InputError
 
@@ -46,7 +46,7 @@ def test_every_layer_agrees_with_its_integers(quantized_model: LanguageModel, pr
         values = integers.membrane * layer.unit_values(layer.site.scale).numpy()
         np.testing.assert_allclose(values, output, rtol=1e-5, atol=1e-7, err_msg=name)
         layer.output_bits, layer.theta_fraction_bits = SPEC.output_bits, SPEC.theta_fraction_bits
-        coded = layer(inputs[name]).double() / output_steps(layer.output_peaks, SPEC.output_bits)
+        coded = layer(inputs[name]).double() / layer.output_steps(SPEC.output_bits)
         np.testing.assert_array_equal(coded.round().int().numpy(), integers.code, err_msg=name)
     assert salient > 0
 

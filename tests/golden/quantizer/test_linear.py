@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.layer.vectors import check_vectors
-from spikequant.golden.quantizer.linear import SpikeQuantLinear, output_steps
+from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.site import AnySite, Site, TokenSite, ZeroPoint
 from spikequant.golden.quantizer.tally import Tally
 from spikequant.golden.quantizer.weights import quantize_weight
@@ -22,9 +22,11 @@ def make_layer(
     weight = torch.randn(12, 20, generator=generator)
     values = torch.randn(6, 20, generator=generator) ** 3
     offset = torch.randn(12, generator=generator) if bias else None
-    peaks = (values @ weight.T).abs().amax(0)
     quantized = quantize_weight(weight, bits=bits, wide_fraction=wide_fraction)
-    return SpikeQuantLinear(quantized, offset, site, peaks), values
+    layer = SpikeQuantLinear(quantized, offset, site)
+    layer.fit_outputs(values)
+    layer.output_bits = None
+    return layer, values
 
 
 def check_agreement(layer: SpikeQuantLinear, values: torch.Tensor, spec: Spec, scale: float) -> None:
@@ -36,7 +38,7 @@ def check_agreement(layer: SpikeQuantLinear, values: torch.Tensor, spec: Spec, s
     from_integers = torch.from_numpy(integers.membrane) * layer.unit_values(scale)
     assert torch.allclose(layer(values).double(), from_integers, rtol=1e-6, atol=0)
     layer.output_bits, layer.theta_fraction_bits = spec.output_bits, spec.theta_fraction_bits
-    steps = output_steps(layer.output_peaks, spec.output_bits)
+    steps = layer.output_steps(spec.output_bits)
     assert layer(values).equal((torch.from_numpy(integers.code) * steps).float())
     layer.output_bits = None
 
@@ -74,28 +76,49 @@ def test_the_quantized_layer_is_near_the_float_one() -> None:
     generator = torch.Generator().manual_seed(6)
     linear = torch.nn.Linear(256, 64)
     values = torch.randn(32, 256, generator=generator).clamp(-2.8, 2.8)
-    layer = SpikeQuantLinear(quantize_weight(linear.weight), linear.bias, SITE, torch.ones(64))
+    layer = SpikeQuantLinear(quantize_weight(linear.weight), linear.bias, SITE)
     expected = linear(values)
     assert (layer(values) - expected).norm() < 0.2 * expected.norm()
 
 
 def test_theta_embeds_the_scales_and_rounds_half_up() -> None:
     layer, _ = make_layer()
-    layer.output_peaks = torch.full((12,), 127.0)
     layer.scales = torch.full((12,), 0.5)
-    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [8] * 12
-    layer.output_peaks = torch.full((12,), 127.0 / 16)
-    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
-    layer.output_peaks = torch.full((12,), 1e-12)
-    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=0).tolist() == [1] * 12
-    layer.output_peaks = torch.full((12,), 1e12)
-    assert layer.thresholds(0.25, output_bits=8, theta_fraction_bits=24).tolist() == [2**32 - 1] * 12
+    layer.output_exponents.copy_(torch.arange(12) % 2)
+    largest = 2**32 - 1
+    for scale, fraction, expected in (
+        (1.0, 0, [8, 16]),
+        (1 / 16, 0, [1, 1]),
+        (3 / 16, 0, [2, 3]),
+        (1e-12, 0, [1, 1]),
+        (1e12, 24, [largest, largest]),
+    ):
+        layer.output_scale = scale
+        theta = layer.thresholds(0.25, output_bits=8, theta_fraction_bits=fraction)
+        assert theta.tolist() == expected * 6
+
+
+def test_a_code_shifted_by_its_exponent_is_the_output_in_units_of_the_layer() -> None:
+    """Nothing multiplies after the threshold: the layer's result is an integer, and one scale turns it into floats."""
+    layer, values = make_layer()
+    layer.output_bits = 8
+    spec = Spec(output_bits=8)
+    codes = torch.from_numpy(run_layer(layer.vectors(values, spec), spec).code).long()
+    assert int(layer.output_exponents.max()) > 0
+    assert layer(values).equal(((codes << layer.output_exponents.long()).double() * layer.output_scale).float())
+
+
+def test_codes_of_more_bits_span_the_same_range() -> None:
+    layer, _ = make_layer()
+    assert layer.output_steps(10).equal(layer.output_steps(8) / 4)
+    assert layer.output_steps(2).equal(layer.output_steps(8) * 64)
 
 
 def test_wide_columns_count_in_sixteenths() -> None:
     narrow, _ = make_layer()
     wide, _ = make_layer(wide_fraction=0.2)
     assert torch.allclose(wide.unit_values(0.4) * 16, narrow.unit_values(0.4))
+    wide.output_exponents, wide.output_scale = narrow.output_exponents, narrow.output_scale
     thetas = [layer.thresholds(0.4, output_bits=8, theta_fraction_bits=12) for layer in (wide, narrow)]
     ratio = thetas[0] / thetas[1]
     assert torch.allclose(ratio, torch.tensor(16.0), rtol=1e-2)

@@ -64,7 +64,7 @@ def test_a_file_overrides_single_values_of_nested_tables(tmp_path: Path) -> None
             {"activations": {"k": {"gate": 3}}},
             "unknown key 'activations.k.gate', expected one of qkv, o, gate_up, down, other, factor$",
         ),
-        ({"preset": "quick"}, "unknown preset 'quick', expected one of fast, plain, distilled"),
+        ({"preset": "quick"}, "unknown preset 'quick', expected one of compensated, fast, plain, distilled"),
         ({"weights": {"bits": 0}}, r"weights\.bits: .* got 0"),
         ({"weights": {"bits": 9}}, r"weights\.bits: .* got 9"),
         ({"weights": {"bits": "four"}}, r"weights\.bits: .* got 'four'"),
@@ -107,7 +107,9 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
     path.write_text("[weights]\nbits = 12\n")
     with pytest.raises(InputError, match=r"^recipe .*mine\.toml: weights\.bits: "):
         load_recipe(str(path))
-    with pytest.raises(InputError, match=r"^recipe 'slow': unknown preset, expected one of fast, .* or a \.toml file"):
+    with pytest.raises(
+        InputError, match=r"^recipe 'slow': unknown preset, expected one of compensated, .* or a \.toml file"
+    ):
         load_recipe("slow")
 
 

@@ -2,10 +2,9 @@
 
 from dataclasses import fields
 
-import pytest
 import torch
 
-from spikequant.golden.quantizer.statistics import LEAST_PEAK, SAMPLE_VALUES, SiteStatistics, SiteWatcher, usable_peaks
+from spikequant.golden.quantizer.statistics import SAMPLE_VALUES, SiteStatistics, SiteWatcher
 
 
 def windows_of_inputs() -> list[torch.Tensor]:
@@ -72,8 +71,3 @@ def test_divided_statistics_are_those_of_divided_inputs() -> None:
     for item in fields(SiteStatistics):
         torch.testing.assert_close(getattr(divided, item.name), getattr(direct, item.name), msg=item.name)
     assert watched(values, second_moment=False).divided(factors).second_moment is None
-
-
-def test_no_peak_is_near_zero() -> None:
-    assert usable_peaks(torch.tensor([0.0, 2.0, 1.0])).tolist() == pytest.approx([2 * LEAST_PEAK, 2.0, 1.0])
-    assert usable_peaks(torch.zeros(3)).tolist() == [1.0, 1.0, 1.0]
