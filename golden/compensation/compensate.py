@@ -19,7 +19,7 @@ from spikequant.golden.compensation.rounding import round_weight
 from spikequant.golden.compensation.sensitivity import output_sensitivities
 from spikequant.golden.compensation.site_search import Prices, search_site
 from spikequant.golden.models.folding import find_source, fold, foldable
-from spikequant.golden.models.model import decoder_blocks, replace_layer, site_group, site_name
+from spikequant.golden.models.model import RESIDUAL_GROUPS, decoder_blocks, replace_layer, site_group, site_name
 from spikequant.golden.quantizer.blocks import block_linears
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
@@ -157,7 +157,8 @@ class _Block:
         sample = sample_rows(values, STEP_TOKENS)
         for name in names:
             layer = self._quantized(name, chosen, moments)
-            layer.fit_outputs(sample, self._sensitivities[name])
+            binary = site_group(site) in RESIDUAL_GROUPS
+            layer.fit_outputs(sample, self._sensitivities[name], text=values, binary=binary)
             replace_layer(self._model, name, layer)
 
     def _quantized(self, name: str, site: Site, moments: Moments) -> SpikeQuantLinear:

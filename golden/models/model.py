@@ -37,6 +37,9 @@ SITE_GROUPS = {
 }
 """Kinds of input of a decoder's layers, each with the last part or parts of the names of the layers that read it."""
 
+RESIDUAL_GROUPS = ("o", "down")
+"""Kinds of input of the layers that write to the residual stream."""
+
 _GROUP_OF = {name: group for group, names in SITE_GROUPS.items() for name in names}
 
 

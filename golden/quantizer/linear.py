@@ -1,5 +1,6 @@
 """A quantized linear layer: float fake-quant in the model, integers for the hardware."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from spikequant.golden.layer.spec import BIAS_BITS, THETA_BITS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, Levels, encode
-from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps, fit_output_steps
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputPeaks, OutputSteps, fit_output_steps
 from spikequant.golden.quantizer.site import AnySite, Site
 from spikequant.golden.quantizer.tally import Tally
 from spikequant.golden.quantizer.weights import LOW_BITS, LOW_STEPS, QuantizedWeight
@@ -80,17 +81,25 @@ class SpikeQuantLinear(nn.Module):
         self.register_buffer("remainder", left.clamp(-limit, limit).bfloat16())
 
     @torch.no_grad()
-    def fit_outputs(self, values: Tensor, weights: Tensor | None = None) -> None:
+    def fit_outputs(
+        self, values: Tensor, weights: Tensor | None = None, *, text: Sequence[Tensor] = (), binary: bool = False
+    ) -> None:
         """Fit the output steps, and read output codes from now on.
 
         Args:
             values: float32 [S, K], inputs of some tokens.
             weights: float32 [N], weight of each output's error; ones by default.
+            text: float32 [n, K] each, inputs of more tokens, whose peaks count.
+            binary: whether the layer's scale is a power of two.
         """
-        found = fit_output_steps(self.exact(values), weights)
+        peaks = None
+        if text:
+            found = torch.stack([self.exact(rows).abs_().amax(0) for rows in text])
+            peaks = OutputPeaks(found, sum(rows.shape[0] for rows in text))
+        steps = fit_output_steps(self.exact(values), weights, peaks=peaks, binary=binary)
         self.output_bits = OUTPUT_BITS
-        self.output_scale = found.scale
-        self.output_exponents.copy_(found.exponents)
+        self.output_scale = steps.scale
+        self.output_exponents.copy_(steps.exponents)
 
     def output_steps(self, output_bits: int) -> Tensor:
         """Value of one output code of each output (s_y), float64 [N]."""

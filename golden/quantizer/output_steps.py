@@ -40,27 +40,53 @@ class OutputSteps:
         return torch.ldexp(torch.full(self.exponents.shape, unit, dtype=torch.float64), self.exponents.int())
 
 
-def fit_output_steps(outputs: Tensor, weights: Tensor | None = None) -> OutputSteps:
+@dataclass(frozen=True)
+class OutputPeaks:
+    """Largest magnitudes of a layer's outputs in parts of a text.
+
+    Attributes:
+        values: float32 [P, N], of each part.
+        tokens: number of tokens in all parts together.
+    """
+
+    values: Tensor
+    tokens: int
+
+
+def fit_output_steps(
+    outputs: Tensor, weights: Tensor | None = None, *, peaks: OutputPeaks | None = None, binary: bool = False
+) -> OutputSteps:
     """The steps with the least squared error of the rounded and clipped outputs.
+
+    Rare values that lie far out decide what clipping costs, and a sample misses them; so the peaks of more text can
+    be given as well.
 
     Args:
         outputs: float32 [S, N], exact outputs of the layer for some tokens.
         weights: float32 [N], weight of each output's error in the choice of the layer's scale; ones by default.
+        peaks: of the outputs in more text.
+        binary: whether the scale is a power of two, so that results of several layers add after shifts.
     """
     top = 2 ** (OUTPUT_BITS - 1) - 1
-    peaks = outputs.abs().amax(0)
+    if peaks is None:
+        peaks = OutputPeaks(outputs.abs().amax(0, keepdim=True), outputs.shape[0])
+    largest = torch.maximum(outputs.abs().amax(0), peaks.values.amax(0))
     # an output that is 0 in calibration gets the largest step
-    spans = positive(torch.where(peaks > 0, peaks, peaks.max()) / top)
-    weights = torch.ones_like(peaks) if weights is None else weights
-    best, least = torch.zeros_like(peaks), float("inf")
-    for number in range(MANTISSAS):
+    spans = positive(torch.where(largest > 0, largest, largest.max()) / top)
+    weights = torch.ones_like(largest) if weights is None else weights
+    best, least = torch.zeros_like(largest), float("inf")
+    for number in range(1 if binary else MANTISSAS):
         offset = number / MANTISSAS
         highest = (spans.log2() - offset).ceil()
-        error = torch.full_like(peaks, torch.inf)
+        error = torch.full_like(largest, torch.inf)
         chosen = highest.clone()
         for halvings in range(FINER + 1):
             step = torch.exp2(highest - halvings + offset)
-            found = (outputs / step).round_().clamp_(-top, top).mul_(step).sub_(outputs).square_().mean(0)
+            inside = outputs.clamp(-top * step, top * step)
+            rounding = (inside / step).round_().mul_(step).sub_(inside).square_().mean(0)
+            clipped = (outputs - inside).square_().mean(0)
+            rare = (peaks.values - top * step).clamp_(min=0).square_().sum(0) / peaks.tokens
+            found = rounding + torch.maximum(clipped, rare)
             chosen = torch.where(found < error, highest - halvings, chosen)
             error = torch.minimum(found, error)
         total = float((error * weights).sum())

@@ -71,7 +71,7 @@ class Compensation(_Choices):
 
     enabled: bool = Field(default=False, description="whether to quantize in this way")
     sensitivity_windows: int = Field(default=16, ge=1, description="windows that sensitivities are measured on")
-    salient_share: float = Field(default=0.025, gt=0, lt=1, description="wanted share of salient values")
+    salient_share: float = Field(default=0.028, gt=0, lt=1, description="wanted share of salient values")
     silent_share: float = Field(
         default=0.0, ge=0, lt=1, description="wanted share of silent inputs, reached by wider dead zones; 0 for none"
     )
@@ -79,7 +79,7 @@ class Compensation(_Choices):
     residual: bool = Field(default=True, description="whether o and down make good the error of the residual stream")
     value_mean: bool = Field(default=True, description="whether value channels' means move into the bias of o")
     refinements: int = Field(default=2, ge=0, description="rounds in which each channel's factor is refined")
-    sweeps: int = Field(default=1, ge=0, description="passes of coordinate descent after GPTQ")
+    sweeps: int = Field(default=2, ge=0, description="passes of coordinate descent after GPTQ")
 
 
 class Distillation(_Choices):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikequant.golden.models.model import site_group
+from spikequant.golden.models.model import RESIDUAL_GROUPS, site_group
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.equalize import search_factors
 from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
@@ -105,7 +105,7 @@ def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
         error = (nn.functional.linear(statistics.sample, layer.linear.weight) - exact).mean(0)
         bias = error if bias is None else bias + error
     quantized = SpikeQuantLinear(weight, bias, site)
-    quantized.fit_outputs(statistics.sample)
+    quantized.fit_outputs(statistics.sample, binary=site_group(layer.name) in RESIDUAL_GROUPS)
     if recipe.distillation.steps:
         quantized.keep_remainder(layer.linear.weight.detach())
     return quantized

@@ -1,10 +1,12 @@
 """Output steps: one scale times powers of two, with the least error of the rounded outputs."""
 
+import math
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikequant.golden.quantizer.output_steps import FINER, MANTISSAS, MAX_EXPONENT, fit_output_steps
+from spikequant.golden.quantizer.output_steps import FINER, MANTISSAS, MAX_EXPONENT, OutputPeaks, fit_output_steps
 
 
 def error(outputs: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -43,6 +45,18 @@ def test_rare_peaks_are_clipped() -> None:
     assert (steps * 127 < outputs.abs().amax(0)).all()
 
 
+def test_peaks_of_more_text_keep_steps_from_clipping_what_the_sample_misses() -> None:
+    outputs = torch.randn(512, 2, generator=torch.Generator().manual_seed(2))
+    rare = OutputPeaks(torch.full((8, 2), 4.0), 8 * 512)
+    rare.values[3, 1] = 40.0
+    ranges = fit_output_steps(outputs, peaks=rare).values() * 127
+    assert ranges[0] < 8
+    assert ranges[1] > 20
+    # a value as rare as this one is worth nothing
+    once = fit_output_steps(outputs, peaks=OutputPeaks(rare.values, 10**9)).values() * 127
+    assert once[1] < 8
+
+
 def test_the_scale_follows_the_weighted_outputs() -> None:
     outputs = torch.randn(256, 2, generator=torch.Generator().manual_seed(3)) * torch.tensor([1.0, 1.3])
     errors = []
@@ -50,6 +64,14 @@ def test_the_scale_follows_the_weighted_outputs() -> None:
         errors.append(error(outputs, fit_output_steps(outputs, weights).values().float()))
     assert errors[0][0] < errors[1][0] or errors[1][1] < errors[0][1]
     assert MANTISSAS > 1
+
+
+def test_a_binary_scale_is_a_power_of_two_and_costs_little() -> None:
+    outputs = torch.randn(512, 16, generator=torch.Generator().manual_seed(4)) * torch.logspace(-2, 2, 16)
+    found = fit_output_steps(outputs, binary=True)
+    assert math.frexp(found.scale)[0] == 0.5
+    ratio = error(outputs, found.values().float()) / error(outputs, fit_output_steps(outputs).values().float())
+    assert float(ratio.mean()) < 2.0
 
 
 def test_silent_outputs_and_layers() -> None:
