@@ -12,7 +12,7 @@ from spikequant.golden.checkpoint.checkpoint import save_checkpoint
 from spikequant.golden.distillation.distill import Training, distill, freeze, make_student, make_teacher
 from spikequant.golden.distillation.generated_text import generate_windows
 from spikequant.golden.evaluation.methods import Calibration
-from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.model import LanguageModel, longest_window
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
@@ -71,7 +71,7 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     """
     check_storable(recipe)
     model = language_model.model
-    text = calibration.windows(language_model.tokenizer)
+    text = calibration.windows(language_model)
     partial = out / PARTIAL
     training, learned = None, ""
     if recipe.distillation.steps:
@@ -101,11 +101,12 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
     """
     settings = recipe.distillation
     corpus = calibration_corpus(calibration.path)
-    found = corpus_windows(language_model.tokenizer, corpus, tokens=ALL_TOKENS, context=settings.context).windows
-    whole = [window for window in found if window.numel() == settings.context]
+    context = min(settings.context, longest_window(language_model.model) or settings.context)
+    found = corpus_windows(language_model.tokenizer, corpus, tokens=ALL_TOKENS, context=context).windows
+    whole = [window for window in found if window.numel() == context]
     if len(whole) < settings.batch:
         raise InputError(
-            f"calibration text: {len(whole)} windows of {settings.context}, "
+            f"calibration text: {len(whole)} windows of {context}, "
             f"expected at least {settings.batch} to train on"
         )
     return whole[: settings.windows]

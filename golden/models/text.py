@@ -11,7 +11,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
-from spikequant.golden.models.model import bundled_file
+from spikequant.golden.models.bundled import bundled_file
 from spikequant.golden.models.wikipedia import wiki_articles
 from spikequant.golden.support.errors import InputError, one_line
 
