@@ -197,9 +197,16 @@ def check_context(model: PreTrainedModel, context: int) -> None:
 
 
 def head_size(model: PreTrainedModel) -> int:
-    """Number of channels of one attention head."""
+    """Number of channels of one attention head.
+
+    Raises:
+        InputError: the model has no attention heads.
+    """
     config = model.config.get_text_config(decoder=True)
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(heads, int) or heads < 1:
+        raise InputError(f"model {model.config.model_type}: no attention heads, expected a decoder with attention")
+    return getattr(config, "head_dim", None) or config.hidden_size // heads
 
 
 def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.models.folding import find_source, fold, foldable
 from spikequant.golden.models.model import decoder_blocks, head_size, replace_layer, site_name
-from spikequant.golden.quantizer.blocks import BlockStatistics, block_linears, enter, watch_block
+from spikequant.golden.quantizer.blocks import BlockStatistics, block_linears, check_blocks, enter, watch_block
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
 from spikequant.golden.support.progress import track
 
@@ -36,6 +36,7 @@ def quantize_model(
         method: quantizes each layer.
         keeper: store of finished blocks, or None.
     """
+    check_blocks(model)
     names = list(decoder_blocks(model))
     entered = [enter(model, window) for window in windows] if method.calibrated else []
     hidden = [window.hidden for window in entered]
