@@ -106,8 +106,7 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
     whole = [window for window in found if window.numel() == context]
     if len(whole) < settings.batch:
         raise InputError(
-            f"calibration text: {len(whole)} windows of {context}, "
-            f"expected at least {settings.batch} to train on"
+            f"calibration text: {len(whole)} windows of {context}, expected at least {settings.batch} to train on"
         )
     return whole[: settings.windows]
 

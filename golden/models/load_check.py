@@ -27,14 +27,10 @@ def check_tensors(model: PreTrainedModel, report: Mapping[str, Any], name: str) 
             the configuration ties to each other.
     """
     for key, found, expected in sorted(report["mismatched_keys"]):
-        raise InputError(
-            f"model {name}: tensor {key} is {list(found)}, expected {list(expected)} by its configuration"
-        )
+        raise InputError(f"model {name}: tensor {key} is {list(found)}, expected {list(expected)} by its configuration")
     unexpected = [key for key in report["unexpected_keys"] if not HARMLESS.search(key)]
     problems = [
-        f"{_some(keys)} {kind}"
-        for kind, keys in (("missing", report["missing_keys"]), ("unknown", unexpected))
-        if keys
+        f"{_some(keys)} {kind}" for kind, keys in (("missing", report["missing_keys"]), ("unknown", unexpected)) if keys
     ]
     if problems:
         raise InputError(f"model {name}: {' and '.join(problems)}, expected the tensors of {type(model).__name__}")

@@ -121,7 +121,11 @@ def test_hidden_states_are_the_first_part_of_what_a_block_returns(float_model: L
 
 def test_a_block_that_returns_no_tensor_is_refused(float_model: LanguageModel) -> None:
     window = enter(float_model.model, torch.arange(1, 9))
-    for form, name in ((lambda hidden: {"hidden": hidden}, "dict"), (lambda _: (None,), "tuple"), (lambda _: (), "tuple")):
+    for form, name in (
+        (lambda hidden: {"hidden": hidden}, "dict"),
+        (lambda _: (None,), "tuple"),
+        (lambda _: (), "tuple"),
+    ):
         with pytest.raises(InputError, match=f"Returning returns {name}, expected hidden states"):
             run_block(Returning(form), window.hidden, window.calls[0])
 
