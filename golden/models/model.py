@@ -99,7 +99,7 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
 
 def _load_transformers(source: str, name: str, **options: Any) -> LanguageModel:
     with _input_errors(name), _quiet_library():
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=torch.float32,
             # tensors of another shape are reported by name below
@@ -108,6 +108,7 @@ def _load_transformers(source: str, name: str, **options: Any) -> LanguageModel:
             trust_remote_code=False,
             **options,
         )
+        model, report = loaded
         check_tensors(model, report, name)
         check_finite(model, name)
         options.pop("quantization_config", None)

@@ -77,7 +77,8 @@ def site_warnings(site: SiteHealth) -> list[str]:
         found.append(f"{site.name}: {site.salient:.0%} salient, expected at most {MOST_SALIENT:.0%}")
     if site.clipped > MOST_CLIPPED:
         found.append(
-            f"{site.name}: salient values of {site.clipped:.0%} of the tokens clipped, expected at most {MOST_CLIPPED:.0%}"
+            f"{site.name}: salient values of {site.clipped:.0%} of the tokens clipped, "
+            f"expected at most {MOST_CLIPPED:.0%}"
         )
     if site.threshold == 0:
         found.append(f"{site.name}: threshold 0, expected a positive one")

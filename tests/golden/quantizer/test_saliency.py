@@ -6,8 +6,8 @@ from spikequant.golden.quantizer.saliency import (
     MOST_SALIENT,
     is_salient,
     median_and_deviation,
-    salient_band,
     saliency_threshold,
+    salient_band,
 )
 
 
