@@ -60,7 +60,7 @@ class Calibration:
         )
         if context == self.context:
             return read
-        return replace(read, protocol=f"{read.protocol}, cut from {self.context} to the positions of the model")
+        return replace(read, protocol=f"{read.protocol}, cut from {self.context} to the model's positions")
 
 
 def find_method(name: str, recipe: Recipe) -> Method | None:
