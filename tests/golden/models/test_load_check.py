@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.models import character_tokenizer, tiny_llama
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from spikequant.golden.models.model import load_model
 from spikequant.golden.support.errors import InputError
+from support.models import character_tokenizer, tiny_llama
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 

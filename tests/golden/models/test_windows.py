@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.models import character_tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -15,6 +14,7 @@ from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.models.text import Corpus, read_corpus
 from spikequant.golden.models.windows import corpus_windows, start_tokens, token_windows
 from spikequant.golden.support.errors import InputError
+from support.models import character_tokenizer
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 14, 15, 40, 57])
