@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spikequant.golden.models.windows import start_tokens
@@ -34,9 +34,9 @@ def check_tensors(model: PreTrainedModel, report: Mapping[str, Any], name: str) 
     ]
     if problems:
         raise InputError(f"model {name}: {' and '.join(problems)}, expected the tensors of {type(model).__name__}")
-    inner, head = model.get_input_embeddings(), model.get_output_embeddings()
-    stated = model.config.tie_word_embeddings and model._tied_weights_keys
-    if stated and inner is not None and head is not None and inner.weight.data_ptr() != head.weight.data_ptr():
+    head = model.get_output_embeddings()
+    stated = model.config.tie_word_embeddings and model._tied_weights_keys and head is not None
+    if stated and _weight(head).data_ptr() != _weight(model.get_input_embeddings()).data_ptr():
         raise InputError(
             f"model {name}: embeddings and output head differ, "
             "expected equal ones, or tie_word_embeddings false in its configuration"
@@ -85,8 +85,10 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
 
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Number of embeddings, above the largest token id."""
-    embeddings = model.get_input_embeddings()
-    assert isinstance(embeddings, torch.nn.Module)
-    weight = embeddings.weight
-    assert isinstance(weight, torch.Tensor)
-    return weight.shape[0]
+    return _weight(model.get_input_embeddings()).shape[0]
+
+
+def _weight(module: Any) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
