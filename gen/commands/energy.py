@@ -39,15 +39,17 @@ def energy(
     from spikequant.golden.energy.activity import check_runnable, measure_activity
     from spikequant.golden.energy.report import evaluate_energy
     from spikequant.golden.energy.show import plot_report, show_report
+    from spikequant.golden.models.model import check_context
+    from spikequant.golden.models.reading import model_windows
     from spikequant.golden.models.text import evaluation_corpus
-    from spikequant.golden.models.windows import corpus_windows
 
     if not is_checkpoint(checkpoint):
         raise InputError(f"checkpoint {checkpoint}: no spikequant.json here, expected a folder that quantize wrote")
     corpus = evaluation_corpus(text)
     language_model = load_checkpoint(checkpoint).language_model
     check_runnable(language_model, spec)
-    read = corpus_windows(language_model.tokenizer, corpus, tokens=tokens, context=ctx)
+    check_context(language_model.model, ctx)
+    read = model_windows(language_model, corpus, tokens=tokens, context=ctx)
     layers = measure_activity(language_model, read.windows, spec=spec)
     protocol = (
         f"{checkpoint}: one token in {len(layers)} linear layers, batch 1, mean of {read.protocol}; "

@@ -54,7 +54,15 @@ def evaluate(
             metavar="N", help="tokens to score in each text", show_default=f"{TOKENS}, in a sweep {SWEEP_TOKENS}"
         ),
     ] = None,
-    ctx: Annotated[int, typer.Option(metavar="N", help="tokens in a window; windows do not overlap")] = 512,
+    ctx: Annotated[int, typer.Option(metavar="N", help="tokens in a window")] = 512,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="score only the last N tokens of each window but the first, so that windows overlap",
+            show_default="no overlap",
+        ),
+    ] = None,
     output_bits: Annotated[int, typer.Option(metavar="B", help="width of SpikeQuant's output codes, 2..16")] = 8,
     membranes: Annotated[
         bool, typer.Option("--membranes", help="read SpikeQuant's exact membranes in place of output codes")
@@ -132,6 +140,7 @@ def evaluate(
         sweep=widths,
         layers=layers is not None,
         integers=integers,
+        stride=stride,
     )
     evaluation = prepare(request, keep=json_file is not None)
     if layers or integers:

@@ -36,14 +36,13 @@ from spikequant.gen.demo.spike_trace import TRACE, save_trace, trace_token
 from spikequant.golden.checkpoint.description import sha256
 from spikequant.golden.evaluation.agreement import FLOAT32_EXACT
 from spikequant.golden.evaluation.methods import Calibration, apply_method
-from spikequant.golden.evaluation.trace import TRACE_CONTEXT, find_layers, layer_vectors
+from spikequant.golden.evaluation.trace import find_layers, layer_vectors, trace_windows
 from spikequant.golden.layer.integer import LayerOutput, weight_steps
 from spikequant.golden.layer.neuron import TokenRun, simulate
 from spikequant.golden.layer.spec import Spec, load_spec
 from spikequant.golden.layer.vectors import LayerVectors, save_arrays, save_vectors
 from spikequant.golden.models.model import BUNDLED, LanguageModel, decoder_linears, load_model
 from spikequant.golden.models.text import evaluation_corpus
-from spikequant.golden.models.windows import token_windows
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.recipe import RECIPES
 from spikequant.golden.quantizer.site import SALIENT_BITS, Site
@@ -162,9 +161,7 @@ def quantized_layer(model: LanguageModel, settings: DemoSettings, spec: Spec) ->
         layer.max_salient_shift = spec.max_salient_shift
     corpus = evaluation_corpus()
     vectors, output = layer_vectors(model, settings.layer, settings.tokens, spec, texts=corpus.texts)
-    # the same windows as those of the layer's tokens
-    context = min(TRACE_CONTEXT, settings.tokens + 1)
-    windows = token_windows(model.tokenizer, corpus.texts, tokens=settings.tokens, context=context)
+    windows = trace_windows(model, corpus.texts, settings.tokens)
     identifiers = torch.cat(windows)[: settings.tokens].tolist()
     return RealLayer(
         layer=find_layers(model, [settings.layer])[settings.layer],

@@ -27,9 +27,9 @@ from spikequant.golden.evaluation.trace import catch_inputs
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.models.model import load_model
+from spikequant.golden.models.model import check_context, load_model
+from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import evaluation_corpus
-from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.digest import digest_sources, digest_versions
@@ -117,10 +117,11 @@ class AccuracyJob:
 
         def build(folder: Path) -> None:
             model = load_model(self.model)
+            check_context(model.model, self.context)
             calibration = Calibration(None, self.calibration_tokens, self.context)
             quantize_to_folder(model, self.recipe, calibration, folder / QUANTIZED)
-            read = corpus_windows(model.tokenizer, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
-            found = Accuracy(perplexity=measure_accuracy(model.model, read.windows).perplexity)
+            read = model_windows(model, evaluation_corpus(), tokens=self.scored_tokens, context=self.context)
+            found = Accuracy(perplexity=measure_accuracy(model.model, read.windows, scored=read.scored).perplexity)
             np.save(folder / WINDOW, read.windows[0].numpy())
             (folder / SCORE).write_text(found.model_dump_json(), encoding="utf-8")
 

@@ -116,7 +116,9 @@ class Evaluation:
 
     def _row(self, candidate: Candidate, built: Built, text: EvaluationText) -> Row:
         description = f"scoring {candidate.label} on {text.name}"
-        accuracy = measure_accuracy(built.model, text.read.windows, self.reference, description=description)
+        accuracy = measure_accuracy(
+            built.model, text.read.windows, self.reference, scored=text.read.scored, description=description
+        )
         widths = measure_widths(built.model, candidate.method, built.recipe, salient_ratio=accuracy.salient_ratio)
         return Row(
             **accuracy.model_dump(),

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.checkpoint.description import read_description
@@ -13,10 +13,10 @@ from spikequant.golden.comparison.evaluation import Evaluation, EvaluationText
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.sweep import sweep_candidates
 from spikequant.golden.evaluation.methods import FLOAT, METHODS, SPIKEQUANT, attach_recipe_prefix
-from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.model import LanguageModel, check_context, load_model
 from spikequant.golden.models.prefix import attach_prefix, compute_prefix, prefix_tokens
+from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import evaluation_corpus
-from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import digest_of
@@ -34,17 +34,20 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
     """
     request.check()
     corpora = {name: evaluation_corpus(name) for name in request.texts}
-    candidates, tokenizer, models, reference = (
+    candidates, read_by, models, reference = (
         _from_checkpoint(request) if request.from_checkpoint else _from_float(request)
     )
-    for model in (*models, *([reference] if reference else [])):
-        _check_context(model, request.context)
+    for model in (read_by.model, *models, *([reference] if reference else [])):
+        check_context(model, request.context)
     texts = [
-        EvaluationText(name, corpus_windows(tokenizer, corpus, tokens=request.tokens, context=request.context))
+        EvaluationText(
+            name,
+            model_windows(read_by, corpus, tokens=request.tokens, context=request.context, stride=request.stride),
+        )
         for name, corpus in corpora.items()
     ]
     calibrated = any(candidate.calibrated for candidate in candidates)
-    read = request.calibration.windows(tokenizer) if calibrated else None
+    read = request.calibration.windows(read_by) if calibrated else None
     basis = ""
     if keep:
         parts = [digest_model(model) for model in dict.fromkeys((*models, reference)) if model]
@@ -53,8 +56,8 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
     return Evaluation(request.model, candidates, texts, reference, basis)
 
 
-_Loaded = tuple[list[Candidate], PreTrainedTokenizerBase, list[PreTrainedModel], PreTrainedModel | None]
-"""Candidates, tokenizer, float models that the candidates are made from, and reference."""
+_Loaded = tuple[list[Candidate], LanguageModel, list[PreTrainedModel], PreTrainedModel | None]
+"""Candidates, model whose tokenizer reads the texts, float models the candidates are made from, and reference."""
 
 
 def _from_checkpoint(request: Request) -> _Loaded:
@@ -68,13 +71,13 @@ def _from_checkpoint(request: Request) -> _Loaded:
     candidate = checkpoint_candidate(folder, label=SPIKEQUANT, output_bits=request.output_bits, loaded=checkpoint)
     if reference:
         _check_vocabulary(_vocabulary(checkpoint.language_model.model), reference, f"model {request.model}")
-    return [candidate], checkpoint.language_model.tokenizer, [], reference
+    return [candidate], checkpoint.language_model, [], reference
 
 
 def _from_float(request: Request) -> _Loaded:
     base = load_model(request.model)
     if request.several or request.method == SPIKEQUANT:
-        attach_recipe_prefix(base, request.recipe, request.calibration.windows(base.tokenizer).windows)
+        attach_recipe_prefix(base, request.recipe, request.calibration.windows(base).windows)
     tokens = prefix_tokens(base.model)
     reference: PreTrainedModel | None = None
     if request.reference not in (None, request.model):
@@ -98,7 +101,7 @@ def _from_float(request: Request) -> _Loaded:
         size = read_description(folder).config.get("vocab_size")
         _check_vocabulary(size, base.model, f"checkpoint {folder}")
         candidates.append(checkpoint_candidate(folder, output_bits=request.output_bits))
-    return candidates, base.tokenizer, [base.model], reference
+    return candidates, base, [base.model], reference
 
 
 def _candidates(
@@ -127,9 +130,3 @@ def _check_vocabulary(size: int | None, reference: PreTrainedModel, where: str) 
     expected = _vocabulary(reference)
     if size is not None and expected is not None and size != expected:
         raise InputError(f"{where}: vocabulary of {size}, expected {expected} as in the float model to compare with")
-
-
-def _check_context(model: PreTrainedModel, context: int) -> None:
-    longest = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    if longest is not None and context > longest:
-        raise InputError(f"ctx: {context}, expected {longest} at most, the longest window of the model")

@@ -32,6 +32,7 @@ class Request:
         sweep: widths to compare; None for no sweep.
         layers: whether to measure every layer.
         integers: whether to run some layers in integers, too.
+        stride: distance of the windows in tokens, so that they overlap; None for windows that do not.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Request:
     sweep: tuple[int, ...] | None = None
     layers: bool = False
     integers: bool = False
+    stride: int | None = None
 
     @property
     def from_checkpoint(self) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from statistics import median
 
 import torch
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from spikequant.golden.models.model import site_name
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.tally import Tally
+from spikequant.golden.support.errors import SpikeQuantError
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.progress import track
 
@@ -61,18 +63,18 @@ def tallied_sites(model: PreTrainedModel, *, histogram: bool = False) -> Iterato
 
 @dataclass(frozen=True)
 class _Prediction:
-    """Logits [n - 1, vocabulary] of a window of n tokens, their summed loss in nats, and the tokens per second."""
+    """Logits [n, vocabulary] of the n scored tokens, their summed loss in nats, and the tokens per second."""
 
     logits: Tensor
     loss: float
     speed: float
 
 
-def _predict(model: PreTrainedModel, window: Tensor) -> _Prediction:
+def _predict(model: PreTrainedModel, window: Tensor, scored: int) -> _Prediction:
     began = time.perf_counter()
-    logits = model(window[None], use_cache=False).logits[0, :-1].float()
+    logits = model(window[None], use_cache=False).logits[0, -scored - 1 : -1].float()
     speed = window.numel() / (time.perf_counter() - began)
-    return _Prediction(logits, float(nn.functional.cross_entropy(logits, window[1:], reduction="sum")), speed)
+    return _Prediction(logits, float(nn.functional.cross_entropy(logits, window[-scored:], reduction="sum")), speed)
 
 
 @torch.no_grad()
@@ -81,6 +83,7 @@ def measure_accuracy(
     windows: list[Tensor],
     reference: PreTrainedModel | None = None,
     *,
+    scored: list[int] | None = None,
     description: str = "scoring",
 ) -> Accuracy:
     """Measure a float or quantized model on independent windows of tokens.
@@ -90,23 +93,30 @@ def measure_accuracy(
         windows: int64 [n] each, n >= 2.
         reference: a float model of the same vocabulary to compare predictions with, window by window, so that
             memory holds the predictions of one window only; may be the model itself.
+        scored: number of tokens at the end of each window that count; None for all but the first.
         description: label of the progress bar.
+
+    Raises:
+        SpikeQuantError: the model's predictions are not numbers.
     """
+    counts = scored if scored is not None else [window.numel() - 1 for window in windows]
     loss, expected_loss, divergence, agreed, tokens = 0.0, 0.0, 0.0, 0, 0
     speeds: list[float] = []
     expected_speeds: list[float] = []
     with tallied_sites(model) as tallies:
-        for window in track(windows, description):
-            found = _predict(model, window)
+        for window, count in track(list(zip(windows, counts, strict=True)), description):
+            found = _predict(model, window, count)
             loss += found.loss
             speeds.append(found.speed)
-            tokens += window.numel() - 1
+            tokens += count
             if reference is not None:
-                expected = found if reference is model else _predict(reference, window)
+                expected = found if reference is model else _predict(reference, window, count)
                 expected_loss += expected.loss
                 expected_speeds.append(expected.speed)
                 divergence += _divergence(expected.logits, found.logits)
                 agreed += int((expected.logits.argmax(-1) == found.logits.argmax(-1)).count_nonzero())
+    if isnan(loss) or isnan(expected_loss):
+        raise SpikeQuantError(f"{description}: predictions are not numbers, expected layers without overflow")
     values = max(1, sum(tally.values for tally in tallies.values()))
     compared = reference is not None
     return Accuracy(

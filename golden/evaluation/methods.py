@@ -6,7 +6,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from spikequant.golden.baselines.atom import atom
 from spikequant.golden.baselines.quarot import quarot
@@ -14,10 +13,11 @@ from spikequant.golden.baselines.rtn import rtn
 from spikequant.golden.baselines.smoothquant import smoothquant
 from spikequant.golden.baselines.spikellm import spikellm
 from spikequant.golden.compensation.compensate import compensation
-from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.model import LanguageModel, longest_window
 from spikequant.golden.models.prefix import attach_prefix, choose_prefix, compute_prefix
+from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import calibration_corpus
-from spikequant.golden.models.windows import TextWindows, corpus_windows
+from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.quantizer.calibrate import Keeper, quantize_model
 from spikequant.golden.quantizer.method import Method
 from spikequant.golden.quantizer.recipe import Recipe
@@ -54,13 +54,17 @@ class Calibration:
     tokens: int = 8192
     context: int = 512
 
-    def windows(self, tokenizer: PreTrainedTokenizerBase) -> TextWindows:
-        """The text in windows.
+    def windows(self, language_model: LanguageModel) -> TextWindows:
+        """The text in windows, which are shorter than asked for if the model has fewer positions.
 
         Raises:
-            InputError: the text cannot be read or is too short.
+            InputError: the text cannot be read, is too short, or has a token without an embedding.
         """
-        return corpus_windows(tokenizer, calibration_corpus(self.path), tokens=self.tokens, context=self.context)
+        context = min(self.context, longest_window(language_model.model) or self.context)
+        read = model_windows(language_model, calibration_corpus(self.path), tokens=self.tokens, context=context)
+        if context == self.context:
+            return read
+        return replace(read, protocol=f"{read.protocol}, cut from {self.context} to the model's positions")
 
 
 def find_method(name: str, recipe: Recipe) -> Method | None:
@@ -111,6 +115,6 @@ def apply_method(
     """
     if method is None:
         return "no quantization"
-    text = calibration.windows(language_model.tokenizer) if method.calibrated else None
+    text = calibration.windows(language_model) if method.calibrated else None
     quantize_model(language_model.model, text.windows if text else [], method, keeper=keeper)
     return f"calibrated on {text.protocol}" if text else "no calibration"

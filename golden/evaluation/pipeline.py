@@ -19,9 +19,9 @@ from spikequant.golden.distillation.distill import (
 )
 from spikequant.golden.distillation.generated_text import generate_windows
 from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, attach_recipe_prefix, find_method
-from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.model import LanguageModel, longest_window
+from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import calibration_corpus
-from spikequant.golden.models.windows import corpus_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
@@ -79,8 +79,9 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     model, settings = language_model.model, recipe.distillation
     if settings.steps:
         check_trainable(model, recipe)
-    text = calibration.windows(language_model.tokenizer)
+    text = calibration.windows(language_model)
     attach_recipe_prefix(language_model, recipe, text.windows)
+    text = calibration.windows(language_model)
     partial = out / PARTIAL
     windows = training_windows(language_model, recipe, calibration) if settings.steps else []
     windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
@@ -109,12 +110,12 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
     """
     settings = recipe.distillation
     corpus = calibration_corpus(calibration.path)
-    found = corpus_windows(language_model.tokenizer, corpus, tokens=ALL_TOKENS, context=settings.context).windows
-    whole = [window for window in found if window.numel() == settings.context]
+    context = min(settings.context, longest_window(language_model.model) or settings.context)
+    found = model_windows(language_model, corpus, tokens=ALL_TOKENS, context=context).windows
+    whole = [window for window in found if window.numel() == context]
     if len(whole) < settings.batch:
         raise InputError(
-            f"calibration text: {len(whole)} windows of {settings.context}, "
-            f"expected at least {settings.batch} to train on"
+            f"calibration text: {len(whole)} windows of {context}, expected at least {settings.batch} to train on"
         )
     return whole[: settings.windows]
 

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.text import trace_corpus
-from spikequant.golden.models.windows import token_windows
+from spikequant.golden.models.model import LanguageModel, longest_window
+from spikequant.golden.models.reading import model_starts, model_windows
+from spikequant.golden.models.text import Corpus, trace_corpus
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.support.errors import InputError
 
@@ -73,12 +73,24 @@ def capture_inputs(model: LanguageModel, names: list[str], tokens: int, texts: l
     layers = find_layers(model, names)
     if tokens < 1:
         raise InputError(f"tokens: {tokens}, expected 1 or more")
-    # a window of n tokens counts as n - 1, so that these windows always hold enough tokens
-    windows = token_windows(model.tokenizer, texts, tokens=tokens, context=min(TRACE_CONTEXT, tokens + 1))
+    windows = trace_windows(model, texts, tokens)
     found = sum(window.numel() for window in windows)
     if found < tokens:
         raise InputError(f"tokens: {tokens}, but the text has only {found}")
     return {name: values[:tokens] for name, values in catch_inputs(model.model, layers, windows).items()}
+
+
+def trace_windows(model: LanguageModel, texts: list[str], tokens: int) -> list[Tensor]:
+    """Windows, int64 [n], whose first ``tokens`` tokens, start tokens included, are traced.
+
+    Raises:
+        InputError: the texts have no token to score.
+    """
+    starts = len(model_starts(model))
+    longest = min(TRACE_CONTEXT, longest_window(model.model) or TRACE_CONTEXT)
+    # fewer tokens of a window are scored than it has, so that these windows always hold enough tokens
+    context = min(longest, tokens + max(1, starts))
+    return model_windows(model, Corpus("text", texts), tokens=tokens, context=context).windows
 
 
 def trace_layers(

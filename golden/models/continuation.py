@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.model import LanguageModel, longest_window
+from spikequant.golden.models.reading import model_starts
 from spikequant.golden.support.errors import InputError
 
 
@@ -41,14 +42,21 @@ class Continuation:
 
 
 def prompt_ids(language_model: LanguageModel, prompt: str) -> Tensor:
-    """The prompt's tokens, int64 [n].
+    """The prompt's tokens after the start tokens that every window begins with, int64 [n].
 
     Raises:
-        InputError: the prompt has no tokens.
+        InputError: the prompt has no tokens, or one without an embedding.
     """
-    ids = torch.tensor(language_model.tokenizer(prompt)["input_ids"], dtype=torch.int64)
+    tokenizer = language_model.tokenizer
+    plain = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    ids = torch.tensor(model_starts(language_model) + plain, dtype=torch.int64)
     if not ids.numel():
         raise InputError(f"prompt {prompt!r}: no tokens, expected some text")
+    if int(ids.max()) >= language_model.vocabulary:
+        raise InputError(
+            f"prompt {prompt!r}: contains a token of id {int(ids.max())}, "
+            f"expected ids below {language_model.vocabulary}, the number of the model's embeddings"
+        )
     return ids
 
 
@@ -69,7 +77,7 @@ def continue_prompt(
     """
     model = language_model.model
     ids = prompt_ids(language_model, prompt)
-    context = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    context = longest_window(model)
     if context is not None and ids.numel() + tokens > context:
         raise InputError(f"prompt: {ids.numel()} tokens and {tokens} new ones, expected at most {context} together")
     step, kept = ids[None], None

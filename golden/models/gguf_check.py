@@ -10,7 +10,14 @@ from typing import Any
 
 import torch
 from gguf import GGUFReader
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.modeling_gguf_pytorch_utils import (
+    TENSOR_PROCESSORS,
+    Gemma2TensorProcessor,
+    LlamaTensorProcessor,
+    TensorProcessor,
+    get_gguf_hf_weights_map,
+)
 
 from spikequant.golden.support.errors import InputError
 
@@ -58,6 +65,20 @@ def check_gguf(path: Path, name: str) -> None:
         raise InputError(
             f"model {name}: its sizes make a model of {wanted} numbers, expected about {there} as in its tensors"
         )
+    _check_names(reader, model, name)
+
+
+def _check_names(reader: GGUFReader, model: PreTrainedModel, name: str) -> None:
+    """Refuse tensors that the loader would leave out without a word."""
+    architecture = reader.get_field("general.architecture")
+    make = TENSOR_PROCESSORS.get(architecture.contents() if architecture else "", TensorProcessor)
+    # the others rename tensors while they read them
+    if make not in (TensorProcessor, LlamaTensorProcessor, Gemma2TensorProcessor):
+        return
+    known = get_gguf_hf_weights_map(model, make(config=model.config.to_dict()))
+    for tensor in reader.tensors:
+        if tensor.name not in known:
+            raise InputError(f"model {name}: tensor {tensor.name} is unknown, expected those of {type(model).__name__}")
 
 
 def _check_merges(reader: GGUFReader, name: str) -> None:

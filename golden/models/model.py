@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     modeling_gguf_pytorch_utils,
@@ -20,7 +20,9 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
+from spikequant.golden.models.bundled import bundled_file
 from spikequant.golden.models.gguf_check import check_gguf
+from spikequant.golden.models.load_check import check_finite, check_tensors, check_vocabulary, vocabulary_size
 from spikequant.golden.support.errors import InputError, one_line
 from spikequant.golden.support.progress import track
 
@@ -57,25 +59,10 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     name: str
 
-
-def bundled_file(package: str, pattern: str) -> Path:
-    """A data file of an installed package, found without importing the package.
-
-    Args:
-        package: distribution name.
-        pattern: glob on the path inside the distribution.
-
-    Raises:
-        InputError: the package is not installed, or has no such file.
-    """
-    try:
-        files = distribution(package).files or []
-    except PackageNotFoundError:
-        raise InputError(f"package {package} is not installed, expected it to carry {pattern}") from None
-    for file in files:
-        if file.match(pattern):
-            return Path(str(file.locate()))
-    raise InputError(f"package {package} holds no {pattern}")
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids that the model has embeddings for."""
+        return vocabulary_size(self.model)
 
 
 def load_model(name: str = BUNDLED) -> LanguageModel:
@@ -109,13 +96,27 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
     if name != BUNDLED:
         with _input_errors(name):
             check_gguf(path, name)
-    return _load_transformers(str(path.parent), name, gguf_file=path.name)
+    unpacked = GgufConfig(dequantize=True)
+    return _load_transformers(str(path.parent), name, gguf_file=path.name, quantization_config=unpacked)
 
 
-def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
-    with _input_errors(name), _own_progress():
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+def _load_transformers(source: str, name: str, **options: Any) -> LanguageModel:
+    with _input_errors(name), _quiet_library():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch.float32,
+            # tensors of another shape are reported by name below
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+            **options,
+        )
+        model, report = loaded
+        check_tensors(model, report, name)
+        check_finite(model, name)
+        options.pop("quantization_config", None)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+        check_vocabulary(model, tokenizer, name)
     # the storage format of the file does not apply to the float model
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -135,16 +136,19 @@ def _input_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _own_progress() -> Iterator[None]:
-    """Silence the progress bars of transformers, and show this project's while a GGUF file's tensors are read."""
+def _quiet_library() -> Iterator[None]:
+    """Silence transformers, and show this project's progress bar while a GGUF file's tensors are read."""
     loader: Any = modeling_gguf_pytorch_utils
     theirs, shown = loader.tqdm, transformers_logging.is_progress_bar_enabled()
+    verbosity = transformers_logging.get_verbosity()
     loader.tqdm = lambda tensors, **_: track(tensors, "loading weights")
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
         loader.tqdm = theirs
+        transformers_logging.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()
 
@@ -178,10 +182,35 @@ def decoder_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
     )
 
 
-def head_size(model: PreTrainedModel) -> int:
-    """Number of channels of one attention head."""
+def longest_window(model: PreTrainedModel) -> int | None:
+    """Largest number of tokens that a model takes at once, by its configuration; None without a limit."""
     config = model.config.get_text_config(decoder=True)
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    limits = (getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+    return next((limit for limit in limits if isinstance(limit, int) and limit > 0), None)
+
+
+def check_context(model: PreTrainedModel, context: int) -> None:
+    """Refuse windows that a model cannot take.
+
+    Raises:
+        InputError: they have more tokens than the model has positions.
+    """
+    longest = longest_window(model)
+    if longest is not None and context > longest:
+        raise InputError(f"ctx: {context}, expected {longest} at most, the longest window of the model")
+
+
+def head_size(model: PreTrainedModel) -> int:
+    """Number of channels of one attention head.
+
+    Raises:
+        InputError: the model has no attention heads.
+    """
+    config = model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(heads, int) or heads < 1:
+        raise InputError(f"model {model.config.model_type}: no attention heads, expected a decoder with attention")
+    return getattr(config, "head_dim", None) or config.hidden_size // heads
 
 
 def decoder_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spikequant.golden.models.model import decoder_blocks
+from spikequant.golden.models.windows import start_tokens
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.progress import track
 
@@ -119,13 +120,18 @@ def cached_states(cache: DynamicCache, block: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def choose_prefix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: list[Tensor]) -> tuple[int, ...]:
-    """The special token that a float model predicts text best after; empty if none helps.
+    """The tokens that a float model predicts text best after.
+
+    They are the tokenizer's start tokens if it has some, else one special token, or none if no such token helps.
 
     Args:
         model: a float model without a prefix.
         tokenizer: its tokenizer.
         windows: int64 [n] token windows of calibration text.
     """
+    starts = start_tokens(tokenizer)
+    if starts:
+        return tuple(starts)
     special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
     size = model.config.get_text_config(decoder=True).vocab_size
     candidates = [(token,) for token in dict.fromkeys(special) if token is not None and token < size]

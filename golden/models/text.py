@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from io import BufferedIOBase
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from spikequant.golden.models.model import bundled_file
+from spikequant.golden.models.bundled import bundled_file
 from spikequant.golden.models.wikipedia import wiki_articles
 from spikequant.golden.support.errors import InputError, one_line
 
@@ -34,6 +34,14 @@ BUNDLED = (WIKIPEDIA, NEWS, SAMPLE)
 
 MAX_CHARACTERS = 2**26
 """Most characters that are read of a file, some 16 million tokens: whole files of C4 would fill the memory."""
+
+_MARKS = (
+    # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,13 @@ def read_corpus(path: Path) -> Corpus:
 
     - ``.json`` and ``.jsonl``: an object with a string ``text`` on every line, as in C4.
     - ``.parquet``: a column ``text`` of strings, one document per row.
-    - anything else: UTF-8 text, unchanged. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
+    - anything else: text, unchanged. WikiText's ``= Heading =`` lines and `` @-@ `` stay.
+
+    The encoding is UTF-8, or UTF-16 or UTF-32 if the file begins with a byte-order mark; the mark is no part of the
+    text. Line ends of every kind become line feeds, also inside of JSON and Parquet strings.
+
+    The literature on WikiText-2 and C4 joins rows of the data sets by blank lines: such figures need the rows
+    (``.parquet`` or ``.jsonl``), since WikiText's raw file has other blank lines.
 
     Raises:
         InputError: the file cannot be read, does not match its suffix, or has no text.
@@ -123,23 +137,40 @@ def read_corpus(path: Path) -> Corpus:
         raise InputError(f"text {path}: cannot read the file: {error.strerror or one_line(error)}{expected}") from None
 
 
-def _plain(path: Path, file: BufferedIOBase) -> Corpus:
+def _encoding(start: bytes) -> str:
+    """The encoding of a file, by the byte-order mark that it may begin with."""
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    return "utf-8"
+
+
+def _plain(path: Path, file: BufferedReader | gzip.GzipFile) -> Corpus:
     content = file.read(MAX_CHARACTERS)
     whole = not file.read(1)
+    encoding = _encoding(content)
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(content, final=whole)
+        text = codecs.getincrementaldecoder(encoding)().decode(content, final=whole)
     except UnicodeDecodeError as error:
-        raise InputError(f"text {path}: not UTF-8 at byte {error.start}") from None
+        raise InputError(f"text {path}: not {encoding.upper()} at byte {error.start}") from None
+    if "\0" in text:
+        raise InputError(f"text {path}: contains null characters, expected UTF-8, or a byte-order mark of UTF-16")
+    text = _cleaned(text)
     if not text.strip():
         raise InputError(f"text {path}: no text in it")
-    return Corpus(path.name if whole else f"the start of {path.name}", [text.replace("\r\n", "\n")])
+    return Corpus(path.name if whole else f"the start of {path.name}", [text])
+
+
+def _cleaned(text: str) -> str:
+    """The text without a byte-order mark, and with one kind of line end."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _documents(path: Path, texts: Iterable[str]) -> Corpus:
     accepted: list[str] = []
     characters = 0
     name = f"documents of {path.name}"
-    for text in texts:
+    for text in map(_cleaned, texts):
         characters += len(text)
         if characters > MAX_CHARACTERS:
             name = f"documents at the start of {path.name}"
@@ -150,9 +181,21 @@ def _documents(path: Path, texts: Iterable[str]) -> Corpus:
     return Corpus(name, accepted, joined=True)
 
 
-def _json_texts(path: Path, file: BufferedIOBase) -> Iterator[str]:
+def _lines(path: Path, file: BufferedReader | gzip.GzipFile) -> Iterator[str | bytes]:
+    encoding = _encoding(file.peek(4))
+    if encoding == "utf-8":
+        # decoded by the JSON parser, so that an error has a line number
+        yield from file
+        return
+    try:
+        yield from TextIOWrapper(file, encoding, newline="\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"text {path}: not {encoding.upper()}: {error.reason}") from None
+
+
+def _json_texts(path: Path, file: BufferedReader | gzip.GzipFile) -> Iterator[str]:
     expected = 'expected an object with a string "text" on every line'
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(_lines(path, file), 1):
         if not line.strip():
             continue
         try:

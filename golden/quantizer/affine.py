@@ -5,8 +5,8 @@ from torch import Tensor
 
 
 def positive(scale: Tensor) -> Tensor:
-    """Scales, with 1 instead of 0 for values that are all 0."""
-    return torch.where(scale > 0, scale, torch.ones_like(scale))
+    """Scales, with 1 instead of 0, or of numbers too small for a normal float32, for values that are all (almost) 0."""
+    return torch.where(scale >= torch.finfo(torch.float32).tiny, scale, torch.ones_like(scale))
 
 
 def affine_grid(low: Tensor, high: Tensor, top: int | Tensor) -> tuple[Tensor, Tensor]:

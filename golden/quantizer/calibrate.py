@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from spikequant.golden.models.folding import find_source, fold, foldable
 from spikequant.golden.models.model import decoder_blocks, head_size, replace_layer, site_name
-from spikequant.golden.quantizer.blocks import block_linears, watch_block
+from spikequant.golden.quantizer.blocks import block_linears, check_blocks, watch_block
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
 from spikequant.golden.quantizer.statistics import SiteStatistics
 from spikequant.golden.quantizer.streams import BlockRuns, Streams
@@ -38,6 +38,7 @@ def quantize_model(
         method: quantizes each layer.
         keeper: store of finished blocks, or None.
     """
+    check_blocks(model)
     runs = BlockRuns(model, windows if method.calibrated else [])
     compensate = method.compensate(model, windows) if method.compensate else None
     streams = runs.streams(apart=compensate is not None)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikequant.golden.quantizer.affine import affine_grid, positive
-from spikequant.golden.quantizer.saliency import median_and_deviation, saliency_threshold
+from spikequant.golden.quantizer.saliency import salient_band
 from spikequant.golden.quantizer.statistics import SiteStatistics
 
 ACTIVATION_BITS = 4
@@ -17,6 +17,9 @@ SALIENT_BITS = 5
 
 ROUNDING = 0.5
 """Dead zone of plain rounding, in steps."""
+
+LEAST_THRESHOLD = 0.5
+"""Smallest distance from the median at which a value is salient, in steps: closer ones round to the same code."""
 
 ZeroPoint = Literal["free", "symmetric"]
 """Free: the zero point follows the range. Symmetric: it is in the middle of the codes, ``2**(bits - 1)``."""
@@ -121,12 +124,11 @@ class TokenSite(Codes):
 
     def grid(self, values: Tensor) -> Grid:
         """The grid of each token of values [..., K]: its own median, deviation and extremes."""
-        median, deviation = median_and_deviation(values)
-        threshold = saliency_threshold(deviation, self.k)
+        median, threshold = salient_band(values, self.k)
         low = torch.maximum(median - threshold, values.amin(-1, keepdim=True)).clamp(max=0)
         high = torch.minimum(median + threshold, values.amax(-1, keepdim=True)).clamp(min=0)
         scale, zero = _scale_and_zero(low, high, self.bits, self.zero_point)
-        return Grid(median, threshold, scale, zero)
+        return Grid(median, threshold.maximum(scale * LEAST_THRESHOLD), scale, zero)
 
 
 AnySite = Site | TokenSite
@@ -154,16 +156,17 @@ def calibrate_site(
     """The site whose codes span the values that are not salient, zero included.
 
     ``thr = k * 1.4826 * MAD``, ``lo = min(0, max(med - thr, min))``, ``hi = max(0, min(med + thr, max))``,
-    ``s = (hi - lo) / 15``, ``z = round(-lo / s)``, where 15 is ``2**bits - 1``. A site that is always zero gets
-    scale 1.
+    ``s = (hi - lo) / 15``, ``z = round(-lo / s)``, where 15 is ``2**bits - 1``. See ``salient_band`` for distributions
+    whose median absolute deviation is 0 or says little. A site that is always zero gets scale 1. No threshold is less
+    than half a step.
     """
-    median, deviation = map(float, median_and_deviation(statistics.sample.flatten()))
-    threshold = saliency_threshold(deviation, k)
+    median, threshold = map(float, salient_band(statistics.sample.flatten().float(), k))
     low = min(0.0, max(median - threshold, float(statistics.low.min())))
     high = max(0.0, min(median + threshold, float(statistics.high.max())))
     scale, zero = _scale_and_zero(
         torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64), bits, zero_point
     )
+    threshold = min(max(threshold, float(scale) * LEAST_THRESHOLD), float(np.finfo(np.float32).max))
     return Site(
         median=float(np.float32(median)),
         threshold=float(np.float32(threshold)),

@@ -1,6 +1,6 @@
 """Hidden states on their way through the blocks of a float model that is being quantized."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -91,4 +91,4 @@ def _with_cache(call: BlockCall, cache: DynamicCache) -> BlockCall:
     """The same call with another cache, under whatever name the block takes it."""
     arguments = tuple(cache if isinstance(value, Cache) else value for value in call.arguments)
     named = {name: cache if isinstance(value, Cache) else value for name, value in call.named.items()}
-    return BlockCall(arguments, named)
+    return replace(call, arguments=arguments, named=named)

@@ -14,8 +14,12 @@ NOWHERE = {
     "phi": {"qkv", "gate_up", "down"},
     "gpt2": {"down"},
     "gpt_neox": {"down"},
+    "gptj": {"qkv", "o", "gate_up", "down"},
+    "gpt_neo": {"qkv", "o", "gate_up", "down"},
+    "codegen": {"qkv", "o", "gate_up", "down"},
 }
-"""Groups whose input no factor folds into: norms that feed other things too, and activations of projections."""
+"""Groups whose input no factor folds into: norms that feed other things too, activations of projections, and all of
+those families whose norms and projections are not listed."""
 
 
 def sites(model: LanguageModel) -> list[str]:

@@ -32,7 +32,9 @@ Writer = Callable[..., str]
 def write_fixture(tmp_path: Path) -> Writer:
     """Writes a model of one block, and gives its path; numbers that are None are left out."""
 
-    def write(merges: tuple[str, ...] = ("a b",), **numbers: int | None) -> str:
+    def write(
+        merges: tuple[str, ...] = ("a b",), tensors: dict[str, np.ndarray | None] | None = None, **numbers: int | None
+    ) -> str:
         path = tmp_path / "it.gguf"
         writer = GGUFWriter(path, "llama")
         stated = NUMBERS | {f"llama.{key.replace('__', '.')}": value for key, value in numbers.items()}
@@ -43,11 +45,13 @@ def write_fixture(tmp_path: Path) -> Writer:
         writer.add_tokenizer_model("gpt2")
         writer.add_token_list(["a", "b", "ab"])
         writer.add_token_merges(list(merges))
-        writer.add_tensor("token_embd.weight", np.ones((3, SIZE), np.float32))
-        for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
-            writer.add_tensor(f"{name}.weight", np.ones(SIZE, np.float32))
-        for name in SQUARE:
-            writer.add_tensor(f"blk.0.{name}.weight", np.ones((SIZE, SIZE), np.float32))
+        square, vector = np.ones((SIZE, SIZE), np.float32), np.ones(SIZE, np.float32)
+        norms = dict.fromkeys(("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"), vector)
+        layers = {f"blk.0.{name}": square for name in SQUARE}
+        changed = {"token_embd": np.ones((3, SIZE), np.float32)} | norms | layers | (tensors or {})
+        for name, values in changed.items():
+            if values is not None:
+                writer.add_tensor(f"{name}.weight", values)
         # the last field, so that a test can make it longer
         writer.add_array("general.numbers", [1, 2, 3])
         writer.write_header_to_file()
@@ -95,6 +99,23 @@ def test_blocks_are_those_that_there_are(write: Writer, blocks: int | None) -> N
 )
 def test_a_model_is_about_as_large_as_its_file(write: Writer, number: str, value: int | None) -> None:
     assert "its sizes make a model of" in refused(write(**{number: value}))
+
+
+def test_a_file_has_exactly_the_tensors_of_the_model(write: Writer) -> None:
+    assert "tensor model.layers.0.mlp.up_proj.weight is missing" in refused(write(tensors={"blk.0.ffn_up": None}))
+    assert "tensor blk.0.ffn_sub_norm.weight is unknown" in refused(
+        write(tensors={"blk.0.ffn_sub_norm": np.ones(SIZE, np.float32)})
+    )
+    assert "rope_freqs.weight is unknown" in refused(write(tensors={"rope_freqs": np.ones(SIZE // 2, np.float32)}))
+    narrow = np.ones((SIZE, SIZE // 2), np.float32)
+    assert "tensor model.layers.0.mlp.down_proj.weight is [8, 4], expected [8, 8]" in refused(
+        write(tensors={"blk.0.ffn_down": narrow})
+    )
+    damaged = np.ones(SIZE, np.float32)
+    damaged[3] = np.nan
+    assert "tensor model.norm.weight is nan at [3]" in refused(write(tensors={"output_norm": damaged}))
+    few = np.ones((2, SIZE), np.float32)
+    assert "tensor model.embed_tokens.weight is [2, 8], expected [3, 8]" in refused(write(tensors={"token_embd": few}))
 
 
 def test_an_array_ends_where_its_file_does(write: Writer) -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from spikequant.golden.models.bundled import bundled_file
 from spikequant.golden.models.model import (
     BUNDLED_PACKAGE,
     LanguageModel,
-    bundled_file,
     decoder_blocks,
     decoder_linears,
     load_model,

@@ -53,6 +53,29 @@ def test_json_lines_are_documents(tmp_path: Path, name: str) -> None:
     assert corpus.joined
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".jsonl", ".json.gz"])
+def test_encoding_marks_and_line_ends_make_no_difference(tmp_path: Path, encoding: str, end: str, suffix: str) -> None:
+    text = "First line, größer.\n\nThird line.\n"
+    path = tmp_path / f"a{suffix}"
+    if ".json" in suffix:
+        # JSON ends its lines by LF or CRLF; the strings may have any line end
+        objects = [json.dumps({"text": text.replace("\n", end)}, ensure_ascii=False)] * 2
+        content = "".join(line + ("\n" if end == "\r" else end) for line in objects)
+    else:
+        content = text.replace("\n", end)
+    raw = content.encode(encoding)
+    path.write_bytes(gzip.compress(raw) if suffix.endswith(".gz") else raw)
+    assert read_corpus(path).texts == ([text] * 2 if ".json" in suffix else [text])
+
+
+def test_a_mark_in_a_row_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "\ufeffabc\r\n"}))
+    assert read_corpus(path).texts == ["abc\n"]
+
+
 def test_parquet_rows_are_documents(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -89,6 +112,12 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
         ("bad.txt", b"ab\xff", "not UTF-8 at byte 2"),
         ("cut.txt", "ä".encode()[:1], "not UTF-8 at byte 0"),
         ("empty.txt", b" \n", "no text in it"),
+        ("mark.txt", b"\xef\xbb\xbf", "no text in it"),
+        ("bad.txt", b"\xef\xbb\xbfab\xff", "not UTF-8 at byte 5"),
+        ("odd.txt", "abc".encode("utf-16")[:-1], "not UTF-16 at byte 6"),
+        ("odd.jsonl", '{"text": "abc"}'.encode("utf-16")[:-1], "not UTF-16: truncated data"),
+        ("unmarked.txt", "abc".encode("utf-16-le"), "contains null characters, expected UTF-8, or a byte-order mark"),
+        ("unmarked.jsonl", '{"text": "abc"}\n'.encode("utf-16-le") * 2, "line 1: not JSON"),
         ("empty.jsonl", b'{"text": ""}\n', "no text in it"),
         ("a.json", LINES.encode() + b"{broken\n", "line 4: not JSON"),
         ("a.json", LINES.encode() + b'\n{"body": "x"}\n', "line 5: text is NoneType, expected an object with a string"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikequant.golden.models.model import LanguageModel, decoder_blocks, decoder_linears, site_name
-from spikequant.golden.quantizer.blocks import block_linears, enter, run_block, watch_block
+from spikequant.golden.quantizer.blocks import BlockCall, block_linears, check_blocks, enter, run_block, watch_block
 from spikequant.golden.support.errors import InputError
 
 
@@ -107,15 +107,139 @@ def test_a_layer_that_does_not_run_is_named(float_model: LanguageModel) -> None:
     assert unchanged(model)
 
 
+class Returning(nn.Module):
+    """Returns its hidden states in some form."""
+
+    def __init__(self, form: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, hidden_states: Tensor, **_named: Any) -> Any:
+        return self.form(hidden_states)
+
+
+def test_hidden_states_are_the_first_part_of_what_a_block_returns(float_model: LanguageModel) -> None:
+    window = enter(float_model.model, torch.arange(1, 9))
+    for form in (lambda hidden: hidden, lambda hidden: (hidden, None), lambda hidden: [hidden]):
+        assert run_block(Returning(form), window.hidden, window.calls[0]) is window.hidden
+    named = BlockCall((), {}, keyword="hidden_states")
+    assert run_block(Returning(lambda hidden: hidden), window.hidden, named) is window.hidden
+
+
 def test_a_block_that_returns_no_tensor_is_refused(float_model: LanguageModel) -> None:
     window = enter(float_model.model, torch.arange(1, 9))
+    for form, name in (
+        (lambda hidden: {"hidden": hidden}, "dict"),
+        (lambda _: (None,), "tuple"),
+        (lambda _: (), "tuple"),
+    ):
+        with pytest.raises(InputError, match=f"Returning returns {name}, expected hidden states"):
+            run_block(Returning(form), window.hidden, window.calls[0])
 
-    class Pair(nn.Module):
-        def forward(self, hidden: Tensor, **_named: Any) -> tuple[Tensor, None]:
-            return hidden, None
 
-    with pytest.raises(InputError, match="Pair returns tuple, expected hidden states"):
-        run_block(Pair(), window.hidden, window.calls[0])
+def test_a_cache_stays_as_it_is(float_model: LanguageModel) -> None:
+    model = float_model.model
+    with torch.no_grad():
+        cache = model.base_model(torch.arange(3)[None], use_cache=True).past_key_values
+    keys = [layer.keys.clone() for layer in cache.layers]
+    entered = enter(model, torch.arange(1, 9), cache)
+    assert len(entered.calls) == 2
+    assert all(layer.keys.equal(key) for layer, key in zip(cache.layers, keys, strict=True))
+
+
+def test_every_family_passes_the_check(family_model: LanguageModel) -> None:
+    check_blocks(family_model.model)
+    assert unchanged(family_model.model)
+
+
+class Decoder(nn.Module):
+    """The decoder of a tiny Llama, whose blocks run in another way."""
+
+    def __init__(self, decoder: Any, how: str) -> None:
+        super().__init__()
+        self.layers, self.decoder, self.how = decoder.layers, decoder, how
+        self.embed_tokens = decoder.embed_tokens
+
+    def forward(self, ids: Tensor, **_named: Any) -> Any:
+        hidden = self.decoder.embed_tokens(ids)
+        positions = self.decoder.rotary_emb(hidden, torch.arange(ids.shape[1])[None])
+        first, second = self.layers
+        order = {"reversed": (second, first), "twice": (first, second, second), "some": (first,)}
+        for block in order.get(self.how, (first, second)):
+            if self.how == "named":
+                hidden = block(hidden_states=hidden, position_embeddings=positions)
+            elif self.how == "nothing":
+                hidden = block(ids, position_embeddings=positions)
+            else:
+                hidden = block(hidden, position_embeddings=positions)
+            if self.how == "scaled":
+                hidden = hidden / 2
+        return hidden
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("reversed", r"it runs model\.layers\.1, expected model\.layers\.0: each block once, in order"),
+        ("twice", r"it runs model\.layers\.1, expected no other block"),
+        ("some", "it runs 1 of its 2 blocks"),
+        ("scaled", r"it changes hidden states before model\.layers\.1"),
+        ("nothing", "cannot run its blocks one by one"),
+    ],
+)
+def test_a_decoder_that_runs_its_blocks_in_another_way_is_one_line(
+    float_model: LanguageModel, how: str, line: str
+) -> None:
+    model = float_model.model
+    model.model = Decoder(model.model, how)
+    with pytest.raises(InputError, match=line) as caught:
+        check_blocks(model)
+    assert "\n" not in str(caught.value)
+    assert unchanged(model)
+
+
+def test_hidden_states_may_be_a_named_argument(float_model: LanguageModel) -> None:
+    model = float_model.model
+    model.model = Decoder(model.model, "named")
+    check_blocks(model)
+    entered = enter(model, torch.arange(1, 9))
+    assert [call.keyword for call in entered.calls] == ["hidden_states"] * 2
+
+
+def test_layers_of_one_site_that_read_different_tensors_are_refused(float_model: LanguageModel) -> None:
+    model = float_model.model
+    attention = model.model.layers[1].self_attn
+    attention.q_proj.register_forward_pre_hook(lambda _module, inputs: (inputs[0] * 2,))
+    with pytest.raises(InputError, match=r"layer model\.layers\.1\.self_attn\.k_proj reads another tensor"):
+        check_blocks(model)
+
+
+def test_a_block_that_differs_from_the_model_is_refused(float_model: LanguageModel) -> None:
+    model = float_model.model
+    calls: list[int] = []
+
+    def drift(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        calls.append(1)
+        return output * len(calls)
+
+    model.model.layers[1].register_forward_hook(drift)
+    with pytest.raises(InputError, match="its blocks, run one by one, differ from the model"):
+        check_blocks(model)
+
+
+def test_statistics_that_are_not_finite_are_one_line(float_model: LanguageModel) -> None:
+    model = float_model.model
+    window = enter(model, torch.arange(1, 9))
+    # each value is finite, their products are not
+    model.model.layers[0].mlp.up_proj.weight.data.fill_(3e38)
+    with pytest.raises(InputError, match=r"model\.layers\.0\.mlp\..* is not finite on calibration text"):
+        watch_block(model, "model.layers.0", [window.hidden], [window.calls[0]])
+
+
+def test_a_model_without_attention_is_one_line(float_model: LanguageModel) -> None:
+    float_model.model.config.num_attention_heads = 0
+    with pytest.raises(InputError, match="no attention heads, expected a decoder with attention"):
+        check_blocks(float_model.model)
 
 
 def test_block_ten_is_not_part_of_block_one(float_model: LanguageModel) -> None:

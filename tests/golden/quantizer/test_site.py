@@ -52,9 +52,45 @@ def test_a_site_never_spans_more_than_the_values_and_always_zero() -> None:
 def test_a_site_that_is_always_zero_is_usable(zero_point: ZeroPoint) -> None:
     zero = 0 if zero_point == "free" else 8
     site = calibrate_site(described(median=0, deviation=0, low=0, high=0), k=3.0, zero_point=zero_point)
-    assert site == Site(0.0, 0.0, 1.0, zero)
+    # a value within half a step rounds to 0, whether salient or not
+    assert site == Site(0.0, 0.5, 1.0, zero)
     grid = TokenSite(3.0, zero_point=zero_point).grid(torch.zeros(2, 5))
     assert (grid.scale.tolist(), grid.zero.tolist()) == ([[1.0], [1.0]], [[zero], [zero]])
+
+
+def relative_error(values: torch.Tensor, site: Site | TokenSite) -> float:
+    levels = encode(values, site)
+    return float((levels.level * levels.scale - values).square().mean() / values.square().mean())
+
+
+@pytest.mark.parametrize("shift", [-2.5, -1.2, 0.0, 0.5])
+def test_a_site_after_relu_rounds_better_than_a_grid_over_the_range_of_each_token(shift: float) -> None:
+    values = (torch.randn(100, 256, generator=torch.Generator().manual_seed(5)) + shift).relu()
+    step = (values.amax(-1, keepdim=True) / 15).clamp(min=1e-9)
+    plain = float(((values / step).round() * step - values).square().mean() / values.square().mean())
+    for k in (2.0, 6.8):
+        assert relative_error(values, calibrate_site(observed(values), k)) < plain
+        assert relative_error(values, TokenSite(k)) < plain
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-30, 1.0, 1e30, 1e38])
+@pytest.mark.parametrize("kind", ["constant", "relu", "outlier", "one", "channels"])
+def test_no_input_makes_an_unusable_site(size: float, kind: str) -> None:
+    normal = torch.randn(20, 64, generator=torch.Generator().manual_seed(6)).clamp(-3, 3)
+    values = {
+        "constant": torch.ones(20, 64),
+        "relu": (normal - 1).relu() / 3,
+        "outlier": torch.cat([normal[:, 1:] / 1e4, torch.ones(20, 1)], 1),
+        "one": torch.nn.functional.pad(torch.ones(1, 1), (0, 63, 0, 19)),
+        "channels": torch.cat([torch.ones(20, 40), normal[:, 40:] / 3], 1),
+    }[kind] * size
+    site = calibrate_site(observed(values), 6.8)
+    assert site.threshold > 0
+    levels = encode(values, site)
+    assert float(levels.salient.float().mean()) <= 0.125
+    assert bool(levels.level.isfinite().all())
+    if size >= 1e-30 and kind != "outlier":
+        assert relative_error(values.double(), site) < 0.02
 
 
 @pytest.mark.parametrize(
