@@ -38,6 +38,12 @@ class BlockCall:
     named: dict[str, Any]
     keyword: str | None = None
 
+    def with_cache(self, change: Callable[[Cache], Cache]) -> "BlockCall":
+        """The same call with a changed cache, under whatever name the block takes it."""
+        arguments = tuple(change(value) if isinstance(value, Cache) else value for value in self.arguments)
+        named = {name: change(value) if isinstance(value, Cache) else value for name, value in self.named.items()}
+        return replace(self, arguments=arguments, named=named)
+
 
 @dataclass(frozen=True)
 class WindowInput:
@@ -91,8 +97,8 @@ class _Recorder:
         call = BlockCall(arguments[1:], named, keyword)
         kind = type(self._blocks[name])
         if kind not in self._returned:
-            kept = {key: deepcopy(value) if isinstance(value, Cache) else value for key, value in named.items()}
-            self._returned[kind] = _call(self._real[name], hidden, replace(call, named=kept))
+            apart = call.with_cache(deepcopy)
+            self._returned[kind] = _call(self._real[name], hidden, apart)
             hidden_states(self._returned[kind], kind.__name__)
         self.hidden.append(hidden)
         self.calls.append(call)

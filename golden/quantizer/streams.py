@@ -1,14 +1,14 @@
 """Hidden states on their way through the blocks of a float model that is being quantized."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from spikequant.golden.models.model import decoder_blocks
 from spikequant.golden.models.prefix import cached_states, model_prefix
-from spikequant.golden.quantizer.blocks import BlockCall, enter, run_block
+from spikequant.golden.quantizer.blocks import enter, run_block
 
 
 @dataclass
@@ -72,7 +72,8 @@ class BlockRuns:
         call = self._entered[window].calls[block]
         if self._prefix:
             # a block appends to its cache whenever it runs
-            call = _with_cache(call, self._prefix.cache())
+            cache = self._prefix.cache()
+            call = call.with_cache(lambda _: cache)
         return run_block(self._blocks[block], hidden, call)
 
     @torch.no_grad()
@@ -81,14 +82,7 @@ class BlockRuns:
         if self._prefix is None or self._before is None or streams.prefix is None:
             return
         cache = DynamicCache(config=self._model.config)
-        call = _with_cache(self._before.calls[block], cache)
+        call = self._before.calls[block].with_cache(lambda _: cache)
         streams.prefix = run_block(self._blocks[block], streams.prefix, call)
         for kept, new in zip(self._prefix.states(block), cached_states(cache, block), strict=True):
             kept.copy_(new)
-
-
-def _with_cache(call: BlockCall, cache: DynamicCache) -> BlockCall:
-    """The same call with another cache, under whatever name the block takes it."""
-    arguments = tuple(cache if isinstance(value, Cache) else value for value in call.arguments)
-    named = {name: cache if isinstance(value, Cache) else value for name, value in call.named.items()}
-    return replace(call, arguments=arguments, named=named)

@@ -233,7 +233,12 @@ def test_statistics_that_are_not_finite_are_one_line(float_model: LanguageModel)
     # each value is finite, their products are not
     model.model.layers[0].mlp.up_proj.weight.data.fill_(3e38)
     with pytest.raises(InputError, match=r"model\.layers\.0\.mlp\..* is not finite on calibration text"):
-        watch_block(model, "model.layers.0", [window.hidden], [window.calls[0]])
+        watch_block(
+            model,
+            "model.layers.0",
+            lambda: [run_block(model.model.layers[0], window.hidden, window.calls[0])],
+            windows=1,
+        )
 
 
 def test_a_model_without_attention_is_one_line(float_model: LanguageModel) -> None:
