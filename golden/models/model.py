@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from spikequant.golden.models.gguf_check import check_gguf
+from spikequant.golden.models.packed_checkpoint import load_floats
 from spikequant.golden.support.errors import InputError, one_line
 from spikequant.golden.support.progress import track
 
@@ -111,7 +111,7 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
 
 def _load_transformers(source: str, name: str, **options: str) -> LanguageModel:
     with _input_errors(name), _own_progress():
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
+        model = load_floats(source, dtype=torch.float32, **options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     # the storage format of the file does not apply to the float model
     if hasattr(model.config, "quantization_config"):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from spikequant.golden.models.model import LanguageModel, decoder_linears, linearize
+from spikequant.golden.models.model import LanguageModel, decoder_linears, linearize, load_model
 from spikequant.golden.models.packed_checkpoint import find_packed, load_floats
 from spikequant.golden.support.errors import InputError
 from support.packing import compressed_layer, gptq_layer
@@ -107,6 +107,12 @@ def test_a_packed_folder_is_the_model_that_it_represents(
     window = torch.arange(1, 29)[None]
     assert torch.equal(loaded(window).logits, expected(window).logits)
     assert not hasattr(loaded.config, "quantization_config")
+
+
+def test_load_model_reads_packed_folders(float_model: LanguageModel, tmp_path: Path) -> None:
+    expected = pack_model(float_model, tmp_path, gptq, GPTQ)
+    loaded = load_model(str(tmp_path)).model
+    assert all(tensor.equal(expected.state_dict()[name]) for name, tensor in loaded.state_dict().items())
 
 
 def test_the_config_may_be_in_the_older_file(float_model: LanguageModel, tmp_path: Path) -> None:
