@@ -42,10 +42,11 @@ from spikequant.gen.commands.sweep import sweep
 from spikequant.gen.commands.synth import synth
 from spikequant.gen.commands.tokens import tokens
 from spikequant.gen.commands.verify import verify
+from spikequant.gen.commands.zero_shot import zero_shot
 from spikequant.golden.support.command_line import MARKUP, run_app
 
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
-    "Model": (quantize, evaluate, energy, generate_text),
+    "Model": (quantize, evaluate, zero_shot, energy, generate_text),
     "Hardware": (generate, estimate, synth, bake, program),
     "Run and prove": (cosim, formal, run),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
