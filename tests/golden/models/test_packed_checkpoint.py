@@ -109,6 +109,16 @@ def test_a_packed_folder_is_the_model_that_it_represents(
     assert not hasattr(loaded.config, "quantization_config")
 
 
+def test_what_is_missing_is_reported(float_model: LanguageModel, tmp_path: Path) -> None:
+    pack_model(float_model, tmp_path, gptq, GPTQ)
+    change_tensors(tmp_path, {"model.norm.weight": None, "model.extra.weight": torch.zeros(3)})
+    _, report = load_floats(
+        str(tmp_path), output_loading_info=True, ignore_mismatched_sizes=True, trust_remote_code=False
+    )
+    assert set(report["missing_keys"]) == {"model.norm.weight"}
+    assert set(report["unexpected_keys"]) == {"model.extra.weight"}
+
+
 def test_load_model_reads_packed_folders(float_model: LanguageModel, tmp_path: Path) -> None:
     expected = pack_model(float_model, tmp_path, gptq, GPTQ)
     loaded = load_model(str(tmp_path)).model
