@@ -12,6 +12,7 @@ import typer
 from spikequant.gen.commands.bake import bake
 from spikequant.gen.commands.bench import bench
 from spikequant.gen.commands.boards import boards
+from spikequant.gen.commands.brevitas import brevitas
 from spikequant.gen.commands.cosim import cosim
 from spikequant.gen.commands.coverage import coverage
 from spikequant.gen.commands.demo import demo
@@ -52,7 +53,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
     "Campaigns": (
         *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),
-        *(bench, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
+        *(bench, brevitas, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
     ),
 }
 """Commands by their group in ``--help``. A command has the name of its file."""
