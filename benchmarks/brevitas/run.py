@@ -120,7 +120,9 @@ def _run(
         "texts": {text: [window.tolist() for window in windows] for text, windows in texts.items()},
     }
     job.write_text(json.dumps(values), encoding="utf-8")
-    done = subprocess.run([python, WORKER, job, result], capture_output=True, text=True, check=False, cwd=folder)
+    # isolated: neither our packages nor the files next to the worker are found
+    command = [python, "-I", WORKER, job, result]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise SpikeQuantError(f"setting {name}: Brevitas failed: {last}")

@@ -1,11 +1,13 @@
 import importlib.util
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from spikequant.gen.cli import app
+from spikequant.gen.commands.zero_shot import HARNESS
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.support.errors import InputError
 from support.zero_shot import with_end_of_text, write_task
@@ -38,6 +40,14 @@ def test_the_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"zero-shot: needs lm-evaluation-harness, install it: pip install lm-eval=="):
         run("zero-shot", "smollm2", "--tasks", "hellaswag")
+
+
+def test_the_requirement_is_the_same_everywhere() -> None:
+    root = Path(__file__).parents[3]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["optional-dependencies"]["zero-shot"] == [HARNESS]
+    for page in ("Makefile", "docs/how-to/own-model.md"):
+        assert HARNESS in (root / page).read_text(encoding="utf-8")
 
 
 def test_no_task_is_one_line() -> None:
