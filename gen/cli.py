@@ -12,6 +12,7 @@ import typer
 from spikequant.gen.commands.bake import bake
 from spikequant.gen.commands.bench import bench
 from spikequant.gen.commands.boards import boards
+from spikequant.gen.commands.brevitas import brevitas
 from spikequant.gen.commands.cosim import cosim
 from spikequant.gen.commands.coverage import coverage
 from spikequant.gen.commands.demo import demo
@@ -42,16 +43,17 @@ from spikequant.gen.commands.sweep import sweep
 from spikequant.gen.commands.synth import synth
 from spikequant.gen.commands.tokens import tokens
 from spikequant.gen.commands.verify import verify
+from spikequant.gen.commands.zero_shot import zero_shot
 from spikequant.golden.support.command_line import MARKUP, run_app
 
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
-    "Model": (quantize, evaluate, energy, generate_text),
+    "Model": (quantize, evaluate, zero_shot, energy, generate_text),
     "Hardware": (generate, estimate, synth, bake, program),
     "Run and prove": (cosim, formal, run),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
     "Campaigns": (
         *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),
-        *(bench, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
+        *(bench, brevitas, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
     ),
 }
 """Commands by their group in ``--help``. A command has the name of its file."""

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from spikequant.golden.baselines.atom import GROUP, WIDE_BITS, WIDE_SHARE
 from spikequant.golden.baselines.spikellm import NORMAL_SHARE
 from spikequant.golden.layer.spec import THETA_BITS
-from spikequant.golden.models.model import site_name
+from spikequant.golden.models.model import decoder_linears, site_name
 from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.recipe import Recipe
@@ -148,6 +148,24 @@ def measure_widths(model: PreTrainedModel, method: str, recipe: Recipe, *, salie
         activation_bits=code,
         activation_bits_stored=stored,
         bits_note=note,
+    )
+
+
+def plain_widths(model: PreTrainedModel, bits: int) -> Widths:
+    """Widths of a float model's layers with one scale and zero point for a row of weights, and one for a token.
+
+    Args:
+        model: a float model.
+        bits: width of all codes.
+    """
+    form = Form(zero_points=True)
+    shapes = {name: layer.weight.shape for name, layer in decoder_linears(model).items()}
+    sites = {site_name(name): inputs for name, (_, inputs) in shapes.items()}
+    return Widths(
+        weight_bits=bits,
+        weight_bits_stored=_mean((form.stored(bits, bits, k, parts=False), n * k) for n, k in shapes.values()),
+        activation_bits=bits,
+        activation_bits_stored=_mean((form.stored(bits, bits, k, parts=False), k) for k in sites.values()),
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
     PreTrainedModel,
@@ -23,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from spikequant.golden.models.bundled import bundled_file
 from spikequant.golden.models.gguf_check import check_gguf
 from spikequant.golden.models.load_check import check_finite, check_tensors, check_vocabulary, vocabulary_size
+from spikequant.golden.models.packed_checkpoint import load_floats
 from spikequant.golden.support.errors import InputError, one_line
 from spikequant.golden.support.progress import track
 
@@ -102,7 +102,7 @@ def _load_gguf(path: Path, name: str) -> LanguageModel:
 
 def _load_transformers(source: str, name: str, **options: Any) -> LanguageModel:
     with _input_errors(name), _quiet_library():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = load_floats(
             source,
             dtype=torch.float32,
             # tensors of another shape are reported by name below

@@ -1,0 +1,1 @@
+"""Brevitas, a quantization library that we did not write, on our model, text and windows."""
