@@ -63,6 +63,14 @@ def test_the_other_methods_have_no_salient_values(files: Path, method: str) -> N
     assert result["perplexity"] > 1
 
 
+def test_windows_overlap_by_a_stride(files: Path) -> None:
+    result = evaluate(files, files / "model", "--method", "fp", "--stride", 16)
+    assert result["tokens"] == 300
+    assert "windows of 64 within a text, one every 16 tokens, each token scored once" in result["protocol"]
+    with pytest.raises(InputError, match="stride: 64, expected 1 to 63 with windows of 64 tokens"):
+        evaluate(files, files / "model", "--method", "fp", "--stride", 64)
+
+
 def test_several_texts_stand_in_a_list(files: Path) -> None:
     result = evaluate(files, files / "model", "--method", "fp", "--text", files / "calibrate.txt")
     assert [row["text"].rpartition("/")[2] for row in result["texts"]] == ["score.txt", "calibrate.txt"]
