@@ -121,7 +121,7 @@ def _run(
     }
     job.write_text(json.dumps(values), encoding="utf-8")
     # isolated: neither our packages nor the files next to the worker are found
-    command = [python, "-I", WORKER, job, result]
+    command: list[str | Path] = [python, "-I", WORKER, job, result]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.options import CalibrationFile, CalibrationTokens, JsonFile, split_names
+from spikequant.gen.commands.options import CalibrationFile, JsonFile, split_names
 from spikequant.golden.support.command_line import resumable
 
 DEFAULT = "smoothquant-gptq,rotation-gptq,rotation-qronos-mse"
@@ -27,7 +27,7 @@ def brevitas(
         Path, typer.Option(metavar="DIR", help="virtual environment of Brevitas, made where it is missing")
     ] = Path(".brevitas"),
     calibration: CalibrationFile = None,
-    calibration_tokens: CalibrationTokens = 8192,
+    calibration_tokens: Annotated[int, typer.Option(metavar="N", help="tokens of calibration text")] = 8192,
     json_file: JsonFile = None,
 ) -> None:
     """Quantize a model with Brevitas, a library that we did not write, and score it on the windows of eval.
@@ -52,8 +52,8 @@ def brevitas(
     from spikequant.golden.comparison.show import number
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.models.model import load_model
+    from spikequant.golden.models.reading import model_windows
     from spikequant.golden.models.text import evaluation_corpus
-    from spikequant.golden.models.windows import corpus_windows
     from spikequant.golden.support.store import ResultFolder
 
     check_settings(names)
@@ -62,12 +62,11 @@ def brevitas(
     with progress.status("making the environment of Brevitas, minutes at first"):
         python = environment_python(environment.absolute())
     language_model = load_model(model)
-    tokenizer = language_model.tokenizer
     texts = [
-        EvaluationText(name, corpus_windows(tokenizer, corpus, tokens=tokens, context=ctx))
+        EvaluationText(name, model_windows(language_model, corpus, tokens=tokens, context=ctx))
         for name, corpus in corpora.items()
     ]
-    read = Calibration(calibration, calibration_tokens).windows(tokenizer)
+    read = Calibration(calibration, calibration_tokens).windows(language_model)
     kept = ResultFolder(json_file and json_file.with_name(f"{json_file.name}.partial"), SettingScore)
     rows: list[ExternalRow] = []
     with progress.status("Brevitas, up to ten minutes a setting"):
