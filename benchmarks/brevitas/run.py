@@ -12,7 +12,7 @@ from torch import Tensor
 from spikequant.benchmarks.brevitas.environment import REQUIREMENTS, VERSION
 from spikequant.benchmarks.brevitas.settings import BITS, FORMAT, SETTINGS
 from spikequant.golden.checkpoint.export import export_floats
-from spikequant.golden.comparison.evaluation import EvaluationText
+from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.external import ExternalRow
 from spikequant.golden.comparison.widths import plain_widths
 from spikequant.golden.models.model import LanguageModel

@@ -47,7 +47,7 @@ def brevitas(
     from spikequant.benchmarks.brevitas.run import METHOD, SOURCE, SettingScore, check_settings, measure_settings
     from spikequant.benchmarks.brevitas.show import settings_table
     from spikequant.gen.output import show_written
-    from spikequant.golden.comparison.evaluation import EvaluationText
+    from spikequant.golden.comparison.evaluation_text import EvaluationText
     from spikequant.golden.comparison.external import ExternalRow, ExternalRows
     from spikequant.golden.comparison.show import number
     from spikequant.golden.evaluation.methods import Calibration

@@ -40,6 +40,12 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="DIR", help="with --method all: a quantized model to add as a row; may be repeated"),
     ] = None,
+    row: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="with --method all: rows that brevitas measured on the same windows; may be repeated"
+        ),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,6 +136,7 @@ def evaluate(
         model=model,
         method=method or "spikequant",
         checkpoints=tuple(checkpoint or ()),
+        external=tuple(row or ()),
         texts=tuple(dict.fromkeys(text or ("wikipedia",))),
         tokens=tokens if tokens is not None else SWEEP_TOKENS if sweep else TOKENS,
         context=ctx,
@@ -148,9 +155,9 @@ def evaluate(
     kept = unfinished_rows(json_file)
     rows: list[Row] = []
     progress = Console(stderr=True)
-    for row in evaluation.rows(kept):
-        rows.append(row)
-        progress.print(progress_line(row), highlight=False)
+    for found in evaluation.rows(kept):
+        rows.append(found)
+        progress.print(progress_line(found), highlight=False)
     if layers:
         write_layers(layers, evaluation.layer_report(spec.membrane_bits))
     agreements = evaluation.compare_paths(spec) if integers else []

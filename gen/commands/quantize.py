@@ -22,6 +22,7 @@ class QuantizeFigures(Figures):
         weights: quantized weights in all layers.
         wide_columns: input columns with 8-bit weights, over all layers.
         calibration: one line about the calibration text.
+        regrid: one line on what rounding the weights of a packed 4-bit model again costs; None for other models.
         training: one line about the training; None without training, as are the next three.
         training_seconds: wall time.
         training_divergence: divergence from the float model's predictions in each step, in nats per token.
@@ -36,6 +37,7 @@ class QuantizeFigures(Figures):
     weights: int
     wide_columns: int
     calibration: str
+    regrid: str | None
     training: str | None = None
     training_seconds: float | None = None
     training_divergence: list[float] | None = None
@@ -66,14 +68,18 @@ def quantize(
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.evaluation.pipeline import check_storable, quantize_to_folder
     from spikequant.golden.models.model import load_model, site_name
+    from spikequant.golden.models.packed_checkpoint import find_packed
     from spikequant.golden.models.text import calibration_corpus
     from spikequant.golden.quantizer.linear import quantized_layers
+    from spikequant.golden.quantizer.regrid import regrid_errors, regrid_summary
 
     check_storable(chosen)
     # a text that cannot be read is reported before the model is loaded
     if calibration:
         calibration_corpus(calibration)
     language_model = load_model(model)
+    packed = find_packed(Path(model))
+    regrid = regrid_summary(list(regrid_errors(packed, chosen.weights))) if packed else None
     outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, chosen.calibration_tokens), out)
     layers = quantized_layers(language_model.model)
     training = outcome.training
@@ -86,6 +92,7 @@ def quantize(
         weights=sum(layer.codes.numel() for layer in layers.values()),
         wide_columns=sum(layer.wide.numel() for layer in layers.values()),
         calibration=outcome.calibration,
+        regrid=regrid,
         training=outcome.learned if training else None,
         training_seconds=training.seconds if training else None,
         training_divergence=training.divergence if training else None,

@@ -21,6 +21,7 @@ from spikequant.golden.checkpoint.description import (
 )
 from spikequant.golden.checkpoint.layers import LayerTable, TensorReader, layer_table, load_module, module_tensors
 from spikequant.golden.checkpoint.prefix import attach_stored_prefix
+from spikequant.golden.models.load_check import check_finite
 from spikequant.golden.models.model import LanguageModel, linearize
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.support.errors import InputError, one_line
@@ -117,4 +118,5 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     model.tie_weights()
     attach_stored_prefix(model, reader)
     load_module(model, reader, LayerTable(sites=description.sites, layers=description.layers))
+    check_finite(model, str(folder))
     return Checkpoint(LanguageModel(model, tokenizer, description.name), description)

@@ -2,35 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from transformers import PreTrainedModel
 
 from spikequant.golden.comparison.candidates import Built, Candidate
+from spikequant.golden.comparison.evaluation_text import EvaluationText
+from spikequant.golden.comparison.external import ExternalRows, external_row
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.rows import ComparisonResult, MethodResult, Row, SweepResult
 from spikequant.golden.comparison.widths import measure_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.agreement import Agreement, compare_paths
-from spikequant.golden.evaluation.methods import SPIKEQUANT
+from spikequant.golden.evaluation.methods import FLOAT, SPIKEQUANT
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer_report.report import LayerReport, check_comparable, measure_layers
-from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.quantizer.weights import WEIGHT_BITS
 from spikequant.golden.support.digest import digest_windows
 from spikequant.golden.support.store import ResultFolder, digest_of
-
-
-@dataclass(frozen=True)
-class EvaluationText:
-    """A text to predict.
-
-    Attributes:
-        name: name or file, as the user gave it.
-        read: its windows.
-    """
-
-    name: str
-    read: TextWindows
 
 
 @dataclass(frozen=True)
@@ -41,6 +30,7 @@ class Evaluation:
         model_name: name of the model, as the user gave it.
         candidates: one or more, in the order of the rows.
         texts: one or more.
+        external: rows of other programs, by the file that they were read from.
         reference: float model to compare predictions with, or None.
         basis: digest of everything that all rows depend on, other than candidate and text; empty if rows are not kept.
     """
@@ -48,11 +38,12 @@ class Evaluation:
     model_name: str
     candidates: list[Candidate]
     texts: list[EvaluationText]
+    external: dict[Path, ExternalRows]
     reference: PreTrainedModel | None
     basis: str
 
     def rows(self, kept: ResultFolder[Row]) -> Iterator[Row]:
-        """Build each candidate once, and measure it on every text.
+        """Build each candidate once, and measure it on every text; rows of other programs come last.
 
         Memory holds the reference and one candidate at most.
 
@@ -61,7 +52,11 @@ class Evaluation:
 
         Yields:
             Each row as soon as it is known.
+
+        Raises:
+            InputError: a row of another program is of other windows, or of another float model.
         """
+        floats: dict[str, Row] = {}
         for candidate in self.candidates:
             built = None
             for text in self.texts:
@@ -72,7 +67,12 @@ class Evaluation:
                     built = built or candidate.build()
                     row = self._row(candidate, built, text)
                     kept.keep(key, key, row)
+                if row.method == FLOAT:
+                    floats[text.name] = row
                 yield row
+        for path, found in self.external.items():
+            for text in self.texts:
+                yield external_row(path, found, text, model=self.model_name, floats=floats[text.name])
 
     def compare_paths(self, spec: Spec) -> list[Agreement]:
         """Run layers of the only candidate in floats and in integers, on the first window of the first text."""

@@ -1,11 +1,10 @@
 """Rows of a comparison that another program measured, on the same windows of the same text."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
-from spikequant.golden.comparison.evaluation import EvaluationText
+from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.rows import Row
 from spikequant.golden.comparison.widths import Widths
 from spikequant.golden.evaluation.accuracy import Accuracy
@@ -55,26 +54,19 @@ class ExternalRows(Figures):
     rows: list[ExternalRow]
 
 
-def read_external_rows(
-    path: Path, texts: Sequence[EvaluationText], *, model: str, expected: Sequence[Row]
-) -> list[Row]:
-    """Rows to add to a comparison: of the rows in a file those with the least perplexity on each text.
+def external_row(path: Path, found: ExternalRows, text: EvaluationText, *, model: str, floats: Row) -> Row:
+    """The row to add to a comparison: of those in a file the one with the least perplexity on a text.
 
     Args:
-        path: JSON file of ``ExternalRows``.
-        texts: of the comparison.
+        path: file that they were read from.
+        found: rows of another program.
+        text: of the comparison.
         model: name of the comparison's float model.
-        expected: rows of the float model, one for each text.
+        floats: row of the float model on this text.
 
     Raises:
-        InputError: the file cannot be read; or a text is missing in it, was read in other windows, or gives the float
-            model another perplexity.
+        InputError: the text is missing, was read in other windows, or gives the float model another perplexity.
     """
-    found = ExternalRows.read(path, what="row")
-    return [_row(path, found, text, model, expected) for text in texts]
-
-
-def _row(path: Path, found: ExternalRows, text: EvaluationText, model: str, expected: Sequence[Row]) -> Row:
     of_text = [row for row in found.rows if row.text == text.name]
     if not of_text:
         names = ", ".join(dict.fromkeys(row.text for row in found.rows)) or "nothing"
@@ -85,7 +77,6 @@ def _row(path: Path, found: ExternalRows, text: EvaluationText, model: str, expe
             f"row {path}: {row.label} was measured on {row.tokens} tokens in other windows of {text.name}, expected "
             f"{text.read.protocol}"
         )
-    floats = next(row for row in expected if row.text == text.name)
     if abs(row.float_perplexity / floats.perplexity - 1) > SAME:
         raise InputError(
             f"row {path}: perplexity of the float model is {row.float_perplexity:.6g} on {text.name}, expected "

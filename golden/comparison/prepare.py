@@ -9,7 +9,9 @@ from transformers import PreTrainedModel
 from spikequant.golden.checkpoint.checkpoint import load_checkpoint
 from spikequant.golden.checkpoint.description import read_description
 from spikequant.golden.comparison.candidates import Candidate, checkpoint_candidate, method_candidate
-from spikequant.golden.comparison.evaluation import Evaluation, EvaluationText
+from spikequant.golden.comparison.evaluation import Evaluation
+from spikequant.golden.comparison.evaluation_text import EvaluationText
+from spikequant.golden.comparison.external import ExternalRows
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.sweep import sweep_candidates
 from spikequant.golden.evaluation.methods import FLOAT, METHODS, SPIKEQUANT, attach_recipe_prefix
@@ -33,6 +35,7 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
         InputError: a model or text is missing or unreadable, or does not fit.
     """
     request.check()
+    external = {path: ExternalRows.read(path, what="row") for path in request.external}
     corpora = {name: evaluation_corpus(name) for name in request.texts}
     candidates, read_by, models, reference = (
         _from_checkpoint(request) if request.from_checkpoint else _from_float(request)
@@ -53,7 +56,7 @@ def prepare(request: Request, *, keep: bool) -> Evaluation:
         parts = [digest_model(model) for model in dict.fromkeys((*models, reference)) if model]
         calibration = digest_windows(read.windows) if read else ""
         basis = digest_of([digest_versions(), calibration, str(reference is None), *parts])
-    return Evaluation(request.model, candidates, texts, reference, basis)
+    return Evaluation(request.model, candidates, texts, external, reference, basis)
 
 
 _Loaded = tuple[list[Candidate], LanguageModel, list[PreTrainedModel], PreTrainedModel | None]

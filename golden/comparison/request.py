@@ -22,6 +22,7 @@ class Request:
         model: a float model, or a folder that ``quantize`` wrote.
         method: one of ``METHODS``, or ``all``.
         checkpoints: folders to compare the methods with.
+        external: files with rows of other programs.
         texts: names or files, one or more.
         tokens: number of tokens to score of each text.
         context: tokens in a window.
@@ -38,6 +39,7 @@ class Request:
     model: str
     method: str
     checkpoints: tuple[Path, ...]
+    external: tuple[Path, ...]
     texts: tuple[str, ...]
     tokens: int
     context: int
@@ -73,6 +75,8 @@ class Request:
             raise InputError(f"model {self.model}: a quantized checkpoint, expected --method {SPIKEQUANT}, got {got}")
         if self.checkpoints and (self.method != ALL or self.sweep):
             raise InputError(f"checkpoint {self.checkpoints[0]}: expected --method {ALL}, or the folder as the model")
+        if self.external and (self.method != ALL or self.sweep):
+            raise InputError(f"row {self.external[0]}: expected --method {ALL}")
         for folder in self.checkpoints:
             read_description(folder)
         alone = self.method == SPIKEQUANT and not self.several

@@ -22,6 +22,7 @@ from spikequant.golden.models.folding import find_source, fold, foldable
 from spikequant.golden.models.model import RESIDUAL_GROUPS, decoder_blocks, replace_layer, site_group, site_name
 from spikequant.golden.quantizer.blocks import block_linears
 from spikequant.golden.quantizer.encode import encode
+from spikequant.golden.quantizer.health import warn_about
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.method import QuantizeBlock
 from spikequant.golden.quantizer.recipe import Recipe
@@ -159,6 +160,7 @@ class _Block:
             layer = self._quantized(name, chosen, moments)
             binary = site_group(site) in RESIDUAL_GROUPS
             layer.fit_outputs(sample, self._sensitivities[name], text=values, binary=binary)
+            warn_about(name, layer, self._linears[name], sample)
             replace_layer(self._model, name, layer)
 
     def _quantized(self, name: str, site: Site, moments: Moments) -> SpikeQuantLinear:

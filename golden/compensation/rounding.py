@@ -20,7 +20,7 @@ def round_weight(
 ) -> QuantizedWeight:
     """Round a matrix to the grid, for the least expected squared error of the outputs.
 
-    A row keeps the result of a stage only where that lowers its error.
+    No stage raises the error of a row; a row for which GPTQ loses to rounding to the nearest starts from the latter.
 
     Args:
         weight: float32 [N, K].
@@ -41,11 +41,20 @@ def round_weight(
         order=order,
     )
     steps = grid.steps(values / grid.scales[:, None])
+    nearest = grid.steps(weight / grid.scales[:, None])
+    worse = _errors(weight, steps, grid, moment) > _errors(weight, nearest, grid, moment)
+    steps = torch.where(worse[:, None], nearest, steps)
     grid = fit_scales(weight, steps, grid, moment)
     for _ in range(sweeps):
         steps = descend(weight, steps, grid, moment, order)
         grid = fit_scales(weight, steps, grid, moment)
     return grid.pack(steps)
+
+
+def _errors(weight: Tensor, steps: Tensor, grid: WeightGrid, moment: Tensor) -> Tensor:
+    """Expected squared error of each output, float32 [N]."""
+    difference = steps * grid.scales[:, None] - weight
+    return ((difference @ moment) * difference).sum(1)
 
 
 def fit_scales(weight: Tensor, steps: Tensor, grid: WeightGrid, moment: Tensor) -> WeightGrid:

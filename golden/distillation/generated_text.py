@@ -29,7 +29,7 @@ KEPT = "generated.safetensors"
 
 
 def generate_windows(
-    model: PreTrainedModel, windows: list[Tensor], count: int, *, seed: int, keep: Path
+    model: PreTrainedModel, windows: list[Tensor], count: int, *, starts: list[int], seed: int, keep: Path
 ) -> list[Tensor]:
     """Windows that begin with tokens from random places of the given ones, and that the model continues.
 
@@ -39,6 +39,7 @@ def generate_windows(
         model: a float model, which is copied to bfloat16.
         windows: int64 [n] windows of real text, all of one length, 2 or more.
         count: number of windows to generate.
+        starts: ids that each window begins with.
         seed: of the random numbers.
         keep: folder of the finished windows.
 
@@ -47,22 +48,23 @@ def generate_windows(
     """
     if not count:
         return []
-    digest = digest_of([str(seed), digest_versions(), digest_windows(windows), digest_model(model)])
+    digest = digest_of([str(seed), str(starts), digest_versions(), digest_windows(windows), digest_model(model)])
     file = find_tensors(keep / KEPT, digest)
     done = list(file.get_tensor("windows")) if file else []
     if len(done) >= count:
         return done[:count]
     writer = copy.deepcopy(model).bfloat16().eval()
     context = windows[0].numel()
-    prompt = min(PROMPT_TOKENS, context - 1)
+    first_ids = torch.tensor(starts, dtype=torch.int64)
+    prompt = min(PROMPT_TOKENS, context - 1 - len(starts))
     for first in track(range(len(done), count, TOGETHER), "generating text"):
         generator = torch.Generator().manual_seed(seed + first)
         prompts = []
         for _ in range(min(TOGETHER, count - first)):
             window = windows[int(torch.randint(len(windows), (), generator=generator))]
             place = int(torch.randint(context - prompt + 1, (), generator=generator))
-            prompts.append(window[place : place + prompt])
-        done += _continued(writer, torch.stack(prompts), context - prompt, seed=seed + first)
+            prompts.append(torch.cat([first_ids, window[place : place + prompt]]))
+        done += _continued(writer, torch.stack(prompts), context - len(starts) - prompt, seed=seed + first)
         keep_tensors(keep / KEPT, digest, {"windows": torch.stack(done)})
     return done
 

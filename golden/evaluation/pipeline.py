@@ -20,7 +20,7 @@ from spikequant.golden.distillation.distill import (
 from spikequant.golden.distillation.generated_text import generate_windows
 from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, attach_recipe_prefix, find_method
 from spikequant.golden.models.model import LanguageModel, longest_window
-from spikequant.golden.models.reading import model_windows
+from spikequant.golden.models.reading import model_starts, model_windows
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.recipe import Recipe
@@ -84,7 +84,8 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     text = calibration.windows(language_model)
     partial = out / PARTIAL
     windows = training_windows(language_model, recipe, calibration) if settings.steps else []
-    windows += generate_windows(model, windows, settings.generated, seed=settings.seed, keep=partial)
+    starts = model_starts(language_model)
+    windows += generate_windows(model, windows, settings.generated, starts=starts, seed=settings.seed, keep=partial)
     digest = _digest(model, recipe, [*text.windows, *windows])
     teacher = make_teacher(model) if settings.steps else None
     method = find_method(SPIKEQUANT, recipe)

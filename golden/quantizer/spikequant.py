@@ -12,6 +12,7 @@ from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.equalize import search_factors
 from spikequant.golden.quantizer.fake_quant import FakeQuantLinear
 from spikequant.golden.quantizer.grouped_weights import round_grouped
+from spikequant.golden.quantizer.health import warn_about
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.method import FloatLayer, FloatSite, Method
 from spikequant.golden.quantizer.recipe import Recipe
@@ -106,6 +107,7 @@ def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
         bias = error if bias is None else bias + error
     quantized = SpikeQuantLinear(weight, bias, site)
     quantized.fit_outputs(statistics.sample, binary=site_group(layer.name) in RESIDUAL_GROUPS)
+    warn_about(layer.name, quantized, layer.linear, statistics.sample)
     if recipe.distillation.steps:
         quantized.keep_remainder(layer.linear.weight.detach())
     return quantized

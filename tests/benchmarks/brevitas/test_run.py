@@ -11,7 +11,7 @@ from spikequant.benchmarks.brevitas import environment, run
 from spikequant.benchmarks.brevitas.environment import INSTALLED, environment_python
 from spikequant.benchmarks.brevitas.run import SettingScore, check_settings, measure_settings
 from spikequant.benchmarks.brevitas.show import settings_table
-from spikequant.golden.comparison.evaluation import EvaluationText
+from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.widths import plain_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.models.model import LanguageModel, load_model

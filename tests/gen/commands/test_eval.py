@@ -171,6 +171,7 @@ def test_a_page_with_every_layer(files: Path) -> None:
             ("--layers", "layers.json", "--recipe", "research-groups"),
             "layers: recipe gives layers that the integer datapath",
         ),
+        (("--row", "rows.json"), "row rows.json: expected --method all"),
         (("--checkpoint", "somewhere"), "checkpoint somewhere: expected --method all, or the folder as the model"),
         (("--checkpoint", "somewhere", "--method", "all"), "checkpoint somewhere/spikequant.json: cannot read"),
         (("--config", "nothing"), "config 'nothing': unknown preset"),

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from spikequant.golden.comparison.candidates import Built, Candidate
-from spikequant.golden.comparison.evaluation import Evaluation, EvaluationText
+from spikequant.golden.comparison.evaluation import Evaluation
+from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.rows import Row, unfinished_rows
 from spikequant.golden.comparison.widths import measure_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
@@ -52,7 +53,7 @@ def run(
             Candidate("float", "fp", "f", builders[0], None),
             Candidate("ours", "spikequant", digest, builders[1], 4),
         ]
-        found = Evaluation("tiny", candidates, texts, float_model.model, basis).rows(kept)
+        found = Evaluation("tiny", candidates, texts, {}, float_model.model, basis).rows(kept)
         return list(islice(found, rows)), [builder.calls for builder in builders]
 
     return run

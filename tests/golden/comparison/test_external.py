@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from spikequant.golden.comparison.evaluation import EvaluationText
-from spikequant.golden.comparison.external import ExternalRow, ExternalRows, read_external_rows
+from spikequant.golden.comparison.evaluation_text import EvaluationText
+from spikequant.golden.comparison.external import ExternalRow, ExternalRows, external_row
 from spikequant.golden.comparison.rows import Row
 from spikequant.golden.comparison.widths import FLOAT_WIDTHS
 from spikequant.golden.models.windows import TextWindows
@@ -52,14 +52,15 @@ def external(**changes: Any) -> ExternalRow:
     return ExternalRow(**COUNTS | values | changes)
 
 
-def read(folder: Path, *rows: ExternalRow) -> list[Row]:
+def read(folder: Path, *rows: ExternalRow) -> Row:
     ExternalRows(model="tiny", method="other", source="another program", rows=list(rows)).write(folder / "rows.json")
-    return read_external_rows(folder / "rows.json", [TEXT], model="tiny", expected=[FLOATS])
+    path = folder / "rows.json"
+    return external_row(path, ExternalRows.read(path, what="row"), TEXT, model="tiny", floats=FLOATS)
 
 
 def test_the_best_row_of_a_text_joins_a_comparison(tmp_path: Path) -> None:
     worse, elsewhere = external(label="other (b)", perplexity=30.0), external(text="news", perplexity=3.0)
-    (row,) = read(tmp_path, worse, external(), elsewhere)
+    row = read(tmp_path, worse, external(), elsewhere)
     assert (row.label, row.method, row.perplexity, row.ratio, row.bits) == ("other (a)", "other", 24.0, 1.5, 4)
     assert row.protocol == "tiny; 6 tokens of odd articles; other (a), other 1.0"
 
@@ -80,4 +81,4 @@ def test_a_row_of_another_text_or_model_is_refused(tmp_path: Path, changes: dict
 def test_a_file_that_is_no_row_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("{}")
     with pytest.raises(InputError, match=r"row .*rows\.json: model: Field required"):
-        read_external_rows(tmp_path / "rows.json", [TEXT], model="tiny", expected=[FLOATS])
+        ExternalRows.read(tmp_path / "rows.json", what="row")

@@ -38,7 +38,7 @@ def write(
     monkeypatch.setattr(spikequant.golden.distillation.generated_text, "TOGETHER", 3)
 
     def run(count: int, *, seed: int = 0, folder: str = "kept") -> list[Tensor]:
-        return generate_windows(float_model.model, real, count, seed=seed, keep=tmp_path / folder)
+        return generate_windows(float_model.model, real, count, starts=[], seed=seed, keep=tmp_path / folder)
 
     return run, calls
 
