@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.options import CalibrationFile, CalibrationTokens, JsonFile, RecipeName
+from spikequant.gen.commands.options import CalibrationFile, CalibrationTokens, JsonFile, PlotFile, RecipeName
 from spikequant.golden.support.command_line import resumable
 from spikequant.golden.support.figures import Figures
 
@@ -27,6 +27,7 @@ class QuantizeFigures(Figures):
         training_seconds: wall time.
         training_divergence: divergence from the float model's predictions in each step, in nats per token.
         training_salient: fraction of salient values in each step, 0..1.
+        training_held_out: divergence on held-out windows, in nats per token, by the number of steps before it.
     """
 
     model: str
@@ -42,6 +43,7 @@ class QuantizeFigures(Figures):
     training_seconds: float | None = None
     training_divergence: list[float] | None = None
     training_salient: list[float] | None = None
+    training_held_out: dict[int, float] | None = None
 
 
 @resumable("finished parts are kept in --out")
@@ -53,17 +55,23 @@ def quantize(
     recipe: RecipeName = "compensated",
     calibration: CalibrationFile = None,
     calibration_tokens: CalibrationTokens = None,
+    plot: PlotFile = None,
     json_file: JsonFile = None,
 ) -> None:
     """Quantize a language model with SpikeQuant, and write it with its tokenizer as a checkpoint folder.
 
-    An interrupted run resumes when the same command is started again.
+    An interrupted run resumes when the same command is started again. The plot shows the divergence during training.
     """
-    from spikequant.gen.output import check_output, show_figures, show_written
+    from spikequant.gen.output import check_output, check_plot, show_figures, show_written
     from spikequant.golden.quantizer.recipe import load_recipe
+    from spikequant.golden.support.errors import InputError
+    from spikequant.golden.support.files import replace_file
 
     chosen = load_recipe(recipe, calibration_tokens=calibration_tokens)
-    check_output(json_file, folder=out)
+    check_plot(plot)
+    if plot and not chosen.distillation.steps:
+        raise InputError(f"plot {plot}: recipe {recipe} does not train, expected one that does")
+    check_output(json_file, plot, folder=out)
 
     from spikequant.golden.evaluation.methods import Calibration
     from spikequant.golden.evaluation.pipeline import check_storable, quantize_to_folder
@@ -97,7 +105,14 @@ def quantize(
         training_seconds=training.seconds if training else None,
         training_divergence=training.divergence if training else None,
         training_salient=training.salient if training else None,
+        training_held_out=training.held_out if training else None,
     )
     figures.write(json_file)
-    show_figures("quantized", figures.model_dump(exclude={"out"}))
-    show_written(out, json_file)
+    if plot and training:
+        from spikequant.golden.distillation.plots import training_plot
+
+        with replace_file(plot) as temporary:
+            temporary.write_bytes(training_plot(training))
+    curves = {"out", "training_divergence", "training_salient", "training_held_out"}
+    show_figures("quantized", figures.model_dump(exclude=curves))
+    show_written(out, plot, json_file)

@@ -7,7 +7,7 @@ the predictions, as in LLM-QAT (arXiv 2305.17888), on a few hundred windows of c
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,12 +48,14 @@ class Training:
         step_tokens: number of tokens in one update.
         divergence: mean Kullback-Leibler divergence per token at each update, in nats.
         salient: share of salient values at each update.
+        held_out: divergence on held-out windows, in nats per token, by the number of updates before it.
         seconds: wall time of all updates, including those of earlier runs.
     """
 
     step_tokens: int
     divergence: list[float] = field(default_factory=list)
     salient: list[float] = field(default_factory=list)
+    held_out: dict[int, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -110,7 +112,7 @@ def check_trainable(model: PreTrainedModel, recipe: Recipe) -> None:
     activations = recipe.activations
     if activations.scale != "static" or activations.salient_format != "window" or activations.salient_bits == 0:
         raise InputError("recipe: distillation needs static sites with salient windows")
-    if activations.salient_rule != "outside" and not recipe.compensation.enabled:
+    if activations.salient_rule != "outside":
         raise InputError(
             "recipe: distillation needs activations.salient_rule = 'outside', which has no threshold to learn"
         )
@@ -129,6 +131,7 @@ def distill(
     windows: list[Tensor],
     settings: Distillation,
     *,
+    held_out: Sequence[Tensor] = (),
     keep: Path,
     digest: str,
 ) -> Training:
@@ -139,6 +142,7 @@ def distill(
         student: from ``make_student``.
         windows: int64 [n] token windows, all of one length, at least as many as in one update.
         settings: of the training.
+        held_out: int64 [n] windows to measure the divergence on from time to time.
         keep: folder of the training's state, from which it resumes; a finished training ends at once.
         digest: of everything that the training depends on.
     """
@@ -150,11 +154,15 @@ def distill(
     sites = [module for module in student.modules() if isinstance(module, TrainableSite)]
     layers = [module for module in student.modules() if isinstance(module, TrainableLinear)]
     batches = _batches(len(windows), settings)
+    watch = _watcher(teacher, student, head, held_out)
+    interval = max(1, settings.steps // settings.points)
     done = training.steps
     for _ in range(done):
         next(batches)
     kept = time.monotonic()
     for step in track(range(done, settings.steps), "distilling"):
+        if held_out and step % interval == 0 and step not in training.held_out:
+            training.held_out[step] = watch()
         began = time.monotonic()
         chosen = next(batches)
         rate = learning_rate(step, settings)
@@ -168,10 +176,33 @@ def distill(
         training.divergence.append(divergence)
         training.salient.append(_after_update(sites, layers, settings))
         training.seconds += time.monotonic() - began
+        if held_out and step == settings.steps - 1:
+            training.held_out[settings.steps] = watch()
         if time.monotonic() - kept > KEEP_SECONDS or step == settings.steps - 1:
             _keep(keep / STATE, student, optimizer, training, digest)
             kept = time.monotonic()
     return training
+
+
+def _watcher(
+    teacher: PreTrainedModel, student: PreTrainedModel, head: "_Head", windows: Sequence[Tensor]
+) -> Callable[[], float]:
+    """A function that measures the mean divergence a token on windows."""
+    predictions = _Predictions(teacher, list(windows))
+    sites = [module for module in student.modules() if isinstance(module, TrainableSite)]
+
+    @torch.no_grad()
+    def watch() -> float:
+        total = 0.0
+        for i, window in enumerate(windows):
+            hidden = student.base_model(window[None], use_cache=False).last_hidden_state
+            total += head.divergence(hidden.flatten(0, 1), predictions.hidden([i]))[0] * window.numel()
+        for site in sites:
+            site.salient.take()
+            site.forget()
+        return total / sum(window.numel() for window in windows)
+
+    return watch
 
 
 def learning_rate(step: int, settings: Distillation) -> float:
@@ -279,6 +310,7 @@ def _keep(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, tra
         tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for name, parameter in learned.items()}
     tensors["divergence"] = torch.tensor(training.divergence, dtype=torch.float64)
     tensors["salient"] = torch.tensor(training.salient, dtype=torch.float64)
+    tensors["held_out"] = torch.tensor(list(training.held_out.items()), dtype=torch.float64).view(-1, 2)
     keep_tensors(path, digest, tensors, seconds=str(training.seconds))
 
 
@@ -289,6 +321,7 @@ def _resume(path: Path, student: PreTrainedModel, optimizer: torch.optim.Adam, t
         return
     training.divergence = file.get_tensor("divergence").tolist()
     training.salient = file.get_tensor("salient").tolist()
+    training.held_out = {int(step): divergence for step, divergence in file.get_tensor("held_out").tolist()}
     training.seconds = float(file.metadata()["seconds"])
     for name, parameter in _learned(student).items():
         parameter.data.copy_(file.get_tensor(f"value.{name}"))

@@ -84,9 +84,12 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     text = calibration.windows(language_model)
     partial = out / PARTIAL
     windows = training_windows(language_model, recipe, calibration) if settings.steps else []
+    # at least one update's windows are left to train on
+    count = min(settings.held_out, len(windows) - settings.batch) if settings.steps else 0
+    windows, held_out = windows[: len(windows) - count], windows[len(windows) - count :]
     starts = model_starts(language_model)
     windows += generate_windows(model, windows, settings.generated, starts=starts, seed=settings.seed, keep=partial)
-    digest = _digest(model, recipe, [*text.windows, *windows])
+    digest = _digest(model, recipe, [*text.windows, *windows, *held_out])
     teacher = make_teacher(model) if settings.steps else None
     method = find_method(SPIKEQUANT, recipe)
     assert method
@@ -94,7 +97,7 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     training, learned = None, ""
     if teacher:
         make_student(model)
-        training = distill(teacher, model, windows, settings, keep=partial, digest=digest)
+        training = distill(teacher, model, windows, settings, held_out=held_out, keep=partial, digest=digest)
         written = f", {settings.generated} of their windows written by the float model" if settings.generated else ""
         learned = f"{training}{written}"
         freeze(model)

@@ -94,6 +94,8 @@ class Distillation(_Choices):
     weight_rate: float = Field(default=2e-3, ge=0, description="learning rate of weights, in steps of their grid")
     scale_rate: float = Field(default=1e-3, ge=0, description="learning rate of log scales, norms, and biases")
     site_rate: float = Field(default=1e-3, ge=0, description="learning rate of the sites' log scales")
+    held_out: int = Field(default=4, ge=0, description="windows of calibration text to watch rather than train on")
+    points: int = Field(default=12, ge=1, description="times that the divergence on them is measured")
     most_salient: float = Field(default=0.0283, gt=0, le=1, description="largest share of salient values")
     seed: int = Field(default=0, ge=0, description="order of the windows")
 
@@ -136,23 +138,27 @@ def _preset(**values: Any) -> Recipe:
     return Recipe.model_validate(values)
 
 
+_COMPENSATED: dict[str, Any] = {
+    "activations": {"salient_rule": "outside"},
+    "equalize": (0.15, 0.3, 0.45),
+    "prefix": "search",
+    "calibration_tokens": 32768,
+    "compensation": {"enabled": True},
+}
+
 RECIPES: dict[str, Recipe] = {
-    "compensated": _preset(
-        equalize=(0.15, 0.3, 0.45), prefix="search", calibration_tokens=32768, compensation={"enabled": True}
-    ),
+    "compensated": _preset(**_COMPENSATED),
     "fast": _preset(),
     "plain": _preset(equalize=()),
-    "distilled": _preset(
-        activations={"salient_rule": "outside", "k": {"factor": 0.87}},
-        distillation={"steps": 420, "generated": 160, "most_salient": 0.0295},
-    ),
+    "distilled": _preset(**_COMPENSATED, distillation={"steps": 420, "generated": 160, "most_salient": 0.0295}),
+    "overnight": _preset(**_COMPENSATED, distillation={"steps": 3200, "generated": 1280, "most_salient": 0.0295}),
     "token": _preset(activations={"scale": "token"}, equalize=()),
     "symmetric": _preset(activations={"zero_point": "symmetric"}),
     "research-float-salients": _preset(activations={"salient_format": "float"}),
     "research-groups": _preset(weights={"group_size": 128, "wide_fraction": 0.0}),
     "research-salient-weights": _preset(weights={"salient_k": 3.5, "wide_fraction": 0.0}),
 }
-"""Named recipes. ``fast`` is the default, without training. The datapath does not run those named research."""
+"""Named recipes. ``compensated`` is the default. The datapath does not run those named research."""
 
 
 def load_recipe(name: str, *, calibration_tokens: int | None = None) -> Recipe:

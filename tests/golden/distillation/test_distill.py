@@ -85,7 +85,8 @@ def with_student(room: Classroom) -> Classroom:
 
 
 def train(room: Classroom, folder: Path, settings: Distillation = SETTINGS, *, digest: str = "a") -> Training:
-    return distill(room.teacher, room.student, room.windows, settings, keep=folder, digest=digest)
+    held_out = room.held_out[:3]
+    return distill(room.teacher, room.student, room.windows, settings, held_out=held_out, keep=folder, digest=digest)
 
 
 @torch.no_grad()
@@ -119,6 +120,11 @@ def test_training_lowers_the_divergence_on_held_out_windows_too(classroom: Class
     assert sum(training.divergence[-5:]) < 0.7 * sum(training.divergence[:5])
     assert str(training) == f"distilled in 40 updates on {40 * 4 * CONTEXT} tokens"
     assert training.seconds > 0
+    # the curve begins and ends with what the untrained and the trained student have
+    assert list(training.held_out) == [*range(0, 40, 3), 40]
+    for step, model in ((0, untrained), (40, classroom.student)):
+        expected = divergence(classroom.model, model, classroom.held_out[:3])
+        assert training.held_out[step] == pytest.approx(expected, rel=0.15)
     assert [path.name for path in tmp_path.iterdir()] == [STATE]
 
 
@@ -172,7 +178,11 @@ def test_a_killed_training_goes_on_and_ends_exactly_where_it_would_have(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [STATE]
     found = train(rooms[2], tmp_path, settings)
     assert same(cloned(rooms[2].student), cloned(rooms[0].student))
-    assert (found.divergence, found.salient) == (expected.divergence, expected.salient)
+    assert (found.divergence, found.salient, found.held_out) == (
+        expected.divergence,
+        expected.salient,
+        expected.held_out,
+    )
     # a training that was done is only read back
     assert train(rooms[3], tmp_path, settings) == found
     assert same(cloned(rooms[3].student), cloned(rooms[0].student))

@@ -220,5 +220,5 @@ def test_text_too_short_to_train_on_is_refused_in_one_line(
     # windows are no longer than the model's positions
     float_model.model.config.max_position_embeddings = 200_000
     long = TRAINED.model_copy(update={"distillation": Distillation(steps=2, context=100_000)})
-    with pytest.raises(InputError, match="calibration text: 0 windows of 2048, expected at least 2 to train on"):
+    with pytest.raises(InputError, match="calibration text: 0 windows of 100000, expected at least 2 to train on"):
         quantize_to_folder(float_model, long, calibration, tmp_path / "out")
