@@ -37,6 +37,7 @@ from spikequant.gen.commands.quantize import quantize
 from spikequant.gen.commands.recipes import recipes
 from spikequant.gen.commands.report import report
 from spikequant.gen.commands.run import run
+from spikequant.gen.commands.silence import silence
 from spikequant.gen.commands.soak_memory import soak_memory
 from spikequant.gen.commands.speed import speed
 from spikequant.gen.commands.sweep import sweep
@@ -47,7 +48,7 @@ from spikequant.gen.commands.zero_shot import zero_shot
 from spikequant.golden.support.command_line import MARKUP, run_app
 
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
-    "Model": (quantize, evaluate, zero_shot, energy, generate_text),
+    "Model": (quantize, evaluate, zero_shot, energy, silence, generate_text),
     "Hardware": (generate, estimate, synth, bake, program),
     "Run and prove": (cosim, formal, run),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),

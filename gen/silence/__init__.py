@@ -1,0 +1,1 @@
+"""Silence of quantized models against accuracy, cycles, traffic and energy."""
