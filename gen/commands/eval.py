@@ -141,7 +141,7 @@ def evaluate(
         tokens=tokens if tokens is not None else SWEEP_TOKENS if sweep else TOKENS,
         context=ctx,
         recipe=chosen,
-        calibration=Calibration(calibration, chosen.calibration_tokens),
+        calibration=Calibration(calibration, chosen.calibration_tokens, chosen.calibration_context),
         reference=reference,
         output_bits=None if membranes else output_bits,
         sweep=widths,

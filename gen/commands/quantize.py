@@ -88,7 +88,8 @@ def quantize(
     language_model = load_model(model)
     packed = find_packed(Path(model))
     regrid = regrid_summary(list(regrid_errors(packed, chosen.weights))) if packed else None
-    outcome = quantize_to_folder(language_model, chosen, Calibration(calibration, chosen.calibration_tokens), out)
+    text = Calibration(calibration, chosen.calibration_tokens, chosen.calibration_context)
+    outcome = quantize_to_folder(language_model, chosen, text, out)
     layers = quantized_layers(language_model.model)
     training = outcome.training
     figures = QuantizeFigures(

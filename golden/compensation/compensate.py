@@ -31,7 +31,7 @@ from spikequant.golden.quantizer.spikequant import calibrated_site
 from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher
 from spikequant.golden.quantizer.streams import BlockRuns, Streams
 
-SEARCH_TOKENS = 1024
+SEARCH_TOKENS = 640
 """Tokens on which sites are searched."""
 
 STEP_TOKENS = 2048

@@ -164,9 +164,9 @@ class SpikeQuantLinear(nn.Module):
         """Values of the output codes, exact in float64 if the membrane is exact in float32."""
         fraction_bits = self.theta_fraction_bits
         theta = self.thresholds(scale, output_bits=output_bits, theta_fraction_bits=fraction_bits).double()
-        scaled = membrane.abs().double() * (self.units * 2**fraction_bits)
-        code = ((scaled + (theta / 2).floor()) / theta).floor().clamp(max=2 ** (output_bits - 1) - 1)
-        return (membrane.sign() * code * self.output_steps(output_bits)).float()
+        code = membrane.double().abs_().mul_(self.units * 2**fraction_bits).add_((theta / 2).floor_())
+        code = code.div_(theta).floor_().clamp_(max=2 ** (output_bits - 1) - 1)
+        return code.mul_(self.output_steps(output_bits)).float().copysign_(membrane)
 
     def vectors(self, values: Tensor, spec: Spec) -> LayerVectors:
         """The layer and its inputs as integers for an accelerator.

@@ -114,6 +114,7 @@ class Recipe(_Choices):
     )
     correct_bias: bool = Field(default=False, description="whether the bias compensates the mean error of each output")
     calibration_tokens: int = Field(default=8192, ge=1, description="tokens of calibration text")
+    calibration_context: int = Field(default=512, ge=2, description="tokens in a window of calibration text")
     compensation: Compensation = Compensation()
     distillation: Distillation = Distillation()
 
@@ -143,6 +144,7 @@ _COMPENSATED: dict[str, Any] = {
     "equalize": (0.15, 0.3, 0.45),
     "prefix": "search",
     "calibration_tokens": 32768,
+    "calibration_context": 1024,
     "compensation": {"enabled": True},
 }
 
