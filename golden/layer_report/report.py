@@ -223,12 +223,13 @@ def measure_layers(
     blocks = list(decoder_blocks(model))
     block_of = {name: i for i, block in enumerate(blocks) for name in layers if name.startswith(f"{block}.")}
     meters = {name: _Meter(layer) for name, layer in layers.items()}
+    # this runs a block, which must not count
+    entered = [(enter(reference, window), enter(model, window)) for window in windows]
     with tallied_sites(model, histogram=True) as tallies, ExitStack() as hooks:
         for name, meter in meters.items():
             hooks.enter_context(reference.get_submodule(name).register_forward_hook(meter.expect))
             hooks.enter_context(meter.layer.register_forward_hook(meter.add))
-        for window in track(windows, "measuring layers"):
-            theirs, ours = enter(reference, window), enter(model, window)
+        for theirs, ours in track(entered, "measuring layers"):
             expected, hidden = theirs.hidden, ours.hidden
             for i, block in enumerate(blocks):
                 expected = run_block(reference.get_submodule(block), expected, theirs.calls[i])
