@@ -2,6 +2,7 @@
 
 import hashlib
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -38,11 +39,11 @@ def digest_windows(windows: "list[Tensor]") -> str:
 
 
 def digest_model(model: "PreTrainedModel") -> str:
-    """SHA-256 of a model's parameters and configuration, in hexadecimal."""
+    """SHA-256 of a model's configuration, parameters and buffers, a prefix among them, in hexadecimal."""
     import torch  # noqa: PLC0415
 
     found = hashlib.sha256(model.config.to_json_string().encode())
-    for name, parameter in model.named_parameters():
-        found.update(f"{name} {list(parameter.shape)}".encode())
-        found.update(parameter.detach().contiguous().view(torch.uint8).numpy().data)
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        found.update(f"{name} {list(tensor.shape)}".encode())
+        found.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
