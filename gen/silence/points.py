@@ -15,7 +15,7 @@ from spikequant.golden.energy.report import evaluate_energy
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.model import load_model
-from spikequant.golden.models.prefix import attach_prefix, compute_prefix, prefix_tokens
+from spikequant.golden.models.prefix import add_prefix, prefix_tokens
 from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import Corpus
 from spikequant.golden.support.errors import InputError
@@ -120,7 +120,8 @@ def measure_points(request: SilenceRequest) -> Iterator[SilencePoint]:
         read = model_windows(language_model, request.corpus, tokens=request.tokens, context=request.context)
         tokens = prefix_tokens(model)
         if tokens not in references:
-            references[tokens] = _after_prefix(request.reference, tokens)
+            references[tokens] = load_model(request.reference).model
+            add_prefix(references[tokens], tokens)
         accuracy = measure_accuracy(
             model, read.windows, references[tokens], scored=read.scored, description=f"scoring {folder}"
         )
@@ -147,9 +148,3 @@ def measure_points(request: SilenceRequest) -> Iterator[SilencePoint]:
             energy_atom={name: found[ATOM.name] / found[FIRST_SPIKE.name] for name, found in joules.items()},
             protocol=f"{folder}; {read.protocol}; codes; prefix {list(tokens)}",
         )
-
-
-def _after_prefix(name: str, tokens: tuple[int, ...]) -> PreTrainedModel:
-    model = load_model(name).model
-    attach_prefix(model, compute_prefix(model, tokens))
-    return model

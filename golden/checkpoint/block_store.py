@@ -77,8 +77,8 @@ class BlockStore:
             hidden = sorted(name for name in file.keys() if name.startswith(HIDDEN))  # noqa: SIM118 - no dictionary
             files.append(file)
         for block, file in enumerate(files):
-            own = [name for name in file.keys() if not name.startswith(HIDDEN)]  # noqa: SIM118 - no dictionary
-            names = [name for name in own if name not in PREFIX]
+            apart = (HIDDEN, *PREFIX)
+            names = [name for name in file.keys() if not name.startswith(apart)]  # noqa: SIM118 - no dictionary
             prefix = model_prefix(model)
             if prefix:
                 for name, state in zip(PREFIX, prefix.states(block), strict=True):

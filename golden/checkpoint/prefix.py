@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from spikequant.golden.checkpoint.layers import TensorReader
+from spikequant.golden.models.load_check import vocabulary_size
 from spikequant.golden.models.prefix import NAME, Prefix, attach_prefix
 from spikequant.golden.support.errors import InputError
 
@@ -17,7 +18,7 @@ def attach_stored_prefix(model: PreTrainedModel, reader: TensorReader) -> None:
     tokens = reader.tensors.get(f"{NAME}.tokens")
     if tokens is None:
         return
-    vocabulary = model.config.get_text_config(decoder=True).vocab_size
+    vocabulary = vocabulary_size(model)
     usable = tokens.dtype == torch.int64 and tokens.ndim == 1 and tokens.numel() > 0
     if not usable or not bool(((tokens >= 0) & (tokens < vocabulary)).all()):
         raise InputError(f"checkpoint {reader.path}: tensor {NAME}.tokens, expected ids in 0..{vocabulary - 1}")

@@ -14,9 +14,9 @@ from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.external import ExternalRows
 from spikequant.golden.comparison.request import ALL, Request
 from spikequant.golden.comparison.sweep import sweep_candidates
-from spikequant.golden.evaluation.methods import FLOAT, METHODS, SPIKEQUANT, attach_recipe_prefix
+from spikequant.golden.evaluation.methods import FLOAT, METHODS, SPIKEQUANT, add_recipe_prefix
 from spikequant.golden.models.model import LanguageModel, check_context, load_model
-from spikequant.golden.models.prefix import attach_prefix, compute_prefix, prefix_tokens
+from spikequant.golden.models.prefix import add_prefix, prefix_tokens
 from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import evaluation_corpus
 from spikequant.golden.support.digest import digest_model, digest_versions, digest_windows
@@ -68,26 +68,22 @@ def _from_checkpoint(request: Request) -> _Loaded:
     checkpoint = load_checkpoint(folder)
     name = request.reference or (checkpoint.description.name if request.layers else None)
     reference = load_model(name).model if name else None
-    tokens = prefix_tokens(checkpoint.language_model.model)
-    if reference and tokens:
-        attach_prefix(reference, compute_prefix(reference, tokens))
     candidate = checkpoint_candidate(folder, label=SPIKEQUANT, output_bits=request.output_bits, loaded=checkpoint)
     if reference:
         _check_vocabulary(_vocabulary(checkpoint.language_model.model), reference, f"model {request.model}")
+        add_prefix(reference, prefix_tokens(checkpoint.language_model.model))
     return [candidate], checkpoint.language_model, [], reference
 
 
 def _from_float(request: Request) -> _Loaded:
     base = load_model(request.model)
     if request.several or request.method == SPIKEQUANT:
-        attach_recipe_prefix(base, request.recipe, request.calibration.windows(base).windows)
-    tokens = prefix_tokens(base.model)
+        add_recipe_prefix(base, request.recipe, request.calibration)
     reference: PreTrainedModel | None = None
     if request.reference not in (None, request.model):
         reference = load_model(request.reference).model
         _check_vocabulary(_vocabulary(base.model), reference, f"model {request.model}")
-        if tokens:
-            attach_prefix(reference, compute_prefix(reference, tokens))
+        add_prefix(reference, prefix_tokens(base.model))
     elif request.reference or request.several or request.layers:
         reference = base.model
     shared = request.several or reference is base.model

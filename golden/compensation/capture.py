@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spikequant.golden.models.folding import find_source
-from spikequant.golden.models.model import site_group
+from spikequant.golden.models.model import RESIDUAL_GROUPS, site_group
 
 POST_NORMS = {"gemma2", "gemma3", "gemma3_text"}
 """Model types in which a norm lies between a block's projections and the residual stream."""
@@ -33,7 +33,7 @@ def residual_modules(model: PreTrainedModel, sites: Iterable[str]) -> dict[str, 
         return {}
     by_group = {site_group(site): site for site in sites}
     modules = {}
-    for writer, reader in (("o", "qkv"), ("down", "gate_up")):
+    for writer, reader in zip(RESIDUAL_GROUPS, ("qkv", "gate_up"), strict=True):
         if writer in by_group and reader in by_group:
             source = find_source(model, by_group[reader])
             if source and not isinstance(source.module, nn.Linear):

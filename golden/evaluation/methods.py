@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from torch import Tensor
-
 from spikequant.golden.baselines.atom import atom
 from spikequant.golden.baselines.quarot import quarot
 from spikequant.golden.baselines.rtn import rtn
@@ -14,7 +12,7 @@ from spikequant.golden.baselines.smoothquant import smoothquant
 from spikequant.golden.baselines.spikellm import spikellm
 from spikequant.golden.compensation.compensate import compensation
 from spikequant.golden.models.model import LanguageModel, longest_window
-from spikequant.golden.models.prefix import attach_prefix, choose_prefix, compute_prefix
+from spikequant.golden.models.prefix import add_prefix, choose_prefix
 from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.models.windows import TextWindows
@@ -87,13 +85,15 @@ def find_method(name: str, recipe: Recipe) -> Method | None:
     return replace(method, compensate=compensation(recipe)) if recipe.compensation.enabled else method
 
 
-def attach_recipe_prefix(language_model: LanguageModel, recipe: Recipe, windows: list[Tensor]) -> None:
-    """Give a float model the prefix that a recipe asks for, chosen on windows of calibration text."""
+def add_recipe_prefix(language_model: LanguageModel, recipe: Recipe, calibration: Calibration) -> None:
+    """Give a float model the prefix that a recipe asks for, chosen on calibration text.
+
+    Raises:
+        InputError: unusable calibration text.
+    """
     if recipe.prefix == "search":
-        model = language_model.model
-        tokens = choose_prefix(model, language_model.tokenizer, windows[:PREFIX_WINDOWS])
-        if tokens:
-            attach_prefix(model, compute_prefix(model, tokens))
+        windows = calibration.windows(language_model).windows[:PREFIX_WINDOWS]
+        add_prefix(language_model.model, choose_prefix(language_model.model, language_model.tokenizer, windows))
 
 
 def apply_method(

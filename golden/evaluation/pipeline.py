@@ -18,7 +18,7 @@ from spikequant.golden.distillation.distill import (
     make_teacher,
 )
 from spikequant.golden.distillation.generated_text import generate_windows
-from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, attach_recipe_prefix, find_method
+from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, add_recipe_prefix, find_method
 from spikequant.golden.models.model import LanguageModel, longest_window
 from spikequant.golden.models.reading import model_starts, model_windows
 from spikequant.golden.models.text import calibration_corpus
@@ -79,8 +79,7 @@ def quantize_to_folder(language_model: LanguageModel, recipe: Recipe, calibratio
     model, settings = language_model.model, recipe.distillation
     if settings.steps:
         check_trainable(model, recipe)
-    text = calibration.windows(language_model)
-    attach_recipe_prefix(language_model, recipe, text.windows)
+    add_recipe_prefix(language_model, recipe, calibration)
     text = calibration.windows(language_model)
     partial = out / PARTIAL
     windows = training_windows(language_model, recipe, calibration) if settings.steps else []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from spikequant.golden.models.load_check import vocabulary_size
 from spikequant.golden.models.model import decoder_blocks
 from spikequant.golden.models.windows import start_tokens
 from spikequant.golden.support.errors import InputError
@@ -91,6 +92,16 @@ def attach_prefix(model: PreTrainedModel, prefix: Prefix) -> None:
     model.get_submodule(decoder).register_forward_pre_hook(prefix.precede, with_kwargs=True)
 
 
+def add_prefix(model: PreTrainedModel, tokens: tuple[int, ...]) -> None:
+    """Make a float model read every text after tokens, whose keys and values it computes; without any, do nothing.
+
+    Raises:
+        InputError: a block of the model caches no keys and values.
+    """
+    if tokens:
+        attach_prefix(model, compute_prefix(model, tokens))
+
+
 @torch.no_grad()
 def compute_prefix(model: PreTrainedModel, tokens: tuple[int, ...]) -> Prefix:
     """The prefix of a float model from the ids of its tokens, at least one.
@@ -133,7 +144,7 @@ def choose_prefix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wi
     if starts:
         return tuple(starts)
     special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
-    size = model.config.get_text_config(decoder=True).vocab_size
+    size = vocabulary_size(model)
     candidates = [(token,) for token in dict.fromkeys(special) if token is not None and token < size]
     best: tuple[int, ...] = ()
     least = _loss(model, windows, None) - WORTHWHILE

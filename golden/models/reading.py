@@ -1,7 +1,5 @@
 """Text as a model reads it: windows of its tokenizer, after its start tokens or its prefix."""
 
-from collections.abc import Sequence
-
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.models.prefix import prefix_tokens
 from spikequant.golden.models.text import Corpus
@@ -10,11 +8,8 @@ from spikequant.golden.models.windows import TextWindows, corpus_windows, start_
 
 def model_starts(language_model: LanguageModel) -> list[int]:
     """Ids of the tokens that each text of a model begins with; none where its prefix holds them already."""
-    return _without(start_tokens(language_model.tokenizer), prefix_tokens(language_model.model))
-
-
-def _without(starts: list[int], prefix: Sequence[int]) -> list[int]:
-    return [] if starts and list(prefix[: len(starts)]) == starts else starts
+    starts = start_tokens(language_model.tokenizer)
+    return [] if list(prefix_tokens(language_model.model)[: len(starts)]) == starts else starts
 
 
 def model_windows(

@@ -73,7 +73,7 @@ class SpikeQuantLinear(nn.Module):
         self.register_buffer("steps", weight.steps(), persistent=False)
 
     def keep_remainder(self, weight: Tensor) -> None:
-        """Keep what rounding took from weights [N, K], from which training goes on."""
+        """Keep the remainders of rounding weights [N, K], so that training starts from the unrounded ones."""
         grid = torch.ones(weight.shape[1])
         grid[self.wide.long()] = LOW_STEPS
         limit = MOST_REMAINDER / grid
