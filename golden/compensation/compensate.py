@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spikequant.golden.compensation.capture import Captured, capture_site, captured, residual_modules
-from spikequant.golden.compensation.factors import Readers, choose_factors, sample_rows, shift_values
+from spikequant.golden.compensation.factors import Readers, choose_factors, shift_values
 from spikequant.golden.compensation.moments import Moments, MomentWatcher
 from spikequant.golden.compensation.prices import PriceControl
 from spikequant.golden.compensation.rounding import round_weight
@@ -21,21 +21,18 @@ from spikequant.golden.compensation.site_search import Prices, search_site
 from spikequant.golden.models.folding import find_source, fold, foldable
 from spikequant.golden.models.model import RESIDUAL_GROUPS, decoder_blocks, replace_layer, site_group, site_name
 from spikequant.golden.quantizer.blocks import block_linears
-from spikequant.golden.quantizer.encode import encode
+from spikequant.golden.quantizer.encode import Levels, encode
 from spikequant.golden.quantizer.health import warn_about
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.method import QuantizeBlock
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import Site
 from spikequant.golden.quantizer.spikequant import calibrated_site
-from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher
+from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher, sample_rows
 from spikequant.golden.quantizer.streams import BlockRuns, Streams
 
 SEARCH_TOKENS = 640
 """Tokens on which sites are searched."""
-
-STEP_TOKENS = 2048
-"""Tokens to whose outputs the output steps are fitted."""
 
 
 def compensation(recipe: Recipe) -> Callable[[PreTrainedModel, list[Tensor]], QuantizeBlock]:
@@ -80,7 +77,9 @@ class _Block:
     ) -> None:
         name = list(decoder_blocks(model))[index]
         self._model = model
-        self._run = partial(runs.run, index)
+        self._runs = runs
+        self._index = index
+        self._window = 0
         self._advance_prefix = partial(runs.advance_prefix, index)
         self._recipe = recipe
         self._sensitivities = sensitivities
@@ -89,6 +88,7 @@ class _Block:
         self._readers: dict[str, list[str]] = {}
         for layer in self._linears:
             self._readers.setdefault(site_name(layer), []).append(layer)
+        self._sites: dict[str, Site] = {}
         self._residuals = residual_modules(model, self._readers) if recipe.compensation.residual else {}
 
     @torch.no_grad()
@@ -101,11 +101,18 @@ class _Block:
             self._fold(site, floats)
         self._control.settle(lambda prices: [self._search(site, floats.inputs[site], prices) for site in floats.inputs])
         self._advance_prefix(streams)
-        for site in floats.inputs:
-            self._quantize_site(site, floats, streams)
+        quantized: dict[str, SpikeQuantLinear] = {}
+        for site in list(floats.inputs):
+            quantized |= self._quantize_site(site, floats, streams)
         self._control.advance()
         streams.expected[:] = after
         streams.found[:] = [self._run(window, hidden) for window, hidden in enumerate(streams.found)]
+        for name, layer in quantized.items():
+            replace_layer(self._model, name, layer)
+
+    def _run(self, window: int, hidden: Tensor) -> Tensor:
+        self._window = window
+        return self._runs.run(self._index, window, hidden)
 
     def _layers(self, site: str) -> Readers:
         names = self._readers[site]
@@ -118,8 +125,9 @@ class _Block:
     def _search(self, site: str, inputs: list[Tensor], prices: Prices) -> tuple[Site, Tensor]:
         """The best site at some prices, and inputs on which it was searched."""
         sample = sample_rows(inputs, SEARCH_TOKENS)
-        start = calibrated_site(self._recipe, site, _statistics([sample]))
-        return search_site(start, sample, self._layers(site).cost(prices))[0], sample
+        start = self._sites.get(site) or calibrated_site(self._recipe, site, _statistics([sample]))
+        self._sites[site], _ = search_site(start, sample, self._layers(site).cost(prices))
+        return self._sites[site], sample
 
     def _fold(self, site: str, floats: Captured) -> None:
         """Fold a site's value means and channel factors into the layers before and after it."""
@@ -148,20 +156,31 @@ class _Block:
                 scaled[source.channels] = scaled[source.channels] * factors.square()
                 self._sensitivities[name] = scaled
 
-    def _quantize_site(self, site: str, floats: Captured, streams: Streams) -> None:
-        """Quantize the layers that read a site, from what the quantized model gives them."""
+    def _quantize_site(self, site: str, floats: Captured, streams: Streams) -> dict[str, SpikeQuantLinear]:
+        """Quantize the layers that read a site, from what the quantized model gives them.
+
+        Their outputs take their places in the block until it is finished: no layer runs twice.
+        """
         names = self._readers[site]
         runs = [partial(self._run, window, hidden) for window, hidden in enumerate(streams.found)]
         values, residual = capture_site(site, self._linears[names[0]], self._residuals.get(site), runs)
-        chosen, _ = self._search(site, values, self._control.prices)
-        moments = _moments(chosen, values, floats.inputs[site], residual, floats.residual.get(site))
-        sample = sample_rows(values, STEP_TOKENS)
+        chosen, sample = self._search(site, values, self._control.prices)
+        encoded = [encode(rows, chosen) for rows in values]
+        moments = _moments(encoded, floats.inputs.pop(site), residual, floats.residual.pop(site, None))
+        layers: dict[str, SpikeQuantLinear] = {}
         for name in names:
-            layer = self._quantized(name, chosen, moments)
-            binary = site_group(site) in RESIDUAL_GROUPS
-            layer.fit_outputs(sample, self._sensitivities[name], text=values, binary=binary)
+            layer = layers[name] = self._quantized(name, chosen, moments)
+            membranes = [layer.membrane(levels) for levels in encoded]
+            unit = layer.scales * chosen.scale
+            layer.fit_outputs(
+                [membrane * unit for membrane in membranes],
+                self._sensitivities[name],
+                binary=site_group(site) in RESIDUAL_GROUPS,
+            )
             warn_about(name, layer, self._linears[name], sample)
-            replace_layer(self._model, name, layer)
+            codes = [layer.output_codes(membrane, chosen.scale).to(torch.int8) for membrane in membranes]
+            replace_layer(self._model, name, _Outputs(layer, codes, lambda: self._window))
+        return layers
 
     def _quantized(self, name: str, site: Site, moments: Moments) -> SpikeQuantLinear:
         linear, chosen = self._linears[name], self._recipe.weights
@@ -189,17 +208,36 @@ def _statistics(values: list[Tensor]) -> SiteStatistics:
 
 
 def _moments(
-    site: Site,
-    values: list[Tensor],
+    found: list[Levels],
     expected: list[Tensor],
     residual: list[Tensor | None],
     expected_residual: list[Tensor] | None,
 ) -> Moments:
     """Moments of a site's quantized inputs; arguments are lists over windows."""
-    gaps: list[Tensor | None] = [None] * len(values)
+    gaps: list[Tensor | None] = [None] * len(expected)
     if expected_residual is not None:
-        gaps = [wanted - found for wanted, found in zip(expected_residual, residual, strict=True) if found is not None]
-    watcher = MomentWatcher(values[0].shape[1], 0 if gaps[0] is None else gaps[0].shape[1])
-    for found, wanted, gap in zip(values, expected, gaps, strict=True):
-        watcher.add(encode(found, site).level * site.scale, wanted, gap)
+        known = zip(expected_residual, residual, strict=True)
+        gaps = [wanted - stream for wanted, stream in known if stream is not None]
+    watcher = MomentWatcher(expected[0].shape[1], 0 if gaps[0] is None else gaps[0].shape[1])
+    for levels, wanted, gap in zip(found, expected, gaps, strict=True):
+        watcher.add(levels.level * levels.scale, wanted, gap)
     return watcher.moments()
+
+
+class _Outputs(nn.Module):
+    """A layer's known outputs.
+
+    Args:
+        layer: the layer.
+        codes: int8 [n, N] of each window.
+        window: gives the number of the window that runs.
+    """
+
+    def __init__(self, layer: SpikeQuantLinear, codes: list[Tensor], window: Callable[[], int]) -> None:
+        super().__init__()
+        self._value = layer.code_values
+        self._codes = codes
+        self._window = window
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._value(self._codes[self._window()]).view(*values.shape[:-1], -1)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from spikequant.golden.compensation.site_search import STRIDES, Prices, SiteCost, curvature, search_site
+from spikequant.golden.compensation.site_search import STRIDES, Prices, SiteCost, search_site
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.equalize import channel_factors
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import Site
-from spikequant.golden.quantizer.statistics import SiteStatistics
+from spikequant.golden.quantizer.statistics import SiteStatistics, sample_rows
 
 MULTIPLIERS = tuple(math.exp(exponent / 6) for exponent in range(-3, 4))
 """Candidates for a channel's further factor."""
@@ -37,7 +37,7 @@ class Readers:
 
     def cost(self, prices: Prices) -> SiteCost:
         """The cost of a site that they read."""
-        return SiteCost(curvature(self.weights, self.sensitivities), prices)
+        return SiteCost(self.weights, self.sensitivities, prices)
 
     def multiplied(self, factors: Tensor) -> "Readers":
         """The same with columns multiplied by factors [K]."""
@@ -106,7 +106,7 @@ def _refined(site: Site, statistics: SiteStatistics, readers: Readers, prices: P
     The errors of different channels count as independent, and the steps of the weights as given.
     """
     values = sample_rows([statistics.sample], FACTOR_TOKENS)
-    slope, rounding = readers.cost(prices).curvature.diagonal(), readers.rounding()
+    slope, rounding = readers.cost(prices).slopes(), readers.rounding()
     best, least = torch.ones_like(slope), torch.full_like(slope, torch.inf)
     for multiplier in MULTIPLIERS:
         divided = values / multiplier
@@ -118,12 +118,6 @@ def _refined(site: Site, statistics: SiteStatistics, readers: Readers, prices: P
         best = torch.where(cost < least, multiplier, best)
         least = torch.minimum(cost, least)
     return best
-
-
-def sample_rows(values: list[Tensor], rows: int) -> Tensor:
-    """At most ``rows`` evenly strided rows of matrices [n, K] on top of each other."""
-    joined = torch.cat(values)
-    return joined[:: max(1, -(-joined.shape[0] // rows))]
 
 
 def shift_values(source: nn.Linear, channels: Tensor, readers: list[nn.Linear], mean: Tensor) -> Tensor:

@@ -32,39 +32,40 @@ class Prices:
     spike: float = 0.0
 
 
-@dataclass(frozen=True)
 class SiteCost:
     """Cost of quantizing a site's input, per token.
 
-    Attributes:
-        curvature: float32 [K, K], half the divergence's second derivative by the input, in nats.
+    Args:
+        weights: float [N, K] of every layer that reads the input.
+        sensitivities: float32 [N] of each of these layers' outputs.
         prices: of salient values and spikes.
     """
 
-    curvature: Tensor
-    prices: Prices
+    def __init__(self, weights: Sequence[Tensor], sensitivities: Sequence[Tensor], prices: Prices) -> None:
+        self.prices = prices
+        halves = [sensitivity.div(2).sqrt_()[:, None] for sensitivity in sensitivities]
+        self._roots = torch.cat([weight * half for weight, half in zip(weights, halves, strict=True)])
+        outputs, inputs = self._roots.shape
+        # half the divergence's second derivative by the input, where that is the smaller matrix
+        self._curvature = self._roots.T @ self._roots if inputs < outputs else None
+
+    def divergence(self, errors: Tensor) -> float:
+        """Expected divergence of the predictions from errors [S, K] of the input, in nats."""
+        if self._curvature is None:
+            return float((errors @ self._roots.T).square_().sum())
+        return float((errors @ self._curvature).mul_(errors).sum())
+
+    def slopes(self) -> Tensor:
+        """Divergence by the square of each channel's error, float32 [K]."""
+        return self._roots.square().sum(0)
 
     def __call__(self, values: Tensor, site: Site) -> float:
         """The cost of a site on inputs [S, K]."""
         levels = encode(values, site)
-        errors = levels.level * site.scale - values
-        divergence = float(((errors @ self.curvature) * errors).sum())
+        divergence = self.divergence((levels.level * site.scale).sub_(values))
         salient = self.prices.salient * int(levels.salient.count_nonzero())
         spikes = self.prices.spike * int(levels.level.count_nonzero()) if self.prices.spike else 0.0
         return (divergence + salient + spikes) / values.shape[0]
-
-
-def curvature(weights: list[Tensor], sensitivities: list[Tensor]) -> Tensor:
-    """Half the second derivative of the divergence by a site's input, float32 [K, K].
-
-    Args:
-        weights: float [N, K] of every layer that reads it.
-        sensitivities: float32 [N] of each of these layers' outputs.
-    """
-    total = torch.zeros(weights[0].shape[1], weights[0].shape[1])
-    for weight, sensitivity in zip(weights, sensitivities, strict=True):
-        total.addmm_((weight * sensitivity[:, None]).T, weight, alpha=0.5)
-    return total
 
 
 def search_site(

@@ -14,12 +14,19 @@ from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, Levels, encode
 from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputPeaks, OutputSteps, fit_output_steps
 from spikequant.golden.quantizer.site import AnySite, Site
+from spikequant.golden.quantizer.statistics import sample_rows
 from spikequant.golden.quantizer.tally import Tally
 from spikequant.golden.quantizer.weights import LOW_BITS, LOW_STEPS, QuantizedWeight
 from spikequant.golden.support.errors import InputError
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+
+STEP_TOKENS = 2048
+"""Tokens to whose outputs output steps are fitted."""
+
+UNSURE = 2.0**-21
+"""Bound on the error of a quotient that is computed in float32, relative to the largest code."""
 
 MOST_REMAINDER = 0.45
 """Largest remainder of a rounded weight, in steps of its grid: a clipped weight, and one that GPTQ moved, has more."""
@@ -80,23 +87,17 @@ class SpikeQuantLinear(nn.Module):
         left = weight / self.scales[:, None] - self.steps
         self.register_buffer("remainder", left.clamp(-limit, limit).bfloat16())
 
-    @torch.no_grad()
-    def fit_outputs(
-        self, values: Tensor, weights: Tensor | None = None, *, text: Sequence[Tensor] = (), binary: bool = False
-    ) -> None:
+    def fit_outputs(self, outputs: Sequence[Tensor], weights: Tensor | None = None, *, binary: bool = False) -> None:
         """Fit the output steps, and read output codes from now on.
 
         Args:
-            values: float32 [S, K], inputs of some tokens.
+            outputs: float32 [n, N] each, exact outputs in parts of a text: of all of them the peaks count.
             weights: float32 [N], weight of each output's error; ones by default.
-            text: float32 [n, K] each, inputs of more tokens, whose peaks count.
             binary: whether the layer's scale is a power of two.
         """
-        peaks = None
-        if text:
-            found = torch.stack([self.exact(rows).abs_().amax(0) for rows in text])
-            peaks = OutputPeaks(found, sum(rows.shape[0] for rows in text))
-        steps = fit_output_steps(self.exact(values), weights, peaks=peaks, binary=binary)
+        largest = torch.stack([rows.abs().amax(0) for rows in outputs])
+        peaks = OutputPeaks(largest, sum(rows.shape[0] for rows in outputs))
+        steps = fit_output_steps(sample_rows(outputs, STEP_TOKENS), weights, peaks=peaks, binary=binary)
         self.output_bits = OUTPUT_BITS
         self.output_scale = steps.scale
         self.output_exponents.copy_(steps.exponents)
@@ -137,36 +138,52 @@ class SpikeQuantLinear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Float outputs [..., N] of float inputs [..., K]: values of the output codes, or of membranes."""
-        levels = self._encoded(values)
+        levels = self.encoded(values)
         if self.tally is not None:
             self.tally.add(levels)
-        membrane = self._membrane(levels)
-        if self.output_bits is not None:
-            return self._coded(membrane, levels.scale, self.output_bits)
-        return membrane.mul_(self.scales * levels.scale)
+        membrane = self.membrane(levels)
+        if self.output_bits is None:
+            return membrane.mul_(self.scales * levels.scale)
+        return self.code_values(self.output_codes(membrane, levels.scale))
 
     def exact(self, values: Tensor) -> Tensor:
         """Values of the membranes, float32 [..., N], of float inputs [..., K]."""
-        levels = self._encoded(values)
-        return self._membrane(levels).mul_(self.scales * levels.scale)
+        levels = self.encoded(values)
+        return self.membrane(levels).mul_(self.scales * levels.scale)
 
-    def _encoded(self, values: Tensor) -> Levels:
+    def encoded(self, values: Tensor) -> Levels:
+        """Levels of float inputs [..., K]."""
         return encode(values, self.site, max_shift=self.max_salient_shift)
 
-    def _membrane(self, levels: Levels) -> Tensor:
-        """Membranes in weight steps times levels, bias included."""
+    def membrane(self, levels: Levels) -> Tensor:
+        """Membranes in weight steps times levels, bias included, float32 [..., N]."""
         membrane = nn.functional.linear(levels.level, self.steps)
         if self.bias is not None:
             membrane += (self.bias_units(levels.scale) / self.units).float()
         return membrane
 
-    def _coded(self, membrane: Tensor, scale: float | Tensor, output_bits: int) -> Tensor:
-        """Values of the output codes, exact in float64 if the membrane is exact in float32."""
-        fraction_bits = self.theta_fraction_bits
-        theta = self.thresholds(scale, output_bits=output_bits, theta_fraction_bits=fraction_bits).double()
-        code = membrane.double().abs_().mul_(self.units * 2**fraction_bits).add_((theta / 2).floor_())
-        code = code.div_(theta).floor_().clamp_(max=2 ** (output_bits - 1) - 1)
-        return code.mul_(self.output_steps(output_bits)).float().copysign_(membrane)
+    def output_codes(self, membrane: Tensor, scale: float | Tensor) -> Tensor:
+        """Signed output codes of membranes as from ``membrane``: integers as floats, equal to the datapath's.
+
+        Args:
+            membrane: float32 [..., N], overwritten.
+            scale: value of one input level.
+        """
+        assert self.output_bits is not None
+        fraction_bits, top = self.theta_fraction_bits, 2 ** (self.output_bits - 1) - 1
+        theta = self.thresholds(scale, output_bits=self.output_bits, theta_fraction_bits=fraction_bits).double()
+        ratio = membrane * (self.units * 2**fraction_bits / theta).float()
+        code = ratio.round()
+        # float32 may round a code in the middle between two to the wrong one
+        unsure = ratio.sub_(code).abs_() > 0.5 - top * UNSURE
+        exact = membrane[unsure].double().mul_(self.units * 2**fraction_bits)
+        code[unsure] = (exact.abs() / theta.expand(membrane.shape)[unsure] + 0.5).floor_().copysign_(exact).float()
+        return code.clamp_(-top, top)
+
+    def code_values(self, codes: Tensor) -> Tensor:
+        """Values of output codes, float32 [..., N]."""
+        assert self.output_bits is not None
+        return codes * self.output_steps(self.output_bits).float()
 
     def vectors(self, values: Tensor, spec: Spec) -> LayerVectors:
         """The layer and its inputs as integers for an accelerator.

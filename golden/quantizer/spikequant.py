@@ -106,7 +106,7 @@ def _quantize(layer: FloatLayer, recipe: Recipe) -> nn.Module:
         error = (nn.functional.linear(statistics.sample, layer.linear.weight) - exact).mean(0)
         bias = error if bias is None else bias + error
     quantized = SpikeQuantLinear(weight, bias, site)
-    quantized.fit_outputs(statistics.sample, binary=site_group(layer.name) in RESIDUAL_GROUPS)
+    quantized.fit_outputs([quantized.exact(statistics.sample)], binary=site_group(layer.name) in RESIDUAL_GROUPS)
     warn_about(layer.name, quantized, layer.linear, statistics.sample)
     if recipe.distillation.steps:
         quantized.keep_remainder(layer.linear.weight.detach())

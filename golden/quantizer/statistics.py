@@ -1,5 +1,6 @@
 """Statistics of layer inputs and outputs over calibration text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -86,3 +87,13 @@ class SiteWatcher:
             tokens=self.tokens,
             second_moment=None if self._moment is None else self._moment / self.tokens,
         )
+
+
+def sample_rows(values: Sequence[Tensor], rows: int) -> Tensor:
+    """At most ``rows`` evenly strided rows of matrices [n, K] on top of each other."""
+    stride = max(1, -(-sum(part.shape[0] for part in values) // rows))
+    taken, start = [], 0
+    for part in values:
+        taken.append(part[start % stride :: stride] if start % stride < part.shape[0] else part[:0])
+        start = (start - part.shape[0]) % stride
+    return torch.cat(taken)

@@ -12,8 +12,9 @@ from transformers import PreTrainedModel
 from spikequant.golden.checkpoint.block_store import BlockStore
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.evaluation.methods import find_method
-from spikequant.golden.models.model import LanguageModel, decoder_linears
+from spikequant.golden.models.model import LanguageModel, decoder_blocks, decoder_linears
 from spikequant.golden.models.prefix import attach_prefix, compute_prefix, model_prefix
+from spikequant.golden.quantizer.blocks import hidden_states
 from spikequant.golden.quantizer.calibrate import quantize_model
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.recipe import RECIPES, Recipe
@@ -120,3 +121,25 @@ def test_a_dead_zone_silences_inputs(float_model: LanguageModel) -> None:
         assert {layer.site.dead_zone for layer in quantized_layers(model).values()} == {dead_zone}
         silent.append(measure_accuracy(model, windows).silent_ratio)
     assert silent[1] > 1.5 * silent[0]
+
+
+def test_known_outputs_of_layers_are_those_that_they_compute(float_model: LanguageModel) -> None:
+    """Hidden states after the last block, for which layers were not run again, are those of the finished model."""
+    kept: list[Tensor] = []
+
+    class Watch:
+        def resume(self, model: PreTrainedModel) -> None:  # noqa: ARG002 - the protocol has it
+            return None
+
+        def keep(self, model: PreTrainedModel, block: int, hidden: list[Tensor]) -> None:  # noqa: ARG002
+            kept[:] = hidden
+
+    model, windows = float_model.model, random_windows(3)
+    attach_prefix(model, compute_prefix(model, (4,)))
+    quantize(model, windows, make_recipe(), keeper=Watch())
+    found: list[Tensor] = []
+    *_, last = decoder_blocks(model).values()
+    last.register_forward_hook(lambda _module, _inputs, output: found.append(hidden_states(output, "block")))
+    for window in windows:
+        model(window[None])
+    assert all(torch.allclose(kept[len(windows) + i], hidden, rtol=1e-4, atol=1e-5) for i, hidden in enumerate(found))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spikequant.golden.compensation.site_search import Prices, SiteCost, curvature, search_site
+from spikequant.golden.compensation.site_search import Prices, SiteCost, search_site
 from spikequant.golden.quantizer.encode import encode
 from spikequant.golden.quantizer.site import Site, salient_outside
 
@@ -19,14 +19,14 @@ def make_cost(**prices: float) -> SiteCost:
     generator = torch.Generator().manual_seed(2)
     weights = [torch.randn(5, 16, generator=generator), torch.randn(3, 16, generator=generator)]
     shape = [torch.rand(5, generator=generator), torch.rand(3, generator=generator)]
-    return SiteCost(curvature(weights, shape), Prices(**{"salient": 0.0, **prices}))
+    return SiteCost(weights, shape, Prices(**{"salient": 0.0, **prices}))
 
 
 def test_the_cost_is_the_weighted_output_error_and_the_prices() -> None:
     generator = torch.Generator().manual_seed(4)
     weight, sensitivity = torch.randn(5, 16, generator=generator), torch.rand(5, generator=generator)
     values, site = inputs(), salient_outside(START)
-    cost = SiteCost(curvature([weight], [sensitivity]), Prices(0.25, 0.5))
+    cost = SiteCost([weight], [sensitivity], Prices(0.25, 0.5))
     levels = encode(values, site)
     error = (levels.level * site.scale - values) @ weight.T
     expected = float((error.square() @ sensitivity).sum() / 2) + 0.25 * int(levels.salient.sum())

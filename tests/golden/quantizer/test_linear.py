@@ -24,7 +24,7 @@ def make_layer(
     offset = torch.randn(12, generator=generator) if bias else None
     quantized = quantize_weight(weight, bits=bits, wide_fraction=wide_fraction)
     layer = SpikeQuantLinear(quantized, offset, site)
-    layer.fit_outputs(values)
+    layer.fit_outputs([layer.exact(values)])
     layer.output_bits = None
     return layer, values
 
@@ -162,3 +162,18 @@ def test_what_the_datapath_has_no_integers_for_is_refused() -> None:
         layer, values = make_layer(bits=bits, wide_fraction=0.2)
         with pytest.raises(InputError, match=f"wide columns with weights of {bits} bits, expected 4"):
             layer.vectors(values, Spec(weight_bits=bits))
+
+
+@given(st.integers(0, 2**31), st.sampled_from([2, 8, 12, 16]), st.integers(0, 16))
+def test_codes_are_exact_where_one_ends_and_the_next_begins(seed: int, bits: int, fraction: int) -> None:
+    layer, _ = make_layer(seed=seed, wide_fraction=0.2)
+    layer.output_bits, layer.theta_fraction_bits = bits, fraction
+    theta = layer.thresholds(SITE.scale, output_bits=bits, theta_fraction_bits=fraction)
+    generator = torch.Generator().manual_seed(seed)
+    code = torch.randint(0, 2 ** (bits - 1), (200, 12), generator=generator)
+    edge = ((2 * code + 1) * theta) // 2 ** (fraction + 1) + torch.randint(-1, 2, code.shape, generator=generator)
+    membrane = edge.clamp(0, 2**24 - 1)
+    expected = ((membrane * 2**fraction + theta // 2) // theta).clamp(max=2 ** (bits - 1) - 1)
+    for sign in (1, -1):
+        found = layer.output_codes(sign * membrane / layer.units, SITE.scale)
+        assert (sign * found.long()).equal(expected)
