@@ -7,8 +7,8 @@ exactly.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps
 from spikequant.golden.quantizer.site import ROUNDING, Site, salient_outside
 from spikequant.golden.quantizer.tally import Ratio
-from spikequant.golden.quantizer.weights import LOW_STEPS, WeightGrid
+from spikequant.golden.quantizer.weights import LOW_STEPS, WeightGrid, nearest_steps
+from spikequant.golden.support.fused import fused
 
 EDGE = 0.499
 """Distance, in steps, that a latent weight may lie outside its codes: it still rounds to the outermost code."""
@@ -30,47 +31,117 @@ class _Levels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, log_scale: Tensor, site: "TrainableSite") -> Tensor:
         scale = log_scale.exp()
-        ratio = values / scale
-        level = ratio.round()
-        if site.dead_zone > ROUNDING:
-            level.masked_fill_(ratio.abs() < site.dead_zone, 0)
-        salient = (level < -site.zero) | (level > 2**site.bits - 1 - site.zero)
-        window = salient_window(ratio.masked_fill(~salient, 0), site.salient_bits, MAX_SALIENT_SHIFT)
-        site.salient.add(int(salient.count_nonzero()), salient.numel())
-        ctx.save_for_backward(ratio.bfloat16(), scale)
-        return torch.where(salient, window.level, level).bfloat16()
+        found = fused(_encode)(values, scale, site.codes)
+        site.salient.add(int(found.salient), values.numel())
+        ctx.save_for_backward(found.ratio, scale)
+        return found.level
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        ratio, scale = ctx.saved_tensors
-        gradient = gradient.float()
-        return gradient / scale, -(gradient * ratio).sum(), None
+        return *fused(_encode_backward)(gradient, *ctx.saved_tensors), None
+
+
+class _SiteCodes(NamedTuple):
+    """Levels of a site: tensors where sites differ, since numbers would be compiled in.
+
+    Attributes:
+        lowest: smallest normal level, a tensor.
+        highest: largest normal level, a tensor.
+        dead_zone: inputs below this many steps are silent, a tensor; 0 where rounding decides.
+        salient_bits: width of a salient code.
+    """
+
+    lowest: Tensor
+    highest: Tensor
+    dead_zone: Tensor
+    salient_bits: int
+
+    @classmethod
+    def of(cls, site: Site) -> "_SiteCodes":
+        dead_zone = site.dead_zone if site.dead_zone > ROUNDING else 0.0
+        highest = 2.0**site.bits - 1 - site.zero
+        return cls(torch.tensor(-float(site.zero)), torch.tensor(highest), torch.tensor(dead_zone), site.salient_bits)
+
+
+class _Encoded(NamedTuple):
+    level: Tensor
+    ratio: Tensor
+    salient: Tensor
+
+
+def _encode(values: Tensor, scale: Tensor, codes: "_SiteCodes") -> _Encoded:
+    ratio = values / scale
+    level = torch.where(ratio.abs() < codes.dead_zone, 0, ratio.round())
+    salient = (level < codes.lowest) | (level > codes.highest)
+    window = salient_window(torch.where(salient, ratio, 0), codes.salient_bits, MAX_SALIENT_SHIFT)
+    return _Encoded(torch.where(salient, window.level, level).bfloat16(), ratio.bfloat16(), salient.sum())
+
+
+def _encode_backward(gradient: Tensor, ratio: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    gradient = gradient.float()
+    return gradient / scale, -(gradient * ratio).sum()
 
 
 class _Steps(torch.autograd.Function):
     """The nearest steps of the grid to latent weights."""
 
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, nearest: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ARG004 - autograd's
-        return nearest(latent).bfloat16()
+    def forward(ctx: Any, latent: Tensor, zeros: Tensor, fine: Tensor, bits: int) -> Tensor:  # noqa: ARG004
+        return fused(_round)(latent, zeros, fine, bits)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004 - autograd's signature
-        return gradient.float(), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ARG004 - autograd's signature
+        return gradient.float(), None, None, None
 
 
-class _Codes(torch.autograd.Function):
-    """Output codes in units of their steps; outputs beyond the largest code get no gradient."""
+def _round(latent: Tensor, zeros: Tensor, fine: Tensor, bits: int) -> Tensor:
+    return nearest_steps(latent, zeros, fine, bits).bfloat16()
+
+
+class _Outputs(torch.autograd.Function):
+    """Values of membranes, or of output codes: outputs beyond the largest code get no gradient.
+
+    Membranes are bfloat16 [..., N]; their unit and the bias are float32 [N].
+    """
 
     @staticmethod
-    def forward(ctx: Any, ratio: Tensor, largest: int) -> Tensor:
-        ctx.save_for_backward(ratio.abs() <= largest)
-        return ratio.round().clamp_(-largest, largest)
+    def forward(ctx: Any, membrane: Tensor, unit: Tensor, bias: Tensor, codes: "_OutputCodes | None") -> Tensor:
+        ctx.save_for_backward(membrane, unit, bias)
+        ctx.codes = codes
+        return fused(_read)(membrane, unit, bias, codes)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (inside,) = ctx.saved_tensors
-        return gradient * inside, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        return *fused(_read_backward)(gradient, *ctx.saved_tensors, ctx.codes), None
+
+
+class _OutputCodes(NamedTuple):
+    """Step of each output, float32 [N], and largest code."""
+
+    step: Tensor
+    top: int
+
+
+def _read(membrane: Tensor, unit: Tensor, bias: Tensor, codes: _OutputCodes | None) -> Tensor:
+    output = membrane.float() * unit + bias
+    return output if codes is None else (output / codes.step).round().clamp(-codes.top, codes.top) * codes.step
+
+
+def _read_backward(
+    gradient: Tensor, membrane: Tensor, unit: Tensor, bias: Tensor, codes: _OutputCodes | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    membrane = membrane.float()
+    if codes is not None:
+        ratio = (membrane * unit + bias) / codes.step
+        gradient = torch.where(ratio.abs() <= codes.top, gradient, 0)
+    rows = gradient.flatten(0, -2)
+    return (gradient * unit).bfloat16(), (rows * membrane.flatten(0, -2)).sum(0), rows.sum(0)
+
+
+def _confine(latent: Tensor, zeros: Tensor, fine: Tensor, bits: int) -> None:
+    # the largest step of a wide column is larger, and its steps are finer
+    low, high = -zeros[:, None] - EDGE / fine, 2**bits - zeros[:, None] - (1 - EDGE) / fine
+    latent.copy_(torch.minimum(torch.maximum(latent, low), high))
 
 
 class TrainableSite(nn.Module):
@@ -81,17 +152,15 @@ class TrainableSite(nn.Module):
 
     Attributes:
         log_scale: logarithm of the value of one level.
-        zero: zero point.
+        codes: its levels.
         salient: share of salient values since it was last reset.
     """
 
     def __init__(self, site: Site) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(site.scale)))
-        self.zero = site.zero
-        self.bits = site.bits
-        self.salient_bits = site.salient_bits
-        self.dead_zone = site.dead_zone
+        self._site = site
+        self.codes = _SiteCodes.of(site)
         self.salient = Ratio()
         self._seen: Tensor | None = None
         self._levels: Tensor | None = None
@@ -108,11 +177,7 @@ class TrainableSite(nn.Module):
 
     def freeze(self) -> Site:
         """The current site, no longer trainable."""
-        scale = float(self.log_scale.detach().exp())
-        site = Site(
-            0.0, 0.0, scale, self.zero, bits=self.bits, salient_bits=self.salient_bits, dead_zone=self.dead_zone
-        )
-        return salient_outside(site)
+        return salient_outside(replace(self._site, scale=float(self.log_scale.detach().exp())))
 
 
 class TrainableLinear(nn.Module):
@@ -157,22 +222,15 @@ class TrainableLinear(nn.Module):
     @torch.no_grad()
     def confine(self) -> None:
         """Clamp latent weights to just outside their codes, so that small updates can move them back."""
-        lowest = -self.zeros[:, None]
-        wide = self.fine > 1
-        # the largest step of a wide column is larger, and its steps are finer
-        top = lowest + 2**self.bits - 1 / LOW_STEPS
-        finest = self.latent[:, wide].clamp(lowest - EDGE / LOW_STEPS, top + EDGE / LOW_STEPS)
-        self.latent.clamp_(lowest - EDGE, lowest + 2**self.bits - 1 + EDGE)
-        self.latent[:, wide] = finest
+        fused(_confine)(self.latent, self.zeros, self.fine, self.bits)
 
     def forward(self, values: Tensor) -> Tensor:
         """Float outputs [..., N] of float inputs [..., K]."""
-        steps = _Steps.apply(self.latent, self.grid().steps)
-        membrane = nn.functional.linear(self.site(values), steps).float()
-        output = membrane * (self.site.log_scale + self.log_scale).exp() + self.bias
-        if self.output_bits is None:
-            return output
-        return _Codes.apply(output / self.output_steps, 2 ** (self.output_bits - 1) - 1) * self.output_steps
+        steps = _Steps.apply(self.latent, self.zeros, self.fine, self.bits)
+        membrane = nn.functional.linear(self.site(values), steps)
+        unit = (self.site.log_scale + self.log_scale).exp()
+        codes = _OutputCodes(self.output_steps, 2 ** (self.output_bits - 1) - 1) if self.output_bits else None
+        return _Outputs.apply(membrane, unit, self.bias, codes)
 
     @torch.no_grad()
     def freeze(self) -> SpikeQuantLinear:

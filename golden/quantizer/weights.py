@@ -72,10 +72,7 @@ class WeightGrid:
 
     def steps(self, ratio: Tensor, columns: slice = slice(None)) -> Tensor:
         """The nearest signed steps to weights in units of the scale, float [N, columns]."""
-        fine, zeros = self.fine[columns], self.zeros[:, None]
-        nearest = (ratio * fine).round_()
-        low, high = -zeros * fine, (2**self.bits - zeros) * fine - 1
-        return nearest.clamp_(low, high).div_(fine)
+        return nearest_steps(ratio, self.zeros, self.fine[columns], self.bits)
 
     def values(self, weight: Tensor, columns: slice = slice(None)) -> Tensor:
         """The nearest values to real weights, float [N, columns]."""
@@ -95,6 +92,13 @@ class WeightGrid:
             low=((codes - high)[:, wide] * LOW_STEPS).to(torch.uint8),
             bits=self.bits,
         )
+
+
+def nearest_steps(ratio: Tensor, zeros: Tensor, fine: Tensor, bits: int) -> Tensor:
+    """The nearest signed steps to weights [N, K] in units of the scale; other arguments as of ``WeightGrid``."""
+    zeros = zeros[:, None]
+    low, high = -zeros * fine, (2**bits - zeros) * fine - 1
+    return (ratio * fine).round_().clamp_(low, high).div_(fine)
 
 
 def row_grid(low: Tensor, high: Tensor, fine: Tensor, bits: int) -> WeightGrid:
