@@ -7,7 +7,7 @@ weights. Optionally a row of weights is skipped where all of the batch's tokens 
 save the same.
 
 Only the linear layers of the decoder count, one after the other: a layer starts when all tokens of the batch have
-finished the previous one.
+finished the previous one. Layers that share their input run as one.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ import numpy as np
 from spikequant.benchmarks.shapes import ARRAYS, Array
 from spikequant.benchmarks.twin.cycles import twin_costs
 from spikequant.benchmarks.work import LATENCIES
+from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.golden.layer.vectors import LayerVectors
@@ -95,9 +96,10 @@ def average_batch(spec: Spec, layers: Mapping[str, LayerVectors], tokens: int) -
         raise ValueError(f"a batch of {tokens} tokens, but fewer are traced")
     cycles: dict[Array, int] = dict.fromkeys(ARRAYS, 0)
     words = used = 0
-    for vectors in layers.values():
+    for group in neighbours_with_one_input(layers.items()):
+        fused = fuse(list(group.values()))
         for first in range(0, batches * tokens, tokens):
-            batch = vectors.of_tokens(slice(first, first + tokens))
+            batch = fused.of_tokens(slice(first, first + tokens))
             for array in ARRAYS:
                 cycles[array] += _cycles(spec, array, batch)
             loud = (batch.level != 0).any(axis=0)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikequant.fpga.estimate.measurement import Site
+from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 
@@ -15,15 +16,16 @@ def kind_of(layer: str) -> str:
 
 
 def average_sites(layers: Mapping[str, LayerVectors], spec: Spec) -> tuple[Site, ...]:
-    """One site for each kind of layer, and for each number of wide columns in it.
+    """One site for each kind of layer and each number of wide columns in it; layers that share their input are one.
 
     Args:
         layers: traced, by name.
         spec: sets how large a level is.
     """
     kinds: dict[tuple[str, int], list[LayerVectors]] = {}
-    for name, vectors in layers.items():
-        kinds.setdefault((kind_of(name), vectors.wide.size), []).append(vectors)
+    for group in neighbours_with_one_input(layers.items()):
+        vectors = fuse(list(group.values()))
+        kinds.setdefault(("+".join(map(kind_of, group)), vectors.wide.size), []).append(vectors)
     return tuple(_average(kind, found, spec) for (kind, _), found in kinds.items())
 
 

@@ -61,7 +61,8 @@ class LayerWork:
     """Cycles of one layer's tokens on both arrays of one shape.
 
     Attributes:
-        name: of the layer.
+        name: of the layer; names of layers that run as one are joined by ``+``.
+        layers: number of layers that run as one.
         inputs: K.
         outputs: N.
         tokens: T.
@@ -71,6 +72,7 @@ class LayerWork:
     """
 
     name: str
+    layers: int
     inputs: int
     outputs: int
     tokens: int
@@ -89,8 +91,15 @@ def _lane_use(spec: Spec, phases: Iterable[PhaseCost]) -> LaneUse:
     return LaneUse(spikes=sum(phase.spikes for phase in found), slots=spec.lanes * sum(phase.beats for phase in found))
 
 
-def layer_work(spec: Spec, name: str, vectors: LayerVectors) -> LayerWork:
-    """Count the cycles of a layer, without loading weights and constants, which takes both arrays the same time."""
+def layer_work(spec: Spec, name: str, vectors: LayerVectors, *, layers: int = 1) -> LayerWork:
+    """Count the cycles of a layer, without loading weights and constants, which takes both arrays the same time.
+
+    Args:
+        spec: of both arrays.
+        name: of the layer.
+        vectors: the layer and its tokens.
+        layers: number of layers that were fused into it.
+    """
     tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
     output_tiles = -(-vectors.outputs // spec.neurons)
     costs: Mapping[Array, list[list[TokenCost]]] = {
@@ -118,6 +127,7 @@ def layer_work(spec: Spec, name: str, vectors: LayerVectors) -> LayerWork:
     )
     return LayerWork(
         name=name,
+        layers=layers,
         inputs=vectors.inputs,
         outputs=vectors.outputs,
         tokens=vectors.tokens,
@@ -175,7 +185,7 @@ def together(layers: Iterable[LayerWork]) -> Work:
         array: {stage: sum(layer.cycles[array][stage] for layer in found) for stage in STAGES} for array in ARRAYS
     }
     return Work(
-        layers=len(found),
+        layers=sum(layer.layers for layer in found),
         tokens=found[0].tokens,
         operations=sum(layer.operations for layer in found),
         cycles=cycles,

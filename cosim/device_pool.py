@@ -1,7 +1,7 @@
 """Pool of devices that split the outputs of each layer."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import numpy as np
 from spikequant.cosim.scoreboard import compare
 from spikequant.cosim.simulator.build import accelerator_sources
 from spikequant.cosim.simulator.device import SimulatedDevice
+from spikequant.golden.layer.fusion import fuse, split_output
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
@@ -30,7 +31,7 @@ class Work:
     """Totals of a pool.
 
     Attributes:
-        layers: layers run.
+        layers: layers run, alone or as one with others.
         outputs: outputs compared with the integer level.
         mismatches, saturated: outputs, as in ``Verdict``.
         first: one line on the first mismatch; empty if there is none.
@@ -75,29 +76,35 @@ class Crew:
         self._threads = threads
 
     def run(self, name: str, vectors: LayerVectors) -> LayerOutput:
-        """Run a layer on the devices; return its results.
+        """Run a layer on the devices; return its results. Arguments and errors as for ``run_fused``."""
+        return self.run_fused({name: vectors})[name]
+
+    def run_fused(self, layers: Mapping[str, LayerVectors]) -> dict[str, LayerOutput]:
+        """Run layers that share their input as one layer; return the results of each.
 
         Args:
-            name: the layer's name.
-            vectors: the layer and its tokens.
+            layers: the layers and their tokens by name, as for ``fuse``.
 
         Raises:
             PacketError: an accelerator refused a packet or sent a broken one.
         """
-        parts = output_parts(vectors, self.spec, len(self._runners))
-        golden = self._threads.submit(run_layer, vectors, self.spec)
+        found = list(layers.values())
+        name = "+".join(layers)
+        parts = output_parts(fuse(found), self.spec, len(self._runners))
+        golden = [self._threads.submit(run_layer, vectors, self.spec) for vectors in found]
         runs = list(self._threads.map(lambda run, part: run(name, part), self._runners, parts))
-        output = _joined(runs)
-        verdict = compare(golden.result(), output)
+        outputs = dict(zip(layers, split_output(_joined(runs), found), strict=True))
         work = self.work
-        work.layers += 1
-        work.outputs += verdict.outputs
-        work.mismatches += verdict.mismatches
-        work.saturated += verdict.saturated
-        work.first = work.first or (f"{name}, {verdict.first}" if verdict.first else "")
+        for (own, output), expected in zip(outputs.items(), golden, strict=True):
+            verdict = compare(expected.result(), output)
+            work.layers += 1
+            work.outputs += verdict.outputs
+            work.mismatches += verdict.mismatches
+            work.saturated += verdict.saturated
+            work.first = work.first or (f"{own}, {verdict.first}" if verdict.first else "")
         work.cycles += sum(run.cycles for run in runs)
         work.simulated_seconds += sum(run.seconds for run in runs)
-        return output
+        return outputs
 
 
 def _joined(runs: Sequence[LayerRun]) -> LayerOutput:

@@ -1,13 +1,14 @@
 """Co-simulation of one layer, compared with the golden model."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spikequant.cosim.scoreboard import Verdict, compare
 from spikequant.cosim.simulator.burst import Traffic
 from spikequant.cosim.simulator.device import SimulatedDevice
+from spikequant.golden.layer.fusion import fuse, split_count, split_output
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.neuron import event_program
 from spikequant.golden.layer.spec import Spec
@@ -167,6 +168,36 @@ def compare_on_device(
     return replace(report, seconds=time.perf_counter() - began)
 
 
+def compare_fused_on_device(device: Device, layers: Sequence[LayerVectors], *, began: float) -> list[LayerReport]:
+    """Run layers that share their input as one layer, and compare each with the integer level.
+
+    Cycles, spikes, beats and seconds are those of the common run, divided by outputs.
+
+    Args:
+        device: accelerator to run on.
+        layers: one or more, as for ``fuse``.
+        began: start of the work on these layers, on ``time.perf_counter``.
+
+    Raises:
+        PacketError: the accelerator refused a packet or sent a broken one.
+    """
+    fused = fuse(layers)
+    run = run_on_device(device, fused)
+    outputs = split_output(run.output, layers)
+    expected = zip(*(split_count(count, layers) for count in expected_activity(device.spec, fused)), strict=True)
+    counts = zip(*(split_count(count, layers) for count in (run.cycles, run.spikes, run.beats)), strict=True)
+    reports = []
+    for vectors, output, activity, (cycles, spikes, beats) in zip(layers, outputs, expected, counts, strict=True):
+        seconds = run.seconds * vectors.outputs / fused.outputs
+        own = LayerRun(output=output, cycles=cycles, seconds=seconds, spikes=spikes, beats=beats)
+        reports.append(_report(device.spec, vectors, own, activity))
+    seconds = time.perf_counter() - began
+    return [
+        replace(report, seconds=seconds * vectors.outputs / fused.outputs)
+        for report, vectors in zip(reports, layers, strict=True)
+    ]
+
+
 def report_of(spec: Spec, vectors: LayerVectors, run: LayerRun, *, ran: LayerVectors) -> LayerReport:
     """Compare a run with the golden model.
 
@@ -176,7 +207,12 @@ def report_of(spec: Spec, vectors: LayerVectors, run: LayerRun, *, ran: LayerVec
         run: results of a device; its seconds become the report's.
         ran: the layer in the form that the device ran, which sets the expected spikes and beats.
     """
-    expected_spikes, expected_beats = expected_activity(spec, ran)
+    return _report(spec, vectors, run, expected_activity(spec, ran))
+
+
+def _report(spec: Spec, vectors: LayerVectors, run: LayerRun, expected: tuple[int, int]) -> LayerReport:
+    """Compare a run with the golden model, given the expected spikes and beats."""
+    expected_spikes, expected_beats = expected
     return LayerReport(
         output=run.output,
         verdict=compare(run_layer(vectors, spec), run.output),

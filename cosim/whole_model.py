@@ -1,7 +1,7 @@
 """Co-simulation of every layer of a model, on all cores or a cluster."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ from uuid import uuid4
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
 from spikequant.cosim.cached_device import CachedDevice
-from spikequant.cosim.layer import CosimFigures, compare_on_device
+from spikequant.cosim.layer import CosimFigures, compare_fused_on_device
+from spikequant.golden.layer.fusion import neighbours_with_one_input
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.cluster import run_jobs
@@ -19,6 +20,9 @@ from spikequant.golden.support.figures import Figures
 
 class LayerOutcome(Figures):
     """Figures of one layer of a model, an entry of ``per_layer``; further attributes as in ``CosimFigures``.
+
+    Layers that share their input run as one layer. Each then has its own outputs, and a share of the run's cycles,
+    spikes, beats and seconds in proportion to them.
 
     Attributes:
         name: the layer's name.
@@ -126,22 +130,24 @@ class _SimulatorPlugin(WorkerPlugin):
         return self._device
 
 
-def _run_layer(plugin: str, job: tuple[str, LayerVectors]) -> LayerOutcome:
-    """Run a layer on the device of the current worker."""
+def _run_layers(plugin: str, layers: Mapping[str, LayerVectors]) -> list[LayerOutcome]:
+    """Run layers that share their input on the device of the current worker."""
     began = time.perf_counter()
-    name, vectors = job
     found = get_worker().plugins[plugin]
     assert isinstance(found, _SimulatorPlugin)
-    report = compare_on_device(found.device, vectors, began=began)
-    own = {
-        "name": name,
-        "outputs": vectors.outputs,
-        "inputs": vectors.inputs,
-        "activity_expected": report.activity_expected,
-        "simulated_seconds": report.cycles / report.sim_cycles_per_second,
-        "remembered": found.device.cached,
-    }
-    return LayerOutcome.model_validate(dict(report.figures(allow_saturation=True)) | own)
+    reports = compare_fused_on_device(found.device, list(layers.values()), began=began)
+    outcomes = []
+    for (name, vectors), report in zip(layers.items(), reports, strict=True):
+        own = {
+            "name": name,
+            "outputs": vectors.outputs,
+            "inputs": vectors.inputs,
+            "activity_expected": report.activity_expected,
+            "simulated_seconds": report.cycles / report.sim_cycles_per_second,
+            "remembered": found.device.cached,
+        }
+        outcomes.append(LayerOutcome.model_validate(dict(report.figures(allow_saturation=True)) | own))
+    return outcomes
 
 
 @contextmanager
@@ -169,7 +175,8 @@ def cosimulate_model(
 ) -> ModelFigures:
     """Run layers on simulators of the spec's Verilog, one per worker, and compare them with the integer level.
 
-    Results of an earlier run with equal packets on an equal design come from the cache, and are compared again.
+    Consecutive layers that share their input run as one layer. Results of an earlier run with equal packets on an equal
+    design come from the cache, and are compared again.
 
     Args:
         client: client of the workers.
@@ -189,16 +196,17 @@ def cosimulate_model(
     """
     order: list[str] = []
 
-    def jobs() -> Iterator[tuple[str, tuple[str, LayerVectors]]]:
-        for name, vectors in layers:
-            order.append(name)
-            yield name, (name, vectors)
+    def jobs() -> Iterator[tuple[str, dict[str, LayerVectors]]]:
+        for group in neighbours_with_one_input(layers):
+            order.extend(group)
+            yield next(iter(group)), group
 
     done: dict[str, LayerOutcome] = {}
     with _simulators(client, spec, cache=cache, fresh=fresh) as plugin:
-        for name, outcome in run_jobs(client, partial(_run_layer, plugin), jobs()):
-            done[name] = outcome
-            progress(outcome)
+        for _, outcomes in run_jobs(client, partial(_run_layers, plugin), jobs()):
+            for outcome in outcomes:
+                done[outcome.name] = outcome
+                progress(outcome)
     seconds = time.perf_counter() - began
     ordered = [done[name] for name in order]
     return model_figures(spec, ordered, tokens=tokens, seconds=seconds, allow_saturation=allow_saturation)

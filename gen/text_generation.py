@@ -12,7 +12,7 @@ from spikequant.cosim.device_pool import Crew, Work, simulated_crew
 from spikequant.fpga.host.resident import ResidentLayers
 from spikequant.fpga.sdram.timing import SdramChip
 from spikequant.gen.board_connection import Line, board_accelerator
-from spikequant.golden.evaluation.offload import offload_layers
+from spikequant.golden.evaluation.offload import offload_fused, offload_layers
 from spikequant.golden.layer.integer import run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.models.continuation import Continuation, continue_prompt
@@ -39,7 +39,7 @@ class TextFigures(Figures):
         logits_sha256: of the float32 logits of all new tokens.
         reference_text: text of the float model; None if it was not wanted.
         equal_to_golden: whether text and logits are those of the integers; None without hardware, as are all below.
-        layers: layer runs.
+        layers: runs of layers; those that run as one with others count too.
         outputs, mismatches, saturated: counts of outputs.
         first_mismatch: one line; empty if there is none.
         cycles: clock cycles of all devices.
@@ -225,7 +225,7 @@ def write_text(
             bar.reset(task, description="starting", total=None)
             with (
                 devices(lambda description: bar.update(task, description=description)) as crew,
-                offload_layers(model.model, crew.spec, crew.run, codes=codes),
+                offload_fused(model.model, crew.spec, crew.run_fused, codes=codes),
             ):
                 found, work = write(model, "writing in hardware"), crew.work
     assert found is not None

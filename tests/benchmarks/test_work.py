@@ -10,9 +10,10 @@ from spikequant.benchmarks.sites import average_sites, kind_of
 from spikequant.benchmarks.twin.arithmetic import feed_cycles
 from spikequant.benchmarks.work import STAGES, layer_work, together
 from spikequant.fpga.estimate.expectation import site_cycles
+from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.score import score_cost
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
 
 SPECS = [Spec(neurons=32), Spec(neurons=16, lanes=2), Spec(lanes=8, depth=4088), Spec(neurons=8, lanes=1, depth=512)]
 
@@ -80,3 +81,20 @@ def test_cycles_are_estimated_from_averages(spec: Spec, layers: dict[str, LayerV
     counted = count_work(spec, layers)["all"].cycles_per_token("spiking")
     estimated = sum(site_cycles(spec, site) for site in average_sites(layers, spec))
     assert estimated == pytest.approx(counted, rel=0.1)
+
+
+def test_layers_that_share_their_input_run_as_one() -> None:
+    spec = Spec(neurons=48)
+    query, key = (
+        random_vectors(spec, outputs=outputs, inputs=96, tokens=6, wide=8, max_shift=3, extremes=False, seed=outputs)
+        for outputs in (64, 32)
+    )
+    key = replace(key, **{name: getattr(query, name) for name in PER_TOKEN})
+    work = count_work(spec, {"q": query, "k": key})["all"]
+    alone = together(layer_work(spec, name, vectors) for name, vectors in (("q", query), ("k", key)))
+    assert (work.layers, work.tokens, work.operations) == (alone.layers, alone.tokens, alone.operations)
+    # 96 outputs are two tiles of 48, and three if each layer begins one
+    assert all(work.cycles[array]["array"] < alone.cycles[array]["array"] for array in ("spiking", "mac"))
+    assert [(site.name, site.layers) for site in average_sites({"a.q": query, "a.k": key}, spec)] == [
+        ("a.q+a.k", (96,))
+    ]

@@ -1,5 +1,6 @@
 """Layers that are split over several simulators."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
 
 SPEC = Spec(neurons=8, lanes=2, depth=16)
 
@@ -43,6 +44,20 @@ def test_a_crew_gives_the_layer_and_counts(device: SimulatedDevice, small: Spec,
         assert (crew.work.mismatches, crew.work.saturated, crew.work.first) == (0, 0, "")
         assert crew.work.cycles > 0
         assert crew.work.simulated_seconds > 0
+
+
+def test_a_crew_runs_layers_that_share_their_input_as_one(device: SimulatedDevice, small: Spec, cache: Path) -> None:
+    assert device.simulator.parent == cache
+    query = random_vectors(small, outputs=13, inputs=20, tokens=3, wide=2, seed=1)
+    activations = {name: getattr(query, name) for name in PER_TOKEN}
+    key = replace(random_vectors(small, outputs=6, inputs=20, tokens=3, wide=5, seed=2), **activations)
+    with simulated_crew(small, 2, cache=cache) as crew:
+        outputs = crew.run_fused({"q": query, "k": key})
+        for vectors, output in zip((query, key), outputs.values(), strict=True):
+            assert output.membrane.tolist() == run_layer(vectors, small).membrane.tolist()
+            assert output.code.tolist() == run_layer(vectors, small).code.tolist()
+        assert list(outputs) == ["q", "k"]
+        assert (crew.work.layers, crew.work.outputs, crew.work.mismatches) == (2, 3 * 19, 0)
 
 
 def test_a_difference_is_counted_and_named(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from distributed import Client
 from spikequant.cosim.page import write_page
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.cosim.whole_model import LayerOutcome, ModelFigures, cosimulate_model, model_figures
+from spikequant.golden.layer.fusion import fuse
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
 from spikequant.golden.support.cluster import cluster_client
+from spikequant.rtl.driver.device import run_on_device
 
 NAMES = ("block.0.up", "block.0.down", "block.1.up", "block.1.down")
 
@@ -73,6 +76,32 @@ def test_finished_layers_are_kept_for_the_same_integers_only(
             by_name[layer.name].spikes,
             by_name[layer.name].beats,
         )
+
+
+def test_layers_that_share_their_input_run_as_one(
+    client: Client, small: Spec, device: SimulatedDevice, cache: Path
+) -> None:
+    assert device.simulator.parent == cache
+    query, gate = (
+        random_vectors(small, outputs=outputs, inputs=20, tokens=5, wide=3, seed=outputs) for outputs in (13, 9)
+    )
+    activations = {name: getattr(query, name) for name in PER_TOKEN}
+    key, value = (
+        replace(random_vectors(small, outputs=outputs, inputs=20, tokens=5, wide=wide, seed=outputs), **activations)
+        for outputs, wide in ((6, 4), (5, 2))
+    )
+    layers = {"q": query, "k": key, "v": value, "gate": gate}
+    found = cosimulate_model(
+        client, small, layers.items(), tokens=5, began=time.perf_counter(), cache=cache, fresh=True
+    )
+    assert (found.ok, found.mismatches, found.layers) == (True, 0, 4)
+    assert [(layer.name, layer.outputs) for layer in found.per_layer] == [("q", 13), ("k", 6), ("v", 5), ("gate", 9)]
+    assert all(layer.activity_expected for layer in found.per_layer)
+    whole = run_on_device(device, fuse([query, key, value]))
+    joined = found.per_layer[:3]
+    assert sum(layer.cycles for layer in joined) == whole.cycles
+    assert sum(layer.spikes for layer in joined) == whole.spikes
+    assert sum(layer.beats for layer in joined) == whole.beats
 
 
 def test_one_wrong_layer_fails_the_model(first: ModelFigures, small: Spec, tmp_path: Path) -> None:

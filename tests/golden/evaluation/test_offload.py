@@ -1,9 +1,12 @@
 """Layers whose integers are computed elsewhere give the model what its own layers give."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 
-from spikequant.golden.evaluation.offload import offload_layers
+from spikequant.golden.evaluation.offload import offload_fused, offload_layers
+from spikequant.golden.layer.fusion import fuse, split_output
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.layer.vectors import LayerVectors
@@ -48,6 +51,46 @@ def test_every_layer_is_offloaded_within_the_block(quantized_model: LanguageMode
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert quantized_layers(quantized_model.model) == layers
     assert logits_of(quantized_model, "the threshold").equal(expected)
+
+
+def test_layers_of_a_site_are_computed_together(quantized_model: LanguageModel) -> None:
+    layers = read_membranes(quantized_model)
+    expected = logits_of(quantized_model, "the threshold")
+    seen: list[list[str]] = []
+
+    def run(together: Mapping[str, LayerVectors]) -> dict[str, LayerOutput]:
+        seen.append([name.rpartition(".")[2] for name in together])
+        found = list(together.values())
+        return dict(zip(together, split_output(run_layer(fuse(found), SPEC), found), strict=True))
+
+    with offload_fused(quantized_model.model, SPEC, run, codes=False):
+        found = logits_of(quantized_model, "the threshold")
+        again = logits_of(quantized_model, "the threshold")
+        logits_of(quantized_model, "spikes")
+    block = [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]]
+    assert seen == block * (len(layers) // 7) * 3
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert again.equal(found)
+
+
+def test_a_layer_that_is_called_on_other_inputs_runs_on_these(quantized_model: LanguageModel) -> None:
+    model = quantized_model.model
+    query, key = (f"model.layers.0.self_attn.{name}_proj" for name in "qk")
+    one, other = torch.randn(2, 1, 5, model.get_submodule(query).codes.shape[1])
+    alone = {}
+    for name in (query, key):
+        with offload_layers(model, SPEC, integers):
+            alone[name] = [model.get_submodule(name)(values) for values in (one, other)]
+    with offload_layers(model, SPEC, integers):
+        assert model.get_submodule(query)(one).equal(alone[query][0])
+        assert model.get_submodule(key)(other).equal(alone[key][1])
+        assert model.get_submodule(key)(one).equal(alone[key][0])
+        kept = one.clone()
+        model.get_submodule(query)(one)
+        # what changed in place is another input
+        one.neg_()
+        assert not model.get_submodule(key)(one).equal(alone[key][0])
+        assert model.get_submodule(key)(kept).equal(alone[key][0])
 
 
 def test_what_is_computed_elsewhere_is_what_counts(quantized_model: LanguageModel) -> None:
