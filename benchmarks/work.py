@@ -12,7 +12,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.cycles.throughput import ARRAY_ONLY, SPIKING, Counted, Latencies, layer_cycles
-from spikequant.rtl.cycles.token_cost import TokenCost, spiking_costs
+from spikequant.rtl.cycles.token_cost import TokenCost, resident_costs
 
 STAGES: Mapping[str, Counted] = {
     "array": ARRAY_ONLY,
@@ -103,7 +103,7 @@ def layer_work(spec: Spec, name: str, vectors: LayerVectors, *, layers: int = 1)
     tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
     output_tiles = -(-vectors.outputs // spec.neurons)
     costs: Mapping[Array, list[list[TokenCost]]] = {
-        "spiking": spiking_costs(spec, vectors, tiles),
+        "spiking": resident_costs(spec, vectors, tiles),
         "mac": twin_costs(spec, vectors),
     }
     cycles = {

@@ -7,7 +7,7 @@ from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.rtl.cycles.throughput import ARRAY_ONLY, SPIKING, Counted, layer_cycles
-from spikequant.rtl.cycles.token_cost import spiking_costs
+from spikequant.rtl.cycles.token_cost import resident_costs
 
 LANES = (1, 2, 4, 8)
 OUTPUTS, INPUTS, TOKENS = 256, 576, 8
@@ -26,7 +26,7 @@ def cycles(spec: Spec, counted: Counted) -> int:
     tiles = [token_tiles(vectors, token, spec) for token in range(TOKENS)]
     return layer_cycles(
         spec,
-        spiking_costs(spec, vectors, tiles),
+        resident_costs(spec, vectors, tiles),
         output_tiles=-(-OUTPUTS // spec.neurons),
         counted=counted,
         latencies=SPIKING,

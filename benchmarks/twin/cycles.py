@@ -27,6 +27,7 @@ TWIN = Latencies(
     next_codes=13,
     next_apart=0,
     run=18,
+    sent=20,
     read_ahead=1,
     phases=1,
     settle=29,

@@ -7,7 +7,9 @@ from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.driver.program import LayerProgram, Part, layer_segments, program_of_parts, token_tile
 
 
-def twin_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False) -> LayerProgram:
+def twin_program(
+    spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False, blocks: bool = False
+) -> LayerProgram:
     """Tile a layer as ``layer_program`` does; rows of levels take the place of scores.
 
     If all weights are loaded, a token's parts always run consecutively, since the array adds the low halves to the
@@ -18,6 +20,7 @@ def twin_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True,
         vectors: the layer and its tokens, from ``mac_vectors``.
         keep_scores: reuse rows of levels for all tiles of outputs, if they fit.
         brief: results have no membranes.
+        blocks: run tokens in blocks, as ``layer_program`` does.
     """
     segments = layer_segments(spec, vectors)
     parts = [
@@ -35,5 +38,12 @@ def twin_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True,
     sizes = {"inputs": vectors.inputs, "wide": vectors.wide.size}
     token_by_token = keeps_all_weights(spec, **sizes) or goes_token_by_token(spec, **sizes)
     return program_of_parts(
-        spec, vectors, segments, parts, token_by_token=token_by_token, keep_scores=keep_scores, brief=brief
+        spec,
+        vectors,
+        segments,
+        parts,
+        token_by_token=token_by_token,
+        keep_scores=keep_scores,
+        brief=brief,
+        blocks=blocks,
     )

@@ -20,7 +20,7 @@ MOVED: Mapping[Any, type[data.Struct]] = {Operation.WEIGHTS: WeightsHeader, Oper
 
 
 def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
-    """The program of ``layer_program``, with separate rows of the synapse memory for each tile of outputs.
+    """The program of ``layer_program`` in blocks, with separate rows of the synapse memory for each tile of outputs.
 
     Raises:
         InputError: the synapse memory does not hold all of the layer's weights.
@@ -31,12 +31,13 @@ def placed_program(spec: Spec, vectors: LayerVectors) -> LayerProgram:
         raise InputError(
             f"layer: its {tiles} tiles of outputs have {tiles * rows} rows of weights, expected at most {spec.depth}"
         )
-    program = layer_program(spec, vectors)
+    program = layer_program(spec, vectors, blocks=True)
     packets = []
     tile = -1
     for packet in program.packets:
         operation = Operation(operation_of(packet))
-        tile += operation is Operation.NEURONS
+        if operation is Operation.NEURONS:
+            tile = (tile + 1) % tiles
         packets.append(_moved(packet, MOVED[operation], by=tile * rows) if operation in MOVED else packet)
     return LayerProgram(packets=packets, places=program.places)
 

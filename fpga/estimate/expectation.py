@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spikequant.fpga.estimate.measurement import Site
 from spikequant.golden.layer.score import DOUBLINGS
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer.tiling import goes_token_by_token
+from spikequant.golden.layer.tiling import keeps_all_weights
 from spikequant.rtl.cycles.throughput import SPIKING, Counted, layer_cycles
 from spikequant.rtl.cycles.token_cost import LEVEL_CYCLES, SALIENT_CYCLES, SHORT_LIST, TokenCost
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
@@ -118,7 +118,7 @@ def site_cycles(spec: Spec, site: Site) -> float:
         return _average_cost(spec, site, tiles[number], shifted=shifted, complete=number == len(tiles) - 1)
 
     numbers = range(len(tiles))
-    if goes_token_by_token(spec, inputs=site.inputs, wide=site.wide):
+    if keeps_all_weights(spec, inputs=site.inputs, wide=site.wide):
         costs = [[cost_of(token, number) for number in numbers] for token in range(TOKENS)]
     else:
         costs = [

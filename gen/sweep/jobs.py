@@ -38,7 +38,7 @@ from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.cycles.throughput import SPIKING, Counted, layer_cycles
-from spikequant.rtl.cycles.token_cost import spiking_costs
+from spikequant.rtl.cycles.token_cost import resident_costs
 from spikequant.rtl.verilog import generate_verilog
 
 QUANTIZED, SCORE, WINDOW = "checkpoint", "score.json", "window.npy"
@@ -178,7 +178,7 @@ def _cycles(spec: Spec, vectors: LayerVectors) -> int:
     tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
     return layer_cycles(
         spec,
-        spiking_costs(spec, vectors, tiles),
+        resident_costs(spec, vectors, tiles),
         output_tiles=-(-vectors.outputs // spec.neurons),
         counted=Counted(),
         latencies=SPIKING,

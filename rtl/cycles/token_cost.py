@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spikequant.golden.layer.score import DOUBLINGS, ScoreCost, score_cost
 from spikequant.golden.layer.spec import Spec
-from spikequant.golden.layer.tiling import Tile, goes_token_by_token
+from spikequant.golden.layer.tiling import Tile, goes_token_by_token, keeps_all_weights
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 
@@ -142,23 +142,45 @@ def spiking_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Ti
         place = np.searchsorted(vectors.wide, tile.columns[0]) if tile.low else tile.columns[0]
         return tile.low, int(place) // spec.depth
 
-    def cost_of(token: int, tile: Tile) -> TokenCost:
-        cost = spiking_cost(spec, *tile_levels(vectors, token, tile.columns))
-        return replace(cost, complete=tile is tiles[token][-1])
-
-    if goes_token_by_token(spec, inputs=vectors.inputs, wide=vectors.wide.size) and all(
-        sum(tile.cost.words for tile in own) <= spec.score_words for own in tiles
-    ):
-        return [[cost_of(token, tile) for tile in own] for token, own in enumerate(tiles)]
+    whole = token_costs(spec, vectors, tiles)
+    if goes_token_by_token(spec, inputs=vectors.inputs, wide=vectors.wide.size) and _fit(spec, whole):
+        return whole
     costs = []
     for block in membrane_blocks(spec, vectors):
         # the weights of a segment stay loaded for all tokens of a block
         for loaded in sorted({segment(tile) for token in block for tile in tiles[token]}):
             for token in block:
-                for tile in tiles[token]:
+                for tile, cost in zip(tiles[token], whole[token], strict=True):
                     if segment(tile) == loaded:
-                        costs.append([cost_of(token, tile)])
+                        costs.append([cost])
     return costs
+
+
+def token_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Tile]]) -> list[list[TokenCost]]:
+    """Costs of each token's tiles in the order in which they run; arguments as for ``spiking_costs``."""
+    return [
+        [
+            replace(spiking_cost(spec, *tile_levels(vectors, token, tile.columns)), complete=number == len(own) - 1)
+            for number, tile in enumerate(own)
+        ]
+        for token, own in enumerate(tiles)
+    ]
+
+
+def resident_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Tile]]) -> list[list[TokenCost]]:
+    """Costs of a layer whose weights are on chip, token by token; else, or if a token does not fit a buffer, as loaded.
+
+    Arguments as for ``spiking_costs``.
+    """
+    whole = token_costs(spec, vectors, tiles)
+    if keeps_all_weights(spec, inputs=vectors.inputs, wide=vectors.wide.size) and _fit(spec, whole):
+        return whole
+    return spiking_costs(spec, vectors, tiles)
+
+
+def _fit(spec: Spec, groups: Sequence[Sequence[TokenCost]]) -> bool:
+    """Whether the scores of each group fit a buffer together."""
+    return all(sum(cost.words for cost in group) <= spec.score_words for group in groups)
 
 
 def membrane_blocks(spec: Spec, vectors: LayerVectors) -> list[range]:

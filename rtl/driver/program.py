@@ -1,8 +1,7 @@
 """Programs: a layer of any size as packets for an array of fixed size, and a layer's output from the results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from spikequant.rtl.driver.packets import (
     run_packet,
     weights_packet,
 )
+from spikequant.rtl.order import block_order, output_order
 from spikequant.rtl.shapes import Half
 
 
@@ -97,6 +97,18 @@ def tile_constants(spec: Spec, vectors: LayerVectors, outputs: slice) -> Words:
     )
 
 
+def segment_weights(spec: Spec, segments: Sequence[Segment], outputs: slice) -> list[Words]:
+    """The WEIGHTS packet of each segment for a tile of outputs."""
+    return [
+        weights_packet(
+            spec,
+            first_input=segment.first_input,
+            codes=_padded(segment.weights[:, outputs], spec.neurons, 0).astype(np.uint8),
+        )
+        for segment in segments
+    ]
+
+
 def token_tile(vectors: LayerVectors, token: int, columns: NDArray[np.integer[Any]], *, merged: bool) -> TokenTile:
     """One token's activations in some columns, for a CODES packet."""
     level = vectors.level[token, columns].astype(np.int64)
@@ -148,32 +160,9 @@ def _parts(spec: Spec, vectors: LayerVectors, segments: list[Segment], token: in
     return parts
 
 
-@dataclass(frozen=True)
-class ScorePlace:
-    """Buffer and address of a score's first beat."""
-
-    buffer: int
-    address: int
-
-
-def _adjacent(buffer: int, parts: Iterable[Part], start: int = 0) -> list[ScorePlace]:
-    """Adjacent places in a buffer."""
-    ends = list(accumulate((part.words for part in parts), initial=start))
-    return [ScorePlace(buffer, address) for address in ends[:-1]]
-
-
-def _score_places(spec: Spec, groups: Iterable[list[Part]]) -> list[list[ScorePlace]] | None:
-    """Adjacent places for all scores, groups alternating between the buffers; None if they do not fit."""
-    used = [0, 0]
-    places = []
-    for number, parts in enumerate(groups):
-        buffer = number % 2
-        places.append(_adjacent(buffer, parts, used[buffer]))
-        used[buffer] += sum(part.words for part in parts)
-    return places if max(used) <= spec.score_words else None
-
-
-def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False) -> LayerProgram:
+def layer_program(
+    spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True, brief: bool = False, blocks: bool = False
+) -> LayerProgram:
     """Tile a layer over outputs, tokens and inputs.
 
     For each tile of outputs and each block of as many tokens as there are membrane slots, every
@@ -182,17 +171,29 @@ def layer_program(spec: Spec, vectors: LayerVectors, *, keep_scores: bool = True
     zero weights, and their results are ignored. If the scores of all tokens fit the two buffers, each token is
     sorted once for all tiles of outputs, else once for each.
 
+    With ``blocks``, as many tokens as fit a score buffer run for all tiles of outputs before the next tokens, so that
+    each is sorted once, a block ahead; each block needs the weights and constants of all tiles again. That is cheaper
+    where weights are not loaded.
+
     Args:
         spec: the accelerator.
         vectors: the layer and its tokens.
         keep_scores: reuse scores for all tiles of outputs, if they fit.
         brief: results have no membranes.
+        blocks: run tokens in blocks, if all weights of a tile of outputs, and the scores of each token, fit.
     """
     segments = layer_segments(spec, vectors)
     parts = [_parts(spec, vectors, segments, token) for token in range(vectors.tokens)]
     token_by_token = goes_token_by_token(spec, inputs=vectors.inputs, wide=vectors.wide.size)
     return program_of_parts(
-        spec, vectors, segments, parts, token_by_token=token_by_token, keep_scores=keep_scores, brief=brief
+        spec,
+        vectors,
+        segments,
+        parts,
+        token_by_token=token_by_token,
+        keep_scores=keep_scores,
+        brief=brief,
+        blocks=blocks,
     )
 
 
@@ -205,6 +206,7 @@ def program_of_parts(
     token_by_token: bool,
     keep_scores: bool,
     brief: bool,
+    blocks: bool,
 ) -> LayerProgram:
     """The packets of a layer whose tokens are cut into parts.
 
@@ -216,6 +218,7 @@ def program_of_parts(
         token_by_token: run a token's parts consecutively, if their scores fit a buffer.
         keep_scores: reuse scores for all tiles of outputs, if they fit.
         brief: results have no membranes.
+        blocks: run tokens in blocks, as ``layer_program`` says.
     """
     resident = keeps_all_weights(spec, inputs=vectors.inputs, wide=vectors.wide.size)
     # in the order in which they are first run: parts whose scores are made together, before the first of them runs
@@ -227,57 +230,66 @@ def program_of_parts(
         for number, part in enumerate(parts[token])
         if part.segment == index
     ]
-    if token_by_token:
-        whole = [[(token, number) for number in range(len(parts[token]))] for token in range(vectors.tokens)]
-        if all(sum(part.words for part in one) <= spec.score_words for one in parts):
-            groups = whole
-    parts_of = [[parts[token][number] for token, number in group] for group in groups]
-    found = _score_places(spec, parts_of) if keep_scores else None
-    kept = found is not None
-    score_places = found or [_adjacent(number % 2, group) for number, group in enumerate(parts_of)]
+    whole = [[(token, number) for number in range(len(parts[token]))] for token in range(vectors.tokens)]
+    whole_fit = all(sum(part.words for part in one) <= spec.score_words for one in parts)
+    in_blocks = blocks and resident and whole_fit
+    if in_blocks or (token_by_token and whole_fit):
+        groups = whole
+    words = [sum(parts[token][number].words for token, number in group) for group in groups]
+    tiles = -(-vectors.outputs // spec.neurons)
+    if in_blocks:
+        order = block_order(words, tiles=tiles, score_words=spec.score_words)
+    else:
+        order = output_order(words, tiles=tiles, score_words=spec.score_words, keep=keep_scores)
     packets: list[Words] = []
     places: list[ResultPlace] = []
-    for first_output in range(0, vectors.outputs, spec.neurons):
-        outputs = slice(first_output, min(first_output + spec.neurons, vectors.outputs))
-        packets.append(tile_constants(spec, vectors, outputs))
-        loads = [
-            weights_packet(
-                spec,
-                first_input=segment.first_input,
-                codes=_padded(segment.weights[:, outputs], spec.neurons, 0).astype(np.uint8),
-            )
-            for segment in segments
-        ]
-        if resident:
-            packets += loads
-        loaded = None
-        for group, group_places in zip(groups, score_places, strict=True):
-            for (token, number), place in zip(group, group_places, strict=True):
-                part = parts[token][number]
-                if not resident and loaded != (token // spec.membrane_slots, part.segment):
-                    packets.append(loads[part.segment])
-                    loaded = (token // spec.membrane_slots, part.segment)
-                if first_output == 0 or not kept:
-                    packets.append(codes_packet(part.tile, buffer=place.buffer, address=place.address))
-            for (token, number), place in zip(group, group_places, strict=True):
-                part = parts[token][number]
-                last = number == len(parts[token]) - 1
-                packets.append(
-                    run_packet(
-                        buffer=place.buffer,
-                        address=place.address,
-                        shift=part.tile.shift,
-                        first_input=part.first_input,
-                        slot=token % spec.membrane_slots,
-                        first=number == 0,
-                        last=last,
-                        half=segments[part.segment].half,
-                        brief=brief,
-                    )
+    tile = -1
+    loaded: tuple[int, int] | None = None
+    loads: list[Words] = []
+    for run in order:
+        outputs = slice(run.tile * spec.neurons, min((run.tile + 1) * spec.neurons, vectors.outputs))
+        if run.tile != tile:
+            tile, loaded = run.tile, None
+            loads = segment_weights(spec, segments, outputs)
+            packets.append(tile_constants(spec, vectors, outputs))
+            if resident:
+                packets += loads
+        for token, number in groups[run.score.group]:
+            part = parts[token][number]
+            if not resident and loaded != (token // spec.membrane_slots, part.segment):
+                packets.append(loads[part.segment])
+                loaded = (token // spec.membrane_slots, part.segment)
+        for score in run.codes:
+            for part, address in _placed(parts, groups[score.group], score.address):
+                packets.append(codes_packet(part.tile, buffer=score.buffer, address=address))
+        placed = _placed(parts, groups[run.score.group], run.score.address)
+        for (token, number), (part, address) in zip(groups[run.score.group], placed, strict=True):
+            last = number == len(parts[token]) - 1
+            packets.append(
+                run_packet(
+                    buffer=run.score.buffer,
+                    address=address,
+                    shift=part.tile.shift,
+                    first_input=part.first_input,
+                    slot=token % spec.membrane_slots,
+                    first=number == 0,
+                    last=last,
+                    half=segments[part.segment].half,
+                    brief=brief,
                 )
-                if last:
-                    places.append(ResultPlace(token=token, outputs=outputs))
+            )
+            if last:
+                places.append(ResultPlace(token=token, outputs=outputs))
     return LayerProgram(packets=packets, places=places)
+
+
+def _placed(
+    parts: Sequence[Sequence[Part]], group: Sequence[tuple[int, int]], address: int
+) -> Iterator[tuple[Part, int]]:
+    """The parts of a group, each with the first beat of its score."""
+    for token, number in group:
+        yield parts[token][number], address
+        address += parts[token][number].words
 
 
 def gather_codes(

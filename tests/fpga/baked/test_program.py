@@ -14,6 +14,7 @@ from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
 from spikequant.golden.support.errors import InputError
+from spikequant.rtl.driver.packet_model import PacketModel
 from spikequant.rtl.driver.packets import operation_of, parse_result
 from spikequant.rtl.driver.program import gather
 from spikequant.rtl.shapes import Operation
@@ -49,6 +50,24 @@ def test_tiles_side_by_side_are_right_for_any_tokens(board_program: Path, small:
         assert_right(accelerator.run_baked(fed).output.membrane, fed, small)
         # and nothing else is loaded
         assert (accelerator.run_baked(other).output.membrane != run_layer(other, small).membrane).any()
+
+
+def test_tokens_run_in_blocks_and_are_sorted_once() -> None:
+    spec = Spec(neurons=8, lanes=2, depth=128, score_words=64, membrane_slots=2)
+    tokens = 20
+    vectors = random_vectors(spec, outputs=21, inputs=30, wide=3, tokens=tokens, max_shift=1, seed=1)
+    model = PacketModel(spec)
+    for packet in placed_program(spec, vectors).packets:
+        if Operation(operation_of(packet)) is Operation.WEIGHTS:
+            model.take(packet)
+    program = baked_program(spec, vectors)
+    operations = [Operation(operation_of(packet)) for packet in program.packets]
+    assert operations.count(Operation.NEURONS) > 3
+    golden = run_layer(vectors, spec)
+    found = [result for packet in program.packets if (result := model.take(packet))]
+    for place, result in zip(program.places, found, strict=True):
+        expected = golden.membrane[place.token, place.outputs]
+        assert result.membrane[: expected.size].tolist() == expected.tolist()
 
 
 def test_a_layer_that_is_too_large_is_refused(small: Spec) -> None:

@@ -22,12 +22,12 @@ from spikequant.rtl.cycles.throughput import (
     ARRAY_ONLY,
     SPIKING,
     Counted,
-    blocks,
+    block_runs,
     layer_cycles,
     layer_runs,
     run_cycles,
 )
-from spikequant.rtl.cycles.token_cost import TokenCost, spiking_costs
+from spikequant.rtl.cycles.token_cost import TokenCost, resident_costs, spiking_costs
 from spikequant.rtl.driver.packets import Words
 from spikequant.rtl.driver.program import layer_program
 from spikequant.rtl.shapes import Operation
@@ -83,17 +83,18 @@ def layer(spec: Spec, *, inputs: int, tokens: int, max_shift: int, wide: int = 0
     )
 
 
-def costs_of(spec: Spec, vectors: LayerVectors, *, dense: bool) -> list[list[TokenCost]]:
+def costs_of(spec: Spec, vectors: LayerVectors, *, dense: bool, in_blocks: bool) -> list[list[TokenCost]]:
     if dense:
         return twin_costs(spec, vectors)
-    return spiking_costs(spec, vectors, [token_tiles(vectors, token, spec) for token in range(vectors.tokens)])
+    tiles = [token_tiles(vectors, token, spec) for token in range(vectors.tokens)]
+    return (resident_costs if in_blocks else spiking_costs)(spec, vectors, tiles)
 
 
-def program(spec: Spec, vectors: LayerVectors, *, tiles: int, brief: bool, dense: bool) -> list[Words]:
-    """Codes and runs of a block, in the order of a whole layer's program, without its weights."""
+def program(spec: Spec, vectors: LayerVectors, *, tiles: int, brief: bool, dense: bool, in_blocks: bool) -> list[Words]:
+    """Codes and runs of a whole layer's program, without its weights."""
     names = ("w_code", "w_zero", "theta", "bias", "w_low")
     tiled = replace(vectors, **{name: np.concatenate([getattr(vectors, name)] * tiles) for name in names})
-    packets = (twin_program if dense else layer_program)(spec, tiled, brief=brief).packets
+    packets = (twin_program if dense else layer_program)(spec, tiled, brief=brief, blocks=in_blocks).packets
     return [packet for packet in packets if packet[0] % 16 in {Operation.CODES.value, Operation.RUN.value}]
 
 
@@ -114,14 +115,14 @@ SHAPES = {
 WIDE = {"token by token": 24, "low halves of all tokens": 24}
 
 
-def check(name: str, *, brief: bool, dense: bool) -> None:
-    spec, inputs, tokens, tiles = SHAPES[name]
+def check(name: str, *, brief: bool, dense: bool, in_blocks: bool = False) -> None:
+    spec, inputs, tokens, tiles = (BLOCKS if in_blocks else SHAPES)[name]
     vectors = layer(spec, inputs=inputs, tokens=tokens, max_shift=3, wide=WIDE.get(name, 0))
-    costs = costs_of(spec, vectors, dense=dense)
+    costs = costs_of(spec, vectors, dense=dense, in_blocks=in_blocks)
     component = MacTwin(spec) if dense else Accelerator(spec)
-    packets = program(spec, vectors, tiles=tiles, brief=brief, dense=dense)
+    packets = program(spec, vectors, tiles=tiles, brief=brief, dense=dense, in_blocks=in_blocks)
     done = played(component, packets, results=tokens * tiles)
-    runs = layer_runs(spec, costs, output_tiles=tiles)
+    runs = (block_runs if in_blocks else layer_runs)(spec, costs, output_tiles=tiles)
     latencies = TWIN if dense else SPIKING
     ends = run_cycles(spec, runs, counted=Counted(membranes=not brief), latencies=latencies)
     tiles_run = [cost for run in runs for cost in run.costs]
@@ -144,6 +145,29 @@ def test_the_twin_takes_the_cycles_that_are_counted(name: str) -> None:
 @pytest.mark.parametrize("name", ["drain", "results"])
 def test_the_twin_takes_the_cycles_that_are_counted_in_brief(name: str) -> None:
     check(name, brief=True, dense=True)
+
+
+BLOCKS = {
+    "encoder": (Spec(neurons=8, lanes=2, depth=128, score_words=128), 96, 8, 1),
+    "array": (Spec(neurons=8, lanes=2, depth=256, score_words=512), 256, 9, 4),
+    "results": (Spec(neurons=32, lanes=4, depth=64, score_words=64), 64, 7, 6),
+    "clusters": (Spec(neurons=32, clusters=4, lanes=4, depth=128, score_words=128), 128, 9, 3),
+    "low halves": (Spec(neurons=32, clusters=2, lanes=4, depth=256, score_words=256), 160, 9, 3),
+    "phases": (Spec(neurons=8, lanes=4, depth=512, population_bits=10, score_words=512), 512, 7, 2),
+}
+"""Layers of more tokens than a score buffer holds."""
+
+WIDE["low halves"] = 24
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_of_tokens_take_the_cycles_that_are_counted(name: str) -> None:
+    check(name, brief=True, dense=False, in_blocks=True)
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if BLOCKS[name][0].clusters == 1])
+def test_blocks_of_tokens_take_the_twin_the_cycles_that_are_counted(name: str) -> None:
+    check(name, brief=True, dense=True, in_blocks=True)
 
 
 COSTS = st.lists(
@@ -195,13 +219,3 @@ def test_a_layer_among_others_takes_no_longer_than_alone(costs: list[list[TokenC
         among = layer_cycles(spec, costs, output_tiles=tiles, counted=counted, latencies=TWIN)
         assert among <= alone
         assert among >= tiles * cycles_on_the_array(costs)
-
-
-@given(COSTS)
-def test_a_block_fits_the_buffers_and_no_token_is_lost(costs: list[list[TokenCost]]) -> None:
-    spec = Spec()
-    found = list(blocks(spec, costs))
-    assert [group for block in found for group in block] == costs
-    for block in found:
-        for buffer in range(2):
-            assert sum(cost.words for group in block[buffer::2] for cost in group) <= spec.score_words

@@ -154,10 +154,10 @@ def layers(draw: st.DrawFn) -> tuple[Spec, LayerVectors]:
 
 
 @settings(max_examples=100)
-@given(case=layers())
-def test_packets_hold_the_whole_layer(case: tuple[Spec, LayerVectors]) -> None:
+@given(case=layers(), blocks=st.booleans())
+def test_packets_hold_the_whole_layer(case: tuple[Spec, LayerVectors], blocks: bool) -> None:
     spec, vectors = case
-    program = layer_program(spec, vectors)
+    program = layer_program(spec, vectors, blocks=blocks)
     machine = PacketMachine(spec)
     for packet in program.packets:
         machine.take(packet)
@@ -181,6 +181,37 @@ def test_tokens_whose_scores_fit_the_buffers_are_sorted_once(score_words: int, *
     assert machine.sorted == tokens * (1 if once else tiles)
     again = layer_program(spec, vectors, keep_scores=False)
     assert len(again.packets) == len(program.packets) + (tokens * (tiles - 1) if once else 0)
+
+
+@pytest.mark.parametrize(("clusters", "tokens", "loads"), [(1, 3, 3), (2, 9, 6), (1, 20, 9)])
+def test_blocks_of_tokens_are_sorted_once_and_load_the_weights_again(clusters: int, tokens: int, loads: int) -> None:
+    spec = Spec(
+        neurons=8 * clusters,
+        clusters=clusters,
+        lanes=2,
+        depth=64,
+        membrane_slots=2,
+        score_words=64,
+        max_salient_shift=0,
+    )
+    tiles = 3
+    vectors = random_vectors(spec, outputs=spec.neurons * tiles, inputs=20, tokens=tokens, salient_fraction=0.0, seed=1)
+    program = layer_program(spec, vectors, blocks=True)
+    machine = PacketMachine(spec)
+    for packet in program.packets:
+        machine.take(packet)
+    assert machine.sorted == tokens
+    operations = [operation_of(packet) for packet in program.packets]
+    assert operations.count(Operation.WEIGHTS.value) == operations.count(Operation.NEURONS.value) == loads
+    output = gather(vectors, program.places, machine.results)
+    assert output.membrane.tolist() == run_layer(vectors, spec).membrane.tolist()
+
+
+def test_weights_that_do_not_fit_run_without_blocks() -> None:
+    spec = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2)
+    vectors = random_vectors(spec, outputs=20, inputs=40, tokens=5, wide=3, seed=1)
+    programs = [layer_program(spec, vectors, blocks=blocks).packets for blocks in (False, True)]
+    assert [packet.tolist() for packet in programs[0]] == [packet.tolist() for packet in programs[1]]
 
 
 @pytest.mark.parametrize(("lanes", "cut"), [(1, True), (2, True), (8, False)])
