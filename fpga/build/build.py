@@ -10,7 +10,7 @@ from threading import Event
 from types import MappingProxyType
 from typing import Any
 
-from spikequant.fpga.boards import Board, check_fit
+from spikequant.fpga.boards import Board, check_fit, check_sdram
 from spikequant.fpga.build.block_contents import Content, with_contents
 from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.pll import PllSettings, pll_settings
@@ -19,7 +19,6 @@ from spikequant.fpga.build.top import BoardTop
 from spikequant.fpga.link.uart import baud_divisor
 from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
 from spikequant.fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
-from spikequant.golden.support.errors import InputError
 
 NAME = "top"
 """Name of the top module and of the files that the tools exchange."""
@@ -175,8 +174,8 @@ def make_plan(
     Raises:
         InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
-    if memory is not None and not board.sdram:
-        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
+    if memory is not None:
+        check_sdram(board)
     platform = board.make_platform()
     pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
     timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None

@@ -120,6 +120,15 @@ FastestClockMHz = Annotated[
 ClockMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the accelerator")]
 MemoryMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the SDRAM")]
 Chip = Annotated[str, typer.Option(metavar="CHIP", help="SDRAM chip", autocompletion=complete_chip)]
+BoardMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHIP",
+        help="read weights from the board's SDRAM, such as AS4C16M16SA-7",
+        show_default=False,
+        autocompletion=complete_chip,
+    ),
+]
 Baud = Annotated[int, typer.Option(min=1, help="bits per second on the serial line")]
 Seeds = Annotated[
     int, typer.Option(metavar="N", min=1, help="place and route with seeds 1 to N, and keep the best result")

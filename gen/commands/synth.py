@@ -9,6 +9,7 @@ import typer
 from spikequant.fpga.boards import DEFAULT_BAUD
 from spikequant.gen.commands.options import (
     Baud,
+    BoardMemory,
     BoardName,
     CacheFolder,
     FastestClockMHz,
@@ -16,7 +17,6 @@ from spikequant.gen.commands.options import (
     JsonFile,
     Seeds,
     SpecName,
-    complete_chip,
 )
 from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
@@ -32,15 +32,7 @@ def synth(
     board: BoardName = "ulx3s_85f",
     frequency: FastestClockMHz = 60.0,
     baud: Baud = DEFAULT_BAUD,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHIP",
-            help="read weights from the board's SDRAM, such as AS4C16M16SA-7",
-            show_default=False,
-            autocompletion=complete_chip,
-        ),
-    ] = None,
+    memory: BoardMemory = None,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="highest clock of the SDRAM")] = 120.0,
     seeds: Seeds = DEFAULT_SEEDS,
     jobs: Jobs = None,
