@@ -24,7 +24,6 @@ VARIANTS: Mapping[str, Spec] = {
     "16x4": parse_shape("16x4"),
     "16x2x2": parse_shape("16x2x2"),
     "16x4 narrow": _variant("16x4", depth=512, score_words=256, membrane_slots=4, membrane_bits=24, output_bits=4),
-    "8x2 wide": _variant("8x2", depth=256, score_words=2048, membrane_bits=39, output_bits=16),
 }
 """Accelerators by name; the settings in which they differ span the range in which an estimate's error is known."""
 
@@ -53,6 +52,5 @@ ON_BOARDS = (
     Placed("16x2x2", "colorlight_i5"),
     Placed("16x4", "ulx3s_85f"),
     Placed("8x2", "ulx3s_25f", CHIP),
-    Placed("16x4", "ulx3s_85f", CHIP),
 )
 """Designs on boards with many and few pins, from which the prices around an accelerator are fitted."""

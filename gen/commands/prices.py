@@ -64,7 +64,7 @@ def prices(
     designs, cycles, boards = {}, {}, []
     hardware = hardware_digest()
     with progress_bar(console) as bar:
-        packed = specs | VARIANTS
+        packed = {**specs, **VARIANTS}
         task = bar.add_task("", total=len(specs) + len(packed) + len(ON_BOARDS))
         for name, spec in specs.items():
             bar.update(task, description=f"{name}: counting cycles")
