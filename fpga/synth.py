@@ -199,16 +199,16 @@ class SynthResult:
             mark = ", chosen" if routed is self.chosen else ""
             clocks = (f"{mhz:.1f} MHz" for mhz in (critical.achieved_mhz, critical.wanted_mhz))
             table.add_row(f"seed {routed.seed}{mark}", *clocks, verdict)
-        table.caption = self.summary()
         return table
 
     def summary(self) -> str:
         """One line on the clock over the seeds."""
         clock = self.clock()
+        spread = ", ".join(f"{mhz:.1f}" for mhz in (clock.smallest_mhz, clock.median_mhz, clock.largest_mhz))
         met = ", ".join(map(str, clock.seeds_met)) or "none"
         return (
-            f"clock over {len(self.fmax_mhz)} seeds: {clock.smallest_mhz:.1f} at least, {clock.median_mhz:.1f} median, "
-            f"{clock.largest_mhz:.1f} MHz at most; {self.plan.pll.output_hz / 1e6:.1f} MHz met by seeds: {met}"
+            f"clock, smallest, median, largest of {len(self.fmax_mhz)}: {spread} MHz; "
+            f"seeds that meet {self.plan.pll.output_hz / 1e6:.1f} MHz: {met}"
         )
 
 

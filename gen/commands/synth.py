@@ -97,6 +97,7 @@ def synth(
 
     result.figures().write(json_file)
     Console().print(result.table())
+    typer.echo(result.summary())
     show_written(out / BITSTREAM if result.bitstream else out, json_file)
     if not result.timing_met:
         typer.echo(f"spikequant: timing: {result.shortfall()}", err=True)
