@@ -113,6 +113,16 @@ def find_board(name: str) -> Board:
     return BOARDS[name]
 
 
+def check_sdram(board: Board) -> None:
+    """Check that a board has an SDR SDRAM.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not board.sdram:
+        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
+
+
 def check_fit(needed: Resources, device: str, *, target: str) -> None:
     """Check that a device, a key of ``DEVICES``, holds a design; ``target`` names the board or device in the error.
 

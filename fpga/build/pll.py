@@ -54,6 +54,23 @@ class PllSettings:
         return self.output_divider // 2
 
 
+def highest_clock(input_hz: float, limit_hz: float) -> float:
+    """Highest frequency of the primary output, in Hz, that is not above ``limit_hz``.
+
+    Raises:
+        InputError: no output is that slow.
+    """
+    outputs = (
+        input_hz * feedback_divider / input_divider
+        for input_divider in range(1, min(MAX_DIVIDER, int(input_hz / MIN_PHASE_DETECTOR_HZ)) + 1)
+        for feedback_divider in range(1, MAX_DIVIDER + 1)
+    )
+    found = max((output for output in outputs if MIN_OUTPUT_HZ <= output <= min(limit_hz, MAX_OUTPUT_HZ)), default=None)
+    if found is None:
+        raise InputError(f"frequency: the design reaches {limit_hz / 1e6:.1f} MHz, expected 10 MHz at least")
+    return found
+
+
 def pll_settings(input_hz: float, wanted_hz: float, *, second_hz: float | None = None) -> PllSettings:
     """Settings with the output nearest to ``wanted_hz``, and then the oscillator nearest to the middle of its range.
 
