@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_texts_are_read_after_the_prefix_of_eval(
     (tmp_path / "score.txt").write_text(prose)
     (tmp_path / "stand_in.py").write_text(STAND_IN.format(seen=tmp_path / "seen.json"))
     monkeypatch.setattr(run, "WORKER", tmp_path / "stand_in.py")
-    monkeypatch.setattr(environment, "environment_python", lambda _: Path(environment.sys.executable))
+    monkeypatch.setattr(environment, "environment_python", lambda _: Path(sys.executable))
     chosen_on: list[list[torch.Tensor]] = []
 
     def choose(_model: object, _tokenizer: object, windows: list[torch.Tensor]) -> tuple[int, ...]:
