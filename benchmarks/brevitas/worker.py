@@ -49,9 +49,9 @@ def attach_prefix(model: Any, tokens: list[int]) -> None:
         return DynamicCache(states, config=model.config)
 
     model.register_forward_pre_hook(precede, with_kwargs=True)
-    # the flow runs each block several times with the same arguments, and every run appends to its cache
+    # the flow runs the inside of each block several times with the same arguments, and every run appends to its cache
     for block in model.model.layers:
-        block.register_forward_pre_hook(renew, with_kwargs=True)
+        block.self_attn.register_forward_pre_hook(renew, with_kwargs=True)
 
 
 def after_prefix(step: Callable[..., Any], tokens: list[int]) -> Callable[..., Any]:
