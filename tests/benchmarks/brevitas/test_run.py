@@ -15,6 +15,7 @@ from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.widths import plain_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.prefix import add_prefix
 from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.support.errors import InputError, SpikeQuantError
 from spikequant.golden.support.store import ResultFolder
@@ -60,6 +61,21 @@ def test_a_setting_becomes_a_row(
     # kept results are not measured again
     worker.write_text("raise SystemExit(1)")
     assert measure(float_model, windows, ["rtn"], tmp_path / "kept") == [[row]]
+
+
+def test_the_prefix_is_passed_on_and_named(
+    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, worker = tmp_path / "seen.json", tmp_path / "stand_in.py"
+    worker.write_text(STAND_IN.format(seen=seen))
+    monkeypatch.setattr(run, "WORKER", worker)
+    ((plain,),) = measure(float_model, windows, ["rtn"], tmp_path / "kept")
+    assert json.loads(seen.read_text())["prefix"] == []
+    add_prefix(float_model.model, (3, 5))
+    # results without the prefix do not count
+    ((row,),) = measure(float_model, windows, ["rtn"], tmp_path / "kept")
+    assert json.loads(seen.read_text())["prefix"] == [3, 5]
+    assert row.how == f"{plain.how}; prefix [3, 5]"
 
 
 def test_a_failure_of_brevitas_is_one_line(
