@@ -4,7 +4,7 @@ Each layer is fitted to the float model's output from the input that the quantiz
 good what earlier layers lost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -14,19 +14,12 @@ from transformers import PreTrainedModel
 from spikequant.golden.compensation.capture import Captured, capture_site, captured, residual_modules
 from spikequant.golden.compensation.factors import Readers, choose_factors, shift_values
 from spikequant.golden.compensation.moments import Moments, MomentWatcher
-from spikequant.golden.compensation.prices import PriceControl, SampledSite, Shares, count, find_prices
+from spikequant.golden.compensation.prices import PriceControl
 from spikequant.golden.compensation.rounding import round_weight
 from spikequant.golden.compensation.sensitivity import output_sensitivities
-from spikequant.golden.compensation.site_search import search_site
+from spikequant.golden.compensation.site_search import Prices, search_site
 from spikequant.golden.models.folding import find_source, fold, foldable
-from spikequant.golden.models.model import (
-    RESIDUAL_GROUPS,
-    decoder_blocks,
-    decoder_linears,
-    replace_layer,
-    site_group,
-    site_name,
-)
+from spikequant.golden.models.model import RESIDUAL_GROUPS, decoder_blocks, replace_layer, site_group, site_name
 from spikequant.golden.quantizer.blocks import block_linears
 from spikequant.golden.quantizer.encode import Levels, encode
 from spikequant.golden.quantizer.health import warn_about
@@ -41,24 +34,16 @@ from spikequant.golden.quantizer.streams import BlockRuns, Streams
 SEARCH_TOKENS = 640
 """Tokens on which sites are searched."""
 
-PRICE_TOKENS = 320
-"""Tokens on which prices are searched."""
-
-PRICE_WINDOWS = 4
-"""Windows that these tokens are taken from."""
-
 
 def compensation(recipe: Recipe) -> Callable[[PreTrainedModel, list[Tensor]], QuantizeBlock]:
     """The function that measures a float model's sensitivities, and gives the one that quantizes its blocks."""
 
     def begin(model: PreTrainedModel, windows: list[Tensor]) -> QuantizeBlock:
+        sensitivities = output_sensitivities(model, windows[: recipe.compensation.sensitivity_windows])
         chosen = recipe.compensation
-        sensitivities = output_sensitivities(model, windows[: chosen.sensitivity_windows])
-        shares = Shares(chosen.salient_share, chosen.silent_share)
-        prices = find_prices(_sampled_sites(model, windows[:PRICE_WINDOWS], recipe, sensitivities), shares)
 
         def quantize(index: int, runs: BlockRuns, streams: Streams) -> None:
-            control = PriceControl(shares, prices, streams.carried)
+            control = PriceControl(chosen.salient_share, chosen.silent_share, streams.carried)
             block = _Block(model, index, runs, recipe, sensitivities=sensitivities, control=control)
             block.quantize(streams)
             streams.carried = control.carried()
@@ -66,42 +51,6 @@ def compensation(recipe: Recipe) -> Callable[[PreTrainedModel, list[Tensor]], Qu
         return quantize
 
     return begin
-
-
-@torch.no_grad()
-def _sampled_sites(
-    model: PreTrainedModel, windows: list[Tensor], recipe: Recipe, sensitivities: dict[str, Tensor]
-) -> list[SampledSite]:
-    """All sites of a float model, with some inputs of each."""
-    linears = decoder_linears(model)
-    sites = _by_site(linears)
-    rows: dict[str, list[Tensor]] = {site: [] for site in sites}
-    for window in windows:
-        with captured({site: linears[names[0]] for site, names in sites.items()}, {}) as found:
-            model.base_model(window[None], use_cache=False)
-        for site, inputs in found.inputs.items():
-            rows[site].append(sample_rows(inputs, PRICE_TOKENS // len(windows)))
-    sampled = []
-    for site, names in sites.items():
-        start = calibrated_site(recipe, site, _statistics(rows[site]))
-        readers = _readers(linears, names, sensitivities, recipe)
-        sampled.append(SampledSite(start, torch.cat(rows[site]), readers))
-    return sampled
-
-
-def _by_site(layers: Iterable[str]) -> dict[str, list[str]]:
-    """Names of layers by their input sites."""
-    sites: dict[str, list[str]] = {}
-    for layer in layers:
-        sites.setdefault(site_name(layer), []).append(layer)
-    return sites
-
-
-def _readers(
-    linears: dict[str, nn.Linear], names: list[str], sensitivities: dict[str, Tensor], recipe: Recipe
-) -> Readers:
-    weights = [linears[name].weight.detach() for name in names]
-    return Readers(weights, [sensitivities[name] for name in names], recipe.weights.bits)
 
 
 class _Block:
@@ -136,7 +85,10 @@ class _Block:
         self._sensitivities = sensitivities
         self._control = control
         self._linears = block_linears(model, name)
-        self._readers = _by_site(self._linears)
+        self._readers: dict[str, list[str]] = {}
+        for layer in self._linears:
+            self._readers.setdefault(site_name(layer), []).append(layer)
+        self._sites: dict[str, Site] = {}
         self._residuals = residual_modules(model, self._readers) if recipe.compensation.residual else {}
 
     @torch.no_grad()
@@ -147,12 +99,12 @@ class _Block:
             after = [self._run(window, hidden) for window, hidden in enumerate(streams.expected)]
         for site in floats.inputs:
             self._fold(site, floats)
+        self._control.settle(lambda prices: [self._search(site, floats.inputs[site], prices) for site in floats.inputs])
         self._advance_prefix(streams)
         quantized: dict[str, SpikeQuantLinear] = {}
-        counts = torch.zeros(3, dtype=torch.float64)
         for site in list(floats.inputs):
-            quantized |= self._quantize_site(site, floats, streams, counts)
-        self._control.advance(counts)
+            quantized |= self._quantize_site(site, floats, streams)
+        self._control.advance()
         streams.expected[:] = after
         streams.found[:] = [self._run(window, hidden) for window, hidden in enumerate(streams.found)]
         for name, layer in quantized.items():
@@ -163,7 +115,19 @@ class _Block:
         return self._runs.run(self._index, window, hidden)
 
     def _layers(self, site: str) -> Readers:
-        return _readers(self._linears, self._readers[site], self._sensitivities, self._recipe)
+        names = self._readers[site]
+        return Readers(
+            [self._linears[name].weight.detach() for name in names],
+            [self._sensitivities[name] for name in names],
+            self._recipe.weights.bits,
+        )
+
+    def _search(self, site: str, inputs: list[Tensor], prices: Prices) -> tuple[Site, Tensor]:
+        """The best site at some prices, and inputs on which it was searched."""
+        sample = sample_rows(inputs, SEARCH_TOKENS)
+        start = self._sites.get(site) or calibrated_site(self._recipe, site, _statistics([sample]))
+        self._sites[site], _ = search_site(start, sample, self._layers(site).cost(prices))
+        return self._sites[site], sample
 
     def _fold(self, site: str, floats: Captured) -> None:
         """Fold a site's value means and channel factors into the layers before and after it."""
@@ -192,20 +156,15 @@ class _Block:
                 scaled[source.channels] = scaled[source.channels] * factors.square()
                 self._sensitivities[name] = scaled
 
-    def _quantize_site(
-        self, site: str, floats: Captured, streams: Streams, counts: Tensor
-    ) -> dict[str, SpikeQuantLinear]:
-        """Quantize the layers that read a site, from what the quantized model gives them; add to the counts.
+    def _quantize_site(self, site: str, floats: Captured, streams: Streams) -> dict[str, SpikeQuantLinear]:
+        """Quantize the layers that read a site, from what the quantized model gives them.
 
         Their outputs take their places in the block until it is finished: no layer runs twice.
         """
         names = self._readers[site]
         runs = [partial(self._run, window, hidden) for window, hidden in enumerate(streams.found)]
         values, residual = capture_site(site, self._linears[names[0]], self._residuals.get(site), runs)
-        sample = sample_rows(values, SEARCH_TOKENS)
-        start = calibrated_site(self._recipe, site, _statistics([sample]))
-        chosen, _ = search_site(start, sample, self._layers(site).cost(self._control.prices))
-        counts += count([(chosen, sample)])
+        chosen, sample = self._search(site, values, self._control.prices)
         encoded = [encode(rows, chosen) for rows in values]
         moments = _moments(encoded, floats.inputs.pop(site), residual, floats.residual.pop(site, None))
         layers: dict[str, SpikeQuantLinear] = {}
