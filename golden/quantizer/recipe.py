@@ -70,7 +70,7 @@ class Compensation(_Choices):
     """Quantization on the quantized model's own activations, in which each layer makes good what came before it."""
 
     enabled: bool = Field(default=False, description="whether to quantize in this way")
-    sensitivity_windows: int = Field(default=8, ge=1, description="windows that sensitivities are measured on")
+    sensitivity_windows: int = Field(default=16, ge=1, description="windows that sensitivities are measured on")
     salient_share: float = Field(default=0.028, gt=0, lt=1, description="wanted share of salient values")
     silent_share: float = Field(
         default=0.0, ge=0, lt=1, description="wanted share of silent inputs, reached by wider dead zones; 0 for none"
