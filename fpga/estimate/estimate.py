@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from spikequant.fpga.boards import Board, Resources
+from spikequant.fpga.boards import Board, Resources, shortages
 from spikequant.fpga.estimate.expectation import site_cycles
 from spikequant.fpga.estimate.measurement import Measured, hardware_digest
 from spikequant.fpga.estimate.prices import estimate_total
@@ -135,13 +135,13 @@ class Estimate:
 
     def figures(self, *, config: str, board: Board, frequency_hz: float, chip: SdramChip | None) -> EstimateFigures:
         """The figures for a board, with an SDRAM if there is a ``chip``, and a clock; ``config`` names the spec."""
-        used, capacity = self.on_board(memory=chip is not None), board.capacity
+        used = self.on_board(memory=chip is not None)
         return EstimateFigures(
             config=config,
             board=board.name,
             device=board.device,
             memory=chip.name if chip else None,
-            fits=used.luts <= capacity.luts and used.ffs <= capacity.ffs and used.ebrs <= capacity.ebrs,
+            fits=not shortages(used, board.capacity),
             luts=used.luts,
             ffs=used.ffs,
             ebrs=used.ebrs,
