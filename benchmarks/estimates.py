@@ -1,6 +1,6 @@
 """Data of ``spikequant estimate``, and its errors on routed accelerators."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from spikequant.benchmarks.packing import Packed
 from spikequant.benchmarks.results import ALL, Benchmark
@@ -8,47 +8,76 @@ from spikequant.fpga.estimate.estimate import estimate, estimate_ebrs
 from spikequant.fpga.estimate.expectation import site_cycles
 from spikequant.fpga.estimate.measurement import Measured, Site, Taken, hardware_digest
 from spikequant.fpga.estimate.prices import Priced, fit_prices, left_out_errors
+from spikequant.fpga.estimate.surroundings import Extra, OnBoard, fit_surroundings, left_out_board_errors
 from spikequant.golden.layer.spec import Spec
 
 
 def make_measured(
     designs: Mapping[str, tuple[Spec, Packed]],
     *,
+    boards: Sequence[OnBoard],
     cycles: Mapping[str, float],
     sites: tuple[Site, ...],
     model: str,
     tools: Mapping[str, str],
 ) -> Measured:
-    """Prices fitted to accelerators, and the largest errors over them.
+    """Prices fitted to accelerators, alone and on boards, and the largest errors over them.
 
     Args:
-        designs: specs and what they take, by the name of their shape; two or more.
-        cycles: of a token in all layers of the model, as they were counted for each shape.
+        designs: specs and what they take, by name; two or more.
+        boards: some of the designs on boards, at least one without a memory.
+        cycles: of a token in all layers of the model, as they were counted, for some of the designs.
         sites: of the model.
         model: what to call it.
         tools: versions by name.
     """
-    luts, ffs = ([Priced(spec, getattr(packed, kind)) for spec, packed in designs.values()] for kind in ("luts", "ffs"))
-    estimated = {shape: sum(site_cycles(spec, site) for site in sites) for shape, (spec, _) in designs.items()}
+    priced = {
+        kind: {name: Priced(spec, getattr(packed, kind)) for name, (spec, packed) in designs.items()}
+        for kind in ("luts", "ffs")
+    }
+    extras = {kind: board_extras(kind, boards, designs) for kind in ("luts", "ffs", "ebrs")}
+    around = {kind: fit_surroundings(found) for kind, found in extras.items()}
+    errors = {
+        kind: [*left_out_errors(list(found.values())), *left_out_board_errors(extras[kind], found)]
+        for kind, found in priced.items()
+    }
+    errors["ebrs"] = [estimate_ebrs(spec) / packed.used.ebrs - 1 for spec, packed in designs.values()]
+    errors["ebrs"] += [
+        (estimate_ebrs(designs[one.design][0]) + around["ebrs"].total(memory=one.memory)) / one.total - 1
+        for one in extras["ebrs"]
+    ]
+    errors["cycles"] = [
+        sum(site_cycles(designs[name][0], site) for site in sites) / counted - 1 for name, counted in cycles.items()
+    ]
     return Measured(
         designs={
-            shape: Taken(luts=packed.luts, ffs=packed.ffs, ebrs=packed.used.ebrs)
-            for shape, (_, packed) in designs.items()
+            name: Taken(spec=spec, luts=packed.luts, ffs=packed.ffs, ebrs=packed.used.ebrs)
+            for name, (spec, packed) in designs.items()
         },
-        luts=fit_prices(luts),
-        ffs=fit_prices(ffs),
-        errors={
-            "luts": max(map(abs, left_out_errors(luts))),
-            "ffs": max(map(abs, left_out_errors(ffs))),
-            "ebrs": max(abs(estimate_ebrs(spec) / packed.used.ebrs - 1) for spec, packed in designs.values()),
-            "cycles": max(abs(found / cycles[shape] - 1) for shape, found in estimated.items()),
-        },
+        luts=fit_prices(list(priced["luts"].values())),
+        ffs=fit_prices(list(priced["ffs"].values())),
+        boards=tuple(boards),
+        around=around,
+        errors={kind: max(map(abs, found)) for kind, found in errors.items()},
         largest=max(spec.neurons * spec.lanes for spec, _ in designs.values()),
         tools=tools,
         hardware=hardware_digest(),
         model=model,
         sites=sites,
     )
+
+
+def board_extras(kind: str, boards: Sequence[OnBoard], designs: Mapping[str, tuple[Spec, Packed]]) -> list[Extra]:
+    """What each build on a board takes more than its accelerator alone, in ``luts``, ``ffs`` or ``ebrs``."""
+    return [
+        Extra(
+            design=one.design,
+            memory=one.memory is not None,
+            alone=getattr(designs[one.design][1].used, kind),
+            total=getattr(one, kind),
+        )
+        for one in boards
+    ]
 
 
 def estimate_errors(benchmark: Benchmark, measured: Measured) -> dict[str, dict[str, float]]:

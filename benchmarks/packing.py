@@ -1,17 +1,20 @@
-"""Resources of an array by component, from synthesis and packing alone, without a placement."""
+"""Resources of an array by component, and of boards' designs, from synthesis and packing without a placement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from spikequant.benchmarks.shapes import Candidate
-from spikequant.fpga.boards import Resources
-from spikequant.fpga.build.build import NAME, Tools, synthesize
+from spikequant.fpga.boards import DEFAULT_BAUD, Board, Resources
+from spikequant.fpga.build.build import NAME, Design, MemoryWish, Tools, make_plan, synthesize
 from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.core import BELOW, DEVICE_OPTIONS, make_design
 from spikequant.fpga.build.report import FFS, LUTS, read_component_cells, read_packed_resources
 from spikequant.fpga.estimate.prices import PACKING
+from spikequant.fpga.sdram.timing import SdramChip
 from spikequant.fpga.toolchain import CONSOLE, ToolRun, run_tool
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.accelerator import Accelerator
 
 DEVICE = "LFE5U-85F"
 """The largest device; a design needs the same resources on all of them."""
@@ -49,6 +52,11 @@ def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[s
     return luts, ffs
 
 
+BOARD_HZ = 60e6
+MEMORY_HZ = 120e6
+"""Clocks of a packed design on a board; its resources hardly depend on them."""
+
+
 def pack_alone(candidate: Candidate, tools: Tools, *, cache: Path) -> Packed:
     """Synthesize and pack an array.
 
@@ -58,9 +66,37 @@ def pack_alone(candidate: Candidate, tools: Tools, *, cache: Path) -> Packed:
     """
     design = make_design(candidate.component, device=DEVICE, frequency_hz=TARGET_HZ)
     netlist = synthesize(design, tools, cache=cache)
-    trimmed = trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist
-    command = [DEVICE_OPTIONS[DEVICE], "--json", f"{NAME}.json", "--lpf-allow-unconstrained", "--pack-only"]
-    folder = run_tool(ToolRun(tools.nextpnr, command, {f"{NAME}.json": trimmed}, ()), cache=cache)
-    used = read_packed_resources((folder / CONSOLE).read_text(encoding="utf-8"))
+    command = [DEVICE_OPTIONS[DEVICE], "--json", f"{NAME}.json", "--lpf-allow-unconstrained"]
+    used = _pack(netlist, command, {}, tools, cache=cache)
     luts, ffs = by_component(netlist, used)
     return Packed(used=used, luts=luts, ffs=ffs)
+
+
+def pack_on_board(spec: Spec, board: Board, chip: SdramChip | None, tools: Tools, *, cache: Path) -> Resources:
+    """Synthesize and pack an accelerator with everything that a board needs, and an SDRAM's controller for a chip.
+
+    Raises:
+        InputError: the device does not hold it, or the board has no SDRAM.
+        ToolError: a tool failed.
+    """
+    plan: Design = make_plan(
+        lambda: Accelerator(spec),
+        board=board,
+        frequency_hz=BOARD_HZ,
+        baud=DEFAULT_BAUD,
+        memory=MemoryWish(chip, MEMORY_HZ) if chip else None,
+    )
+    # a packed design has no configuration
+    command = list(plan.commands["nextpnr-ecp5"])
+    place = command.index("--textcfg")
+    del command[place : place + 2]
+    constraints = f"{NAME}.lpf"
+    netlist = synthesize(plan, tools, cache=cache)
+    return _pack(netlist, command, {constraints: plan.files[constraints]}, tools, cache=cache)
+
+
+def _pack(netlist: Path, command: list[str], files: Mapping[str, bytes], tools: Tools, *, cache: Path) -> Resources:
+    """Run nextpnr's packer alone on a netlist with trimmed carry chains."""
+    trimmed = trim_carry_ends((netlist / f"{NAME}.json").read_bytes()).netlist
+    run = ToolRun(tools.nextpnr, [*command, "--pack-only"], {f"{NAME}.json": trimmed, **files}, ())
+    return read_packed_resources((run_tool(run, cache=cache) / CONSOLE).read_text(encoding="utf-8"))

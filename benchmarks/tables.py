@@ -186,8 +186,8 @@ def price_table(designs: Mapping[str, tuple[Spec, Packed]], cycles: Mapping[str,
     """Resources of packed accelerators, and errors of their estimates with prices fitted to all others.
 
     Args:
-        designs: specs and what they take, by the name of their shape.
-        cycles: of a token, as they were counted.
+        designs: specs and what they take, by name.
+        cycles: of a token, as they were counted, for some of them.
         measured: what was fitted.
     """
     table = Table(title="Packed accelerators, and errors of their estimates by prices fitted to all others")
@@ -203,7 +203,7 @@ def price_table(designs: Mapping[str, tuple[Spec, Packed]], cycles: Mapping[str,
             shape,
             *(str(used.luts), f"{lut_error:+.1%}", str(used.ffs), f"{ff_error:+.1%}"),
             *(str(used.ebrs), f"{found.ebrs / used.ebrs - 1:+.1%}"),
-            *(f"{cycles[shape]:.0f}", f"{found.cycles / cycles[shape] - 1:+.1%}"),
+            *((f"{cycles[shape]:.0f}", f"{found.cycles / cycles[shape] - 1:+.1%}") if shape in cycles else ("-", "-")),
         )
     return table
 

@@ -113,17 +113,31 @@ def find_board(name: str) -> Board:
     return BOARDS[name]
 
 
+def check_sdram(board: Board) -> None:
+    """Check that a board has an SDR SDRAM.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not board.sdram:
+        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
+
+
+def shortages(needed: Resources, capacity: Resources) -> list[str]:
+    """What a design needs more of than there is, each with its counts; empty if it fits."""
+    return [
+        f"{getattr(needed, field)} {label}s (there are {getattr(capacity, field)})"
+        for field, label in (("luts", "LUT"), ("ffs", "flip-flop"), ("ebrs", "EBR"), ("dsps", "DSP"))
+        if getattr(needed, field) > getattr(capacity, field)
+    ]
+
+
 def check_fit(needed: Resources, device: str, *, target: str) -> None:
     """Check that a device, a key of ``DEVICES``, holds a design; ``target`` names the board or device in the error.
 
     Raises:
         InputError: it does not; the message names every resource that is short.
     """
-    capacity = DEVICES[device]
-    short = [
-        f"{getattr(needed, field)} {label}s (there are {getattr(capacity, field)})"
-        for field, label in (("luts", "LUT"), ("ffs", "flip-flop"), ("ebrs", "EBR"), ("dsps", "DSP"))
-        if getattr(needed, field) > getattr(capacity, field)
-    ]
+    short = shortages(needed, DEVICES[device])
     if short:
         raise InputError(f"{target}: the design does not fit the {device}: needs {', '.join(short)}")

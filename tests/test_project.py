@@ -52,3 +52,9 @@ def test_citation_names_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["project"]["version"]
     assert citation["license"] == PROJECT["project"]["license"]
+
+
+def test_every_place_names_the_same_harness() -> None:
+    (wanted,) = PROJECT["project"]["optional-dependencies"]["zero-shot"]
+    for place in ("Makefile", "gen/commands/zero_shot.py", "docs/how-to/own-model.md"):
+        assert re.findall(r"lm-eval==[\d.]+", (ROOT / place).read_text(encoding="utf-8")) == [wanted], place

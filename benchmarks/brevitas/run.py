@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from spikequant.benchmarks.brevitas.environment import REQUIREMENTS, VERSION
 from spikequant.benchmarks.brevitas.settings import BITS, FORMAT, SETTINGS
@@ -16,6 +15,7 @@ from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.external import ExternalRow
 from spikequant.golden.comparison.widths import plain_widths
 from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.prefix import prefix_tokens
 from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.support.digest import digest_model, digest_windows
 from spikequant.golden.support.errors import InputError, SpikeQuantError
@@ -77,7 +77,7 @@ def measure_settings(
     """Quantize a float model by settings of Brevitas, and score every text.
 
     Args:
-        language_model: a float model.
+        language_model: a float model; if it reads texts after a prefix, so does Brevitas's model.
         names: of settings.
         texts: to score.
         calibration: tokens to calibrate on.
@@ -97,6 +97,11 @@ def measure_settings(
         *(digest_model(language_model.model), digest_windows(calibration.windows), *REQUIREMENTS, FORMAT),
         *(part for name, read in windows.items() for part in (name, digest_windows(read))),
     ]
+    tokens = {
+        "prefix": prefix_tokens(language_model.model),
+        "calibration": [window.tolist() for window in calibration.windows],
+        "texts": {name: [window.tolist() for window in read] for name, read in windows.items()},
+    }
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         export_floats(language_model, model)
@@ -104,21 +109,14 @@ def measure_settings(
             digest = digest_of([*basis, SETTINGS[name]])
             score = kept.find(name, digest)
             if score is None:
-                score = _run(python, Path(folder), name, windows, calibration.windows)
+                score = _run(python, Path(folder), name, tokens)
                 kept.keep(name, digest, score)
             yield [_row(language_model, name, text, score, calibration) for text in texts]
 
 
-def _run(
-    python: Path, folder: Path, name: str, texts: Mapping[str, list[Tensor]], calibration: list[Tensor]
-) -> SettingScore:
+def _run(python: Path, folder: Path, name: str, tokens: Mapping[str, Any]) -> SettingScore:
     job, result = folder / "job.json", folder / "result.json"
-    values = {
-        "model": str(folder / "model"),
-        "options": f"{FORMAT} {SETTINGS[name]}".split(),
-        "calibration": [window.tolist() for window in calibration],
-        "texts": {text: [window.tolist() for window in windows] for text, windows in texts.items()},
-    }
+    values = {"model": str(folder / "model"), "options": f"{FORMAT} {SETTINGS[name]}".split(), **tokens}
     job.write_text(json.dumps(values), encoding="utf-8")
     # isolated: neither our packages nor the files next to the worker are found
     command: list[str | Path] = [python, "-I", WORKER, job, result]
@@ -136,6 +134,8 @@ def _row(
     widths = plain_widths(language_model.model, BITS).model_dump()
     if "--rotation" in SETTINGS[name]:
         widths["bits_note"] = "some inputs rotated at run time"
+    prefix = prefix_tokens(language_model.model)
+    after = f"; prefix {list(prefix)}" if prefix else ""
     return ExternalRow(
         **widths,
         perplexity=exp(found.loss / found.tokens),
@@ -149,7 +149,7 @@ def _row(
         ratio=exp((found.loss - found.float_loss) / found.tokens),
         speed_ratio=found.speed / found.float_speed,
         label=f"{METHOD} ({name})",
-        how=f"Brevitas {VERSION} {name} W{BITS}A{BITS}, calibrated on {calibration.protocol}",
+        how=f"Brevitas {VERSION} {name} W{BITS}A{BITS}, calibrated on {calibration.protocol}{after}",
         text=text.name,
         windows=digest_windows(text.read.windows),
         float_perplexity=exp(found.float_loss / found.tokens),

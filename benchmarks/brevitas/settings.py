@@ -5,9 +5,13 @@ BITS = 4
 FORMAT = (
     f"--weight-bit-width {BITS} --weight-quant-granularity per_channel --weight-quant-type asym "
     f"--input-bit-width {BITS} --input-quant-granularity per_row --input-scale-type dynamic --input-quant-type asym "
-    "--dtype float32"
+    "--quantize-weight-zero-point --quantize-input-zero-point --dtype float32"
 )
-"""A scale and zero point for each output's weights, and for each token, as in our own baselines."""
+"""A scale and zero point for each output's weights, and for each token, as in our own baselines.
+
+Zero points are codes, so that zero is exact: Brevitas's default is float ones, by which an outlier shifts all of its
+token's small values.
+"""
 
 _ROTATION = "--rotation fused_no_fx --replace-rmsnorm --rotation-orphan-sink --rotation-sdpa-regions"
 """Hadamard rotations: folded into weights where possible, computed at run time before o and down."""

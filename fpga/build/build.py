@@ -10,7 +10,7 @@ from threading import Event
 from types import MappingProxyType
 from typing import Any
 
-from spikequant.fpga.boards import Board, check_fit
+from spikequant.fpga.boards import Board, check_fit, check_sdram
 from spikequant.fpga.build.block_contents import Content, with_contents
 from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.pll import PllSettings, pll_settings
@@ -19,7 +19,6 @@ from spikequant.fpga.build.top import BoardTop
 from spikequant.fpga.link.uart import baud_divisor
 from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
 from spikequant.fpga.toolchain import Tool, ToolError, ToolRun, find_tool, run_tool
-from spikequant.golden.support.errors import InputError
 
 NAME = "top"
 """Name of the top module and of the files that the tools exchange."""
@@ -67,14 +66,19 @@ class Plan(Design):
     Attributes:
         board: board of the bitstream.
         pll: settings of the clock.
-        baud: bits a second on the serial line, after rounding to a divider of the clock.
+        divisor: clock cycles for each bit on the serial line.
         memory: the board's SDRAM at its clock; None without one.
     """
 
     board: Board
     pll: PllSettings
-    baud: float
+    divisor: int
     memory: SdramTiming | None = None
+
+    @property
+    def baud(self) -> float:
+        """Bits a second on the serial line."""
+        return self.pll.output_hz / self.divisor
 
 
 @dataclass(frozen=True)
@@ -152,22 +156,32 @@ def make_plan(
     frequency_hz: float,
     baud: int,
     memory: MemoryWish | None = None,
+    divisor: int | None = None,
 ) -> Plan:
     """Plan a component on a board, with a clock as near to ``frequency_hz`` as the PLL can make.
 
-    Equal components give equal plans: they contain no path and no time.
+    Equal components give equal plans: they contain no path and no time. Plans with the same ``divisor`` differ in the
+    PLL's settings alone.
+
+    Args:
+        make_core: makes the component.
+        board: the board.
+        frequency_hz: clock to aim at.
+        baud: bits a second on the serial line.
+        memory: the board's SDRAM, if the component reads weights from there.
+        divisor: clock cycles for each bit on the serial line, if not the nearest to ``baud``.
 
     Raises:
         InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
-    if memory is not None and not board.sdram:
-        raise InputError(f"board: {board.name} has no SDR SDRAM, expected a ulx3s with a memory")
+    if memory is not None:
+        check_sdram(board)
     platform = board.make_platform()
     pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
     timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
     if timing is not None:
         timing.check_pins()
-    divisor = baud_divisor(pll.output_hz, baud)
+    divisor = baud_divisor(pll.output_hz, baud) if divisor is None else divisor
     generated = platform.prepare(
         BoardTop(make_core(), pll=pll, divisor=divisor, memory=timing),
         name=NAME,
@@ -182,7 +196,7 @@ def make_plan(
         device=board.device,
         board=board,
         pll=pll,
-        baud=pll.output_hz / divisor,
+        divisor=divisor,
         memory=timing,
         files={name: text.encode() if isinstance(text, str) else text for name, text in generated.files.items()},
         commands={tool: arguments for tool, *arguments in script["commands"]},

@@ -1,6 +1,8 @@
 """Dividers of an ECP5 PLL (EHXPLLL) for a target clock."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import ceil
 
 from spikequant.golden.support.errors import InputError
@@ -54,6 +56,24 @@ class PllSettings:
         return self.output_divider // 2
 
 
+def _dividers(input_hz: float) -> Iterator[tuple[int, int]]:
+    """Input and feedback dividers; the primary output is the input times the second over the first."""
+    return product(range(1, min(MAX_DIVIDER, int(input_hz / MIN_PHASE_DETECTOR_HZ)) + 1), range(1, MAX_DIVIDER + 1))
+
+
+def highest_clock(input_hz: float, limit_hz: float) -> float:
+    """Highest frequency of the primary output, in Hz, that is not above ``limit_hz``.
+
+    Raises:
+        InputError: no output is that slow.
+    """
+    outputs = (input_hz * feedback_divider / input_divider for input_divider, feedback_divider in _dividers(input_hz))
+    found = max((output for output in outputs if MIN_OUTPUT_HZ <= output <= min(limit_hz, MAX_OUTPUT_HZ)), default=None)
+    if found is None:
+        raise InputError(f"frequency: the design reaches {limit_hz / 1e6:.1f} MHz, expected 10 MHz at least")
+    return found
+
+
 def pll_settings(input_hz: float, wanted_hz: float, *, second_hz: float | None = None) -> PllSettings:
     """Settings with the output nearest to ``wanted_hz``, and then the oscillator nearest to the middle of its range.
 
@@ -80,8 +100,7 @@ def pll_settings(input_hz: float, wanted_hz: float, *, second_hz: float | None =
             output_divider,
             second_divider(input_hz * feedback_divider / input_divider * output_divider),
         )
-        for input_divider in range(1, min(MAX_DIVIDER, int(input_hz / MIN_PHASE_DETECTOR_HZ)) + 1)
-        for feedback_divider in range(1, MAX_DIVIDER + 1)
+        for input_divider, feedback_divider in _dividers(input_hz)
         for output_divider in range(1, MAX_DIVIDER + 1)
         if MIN_VCO_HZ <= input_hz * feedback_divider / input_divider * output_divider <= MAX_VCO_HZ
         and MIN_OUTPUT_HZ <= input_hz * feedback_divider / input_divider <= MAX_OUTPUT_HZ

@@ -21,6 +21,9 @@ LUTS = {"LUT4": 1, "CCU2C": LUTS_PER_CARRY, "TRELLIS_DPR16X4": LUTS_PER_RAM}
 FFS = {"TRELLIS_FF": 1}
 """Flip-flops of each type of cell that has any."""
 
+TARGET_ROUNDING = 1e-3
+"""Relative rounding of a clock's target: nextpnr's periods are whole picoseconds."""
+
 CLUSTER = re.compile(r"^cluster_\d+$")
 """Name of a cluster of neurons."""
 
@@ -46,6 +49,10 @@ class ClockTiming:
     def met(self) -> bool:
         """Whether no path is too slow."""
         return self.achieved_mhz >= self.wanted_mhz
+
+    def aims_at(self, target_hz: float) -> bool:
+        """Whether the target is ``target_hz``, but for rounding."""
+        return abs(self.wanted_mhz * 1e6 / target_hz - 1) < TARGET_ROUNDING
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,19 @@ class RouteReport:
     def timing_met(self) -> bool:
         """Whether every clock reaches its target."""
         return all(clock.met for clock in self.clocks)
+
+    def achieved_mhz(self, target_hz: float) -> float:
+        """What the paths of the clock with this target allow; of the critical clock if there is none."""
+        of_target = (clock.achieved_mhz for clock in self.clocks if clock.aims_at(target_hz))
+        return min(of_target, default=self.critical.achieved_mhz)
+
+    def wanted_mhz(self, target_hz: float) -> float:
+        """Target of the clocks that aim at ``target_hz``, as nextpnr rounds it."""
+        return max((clock.wanted_mhz for clock in self.clocks if clock.aims_at(target_hz)), default=target_hz / 1e6)
+
+    def others_met(self, target_hz: float) -> bool:
+        """Whether every clock with another target reaches it."""
+        return all(clock.met for clock in self.clocks if not clock.aims_at(target_hz))
 
 
 def read_synthesis_report(path: Path) -> Resources:

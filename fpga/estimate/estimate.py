@@ -1,17 +1,18 @@
 """Resources and speed of an accelerator, estimated before synthesis.
 
 Block RAMs follow from the memories, lookup tables and flip-flops from prices that are fitted to packed designs, and
-cycles from the average levels at the sites of a real model.
+cycles from the average levels at the sites of a real model. What a board has around the accelerator has fixed prices.
 """
 
 from dataclasses import dataclass
 
 from rich.table import Table
 
-from spikequant.fpga.boards import Board, Resources
+from spikequant.fpga.boards import Board, Resources, shortages
 from spikequant.fpga.estimate.expectation import site_cycles
 from spikequant.fpga.estimate.measurement import Measured, hardware_digest
 from spikequant.fpga.estimate.prices import estimate_total
+from spikequant.fpga.sdram.timing import SdramChip
 from spikequant.golden.layer.spec import GATHERED, THETA_BITS, Spec
 from spikequant.golden.support.figures import Figures
 from spikequant.rtl.charge_buffer import PHASES
@@ -62,12 +63,25 @@ def estimate_ebrs(spec: Spec) -> int:
     )
 
 
-class EstimateFigures(Figures):
+class ResourceFigures(Figures):
+    """Lookup tables, flip-flops and block RAMs."""
+
+    luts: int
+    ffs: int
+    ebrs: int
+
+
+class EstimateFigures(ResourceFigures):
     """Figures of an ``Estimate`` for a board and a clock.
 
     Attributes:
-        fits: the device holds the accelerator.
-        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles``, as last measured.
+        memory: SDRAM chip; None without one.
+        fits: the device holds the design.
+        luts, ffs, ebrs: of the design on the board.
+        accelerator: of the accelerator alone.
+        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles``, as last measured; they do not hold
+            for a spec with settings ``outside``.
+        outside: settings beyond those of all measured designs.
         notes: caveats, a line each.
         source: one line on the designs that were measured.
     """
@@ -75,14 +89,14 @@ class EstimateFigures(Figures):
     config: str
     board: str
     device: str
+    memory: str | None
     fits: bool
-    luts: int
-    ffs: int
-    ebrs: int
+    accelerator: ResourceFigures
     cycles_per_token: float
     frequency_mhz: float
     tokens_per_second: float
     errors: dict[str, float]
+    outside: list[str]
     notes: list[str]
     model: str
     source: str
@@ -93,8 +107,9 @@ class Estimate:
     """An accelerator before synthesis.
 
     Attributes:
-        luts, ffs, ebrs: resources, without the rest of a board's design.
+        luts, ffs, ebrs: resources of the accelerator alone.
         cycles: cycles of one token in all layers of the model.
+        outside: settings beyond those of all measured designs, so that no error is known.
         notes: caveats, a line each.
         measured: measurements that the estimate is based on.
     """
@@ -103,6 +118,7 @@ class Estimate:
     ffs: int
     ebrs: int
     cycles: float
+    outside: tuple[str, ...]
     notes: tuple[str, ...]
     measured: Measured
 
@@ -110,53 +126,66 @@ class Estimate:
         """Rate of the model's decoder layers, with weights at hand."""
         return frequency_hz / self.cycles
 
-    def fits(self, capacity: Resources) -> bool:
-        """Whether a device of this capacity holds the accelerator, if the estimate is right."""
-        return self.luts <= capacity.luts and self.ffs <= capacity.ffs and self.ebrs <= capacity.ebrs
+    def on_board(self, *, memory: bool) -> Resources:
+        """Resources of a board's whole design, with an SDRAM's controller or without."""
+        around = {name: round(prices.total(memory=memory)) for name, prices in self.measured.around.items()}
+        return Resources(
+            luts=self.luts + around["luts"], ffs=self.ffs + around["ffs"], ebrs=self.ebrs + around["ebrs"], dsps=0
+        )
 
-    def figures(self, *, config: str, board: Board, frequency_hz: float) -> EstimateFigures:
-        """The figures for a board and a clock; ``config`` names the accelerator."""
+    def figures(self, *, config: str, board: Board, frequency_hz: float, chip: SdramChip | None) -> EstimateFigures:
+        """The figures for a board, with an SDRAM if there is a ``chip``, and a clock; ``config`` names the spec."""
+        used = self.on_board(memory=chip is not None)
         return EstimateFigures(
             config=config,
             board=board.name,
             device=board.device,
-            fits=self.fits(board.capacity),
-            luts=self.luts,
-            ffs=self.ffs,
-            ebrs=self.ebrs,
+            memory=chip.name if chip else None,
+            fits=not shortages(used, board.capacity),
+            luts=used.luts,
+            ffs=used.ffs,
+            ebrs=used.ebrs,
+            accelerator=ResourceFigures(luts=self.luts, ffs=self.ffs, ebrs=self.ebrs),
             cycles_per_token=self.cycles,
             frequency_mhz=frequency_hz / 1e6,
             tokens_per_second=self.tokens_per_second(frequency_hz),
             errors=dict(self.measured.errors),
+            outside=list(self.outside),
             notes=list(self.notes),
             model=self.measured.model,
             source=self.measured.source,
         )
 
 
-def estimate_table(found: Estimate, board: Board, frequency_hz: float) -> Table:
+def estimate_table(figures: EstimateFigures, board: Board) -> Table:
     """An estimate for a terminal."""
-    errors, capacity = found.measured.errors, board.capacity
-    table = Table("", "estimate", "error", "of", title=f"{board.name}, {board.device}, before synthesis")
+    alone, capacity = figures.accelerator, board.capacity
+    memory = f", with {figures.memory}" if figures.memory else ""
+    title = f"{figures.board}, {figures.device}{memory}, before synthesis"
+    table = Table("", "accelerator", "on the board", "error", "of", title=title)
 
     def error(name: str) -> str:
-        return f"up to {errors[name]:.1%}"
+        return "not known" if figures.outside else f"up to {figures.errors[name]:.1%}"
 
-    table.add_row("LUT", str(found.luts), error("luts"), str(capacity.luts))
-    table.add_row("FF", str(found.ffs), error("ffs"), str(capacity.ffs))
-    table.add_row("EBR", str(found.ebrs), error("ebrs"), str(capacity.ebrs))
-    table.add_row("cycles a token", f"{found.cycles:.0f}", error("cycles"), "")
-    rate = found.tokens_per_second(frequency_hz)
-    table.add_row("tokens a second", f"{rate:.1f}", error("cycles"), f"{frequency_hz / 1e6:.1f} MHz")
-    lines = (f"{found.measured.model}, weights at hand; errors over {found.measured.source}", *found.notes)
+    table.add_row("LUT", str(alone.luts), str(figures.luts), error("luts"), str(capacity.luts))
+    table.add_row("FF", str(alone.ffs), str(figures.ffs), error("ffs"), str(capacity.ffs))
+    table.add_row("EBR", str(alone.ebrs), str(figures.ebrs), error("ebrs"), str(capacity.ebrs))
+    table.add_row("cycles a token", "", f"{figures.cycles_per_token:.0f}", error("cycles"), "")
+    clock = f"{figures.frequency_mhz:.1f} MHz"
+    table.add_row("tokens a second", "", f"{figures.tokens_per_second:.1f}", error("cycles"), clock)
+    lines = [f"{figures.model}, weights at hand; errors over {figures.source}", *figures.notes]
+    if figures.outside:
+        lines.append(f"beyond what the errors were measured with: {', '.join(figures.outside)}")
     table.caption = "\n".join(lines)
     return table
 
 
 def estimate(spec: Spec, measured: Measured) -> Estimate:
     """Estimate an accelerator by measured prices and sites."""
-    notes = []
-    if spec.neurons * spec.lanes > measured.largest:
+    notes, outside = [], measured.outside(spec)
+    operations = spec.neurons * spec.lanes
+    if operations > measured.largest:
+        outside.append(f"{operations} weight-ops a cycle (at most {measured.largest})")
         notes.append(
             f"larger than all measured designs (at most {measured.largest} weight-ops a cycle): errors may be larger"
         )
@@ -167,6 +196,7 @@ def estimate(spec: Spec, measured: Measured) -> Estimate:
         ffs=estimate_total(spec, measured.ffs),
         ebrs=estimate_ebrs(spec),
         cycles=sum(site_cycles(spec, site) for site in measured.sites),
+        outside=tuple(outside),
         notes=tuple(notes),
         measured=measured,
     )

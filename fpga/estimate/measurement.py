@@ -11,7 +11,9 @@ import spikequant.rtl
 from spikequant.fpga.build.build import NAME
 from spikequant.fpga.build.core import Device
 from spikequant.fpga.estimate.prices import CheckedPrices
-from spikequant.golden.layer.spec import load_spec
+from spikequant.fpga.estimate.surroundings import OnBoard, Surroundings
+from spikequant.golden.layer.settings import Settings
+from spikequant.golden.layer.spec import Spec, load_spec
 from spikequant.golden.support.digest import digest_sources
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
@@ -52,10 +54,12 @@ class Taken(Figures):
     """Resources of an accelerator.
 
     Attributes:
+        spec: the accelerator.
         luts, ffs: lookup tables and flip-flops by component.
         ebrs: block RAMs.
     """
 
+    spec: Spec
     luts: Mapping[str, int]
     ffs: Mapping[str, int]
     ebrs: int
@@ -65,10 +69,12 @@ class Measured(Figures):
     """Measurements of accelerators and of a model.
 
     Attributes:
-        designs: resources of accelerators by the name of their shape.
+        designs: resources of accelerators by name.
         luts, ffs: prices by component and term, fitted to them.
-        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles`` over these shapes; for lookup
-            tables and flip-flops, each shape is estimated by prices fitted to all others.
+        boards: resources of some of them on boards.
+        around: prices of ``luts``, ``ffs`` and ``ebrs`` of what boards have around an accelerator.
+        errors: largest relative error of ``luts``, ``ffs``, ``ebrs`` and ``cycles`` over these designs, alone and on
+            boards; for lookup tables and flip-flops, each one is estimated by prices fitted to all others.
         largest: weight-ops per cycle of the largest shape.
         tools: version of each tool by name.
         hardware: ``hardware_digest`` of the designs.
@@ -79,6 +85,8 @@ class Measured(Figures):
     designs: Mapping[str, Taken]
     luts: CheckedPrices
     ffs: CheckedPrices
+    boards: tuple[OnBoard, ...]
+    around: Mapping[str, Surroundings]
     errors: Mapping[str, float]
     largest: int
     tools: Mapping[str, str]
@@ -91,6 +99,17 @@ class Measured(Figures):
         """One line on the designs and tools."""
         tools = ", ".join(f"{name} {version}" for name, version in self.tools.items())
         return f"{len(self.designs)} packed accelerators ({', '.join(self.designs)}; {tools})"
+
+    def outside(self, spec: Spec) -> list[str]:
+        """Settings of a spec beyond those of all designs, each with what was measured: ``readout ramp (halving)``."""
+        found = []
+        for name in Settings.model_fields:
+            value, known = getattr(spec, name), sorted({getattr(taken.spec, name) for taken in self.designs.values()})
+            ordered = not isinstance(value, str)
+            if not (known[0] <= value <= known[-1] if ordered else value in known):
+                limits = f"{known[0]} to {known[-1]}" if ordered and len(known) > 1 else ", ".join(map(str, known))
+                found.append(f"{name} {value} ({limits})")
+        return found
 
 
 def hardware_digest(*, cache: Path | None = None) -> str:

@@ -14,6 +14,8 @@ from pydantic import AfterValidator
 
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.cluster import FEW_CLUSTERS
+from spikequant.rtl.encoder.bucket import bucket_count, bucket_rows
+from spikequant.rtl.shapes import bits_for_index
 
 
 def sum_bits(spec: Spec) -> int:
@@ -32,8 +34,13 @@ TERMS: Mapping[str, Callable[[Spec], int]] = {
     "neuron": lambda spec: spec.neurons,
     "cluster": lambda spec: spec.clusters,
     "cluster after the first": lambda spec: spec.clusters - 1,
+    "cluster of several": lambda spec: spec.clusters if spec.clusters > 1 else 0,
     "cluster of many": lambda spec: spec.clusters if spec.clusters > FEW_CLUSTERS else 0,
     "lane of a cluster": lambda spec: spec.clusters * spec.lanes,
+    "bucket": bucket_count,
+    "bit of a row": lambda spec: bucket_count(spec) * bits_for_index(bucket_rows(spec)),
+    "bit of the score": lambda spec: bits_for_index(spec.score_words),
+    "bit of a membrane": lambda spec: spec.clusters * spec.membrane_bits,
     "bit of a sum": lambda spec: spec.neurons * sum_bits(spec),
     "bit of a charge": lambda spec: spec.neurons * spec.charge_bits,
 }
@@ -45,20 +52,20 @@ PACKING = "packing"
 COMPONENTS: Mapping[str, Sequence[str]] = {
     "array": ("cluster", "lane of a cluster", "bit of a sum", "bit of a charge"),
     # the registers before a cluster
-    "cluster": ("cluster", "lane of a cluster", "neuron"),
+    "cluster": ("cluster", "cluster of several", "neuron"),
     "backend": ("cluster",),
     # neurons are served one at a time, so a larger cluster only has longer addresses
-    "neurons": ("cluster", "cluster of many", "neuron"),
+    "neurons": ("cluster", "cluster of many", "neuron", "bit of a membrane"),
     "completion": ("cluster", "neuron"),
     # with many clusters, the queue of words is in lookup tables
     "packer": ("cluster", "cluster of many"),
-    "readout": ("cluster",),
-    # a list or a row of levels for each lane
-    "encoder": ("once", "lane"),
-    "sequencer": ("once", "lane"),
+    "readout": ("cluster", "bit of a membrane"),
+    # lists in each bucket, and a row of levels for each lane
+    "encoder": ("once", "lane", "bucket", "bit of a row"),
+    "sequencer": ("once", "lane", "bit of the score"),
     "reader": ("once", "neuron"),
     "writer": ("once", "neuron", "cluster after the first"),
-    PACKING: ("once", "lane of a cluster", "neuron"),
+    PACKING: ("once", "bucket", "bit of a row", "cluster of many"),
     "rest": ("once", "lane", "cluster after the first"),
 }
 """Terms of each component."""

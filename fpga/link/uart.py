@@ -18,6 +18,11 @@ MAX_BAUD_ERROR = 0.02
 """Largest relative error of the bit time: half a bit in ten, shared by both ends, with margin."""
 
 
+def divides(divisor: int, clock_hz: float, baud: int) -> bool:
+    """Whether ``divisor`` clock cycles a bit give ``baud`` bits a second, near enough for a line."""
+    return abs(clock_hz / divisor / baud - 1) <= MAX_BAUD_ERROR
+
+
 def baud_divisor(clock_hz: float, baud: int) -> int:
     """Number of clock cycles a bit.
 
@@ -25,7 +30,7 @@ def baud_divisor(clock_hz: float, baud: int) -> int:
         InputError: no divisor in range comes within 2 % of ``baud`` bits a second.
     """
     divisor = round(clock_hz / baud) if baud >= MIN_BAUD else 0
-    if not MIN_DIVISOR <= divisor <= MAX_DIVISOR or abs(clock_hz / divisor / baud - 1) > MAX_BAUD_ERROR:
+    if not MIN_DIVISOR <= divisor <= MAX_DIVISOR or not divides(divisor, clock_hz, baud):
         lowest, highest = max(int(clock_hz / MAX_DIVISOR) + 1, MIN_BAUD), int(clock_hz / MIN_DIVISOR)
         raise InputError(
             f"baud: {baud} cannot be made from a {clock_hz / 1e6:g} MHz clock, expected {lowest}..{highest}"

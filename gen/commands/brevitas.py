@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.options import CalibrationFile, JsonFile, split_names
+from spikequant.gen.commands.options import CalibrationFile, JsonFile, RecipeName, split_names
 from spikequant.golden.support.command_line import resumable
 
 DEFAULT = "smoothquant-gptq,rotation-gptq,rotation-qronos-mse"
@@ -26,18 +26,22 @@ def brevitas(
     environment: Annotated[
         Path, typer.Option(metavar="DIR", help="virtual environment of Brevitas, made where it is missing")
     ] = Path(".brevitas"),
+    recipe: RecipeName = "compensated",
     calibration: CalibrationFile = None,
     calibration_tokens: Annotated[int, typer.Option(metavar="N", help="tokens of calibration text")] = 8192,
     json_file: JsonFile = None,
 ) -> None:
     """Quantize a model with Brevitas, a library that we did not write, and score it on the windows of eval.
 
-    Weights and activations have 4 bits. Brevitas is installed in an environment of its own, which takes minutes and
+    Weights and activations have 4 bits. Every text is read after the prefix that eval finds for the same --recipe; the
+    recipe serves for nothing else. Brevitas is installed in an environment of its own, which takes minutes and
     gigabytes at first; a setting takes up to ten minutes for SmolLM2-135M on one core. With --json, an interrupted run
     resumes when the same command is started again.
     """
     from spikequant.gen.output import check_output
+    from spikequant.golden.quantizer.recipe import load_recipe
 
+    chosen = load_recipe(recipe)
     check_output(json_file)
     names = split_names(settings)
 
@@ -50,7 +54,7 @@ def brevitas(
     from spikequant.golden.comparison.evaluation_text import EvaluationText
     from spikequant.golden.comparison.external import ExternalRow, ExternalRows
     from spikequant.golden.comparison.show import number
-    from spikequant.golden.evaluation.methods import Calibration
+    from spikequant.golden.evaluation.methods import Calibration, add_recipe_prefix
     from spikequant.golden.models.model import load_model
     from spikequant.golden.models.reading import model_windows
     from spikequant.golden.models.text import evaluation_corpus
@@ -62,6 +66,9 @@ def brevitas(
     with progress.status("making the environment of Brevitas, minutes at first"):
         python = environment_python(environment.absolute())
     language_model = load_model(model)
+    # on the calibration text of eval, whose windows are the recipe's
+    recipe_text = Calibration(calibration, chosen.calibration_tokens, chosen.calibration_context)
+    add_recipe_prefix(language_model, chosen, recipe_text)
     texts = [
         EvaluationText(name, model_windows(language_model, corpus, tokens=tokens, context=ctx))
         for name, corpus in corpora.items()

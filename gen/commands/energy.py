@@ -26,7 +26,6 @@ def energy(
     """
     from spikequant.gen.output import check_output, check_plot, show_written
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.errors import InputError
     from spikequant.golden.support.files import replace_file
 
     spec = load_spec(config)
@@ -35,7 +34,8 @@ def energy(
 
     from rich.console import Console
 
-    from spikequant.golden.checkpoint.checkpoint import is_checkpoint, load_checkpoint
+    from spikequant.golden.checkpoint.checkpoint import load_checkpoint
+    from spikequant.golden.checkpoint.description import read_description
     from spikequant.golden.energy.activity import check_runnable, measure_activity
     from spikequant.golden.energy.report import evaluate_energy
     from spikequant.golden.energy.show import plot_report, show_report
@@ -43,8 +43,7 @@ def energy(
     from spikequant.golden.models.reading import model_windows
     from spikequant.golden.models.text import evaluation_corpus
 
-    if not is_checkpoint(checkpoint):
-        raise InputError(f"checkpoint {checkpoint}: no spikequant.json here, expected a folder that quantize wrote")
+    read_description(checkpoint)
     corpus = evaluation_corpus(text)
     language_model = load_checkpoint(checkpoint).language_model
     check_runnable(language_model, spec)

@@ -1,6 +1,7 @@
 """Options that several commands share, with completion of names in the shell."""
 
 from collections.abc import Callable
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Annotated
 
@@ -91,9 +92,43 @@ NetlistStage = Annotated[
     typer.Option(help="simulate a netlist of ECP5 cells, after synthesis or after routing", show_default=False),
 ]
 
+FASTEST = "max"
+"""Value of ``FastestClockMHz`` for the fastest clock that meets timing."""
+
+
+def _clock_mhz(value: str | float) -> float:
+    """A clock in MHz; infinity for ``FASTEST``."""
+    if value == FASTEST:
+        return inf
+    try:
+        clock_mhz = float(value)
+    except ValueError:
+        clock_mhz = nan
+    if not (isfinite(clock_mhz) and clock_mhz > 0):
+        raise typer.BadParameter(f"{value!r} is no clock, expected MHz or {FASTEST}")
+    return clock_mhz
+
+
+FastestClockMHz = Annotated[
+    float,
+    typer.Option(
+        metavar=f"MHZ|{FASTEST}",
+        parser=_clock_mhz,
+        help="clock of the accelerator, or the fastest that meets timing, by up to three times as many placements",
+    ),
+]
 ClockMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the accelerator")]
 MemoryMHz = Annotated[float, typer.Option(metavar="MHZ", min=0.001, help="clock of the SDRAM")]
 Chip = Annotated[str, typer.Option(metavar="CHIP", help="SDRAM chip", autocompletion=complete_chip)]
+BoardMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHIP",
+        help="read weights from the board's SDRAM, such as AS4C16M16SA-7",
+        show_default=False,
+        autocompletion=complete_chip,
+    ),
+]
 Baud = Annotated[int, typer.Option(min=1, help="bits per second on the serial line")]
 Seeds = Annotated[
     int, typer.Option(metavar="N", min=1, help="place and route with seeds 1 to N, and keep the best result")

@@ -29,12 +29,14 @@ def prices(
 ) -> None:
     """Measure the prices of `estimate` again: synthesize and pack accelerators, and fit prices to them.
 
-    Finished designs come from the cache. Exit status 0 if the file is written, 1 if a tool failed, 2 for bad input.
+    Besides --shapes, small accelerators with other settings are packed, and some on boards. Finished designs come from
+    the cache. Exit status 0 if the file is written, 1 if a tool failed, 2 for bad input.
     """
     from rich.console import Console
 
     from spikequant.benchmarks.estimates import make_measured
     from spikequant.benchmarks.packing import pack_alone
+    from spikequant.benchmarks.price_designs import ON_BOARDS, VARIANTS
     from spikequant.benchmarks.results import ALL
     from spikequant.benchmarks.run import kept_work
     from spikequant.benchmarks.shapes import Candidate, parse_shape
@@ -59,20 +61,28 @@ def prices(
     console = Console(stderr=True)
     with console.status("tracing real layers"):
         traces = load_traces(checkpoint, tokens=tokens, cache=folder)
-    designs, cycles = {}, {}
+    designs, cycles, boards = {}, {}, []
     hardware = hardware_digest()
     with progress_bar(console) as bar:
-        task = bar.add_task("", total=2 * len(specs))
+        packed = {**specs, **VARIANTS}
+        task = bar.add_task("", total=len(specs) + len(packed) + len(ON_BOARDS))
         for name, spec in specs.items():
             bar.update(task, description=f"{name}: counting cycles")
             cycles[name] = kept_work(spec, traces, cache=folder)[ALL].cycles_per_token("spiking")
-            bar.update(task, advance=1, description=f"{name}: synthesis and packing")
+            bar.update(task, advance=1)
+        for name, spec in packed.items():
+            bar.update(task, description=f"{name}: synthesis and packing")
             designs[name] = spec, pack_alone(Candidate("spiking", name, spec), tools, cache=folder)
+            bar.update(task, advance=1)
+        for one in ON_BOARDS:
+            bar.update(task, description=f"{one.design} on {one.board}: synthesis and packing")
+            boards.append(one.pack(tools, cache=folder))
             bar.update(task, advance=1)
     if hardware_digest() != hardware:
         raise InputError("rtl: changed while it was measured, expected the same hardware for all shapes")
     measured = make_measured(
         designs,
+        boards=boards,
         cycles=cycles,
         sites=average_sites(traces.layers, Spec()),
         model=traced_model(traces, checkpoint, tokens=tokens),

@@ -30,7 +30,6 @@ def silence(
     """
     from spikequant.gen.output import check_output, check_plot, show_written
     from spikequant.golden.layer.spec import load_spec
-    from spikequant.golden.support.errors import InputError
     from spikequant.golden.support.files import replace_file
 
     spec = load_spec(config)
@@ -41,13 +40,12 @@ def silence(
 
     from spikequant.gen.silence.points import SilenceFigures, SilenceRequest, measure_points
     from spikequant.gen.silence.show import silence_plot, silence_table
-    from spikequant.golden.checkpoint.checkpoint import is_checkpoint
+    from spikequant.golden.checkpoint.description import read_description
     from spikequant.golden.models.text import evaluation_corpus
     from spikequant.golden.support.store import default_cache_folder
 
     for folder in checkpoints:
-        if not is_checkpoint(folder):
-            raise InputError(f"checkpoint {folder}: no spikequant.json here, expected a folder that quantize wrote")
+        read_description(folder)
     request = SilenceRequest(
         checkpoints=checkpoints,
         reference=reference,

@@ -1,5 +1,6 @@
 """The command ``synth``."""
 
+from math import isinf
 from pathlib import Path
 from typing import Annotated
 
@@ -8,17 +9,20 @@ import typer
 from spikequant.fpga.boards import DEFAULT_BAUD
 from spikequant.gen.commands.options import (
     Baud,
+    BoardMemory,
     BoardName,
     CacheFolder,
-    ClockMHz,
+    FastestClockMHz,
     Jobs,
     JsonFile,
     Seeds,
     SpecName,
-    complete_chip,
 )
 from spikequant.golden.support.command_line import FAILED, resumable
 from spikequant.golden.support.errors import InputError
+
+DEFAULT_SEEDS = 4
+"""Clocks of a design from different seeds differ by some percent."""
 
 
 @resumable("finished steps are kept in the cache")
@@ -26,19 +30,11 @@ def synth(
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write the bitstream and the logs to")],
     config: SpecName = "base",
     board: BoardName = "ulx3s_85f",
-    frequency: ClockMHz = 60.0,
+    frequency: FastestClockMHz = 60.0,
     baud: Baud = DEFAULT_BAUD,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHIP",
-            help="read weights from the board's SDRAM, such as AS4C16M16SA-7",
-            show_default=False,
-            autocompletion=complete_chip,
-        ),
-    ] = None,
+    memory: BoardMemory = None,
     memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="highest clock of the SDRAM")] = 120.0,
-    seeds: Seeds = 1,
+    seeds: Seeds = DEFAULT_SEEDS,
     jobs: Jobs = None,
     allow_timing_failure: Annotated[
         bool, typer.Option("--allow-timing-failure", help="keep a bitstream that is too slow for its clock")
@@ -52,8 +48,9 @@ def synth(
 ) -> None:
     """Build a bitstream of the accelerator for a board, with open tools.
 
-    The clock is the nearest one that the PLL can make. Exit status 0 if the bitstream is made and meets timing, 1 if a
-    tool or the timing failed, 2 for bad input.
+    The clock is the nearest one that the PLL can make; with `--frequency max`, the fastest one that a placement is
+    found for. Exit status 0 if the bitstream is made and meets timing, 1 if a tool or the timing failed, 2 for bad
+    input.
     """
     from rich.console import Console
 
@@ -61,7 +58,7 @@ def synth(
     from spikequant.fpga.boards import find_board
     from spikequant.fpga.build.build import BITSTREAM, MemoryWish, find_tools
     from spikequant.fpga.sdram.timing import find_chip
-    from spikequant.fpga.synth import STEPS_BESIDE_SEEDS, run_synth
+    from spikequant.fpga.synth import most_steps, run_synth
     from spikequant.fpga.toolchain import usable_cores
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
@@ -76,16 +73,17 @@ def synth(
     wish = MemoryWish(find_chip(memory), memory_frequency * 1e6) if memory else None
     tools = find_tools()
     kept = cache or default_cache_folder()
+    search = isinf(frequency)
     check_output(json_file, folder=out)
 
     with progress_bar() as bar:
-        task = bar.add_task("elaborating", total=seeds + STEPS_BESIDE_SEEDS)
+        task = bar.add_task("elaborating", total=most_steps(seeds, search=search))
         result = run_synth(
             lambda: Accelerator(spec),
             config=config,
             board=target,
             tools=tools,
-            frequency_hz=frequency * 1e6,
+            frequency_hz=None if search else frequency * 1e6,
             baud=baud,
             memory=wish,
             marker=make_marker(spec, cache=kept) if bakeable else None,
@@ -99,6 +97,7 @@ def synth(
 
     result.figures().write(json_file)
     Console().print(result.table())
+    typer.echo(result.summary())
     show_written(out / BITSTREAM if result.bitstream else out, json_file)
     if not result.timing_met:
         typer.echo(f"spikequant: timing: {result.shortfall()}", err=True)

@@ -59,6 +59,8 @@ def read_description(folder: Path) -> Description:
         InputError: it is missing, not valid, or of another version.
     """
     path = folder / DESCRIPTION
+    if folder.is_dir() and not path.is_file():
+        raise InputError(f"checkpoint {folder}: no {DESCRIPTION} here, expected a folder that quantize wrote")
     text = read_text(path, what="checkpoint")
 
     class Version(BaseModel):

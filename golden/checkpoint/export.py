@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from spikequant.golden.checkpoint.layers import module_tensors
 from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.prefix import NAME as PREFIX
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.files import writable_folder, write_errors
@@ -15,6 +16,8 @@ from spikequant.golden.support.tensor_file import write_tensors
 
 def export_floats(language_model: LanguageModel, folder: Path) -> None:
     """Write a float model and its tokenizer, whatever file they came from; ``save_pretrained`` refuses GGUF's.
+
+    A prefix, which transformers does not know, stays out.
 
     Args:
         language_model: a float model.
@@ -27,7 +30,7 @@ def export_floats(language_model: LanguageModel, folder: Path) -> None:
     model = language_model.model
     if quantized_layers(model):
         raise InputError(f"model {language_model.name}: quantized, expected a float model to export")
-    tensors = module_tensors(model)
+    tensors = {name: tensor for name, tensor in module_tensors(model).items() if not name.startswith(f"{PREFIX}.")}
     with torch.device("meta"):
         shapes = {
             name: tensor.shape for name, tensor in AutoModelForCausalLM.from_config(model.config).state_dict().items()

@@ -179,7 +179,7 @@ class _Block:
             )
             warn_about(name, layer, self._linears[name], sample)
             codes = [layer.output_codes(membrane, chosen.scale).to(torch.int8) for membrane in membranes]
-            replace_layer(self._model, name, _Outputs(layer, codes, lambda: self._window))
+            replace_layer(self._model, name, _KnownOutputs(layer, codes, lambda: self._window))
         return layers
 
     def _quantized(self, name: str, site: Site, moments: Moments) -> SpikeQuantLinear:
@@ -224,8 +224,8 @@ def _moments(
     return watcher.moments()
 
 
-class _Outputs(nn.Module):
-    """A layer's known outputs.
+class _KnownOutputs(nn.Module):
+    """Stands in for a layer whose outputs are known.
 
     Args:
         layer: the layer.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikequant.golden.quantizer.encode import MAX_SALIENT_SHIFT, salient_window
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
 from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps
-from spikequant.golden.quantizer.site import ROUNDING, Site, salient_outside
+from spikequant.golden.quantizer.site import Site, salient_outside
 from spikequant.golden.quantizer.tally import Ratio
 from spikequant.golden.quantizer.weights import LOW_STEPS, WeightGrid, nearest_steps
 from spikequant.golden.support.fused import fused
@@ -47,7 +47,7 @@ class _SiteCodes(NamedTuple):
     Attributes:
         lowest: smallest normal level, a tensor.
         highest: largest normal level, a tensor.
-        dead_zone: inputs below this many steps are silent, a tensor; 0 where rounding decides.
+        dead_zone: inputs below this many steps are silent, a tensor.
         salient_bits: width of a salient code.
     """
 
@@ -58,9 +58,9 @@ class _SiteCodes(NamedTuple):
 
     @classmethod
     def of(cls, site: Site) -> "_SiteCodes":
-        dead_zone = site.dead_zone if site.dead_zone > ROUNDING else 0.0
-        highest = 2.0**site.bits - 1 - site.zero
-        return cls(torch.tensor(-float(site.zero)), torch.tensor(highest), torch.tensor(dead_zone), site.salient_bits)
+        lowest = -float(site.zero)
+        highest = lowest + 2**site.bits - 1
+        return cls(torch.tensor(lowest), torch.tensor(highest), torch.tensor(site.dead_zone), site.salient_bits)
 
 
 class _Encoded(NamedTuple):
@@ -69,7 +69,7 @@ class _Encoded(NamedTuple):
     salient: Tensor
 
 
-def _encode(values: Tensor, scale: Tensor, codes: "_SiteCodes") -> _Encoded:
+def _encode(values: Tensor, scale: Tensor, codes: _SiteCodes) -> _Encoded:
     ratio = values / scale
     level = torch.where(ratio.abs() < codes.dead_zone, 0, ratio.round())
     salient = (level < codes.lowest) | (level > codes.highest)

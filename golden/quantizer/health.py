@@ -49,7 +49,7 @@ class LayerHealth:
         """One line for each figure that is out of line, with what was expected."""
         found: list[str] = []
         if self.salient > MOST_SALIENT:
-            found.append(f"{self.salient:.0%} of the inputs salient, expected at most {MOST_SALIENT:.0%}")
+            found.append(f"{self.salient:.1%} of the inputs salient, expected at most {MOST_SALIENT:.0%}")
         if self.clipped > MOST_CLIPPED:
             found.append(f"salient inputs of {self.clipped:.0%} of the tokens clipped, expected {MOST_CLIPPED:.0%}")
         if self.silent == 1:

@@ -138,7 +138,7 @@ class SpikeQuantLinear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Float outputs [..., N] of float inputs [..., K]: values of the output codes, or of membranes."""
-        levels = self.encoded(values)
+        levels = self._encoded(values)
         if self.tally is not None:
             self.tally.add(levels)
         membrane = self.membrane(levels)
@@ -148,11 +148,10 @@ class SpikeQuantLinear(nn.Module):
 
     def exact(self, values: Tensor) -> Tensor:
         """Values of the membranes, float32 [..., N], of float inputs [..., K]."""
-        levels = self.encoded(values)
+        levels = self._encoded(values)
         return self.membrane(levels).mul_(self.scales * levels.scale)
 
-    def encoded(self, values: Tensor) -> Levels:
-        """Levels of float inputs [..., K]."""
+    def _encoded(self, values: Tensor) -> Levels:
         return encode(values, self.site, max_shift=self.max_salient_shift)
 
     def membrane(self, levels: Levels) -> Tensor:
@@ -166,7 +165,7 @@ class SpikeQuantLinear(nn.Module):
         """Signed output codes of membranes as from ``membrane``: integers as floats, equal to the datapath's.
 
         Args:
-            membrane: float32 [..., N], overwritten.
+            membrane: float32 [..., N].
             scale: value of one input level.
         """
         assert self.output_bits is not None

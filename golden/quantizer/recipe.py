@@ -143,7 +143,7 @@ _COMPENSATED: dict[str, Any] = {
     "activations": {"salient_rule": "outside"},
     "equalize": (0.15, 0.3, 0.45),
     "prefix": "search",
-    "calibration_tokens": 32768,
+    "calibration_tokens": 49152,
     "calibration_context": 1024,
     "compensation": {"enabled": True},
 }

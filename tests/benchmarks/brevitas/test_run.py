@@ -15,6 +15,7 @@ from spikequant.golden.comparison.evaluation_text import EvaluationText
 from spikequant.golden.comparison.widths import plain_widths
 from spikequant.golden.evaluation.accuracy import measure_accuracy
 from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.prefix import add_prefix
 from spikequant.golden.models.windows import TextWindows
 from spikequant.golden.support.errors import InputError, SpikeQuantError
 from spikequant.golden.support.store import ResultFolder
@@ -42,12 +43,18 @@ def measure(
     return list(measure_settings(model, names, text, calibration=read, python=Path(sys.executable), kept=results))
 
 
-def test_a_setting_becomes_a_row(
-    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The job that a stand-in for the worker was given."""
     seen, worker = tmp_path / "seen.json", tmp_path / "stand_in.py"
     worker.write_text(STAND_IN.format(seen=seen))
     monkeypatch.setattr(run, "WORKER", worker)
+    return seen
+
+
+def test_a_setting_becomes_a_row(
+    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path, seen: Path
+) -> None:
     ((row,), (rotated,)) = measure(float_model, windows, ["rtn", "rotation-gptq"], tmp_path / "kept")
     assert row.perplexity == pytest.approx(20.0855, rel=1e-5)
     assert (row.ratio, row.divergence, row.agreement) == pytest.approx((1.64872, 0.25, 0.5), rel=1e-5)
@@ -58,8 +65,20 @@ def test_a_setting_becomes_a_row(
     assert {"--gptq", "--weight-bit-width"} <= set(job["options"])
     assert settings_table([row, rotated]).row_count == 2
     # kept results are not measured again
-    worker.write_text("raise SystemExit(1)")
+    run.WORKER.write_text("raise SystemExit(1)")
     assert measure(float_model, windows, ["rtn"], tmp_path / "kept") == [[row]]
+
+
+def test_the_prefix_is_passed_on_and_named(
+    float_model: LanguageModel, windows: list[torch.Tensor], tmp_path: Path, seen: Path
+) -> None:
+    ((plain,),) = measure(float_model, windows, ["rtn"], tmp_path / "kept")
+    assert json.loads(seen.read_text())["prefix"] == []
+    add_prefix(float_model.model, (3, 5))
+    # results without the prefix do not count
+    ((row,),) = measure(float_model, windows, ["rtn"], tmp_path / "kept")
+    assert json.loads(seen.read_text())["prefix"] == [3, 5]
+    assert row.how == f"{plain.how}; prefix [3, 5]"
 
 
 def test_a_failure_of_brevitas_is_one_line(

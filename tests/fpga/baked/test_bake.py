@@ -46,6 +46,7 @@ def test_a_bitstream_takes_weights_and_a_board_runs_on_them(
     build, figures_file = tmp_path / "build", tmp_path / "figures.json"
     cached = ["--cache", build_cache, "--json", figures_file]
     options = ["--config", smallest_file, "--board", "ulx3s_25f", "--frequency", 30, "--bakeable", "--out", build]
+    options += ["--seeds", 1]
     result = spikequant("synth", *options, *cached)
     assert result.exit_code == 0, result.output
     assert "met" in result.stdout

@@ -13,6 +13,7 @@ from amaranth.lib.memory import Memory
 
 from spikequant.fpga.boards import find_board
 from spikequant.fpga.build.build import BITSTREAM, RECORD, Design, find_tools, make_plan, place_and_route_seeds
+from spikequant.fpga.build.fastest import most_runs
 from spikequant.fpga.build.report import read_packed_resources, read_route_report, read_synthesis_report
 from spikequant.fpga.synth import STEPS_BESIDE_SEEDS, SynthResult, run_synth
 from spikequant.fpga.toolchain import CONSOLE, ToolError
@@ -49,6 +50,11 @@ def test_the_best_seed_becomes_a_bitstream(built: tuple[SynthResult, Path]) -> N
     assert figures.frequency_mhz == pytest.approx(50)
     assert len(figures.fmax_mhz) == 2
     assert figures.seed == 1 + figures.fmax_mhz.index(max(figures.fmax_mhz))
+    assert [figures.clock.smallest_mhz, figures.clock.largest_mhz] == sorted(figures.fmax_mhz)
+    assert figures.clock.median_mhz == pytest.approx(sum(figures.fmax_mhz) / 2)
+    assert figures.clock.seeds_met == [1, 2]
+    assert [(run.seed, run.fmax_mhz) for run in figures.runs] == list(enumerate(figures.fmax_mhz, start=1))
+    assert result.summary().endswith("; seeds that meet 50.0 MHz: 1, 2")
     content = (out / BITSTREAM).read_bytes()
     assert hashlib.sha256(content).hexdigest() == figures.bitstream_sha256
     assert b"LFE5U-85F-6CABGA381" in content[:100]
@@ -104,12 +110,32 @@ def test_a_missed_clock_leaves_no_bitstream_unless_allowed(echo_class: Any, buil
     assert not refused.timing_met
     assert refused.bitstream is None
     assert refused.figures().bitstream_sha256 is None
+    assert refused.clock().seeds_met == []
     assert "expected 400.0 MHz; --allow-timing-failure" in refused.shortfall()
     assert {path.name for path in tmp_path.iterdir()} == {"yosys.log", "nextpnr-seed1.log", "nextpnr-seed1.json"}
     allowed = build(echo_class, tmp_path, build_cache, **too_fast, allow_timing_failure=True)
     assert not allowed.figures().timing_met
     assert allowed.bitstream is not None
     assert (tmp_path / BITSTREAM).read_bytes() == allowed.bitstream.content
+
+
+@pytest.mark.long
+def test_the_fastest_clock_is_searched_for(echo_class: Any, build_cache: Path, tmp_path: Path) -> None:
+    result = build(echo_class, tmp_path, build_cache, frequency_hz=None, seeds=(1,))
+    assert result.timing_met
+    assert result.plan.pll.output_hz == max(one.clock_hz for one in result.tried if one.met)
+    assert result.clock().seeds_met == [1]
+    figures = result.figures()
+    assert len(figures.runs) <= most_runs(1)
+    # the next clock of the PLL is not 5 % faster
+    assert figures.frequency_mhz <= figures.fmax_mhz[0] < 1.05 * figures.frequency_mhz
+    assert result.bitstream is not None
+    assert (tmp_path / BITSTREAM).read_bytes() == result.bitstream.content
+    # the same netlist has the same paths for another clock
+    by_divisor: dict[int, set[float]] = {}
+    for one in result.tried:
+        by_divisor.setdefault(one.plan.divisor, set()).add(one.achieved_mhz(one.best))
+    assert all(len(clocks) == 1 for clocks in by_divisor.values())
 
 
 def test_a_design_with_too_many_block_rams_is_refused_after_synthesis(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikequant.fpga.build.pll import pll_settings
+from spikequant.fpga.build.pll import highest_clock, pll_settings
 from spikequant.fpga.toolchain import find_tool
 from spikequant.golden.support.errors import InputError
 
@@ -59,3 +59,19 @@ def test_usual_pairs_of_clocks_are_exact() -> None:
     for wanted, second in ((60, 120), (75, 120), (80, 120), (100, 120)):
         pll = pll_settings(25e6, wanted * 1e6, second_hz=second * 1e6)
         assert (pll.output_hz, pll.second_hz) == pytest.approx((wanted * 1e6, second * 1e6))
+
+
+@given(st.floats(15e6, 400e6), st.sampled_from([12e6, 25e6, 48e6, 100e6]))
+def test_the_highest_clock_below_a_limit_is_one_of_the_plls(limit_hz: float, input_hz: float) -> None:
+    found = highest_clock(input_hz, limit_hz)
+    assert 10e6 <= found <= limit_hz
+    assert pll_settings(input_hz, found).output_hz == found
+    # the nearest clock is this one, or one above the limit
+    nearest = pll_settings(input_hz, limit_hz).output_hz
+    assert nearest == found or nearest > limit_hz
+
+
+def test_a_limit_below_all_clocks_is_refused() -> None:
+    assert highest_clock(25e6, 500e6) == 400e6
+    with pytest.raises(InputError, match=r"^frequency: the design reaches 11\.0 MHz"):
+        highest_clock(12e6, 11e6)

@@ -7,24 +7,38 @@ import pytest
 
 from spikequant.fpga.estimate.measurement import load_measured
 from spikequant.fpga.estimate.prices import Priced, fit_prices, left_out_errors
-from spikequant.golden.layer.spec import Spec
+from spikequant.fpga.estimate.surroundings import Extra, fit_surroundings, left_out_board_errors
+from spikequant.golden.layer.spec import PRESETS, Spec
 from spikequant.golden.support.errors import InputError
-
-
-def spec_of(shape: str) -> Spec:
-    """Sizes alone: prices depend on nothing else that the shapes differ in."""
-    neurons, lanes, *clusters = map(int, shape.split("x"))
-    return Spec(neurons=neurons, lanes=lanes, depth=512 * lanes, clusters=clusters[0] if clusters else 1)
 
 
 @pytest.mark.parametrize("kind", ["luts", "ffs"])
 def test_prices_and_errors_are_those_of_the_designs_in_the_file(kind: str) -> None:
     measured = load_measured()
-    designs = [Priced(spec_of(shape), getattr(taken, kind)) for shape, taken in measured.designs.items()]
-    for component, prices in fit_prices(designs).items():
+    designs = {name: Priced(taken.spec, getattr(taken, kind)) for name, taken in measured.designs.items()}
+    for component, prices in fit_prices(list(designs.values())).items():
         assert getattr(measured, kind)[component] == pytest.approx(prices, rel=1e-6, abs=1e-6)
-    assert measured.errors[kind] == pytest.approx(max(map(abs, left_out_errors(designs))), rel=1e-6)
-    assert measured.largest == max(design.spec.neurons * design.spec.lanes for design in designs)
+    extras = [
+        Extra(one.design, one.memory is not None, alone=designs[one.design].total, total=getattr(one, kind))
+        for one in measured.boards
+    ]
+    assert measured.around[kind] == fit_surroundings(extras)
+    on_boards = left_out_board_errors(extras, designs)
+    assert len(on_boards) >= 4
+    errors = left_out_errors(list(designs.values())) + on_boards
+    assert measured.errors[kind] == pytest.approx(max(map(abs, errors)), rel=1e-6)
+    assert measured.largest == max(design.spec.neurons * design.spec.lanes for design in designs.values())
+
+
+def test_settings_beyond_the_measured_ones_are_found() -> None:
+    measured = load_measured()
+    assert measured.outside(Spec()) == []
+    assert measured.outside(PRESETS["tiny"]) == []
+    assert measured.outside(Spec(weight_bits=8, readout="ramp", output_bits=5)) == [
+        "weight_bits 8 (4)",
+        "readout ramp (halving)",
+    ]
+    assert measured.outside(Spec(neurons=256)) == ["neurons 256 (8 to 128)"]
 
 
 def test_errors_are_within_the_goal() -> None:

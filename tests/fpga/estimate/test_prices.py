@@ -17,7 +17,8 @@ PRICES = {
     "array": {"cluster": 150.0, "lane of a cluster": 20.0, "bit of a sum": 1.2, "bit of a charge": 1.4},
     "encoder": {"once": 100.0, "lane": 190.0},
     "writer": {"once": 60.0, "neuron": 0.5, "cluster after the first": 30.0},
-    PACKING: {"once": 70.0, "lane of a cluster": 2.5, "neuron": 0.1},
+    "cluster": {"cluster": 30.0, "cluster of several": 75.0},
+    PACKING: {"once": 70.0, "bucket": 25.0, "cluster of many": 100.0},
     "runs": {"once": 60.0},
 }
 

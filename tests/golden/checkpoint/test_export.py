@@ -6,6 +6,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from spikequant.golden.checkpoint.export import export_floats
 from spikequant.golden.models.model import LanguageModel, linearize, load_model
+from spikequant.golden.models.prefix import add_prefix
 from spikequant.golden.support.errors import InputError
 
 
@@ -18,6 +19,13 @@ def test_an_exported_model_loads_as_the_same(float_model: LanguageModel, tmp_pat
     assert set(loaded.model.state_dict()) == set(expected)
     assert all(tensor.equal(expected[name]) for name, tensor in loaded.model.state_dict().items())
     assert loaded.tokenizer("a spike").input_ids == float_model.tokenizer("a spike").input_ids
+
+
+def test_a_prefix_stays_out(float_model: LanguageModel, tmp_path: Path) -> None:
+    names = set(float_model.model.state_dict())
+    add_prefix(float_model.model, (3, 5))
+    export_floats(float_model, tmp_path / "model")
+    assert set(load_model(str(tmp_path / "model")).model.state_dict()) == names
 
 
 def test_quantized_models_are_refused(quantized_model: LanguageModel, tmp_path: Path) -> None:

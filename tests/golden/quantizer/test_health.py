@@ -18,7 +18,7 @@ HEALTHY = LayerHealth("model.layers.0.mlp.down_proj", salient=0.025, silent=0.3,
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"salient": 0.314}, "31% of the inputs salient, expected at most 10%"),
+        ({"salient": 0.314}, "31.4% of the inputs salient, expected at most 10%"),
         ({"clipped": 0.2}, "salient inputs of 20% of the tokens clipped, expected 1%"),
         ({"silent": 1.0}, "every input silent, expected some spikes"),
         ({"error": 0.4}, "output error 0.4, expected at most 0.3 as with plain rounding"),
