@@ -74,11 +74,11 @@ class SpikingArray(Component):
 
     @staticmethod
     def _gathering(spec: Spec, *, gated: bool) -> int:
-        """Cycles from the end of a phase to the buffer: memory, integrators, gate, and the gathering tree."""
+        """Cycles from the end of a phase to the buffer: memory, integrators, copy, gate, and the gathering tree."""
         stages = 0
         while GROUP * FAN_IN**stages < spec.neurons // GATHERED:
             stages += 1
-        gathers = 1 + (2 if gated else 1) + stages
+        gathers = 1 + IntegratorGroup.COPY_CYCLES + (2 if gated else 1) + stages
         return SpikingArray._weights_latency(gated=gated) + IntegratorGroup.latency(spec) + gathers
 
     @staticmethod
@@ -166,7 +166,7 @@ class SpikingArray(Component):
         m.d.comb += self.read.eq(buffer.read)
         connect(m, buffer.o, flipped(self.o))
         # to the cycle before the first neuron is selected: a gate takes its charge one cycle before a multiplexer does
-        after_weights = IntegratorGroup.latency(spec) - (0 if self._gated else 1)
+        after_weights = IntegratorGroup.latency(spec) + IntegratorGroup.COPY_CYCLES - (0 if self._gated else 1)
         for stage in range(after_weights):
             delayed = Signal(name=f"finish_{stage + 1}")
             m.d.sync += delayed.eq(begin)

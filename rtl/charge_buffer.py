@@ -62,7 +62,6 @@ class ChargeBuffer(Component):
             memory.address.eq(Cat(row, bank)),
             comes.eq(self.i.valid & (written == 0)),
             reads.eq(waiting.any()),
-            at_end.eq(row == rows - 1),
             self.read.eq(reads & at_end & (part == GATHERED - 1)),
         ]
         m.d.sync += waiting.eq(waiting + comes - self.read)
@@ -71,7 +70,7 @@ class ChargeBuffer(Component):
             with m.If(written == rows - 1):
                 m.d.sync += [written.eq(0), written_bank.eq(~written_bank)]
         with m.If(reads):
-            m.d.sync += row.eq(row + 1)
+            m.d.sync += [row.eq(row + 1), at_end.eq(row == rows - 2)]
             with m.If(at_end):
                 m.d.sync += [row.eq(0), part.eq(part + 1)]
         with m.If(self.read):

@@ -22,8 +22,9 @@ class IntegratorGroup(Component):
     the largest code less itself, so the charge has an offset, which depends on the spikes alone and is equal for
     all neurons; it is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
-    Latency: a step acts ``latency(spec)`` cycles after the weights and signs that come with it. A finished charge
-    holds until the next ``finish``; ``gathered`` shows the selected one two cycles after ``deselect``. Gates of
+    Latency: a step acts ``latency(spec)`` cycles after the weights and signs that come with it; a finished charge is
+    copied ``COPY_CYCLES`` later. The copy holds until the next one; ``gathered`` shows the selected one two cycles
+    after ``deselect``. Gates of
     registers sample the charges in the first of these cycles; a multiplexer, where registers are scarcer than lookup
     tables, samples them in the second one.
     Throughput: a step a cycle. Handshake: none.
@@ -35,6 +36,12 @@ class IntegratorGroup(Component):
         deselect: neurons whose finished charge is not gathered: all, or all but one.
         gathered: the selected charge, or zero.
         finished: charges of the last finished phase.
+    """
+
+    COPY_CYCLES = 1
+    """Cycles from a finished charge to its copy.
+
+    If the copy took the adder's sum, the packer would join it, and neither current nor charge, with the adder.
     """
 
     def __init__(self, spec: Spec, count: int, *, bits: int | None = None, gated: bool = True) -> None:
@@ -65,14 +72,17 @@ class IntegratorGroup(Component):
         sums = self._lane_sums(m)
         step = self.step
         for stage in range(self.latency(self._spec)):
-            delayed = Signal(step_layout(), name=f"step_{stage + 1}")
+            # a reset makes the step clear the currents, which need no reset of their own
+            delayed = Signal(step_layout(), name=f"step_{stage + 1}", init={"clear": 1})
             m.d.sync += delayed.eq(step)
             step = delayed
+        copies = Signal()
+        m.d.sync += copies.eq(step.finish)
 
         shown = []
         for neuron, spikes in enumerate(sums):
             m.submodules[f"adder_{neuron}"] = adder = Accumulator(bits=bits)
-            current = Signal(bits, name=f"current_{neuron}")
+            current = Signal(bits, name=f"current_{neuron}", reset_less=True)
             charge = Signal(bits, name=f"charge_{neuron}", reset_less=True)
             finished = Signal(bits, name=f"finished_{neuron}", reset_less=True)
             m.d.comb += [
@@ -88,8 +98,8 @@ class IntegratorGroup(Component):
                 m.d.sync += current.eq(0)
             with m.If(step.keep_charge):
                 m.d.sync += charge.eq(adder.total)
-            with m.If(step.finish):
-                m.d.sync += finished.eq(adder.total)
+            with m.If(copies):
+                m.d.sync += finished.eq(charge)
             shown.append(finished)
         (self._gate if self._gated else self._choose)(m, shown)
         return m

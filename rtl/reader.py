@@ -126,6 +126,7 @@ class PacketReader(Component):
         takes, delivers = Signal(init=1, name="takes"), Signal(name="delivers")
         m.d.comb += [
             judged.ready.eq(takes | (delivers & self.codes.ready)),
+            self.codes.valid.eq(valid & delivers),
             self.taken.eq(valid & judged.ready),
         ]
 
@@ -188,12 +189,9 @@ class PacketReader(Component):
                     go("header")
                     with m.If(~last):
                         go("drop")
-            with m.State("codes"):
-                m.d.comb += self.codes.valid.eq(valid)
-                with m.If(self.taken & last):
+            for state in ("codes", "drop"):
+                with m.State(state), m.If(self.taken & last):
                     go("header")
-            with m.State("drop"), m.If(self.taken & last):
-                go("header")
         m.d.comb += self.waiting.eq(
             states.ongoing("header") & ~valid & ~storing & ~row_waits & ~self.weights.enable & ~self.runs.valid
         )

@@ -195,6 +195,7 @@ class Sequencer(Component):
         with m.If(at_end), m.If(~self.neurons_busy):
             m.d.comb += [
                 step.tick.eq(1),
+                step.keep_charge.eq(1),
                 step.finish.eq(1),
                 step.clear.eq(1),
                 self.ended.eq(1),

@@ -169,7 +169,7 @@ def step_layout() -> data.StructLayout:
     ``tick``: the adder's result is current plus charge, else current plus spikes.
     ``keep_current``, ``keep_charge``: the result becomes the current, the charge.
     ``clear``: the current becomes zero.
-    ``finish``: the result is the charge of a whole phase.
+    ``finish``: the charge that is kept with it is that of a whole phase.
     """
     return data.StructLayout({"tick": 1, "keep_current": 1, "keep_charge": 1, "clear": 1, "finish": 1})
 

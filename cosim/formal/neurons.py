@@ -118,11 +118,16 @@ class Exact(Harness):
             "higher": (neuron.fragments["reference"], 1),
             "count": (neuron.fragments["population"], 0),
         }
-        # a reset does not clear charges; they are defined once a phase has begun, and not used before
-        begun, over = Signal(), Signal()
-        m.d.sync += [begun.eq(begun | (step.keep_charge & ~step.tick)), over.eq(over | step.finish)]
-        suppose(m, begun | ~step.tick | ~(step.keep_current | step.keep_charge | step.finish))
-        for kind, (name, known) in enumerate((("current", Const(1)), ("charge", begun), ("finished", over))):
+        # a reset clears currents a cycle later, and charges not at all: they are defined once a phase has begun
+        cleared, begun, over = Signal(), Signal(), Signal()
+        m.d.sync += [
+            cleared.eq(1),
+            begun.eq(begun | (step.keep_charge & ~step.tick)),
+            over.eq(over | before(m, step.finish, "finish")),
+        ]
+        suppose(m, begun | ~step.tick | ~(step.keep_current | step.keep_charge))
+        suppose(m, step.keep_charge | ~step.finish)
+        for kind, (name, known) in enumerate((("current", cleared), ("charge", begun), ("finished", over))):
             # a phase has no more levels than the rows of the memory allow
             count, difference = sums["count"][kind], sums["difference"][kind]
             suppose(m, ~known | ((count >= 0) & (count < 1 << spec.widest_population_bits)))
@@ -150,8 +155,8 @@ class Exact(Harness):
             m.d.sync += current.eq(0)
         with m.If(step.keep_charge):
             m.d.sync += charge.eq(result)
-        with m.If(step.finish):
-            m.d.sync += finished.eq(result)
+        with m.If(before(m, step.finish, f"{name}_finish")):
+            m.d.sync += finished.eq(charge)
         return [current, charge, finished]
 
 
@@ -167,7 +172,7 @@ class FirstSpikes(Harness):
     def cycles(self) -> int:
         """Number of cycles from the reset to the final charge."""
         beats = self._levels * (self._inputs // self._spec.lanes)
-        return 1 + beats + self._levels + IntegratorGroup.latency(self._spec) + 1
+        return 1 + beats + self._levels + IntegratorGroup.latency(self._spec) + IntegratorGroup.COPY_CYCLES + 1
 
     def describe(self, m: Module) -> None:
         """Drive any weights, levels and signs: for each level from the top down, its beats and a tick."""
@@ -202,7 +207,7 @@ class FirstSpikes(Harness):
                         last = level == 1
                         m.d.comb += [
                             neuron.step.tick.eq(1),
-                            neuron.step.keep_charge.eq(not last),
+                            neuron.step.keep_charge.eq(1),
                             neuron.step.finish.eq(last),
                             neuron.step.clear.eq(last),
                         ]
@@ -212,7 +217,7 @@ class FirstSpikes(Harness):
             for w, n, s in zip(weights, levels, signs, strict=True)
         )
         found = neuron.own.finished[0] - neuron.reference.finished[0]
-        done = now == place + IntegratorGroup.latency(spec)
+        done = now == place + IntegratorGroup.latency(spec) + IntegratorGroup.COPY_CYCLES
         check(
             m, ~done | (found[: spec.charge_bits].as_signed() == total(products)), "the charge is the sum of w times n"
         )

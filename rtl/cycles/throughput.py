@@ -45,14 +45,14 @@ class Latencies:
 
 SPIKING = Latencies(
     fill_waits=False,
-    made=20,
+    made=21,
     next_codes=13,
     next_apart=1,
     run=10,
     sent=16,
     read_ahead=18,
     phases=2,
-    settle=19,
+    settle=20,
     result=30,
     between=0,
 )

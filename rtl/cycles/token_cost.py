@@ -10,13 +10,14 @@ from spikequant.golden.layer.score import DOUBLINGS, ScoreCost, score_cost
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.tiling import Tile, goes_token_by_token, keeps_all_weights
 from spikequant.golden.layer.vectors import LayerVectors
+from spikequant.rtl.encoder.bucket import HEADS
 from spikequant.rtl.packet_sizes import CODES_PER_WORD
 
 LEVEL_CYCLES = 1
 """Cycles of the encoder's walk for each level, in addition to those in which inputs are taken."""
 
 SHORT_LIST = 1
-"""Fewest further cycles of a level in which a bucket has fewer than two inputs."""
+"""Fewest further cycles of a level in which a bucket has fewer inputs than heads."""
 
 SALIENT_CYCLES = 2
 """Cycles of the walk around its phase of salient levels."""
@@ -106,7 +107,7 @@ def encode_parts(
     walk = 0
     for chosen in [apart, ~apart] if apart.any() else [~apart]:
         counts = bucket_counts(spec, fired * chosen, buckets)
-        short = (counts < 2).any(axis=0)
+        short = (counts < HEADS).any(axis=0)
         cycles = np.maximum(level_takes(spec, counts), SHORT_LIST * short) + LEVEL_CYCLES
         walk += int(cycles[1:].sum())
     if apart.any():

@@ -1,5 +1,7 @@
 """A bucket sorts a share of a token's inputs: lists by level, filled for one token while another one is walked."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
@@ -13,6 +15,9 @@ from spikequant.rtl.shapes import bits_for_index
 
 TOP = 0
 """The first list of a phase, for the ramp's highest level; the number of a list is the negative of its level."""
+
+HEADS = 3
+"""Heads of a list, one for each link that is read at once: as many as cycles from a link to the one it leads to."""
 
 
 def bucket_count(spec: Spec) -> int:
@@ -42,7 +47,7 @@ def insert_layout(spec: Spec) -> data.StructLayout:
 
 
 def link_layout(spec: Spec) -> data.StructLayout:
-    """An entry of a list: the input's own sign and repeats, and the input two places after it."""
+    """An entry of a list: the input's own sign and repeats, and the input ``HEADS`` places after it."""
     insert = insert_layout(spec)
     return data.StructLayout(
         {"sign": 1, "repeats": insert["repeats"].width, "behind": pointer_layout(spec)},
@@ -57,18 +62,20 @@ def pointer_layout(spec: Spec) -> data.StructLayout:
 class Bucket(Component):
     """Linked lists of inputs, one for each level, with links in block RAM.
 
-    The newest input heads its list. Each input is linked with the one two places after it, and a list has two heads,
-    so that two links may be read at once and an input follows in every cycle. An input above the ramp is in two lists:
-    the top one, and that of its rest. The order within a list does not matter.
+    The newest inputs head their list. Each input is linked with the one ``HEADS`` places after it, and a list has as
+    many heads, so that an input follows in every cycle although a link takes three: from a register to the block RAM,
+    through it, and back. An input above the ramp is in two lists: the top one, and that of its rest. The order within
+    a list does not matter.
 
     Filling: an insert takes one cycle. Then the heads are copied, list by list, and are empty again: the next token
     may go in, into the other bank of the links, while this one's lists are walked.
 
     Walking: after ``start``, the lists come in order, from the chosen one to the last: the inputs of a list, then its
     end, which holds until ``descend``. A list takes a cycle for each input and one for its end, and one more if it has
-    fewer than two inputs. The next ``start`` may come as soon as ``going`` falls, while the last list is still walked.
+    fewer than ``HEADS`` inputs. The next ``start`` may come as soon as ``going`` falls, while the last list is still
+    walked.
 
-    Latency: six cycles from ``start`` to the first input or end. Throughput: an input a cycle.
+    Latency: seven cycles from ``start`` to the first input or end. Throughput: an input a cycle.
     Handshake: inserts are never refused; ``take`` and ``descend`` advance the walk. The first list of a walk must be
     copied no later than in the cycle of ``start``, and the others one in each following cycle. After a reset, every
     list must be copied once. Tokens alternate between the two banks, the first one in bank 0.
@@ -112,7 +119,7 @@ class Bucket(Component):
         """Heads in distributed RAM, one for the filling and one for the walk; links in block RAM."""
         m = Module()
         spec = self._spec
-        heads_layout = data.StructLayout({"newest": pointer_layout(spec), "second": pointer_layout(spec)})
+        heads_layout = data.ArrayLayout(pointer_layout(spec), HEADS)
         m.submodules.filled = filled = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
         m.submodules.walked = walked = Memory(shape=heads_layout, depth=2 * spec.ramp, init=[])
         # an input may have a link in the top list and one in that of its rest
@@ -135,14 +142,15 @@ class Bucket(Component):
             old.addr.eq(number),
             new.addr.eq(number),
             new.en.eq(self.insert_enable | self.copy),
-            new.data.newest.row.eq(self.insert.row),
-            new.data.newest.some.eq(self.insert_enable),
-            new.data.second.row.eq(old.data.newest.row),
-            new.data.second.some.eq(old.data.newest.some & self.insert_enable),
+            new.data[0].row.eq(self.insert.row),
+            new.data[0].some.eq(self.insert_enable),
             handed.addr.eq(number),
             handed.en.eq(self.copy),
             handed.data.eq(old.data),
         ]
+        for place in range(1, HEADS):
+            before = old.data[place - 1]
+            m.d.comb += [new.data[place].row.eq(before.row), new.data[place].some.eq(before.some & self.insert_enable)]
         written = unreset(m, links.write.data, "written")
         m.d.sync += [
             unreset(m, links.write.address, "written_address").eq(
@@ -150,20 +158,20 @@ class Bucket(Component):
             ),
             written.sign.eq(self.insert.sign),
             written.repeats.eq(self.insert.repeats),
-            written.behind.eq(old.data.second),
+            written.behind.eq(old.data[HEADS - 1]),
             links.write.enable.eq(self.insert_enable),
         ]
 
     def _walk(self, m: Module, walked: Memory, links: BlockMemory) -> None:
-        """Two stages from a link to its target, one to the input on offer, and a place for the next input."""
+        """Three stages from a link to its target, one to the input on offer, and a place for the next input."""
         spec = self._spec
         heads = walked.read_port(domain="comb")
         # the next list, and where its links are
         count = Signal(list_layout(spec))
         bank = Signal(init=1)
         place = data.StructLayout({"at_top": 1, "bank": 1, "lowest": 1})
-        # its heads, the newest first
-        head, second = (Signal(pointer_layout(spec), name=name, reset_less=True) for name in ("head", "second_head"))
+        # its heads, the newest first; those left move up
+        left = [Signal(pointer_layout(spec), name=f"head_{place}", reset_less=True) for place in range(HEADS)]
         some_heads = Signal()
         head_place, link_place = (Signal(place, name=f"{name}_place", reset_less=True) for name in ("head", "link"))
         load = self.going & ~some_heads
@@ -173,40 +181,45 @@ class Bucket(Component):
                 head_place.at_top.eq(count.level == TOP),
                 head_place.bank.eq(bank),
                 head_place.lowest.eq(count.level.all()),
-                second.eq(heads.data.second),
                 count.eq(count.as_value() + 1),
                 self.going.eq(~count.as_value().all()),
             ]
         with m.If(self.start):
             m.d.sync += [count.level.eq(TOP), count.normal.eq(self.start_normal), self.going.eq(1), bank.eq(~bank)]
 
-        # what is issued now: a head, or what the input two before links to
+        # what is issued now: a head, or what the input ``HEADS`` before links to
         pointer = Signal(pointer_layout(spec))
         pointer_place = Signal(place)
         from_heads = Signal(init=1)
-        is_second = Signal()
+        # heads of the list that were issued
+        issued = Signal(range(HEADS))
+        # rows of the links that are read, the first one on its way to the block RAM
+        rows = [Signal.like(self.row, name=f"row_{stage}", reset_less=True) for stage in range(HEADS)]
         # the stages advance unless another input waits for the one on offer
         advance = Signal(init=1)
         issue = Signal()
         m.d.comb += [
-            pointer.eq(Mux(from_heads, head.as_value(), links.output.behind.as_value())),
+            pointer.eq(Mux(from_heads, left[0].as_value(), links.output.behind.as_value())),
             pointer_place.eq(Mux(from_heads, head_place.as_value(), link_place.as_value())),
             issue.eq(advance & (~from_heads | some_heads)),
-            links.address.eq(self._link_address(pointer.row, pointer_place.at_top, pointer_place.bank)),
+            links.address.eq(self._link_address(rows[0], link_place.at_top, link_place.bank)),
             links.read.eq(advance),
             links.advance.eq(advance),
         ]
         with m.If(load | (issue & from_heads)):
-            m.d.sync += head.eq(Mux(some_heads, second.as_value(), heads.data.newest.as_value()))
+            for place, (head, following) in enumerate(pairwise([*left, None])):
+                loaded = heads.data[place].as_value()
+                m.d.sync += head.eq(loaded if following is None else Mux(some_heads, following.as_value(), loaded))
         with m.If(load):
             m.d.sync += some_heads.eq(1)
         with m.If(issue):
+            last_head = issued == HEADS - 1
             m.d.sync += [
                 link_place.eq(pointer_place),
-                is_second.eq(from_heads & pointer.some & ~is_second),
-                from_heads.eq(~pointer.some | (from_heads & ~is_second)),
+                issued.eq(Mux(from_heads & pointer.some & ~last_head, issued + 1, 0)),
+                from_heads.eq(~pointer.some | (from_heads & ~last_head)),
             ]
-            with m.If(from_heads & (~pointer.some | is_second)):
+            with m.If(from_heads & (~pointer.some | last_head)):
                 m.d.sync += some_heads.eq(0)
 
         offer = data.StructLayout(
@@ -221,22 +234,19 @@ class Bucket(Component):
             }
         )
         coming, waiting, chosen = (Signal(offer, name=name) for name in ("coming", "waiting", "chosen"))
-        rows = [Signal.like(self.row, name=f"row_{stage}", reset_less=True) for stage in range(2)]
-        valid, ended, lowest = (Signal(2, name=f"{name}_stages") for name in ("valid", "ended", "lowest"))
+        valid, ended, lowest = (Signal(HEADS, name=f"{name}_stages") for name in ("valid", "ended", "lowest"))
         with m.If(advance):
             m.d.sync += [
-                valid.eq(Cat(issue & pointer.some, valid[0])),
-                ended.eq(Cat(issue & ~pointer.some, ended[0])),
-                lowest.eq(Cat(pointer_place.lowest, lowest[0])),
-                rows[0].eq(pointer.row),
-                rows[1].eq(rows[0]),
-                coming.row.eq(rows[1]),
+                valid.eq(Cat(issue & pointer.some, valid)),
+                ended.eq(Cat(issue & ~pointer.some, ended)),
+                lowest.eq(Cat(pointer_place.lowest, lowest)),
+                *(after.eq(row) for row, after in pairwise([pointer.row, *rows, coming.row])),
                 coming.sign.eq(links.output.sign),
                 coming.repeats.eq(links.output.repeats),
                 coming.more.eq(links.output.repeats.any()),
-                coming.valid.eq(valid[1]),
-                coming.ended.eq(ended[1]),
-                coming.lowest.eq(lowest[1]),
+                coming.valid.eq(valid[-1]),
+                coming.ended.eq(ended[-1]),
+                coming.lowest.eq(lowest[-1]),
             ]
         present, more = Signal(), Signal()
         repeats = Signal.like(self.insert.repeats)

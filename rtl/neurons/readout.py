@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
 from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract
-from spikequant.rtl.fabric.registers import unreset
+from spikequant.rtl.fabric.registers import Replica, unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
@@ -114,9 +114,10 @@ class HalvingReadout(Component):
                 membrane = held(f"membrane_{step}", membrane, valid)
                 entered = later(f"entered_{step}", rest, cleared=~valid, bits=REST_BITS)
                 m.submodules[f"halve_{step}"] = adder = JoinedAddSubtract(bits=REST_BITS)
-                subtract = Signal(name=f"subtract_{step}")
-                m.d.comb += [adder.x.eq(entered), adder.b.eq(membrane.theta), adder.subtract.eq(subtract)]
-                m.d.sync += subtract.eq(Mux(valid, fits, ~adder.total[-1]))
+                m.d.comb += [adder.x.eq(entered), adder.b.eq(membrane.theta)]
+                for name in ("subtract", "subtract_high"):
+                    m.submodules[f"{name}_{step}"] = copy = Replica(1)
+                    m.d.comb += [copy.i.eq(Mux(valid, fits, ~adder.total[-1])), getattr(adder, name).eq(copy.o)]
             else:
                 m.d.comb += adder.y.eq(later(f"turned_{step}", rest, cleared=~valid, bits=REST_BITS))
             tail, code, beyond = (

@@ -58,7 +58,7 @@ def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
         elif tick > 1:
             frames.append({"step": {"tick": 1, "keep_charge": 1}})
         fresh = False
-    return [*frames, {"step": {"tick": 1, "finish": 1, "clear": 1}}]
+    return [*frames, {"step": {"tick": 1, "keep_charge": 1, "finish": 1, "clear": 1}}]
 
 
 @dataclass(frozen=True)
