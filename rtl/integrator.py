@@ -8,23 +8,24 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.fabric.carry import Accumulator, SignedSums
+from spikequant.rtl.fabric.carry import ChoosingAdder, GatedAdder, SignedSums
 from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.shapes import step_layout
 
 
 class IntegratorGroup(Component):
-    """A few neurons, each with a current and a charge that share one adder.
+    """A few neurons, each with a current, a charge, and an adder for each of the two.
 
     A beat of spikes adds up to ``lanes`` weights, each inverted where its spike is negative, to the current. A
-    tick adds the current to the charge. So an input that fires at level n stays in the current for n ticks, and
-    the charge ends at the sum of its weights times n: a product by addition alone. An inverted weight counts as
+    tick adds the current to the charge, in the cycle in which the next beat adds to the current. So an input that fires
+    at level n stays in the current for n ticks, and the charge ends at the sum of its weights times n: a product by
+    addition alone. An inverted weight counts as
     the largest code less itself, so the charge has an offset, which depends on the spikes alone and is equal for
     all neurons; it is known modulo ``2**charge_bits``, and without the offset it cannot leave that range.
 
     Latency: a step acts ``latency(spec)`` cycles after the weights and signs that come with it; a finished charge is
-    copied ``COPY_CYCLES`` later. The copy holds until the next one; ``gathered`` shows the selected one two cycles
-    after ``deselect``. Gates of
+    copied and cleared ``COPY_CYCLES`` later, before the first tick of another phase. The copy holds until the next one;
+    ``gathered`` shows the selected one two cycles after ``deselect``. Gates of
     registers sample the charges in the first of these cycles; a multiplexer, where registers are scarcer than lookup
     tables, samples them in the second one.
     Throughput: a step a cycle. Handshake: none.
@@ -32,7 +33,7 @@ class IntegratorGroup(Component):
     Attributes:
         weights: stored weights by lane and neuron.
         sign: whether the spike is negative, by lane.
-        step: operation of the accumulators.
+        step: operation of currents and charges.
         deselect: neurons whose finished charge is not gathered: all, or all but one.
         gathered: the selected charge, or zero.
         finished: charges of the last finished phase.
@@ -66,7 +67,7 @@ class IntegratorGroup(Component):
         return max(1, spec.lanes.bit_length() - 1)
 
     def elaborate(self, _platform: object) -> Module:
-        """A tree of sums, one adder and three registers for each neuron, then the gate or multiplexer."""
+        """A tree of sums, two adders and three registers for each neuron, then the gate or multiplexer."""
         m = Module()
         bits = self._bits
         sums = self._lane_sums(m)
@@ -76,30 +77,35 @@ class IntegratorGroup(Component):
             delayed = Signal(step_layout(), name=f"step_{stage + 1}", init={"clear": 1})
             m.d.sync += delayed.eq(step)
             step = delayed
-        copies = Signal()
+        # and charges are cleared like those of a finished phase
+        copies = Signal(init=1)
         m.d.sync += copies.eq(step.finish)
 
         shown = []
         for neuron, spikes in enumerate(sums):
-            m.submodules[f"adder_{neuron}"] = adder = Accumulator(bits=bits)
+            m.submodules[f"current_adder_{neuron}"] = with_spikes = GatedAdder(bits=bits)
+            m.submodules[f"charge_adder_{neuron}"] = with_current = ChoosingAdder(bits=bits)
             current = Signal(bits, name=f"current_{neuron}", reset_less=True)
             charge = Signal(bits, name=f"charge_{neuron}", reset_less=True)
             finished = Signal(bits, name=f"finished_{neuron}", reset_less=True)
             m.d.comb += [
-                adder.a.eq(charge),
-                adder.b.eq(current),
-                adder.c.eq(spikes),
-                adder.turn.eq(step.tick),
+                with_spikes.a.eq(current),
+                with_spikes.b.eq(spikes),
+                with_spikes.gate.eq(1),
+                with_current.a.eq(charge),
+                with_current.x.eq(current),
+                with_current.y.eq(charge),
+                with_current.second.eq(step.double),
                 self.finished[neuron].eq(finished),
             ]
             with m.If(step.keep_current):
-                m.d.sync += current.eq(adder.total)
+                m.d.sync += current.eq(with_spikes.total)
             with m.If(step.clear):
                 m.d.sync += current.eq(0)
             with m.If(step.keep_charge):
-                m.d.sync += charge.eq(adder.total)
+                m.d.sync += charge.eq(with_current.total)
             with m.If(copies):
-                m.d.sync += finished.eq(charge)
+                m.d.sync += [finished.eq(charge), charge.eq(0)]
             shown.append(finished)
         (self._gate if self._gated else self._choose)(m, shown)
         return m

@@ -44,14 +44,16 @@ def score_write_layout(spec: Spec) -> data.StructLayout:
 
 
 class Sequencer(Component):
-    """Stores scores, and runs them in order without a gap between them.
+    """Stores scores, and runs them in order.
 
-    A beat takes one cycle for its spikes and one for each tick, except for two ticks of a phase: the first one shares
-    the cycle of its beat, and the last one shares the cycle that finishes the charge. The end of a phase stalls until
-    the neurons can take it.
+    A beat takes one cycle for its spikes and one for each tick, of which the last one shares the next beat's cycle.
+    Beats that double have their first doubling in their own cycle. The last tick of a phase, which finishes the charge,
+    and the last one before a doubling have a cycle of their own, in which the current is cleared. The end of a phase
+    stalls until the neurons can take it.
 
-    Latency: eleven cycles from a run to its first spikes; none if the previous run is still in progress.
-    Throughput: a beat or a tick a cycle.
+    Latency: eleven cycles from a run to its first spikes; at most two if the previous run is still in progress, and
+    none if that one has a few ticks in cycles of their own.
+    Throughput: a beat and a tick a cycle.
     Handshake: ``runs`` is a stream; writes are never refused; ``neurons_busy`` stalls the end of a phase.
 
     Attributes:
@@ -158,10 +160,9 @@ class Sequencer(Component):
         coming = queue.o.payload
         beat = Signal(beat_layout(spec), reset_less=True)
         ready = Signal()
-        some_ticks, more_ticks, finishes = Signal(), Signal(), Signal()
-        # whether the beat takes more than its own cycle, and whether it does if it is the first of its phase
-        stays, stays_if_fresh = Signal(), Signal()
-        ticks_less_one = Signal.like(beat.ticks)
+        # ticks that follow the beat's own cycle, and whether the next beat waits for more than that cycle
+        following = Signal.like(beat.ticks)
+        some_follow, one_follows, finishes, stays = Signal(), Signal(), Signal(), Signal()
         take = Signal()
         comes_last = (coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)
         # whether a beat may be taken; a register, since it drives the queue's memory in the same cycle
@@ -171,68 +172,62 @@ class Sequencer(Component):
             m.d.sync += [
                 ready.eq(queue.o.valid),
                 beat.eq(coming),
-                some_ticks.eq(coming.ticks.any()),
-                more_ticks.eq(coming.ticks > 1),
-                ticks_less_one.eq(coming.ticks - 1),
+                following.eq(coming.ticks - coming.double),
+                some_follow.eq(Mux(coming.double, coming.ticks > 1, coming.ticks.any())),
+                one_follows.eq(coming.ticks == Mux(coming.double, 2, 1)),
                 finishes.eq(comes_last),
-                stays.eq(coming.ticks.any() | comes_last),
-                stays_if_fresh.eq(comes_last | Mux(coming.double, coming.ticks.any(), coming.ticks > 1)),
+                stays.eq(comes_last | (coming.ticks > 1) | ((coming.behind == Behind.DOUBLE) & coming.ticks.any())),
             ]
 
         ticks = Signal(spec.ramp.bit_length())
         ticking, last_tick = Signal(), Signal()
-        clears = Signal()
+        # the current is cleared with the last tick; ticks double the charge; the last tick leaves room for a beat
+        clears, doubling, shares = Signal(), Signal(), Signal()
         # the current beat is its phase's last one; only the end of the phase is left
         finishing, at_end = Signal(), Signal()
         shifted = Signal()
-        fresh = Signal(init=1)
         started = Signal()
         step = Signal(step_layout())
         doubles = beat.behind == Behind.DOUBLE
-        # the first tick of a phase shares the cycle of its beat: the sum of current and spikes is the charge so far
-        joint = fresh & ~beat.double & (some_ticks | finishes)
-        left = Mux(joint & some_ticks, more_ticks, some_ticks)
         with m.If(at_end), m.If(~self.neurons_busy):
             m.d.comb += [
-                step.tick.eq(1),
                 step.keep_charge.eq(1),
                 step.finish.eq(1),
                 step.clear.eq(1),
                 self.ended.eq(1),
                 ending.eq(~shifted),
             ]
-            m.d.sync += [fresh.eq(1), started.eq(shifted), at_end.eq(0), open_.eq(shifted | waiting)]
+            m.d.sync += [started.eq(shifted), at_end.eq(0), open_.eq(shifted | waiting)]
         with m.Elif(ticking):
-            m.d.comb += [step.tick.eq(1), step.keep_charge.eq(1), step.clear.eq(last_tick & clears)]
+            m.d.comb += [step.keep_charge.eq(1), step.double.eq(doubling), step.clear.eq(last_tick & clears)]
             m.d.sync += [
                 ticks.eq(ticks - 1),
                 ticking.eq(~last_tick),
                 last_tick.eq(ticks == 2),
                 at_end.eq(last_tick & finishing),
-                open_.eq(last_tick & ~finishing),
+                open_.eq(~finishing & Mux(shares, ticks <= 2, last_tick)),
             ]
-        with m.Elif(take):
-            m.d.comb += [
-                step.tick.eq(beat.double),
-                step.keep_current.eq(1),
-                step.keep_charge.eq(joint),
-                # nothing may be left in the current for a tick that has already been
-                step.clear.eq(joint & Mux(finishes, ~some_ticks, doubles & ~left)),
-            ]
-            m.d.sync += [
-                ticks.eq(Mux(joint, ticks_less_one, beat.ticks)),
-                ticking.eq(left),
-                last_tick.eq(Mux(joint, beat.ticks == 2, beat.ticks == 1)),
-                clears.eq(beat.double | doubles),
-                finishing.eq(finishes),
-                at_end.eq(finishes & ~left),
-                shifted.eq(beat.behind == Behind.SHIFTED),
-                open_.eq(~Mux(fresh, stays_if_fresh, stays)),
-            ]
-            with m.If(joint):
-                m.d.sync += fresh.eq(0)
         with m.Else():
             m.d.sync += open_.eq(running | waiting)
+        with m.If(take):
+            with m.If(beat.double):
+                m.d.comb += [step.keep_charge.eq(1), step.double.eq(1)]
+            with m.Else():
+                m.d.comb += step.keep_current.eq(1)
+            with m.If(doubles & ~some_follow):
+                m.d.comb += step.clear.eq(1)
+            m.d.sync += [
+                ticks.eq(following),
+                ticking.eq(some_follow),
+                last_tick.eq(one_follows),
+                clears.eq(doubles),
+                doubling.eq(beat.double),
+                shares.eq(~beat.double & ~doubles),
+                finishing.eq(finishes),
+                at_end.eq(finishes & ~some_follow),
+                shifted.eq(beat.behind == Behind.SHIFTED),
+                open_.eq(~stays),
+            ]
 
         high = Mux(run.half == Half.HIGH, spec.weight_bits, 0)
         m.d.comb += [

@@ -164,14 +164,14 @@ def bits_for_index(count: int) -> int:
 
 
 def step_layout() -> data.StructLayout:
-    """Operation of all accumulators in one cycle.
+    """Operation of all currents and charges in one cycle.
 
-    ``tick``: the adder's result is current plus charge, else current plus spikes.
-    ``keep_current``, ``keep_charge``: the result becomes the current, the charge.
-    ``clear``: the current becomes zero.
-    ``finish``: the charge that is kept with it is that of a whole phase.
+    ``keep_current``: the spikes are added to the current.
+    ``keep_charge``: a tick, which adds the current to the charge; with ``double`` the charge is doubled instead.
+    ``clear``: the current becomes zero after the tick.
+    ``finish``: with this tick, the charge is that of a whole phase; it becomes zero in the next cycle.
     """
-    return data.StructLayout({"tick": 1, "keep_current": 1, "keep_charge": 1, "clear": 1, "finish": 1})
+    return data.StructLayout(dict.fromkeys(("keep_current", "keep_charge", "double", "clear", "finish"), 1))
 
 
 def cycle_layout(spec: Spec) -> data.StructLayout:
@@ -193,9 +193,9 @@ def cycle_layout(spec: Spec) -> data.StructLayout:
 class Behind(enum.Enum, shape=2):
     """What follows the ticks of a beat.
 
-    NEXT: the next beat of the same phase. DOUBLE: nothing is in the current, and the charge is about to be
-    doubled. END: the phase is over; its last tick finishes the charge. SHIFTED: the same, and the charge is
-    still to be shifted up by the token's shift.
+    NEXT: the next beat of the same phase. DOUBLE: the current is cleared, and a beat that doubles the charge follows.
+    END: the phase is over; one more tick finishes the charge. SHIFTED: the same, and the charge is still to be shifted
+    up by the token's shift.
     """
 
     NEXT = 0
@@ -208,8 +208,9 @@ def beat_layout(spec: Spec) -> data.StructLayout:
     """One word of a score, which is a token's spikes in time order.
 
     ``spikes``: per lane, the input's place among its pair's inputs, or ``IDLE``, and the sign of its level.
-    ``double``: no spikes; the charge is copied into the current, so that ticks multiply it.
-    ``ticks``: cycles after the spikes in which the current is added to the charge.
+    ``double``: no spikes, and no current; each tick doubles the charge, and there is at least one.
+    ``ticks``: cycles after the spikes in which the current is added to the charge; the last one may be the cycle of the
+    next beat.
     ``behind``: what follows the ticks.
     """
     spike = data.StructLayout({"place": bits_for_index(spec.memory_rows), "sign": 1})

@@ -124,29 +124,21 @@ def recorded_spans(
     spans: list[tuple[list[_Tick], int]] = []
     ticks: list[_Tick] = []
     spikes: Counter[tuple[int, int]] = Counter()
-    doubling = False
     for sent, here in zip(issued.tolist(), made.tolist(), strict=False):
         flags = _flags(int(records.step[here]))
         index = of_phase[min(len(spans), len(of_phase) - 1)]
-        if not flags["tick"]:
-            spikes = spikes + _columns(spec, tiles[index], first_inputs[index], records, sent)
-        after = min(here + 1, len(records.cycle) - 1)
-        current, charge = int(records.current[here]), int(records.charge[after])
-        if flags["tick"] and flags["keep_current"]:
-            doubling = True
-            continue
-        joint = not flags["tick"] and flags["keep_charge"]
-        if flags["finish"]:
-            # the charge register keeps its value; the sum leaves
-            charge = int(records.charge[here]) + current
-        if joint or (flags["tick"] and not doubling):
-            ticks.append(_Tick(spikes, charge if joint else current, charge, int(records.cycle[here])))
+        if flags["keep_charge"] and not flags["double"]:
+            after = min(here + 1, len(records.cycle) - 1)
+            current = int(records.current[here])
+            # a finished charge is cleared before the next record
+            charge = int(records.charge[here]) + current if flags["finish"] else int(records.charge[after])
+            ticks.append(_Tick(spikes, current, charge, int(records.cycle[here])))
             spikes = Counter()
-        if flags["clear"]:
-            doubling = False
+        # spikes of the cycle of a tick come after it
+        spikes = spikes + _columns(spec, tiles[index], first_inputs[index], records, sent)
         if flags["finish"]:
             spans.append((ticks, here))
-            ticks, doubling = [], False
+            ticks = []
     return spans
 
 

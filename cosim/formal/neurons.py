@@ -118,16 +118,10 @@ class Exact(Harness):
             "higher": (neuron.fragments["reference"], 1),
             "count": (neuron.fragments["population"], 0),
         }
-        # a reset clears currents a cycle later, and charges not at all: they are defined once a phase has begun
-        cleared, begun, over = Signal(), Signal(), Signal()
-        m.d.sync += [
-            cleared.eq(1),
-            begun.eq(begun | (step.keep_charge & ~step.tick)),
-            over.eq(over | before(m, step.finish, "finish")),
-        ]
-        suppose(m, begun | ~step.tick | ~(step.keep_current | step.keep_charge))
-        suppose(m, step.keep_charge | ~step.finish)
-        for kind, (name, known) in enumerate((("current", cleared), ("charge", begun), ("finished", over))):
+        # currents and charges are cleared a cycle after the reset
+        cleared, over = Signal(), Signal()
+        m.d.sync += [cleared.eq(1), over.eq(over | before(m, step.finish, "finish"))]
+        for kind, (name, known) in enumerate((("current", cleared), ("charge", cleared), ("finished", over))):
             # a phase has no more levels than the rows of the memory allow
             count, difference = sums["count"][kind], sums["difference"][kind]
             suppose(m, ~known | ((count >= 0) & (count < 1 << spec.widest_population_bits)))
@@ -147,16 +141,14 @@ class Exact(Harness):
         current, charge, finished = (
             Signal(signed(bits), name=f"{name}_{kind}") for kind in ("current", "charge", "finished")
         )
-        result = Signal(signed(bits), name=f"{name}_total")
-        m.d.comb += result.eq(current + Mux(step.tick, charge, spikes))
         with m.If(step.keep_current):
-            m.d.sync += current.eq(result)
+            m.d.sync += current.eq(current + spikes)
         with m.If(step.clear):
             m.d.sync += current.eq(0)
         with m.If(step.keep_charge):
-            m.d.sync += charge.eq(result)
+            m.d.sync += charge.eq(charge + Mux(step.double, charge, current))
         with m.If(before(m, step.finish, f"{name}_finish")):
-            m.d.sync += finished.eq(charge)
+            m.d.sync += [finished.eq(charge), charge.eq(0)]
         return [current, charge, finished]
 
 
@@ -172,10 +164,10 @@ class FirstSpikes(Harness):
     def cycles(self) -> int:
         """Number of cycles from the reset to the final charge."""
         beats = self._levels * (self._inputs // self._spec.lanes)
-        return 1 + beats + self._levels + IntegratorGroup.latency(self._spec) + IntegratorGroup.COPY_CYCLES + 1
+        return 2 + beats + IntegratorGroup.latency(self._spec) + IntegratorGroup.COPY_CYCLES + 1
 
     def describe(self, m: Module) -> None:
-        """Drive any weights, levels and signs: for each level from the top down, its beats and a tick."""
+        """Drive any weights, levels and signs: for each level from the top down, its beats and then a tick."""
         spec = self._spec
         neuron = Neuron(m, spec, any_state=True)
         level_bits = self._levels.bit_length()
@@ -187,7 +179,7 @@ class FirstSpikes(Harness):
         now = cycles(m, self.cycles)
         with m.Switch(now):
             with m.Case(0):
-                m.d.comb += neuron.step.clear.eq(1)
+                m.d.comb += [neuron.step.clear.eq(1), neuron.step.finish.eq(1)]
             place = 1
             for level in reversed(range(1, self._levels + 1)):
                 for first in range(0, self._inputs, spec.lanes):
@@ -198,20 +190,17 @@ class FirstSpikes(Harness):
                             neuron.sign.eq(Cat(signs[beat])),
                             neuron.weight.eq(Cat(weights[beat])),
                             neuron.step.keep_current.eq(1),
-                            # the first tick of the phase coincides with its last beat
-                            neuron.step.keep_charge.eq((level == self._levels) & (first + spec.lanes >= self._inputs)),
+                            # the tick of a level coincides with the first beat of the next one
+                            neuron.step.keep_charge.eq((level < self._levels) & (first == 0)),
                         ]
                     place += 1
-                if level < self._levels:
-                    with m.Case(place):
-                        last = level == 1
-                        m.d.comb += [
-                            neuron.step.tick.eq(1),
-                            neuron.step.keep_charge.eq(1),
-                            neuron.step.finish.eq(last),
-                            neuron.step.clear.eq(last),
-                        ]
-                    place += 1
+            with m.Case(place):
+                m.d.comb += [
+                    neuron.step.keep_charge.eq(1),
+                    neuron.step.finish.eq(1),
+                    neuron.step.clear.eq(1),
+                ]
+            place += 1
         products = (
             Mux(s, -(w - spec.weight_offset), w - spec.weight_offset) * n
             for w, n, s in zip(weights, levels, signs, strict=True)

@@ -96,9 +96,9 @@ class Watched(Harness):
         product = total(Mux(beat.ticks[place], flowing << place, 0) for place in range(len(beat.ticks)))
         ends = (beat.behind == Behind.END) | (beat.behind == Behind.SHIFTED)
         m.d.comb += [
-            flowing.eq(Mux(beat.double, charge, current + brought)),
+            flowing.eq(Mux(beat.double, 0, current + brought)),
             # the last tick of a phase is not counted
-            gathered.eq(charge + product + Mux(ends, flowing, 0)),
+            gathered.eq(Mux(beat.double, charge << beat.ticks, charge + product + Mux(ends, flowing, 0))),
         ]
         wrote = encoder.write.enable
         with m.If(wrote):

@@ -47,10 +47,10 @@ def expected_beats(spec: Spec, inputs: int, share: float) -> float:
 
 @dataclass(frozen=True)
 class _Phase:
-    """Beats, ticks, cycles in which the encoder reads inputs, share of words with a level at the ramp's top."""
+    """Beats, cycles on the array, cycles in which the encoder reads inputs, words with a level at the ramp's top."""
 
     beats: float
-    ticks: float
+    cycles: float
     takes: float
     tops: float
 
@@ -75,15 +75,16 @@ def _phase(spec: Spec, inputs: int, shares: Sequence[float]) -> _Phase:
     alone = spec.pair_lanes == 2 and spec.lanes >= CODES_PER_WORD
     takes = [max(one, SHORT_LIST) + (more if alone else 0) for one, more in zip(beats, spread, strict=True)]
     top = min(1.0, sum(shares[spec.ramp - 1 :]))
-    return _Phase(beats=sum(beats), ticks=ticks, takes=sum(takes), tops=1 - (1 - top) ** CODES_PER_WORD)
+    cycles = max(1.0, sum(beats)) + ticks - float(present.sum()) + 1
+    return _Phase(beats=sum(beats), cycles=cycles, takes=sum(takes), tops=1 - (1 - top) ** CODES_PER_WORD)
 
 
 def _average_cost(spec: Spec, site: Site, inputs: int, *, shifted: bool, complete: bool) -> TokenCost:
     """Cost of an average token's tile of ``inputs`` inputs, with or without shifted salient codes."""
     low = _phase(spec, inputs, site.normal)
-    words, run = max(1.0, low.beats), max(1.0, low.beats) + max(low.ticks - 1, 1)
+    words = max(1.0, low.beats)
     fill, walk = inputs / CODES_PER_WORD * (1 + low.tops), LEVEL_CYCLES * spec.ramp + low.takes
-    phases: tuple[float, ...] = (run,)
+    phases: tuple[float, ...] = (low.cycles,)
     if shifted:
         shares = [share / site.shifted for share in site.salient]
         high = _phase(spec, inputs, shares)
@@ -93,10 +94,7 @@ def _average_cost(spec: Spec, site: Site, inputs: int, *, shifted: bool, complet
         merged = inputs * levels <= spec.max_population
         words += high.beats + (doublings if merged else 0)
         walk += SALIENT_CYCLES + LEVEL_CYCLES * spec.ramp + high.takes + (doublings if merged else 0)
-        if merged:
-            phases = (run + high.beats + high.ticks + doublings * 2**DOUBLINGS,)
-        else:
-            phases = (high.beats + max(high.ticks - 1, 1), run)
+        phases = (high.cycles + site.doublings + low.cycles,) if merged else (high.cycles, low.cycles)
     return TokenCost(
         fill=round(fill),
         walk=round(walk),

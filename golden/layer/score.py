@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from spikequant.golden.layer.spec import Spec
 
 DOUBLINGS = 2
-"""Most doublings of the charge in one beat: a copy and then ``2**DOUBLINGS - 1`` ticks."""
+"""Most doublings of the charge in one beat, a cycle each."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,26 @@ class PhaseCost:
         beats: number of beats with spikes.
         spikes: number of spikes, including each one of a burst.
         ticks: number of ticks, from the highest level down to the first.
+        levels: number of levels with spikes.
     """
 
     beats: int
     spikes: int
     ticks: int
+    levels: int
+
+    @property
+    def words(self) -> int:
+        """Beats of the score: a phase without spikes still has one."""
+        return max(1, self.beats)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles from the first beat to the finished charge.
+
+        The last tick of a level shares the cycle of the next level's first beat; one more finishes the charge.
+        """
+        return self.words + self.ticks - self.levels + 1
 
 
 def phase_cost(spec: Spec, magnitudes: NDArray[np.int64], lanes: NDArray[np.int64]) -> PhaseCost:
@@ -44,6 +59,7 @@ def phase_cost(spec: Spec, magnitudes: NDArray[np.int64], lanes: NDArray[np.int6
         beats=int((-(-counts // spec.pair_lanes)).max(axis=0).sum()),
         spikes=int(spikes.sum()),
         ticks=int(np.flatnonzero(spikes).max(initial=0)),
+        levels=int(np.count_nonzero(spikes)),
     )
 
 
@@ -86,16 +102,11 @@ def score_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_],
     merged = bool(apart.any()) and population <= spec.max_population
     populations = (int(magnitude[apart].sum()) >> shift, int(magnitude[~apart].sum()))
     fits = merged or max(populations) <= spec.max_population
-    # a phase without spikes still has a beat
-    words = max(1, low.beats)
-    cycles = words + max(low.ticks - 1, 1)
+    words, cycles = low.words, low.cycles
+    if apart.any():
+        words += high.words
+        cycles += high.cycles
     if merged:
-        pairs, single = divmod(shift, DOUBLINGS)
-        words += high.beats + pairs + single
-        # the salient levels begin the phase, so a tick of the normal ones never shares a cycle with their beats
-        cycles = max(1, low.beats) + max(low.ticks, 1) + high.beats + high.ticks - 1
-        cycles += pairs * 2**DOUBLINGS + single * 2
-    elif apart.any():
-        words += high.beats
-        cycles += high.beats + max(high.ticks - 1, 1)
+        words += -(-shift // DOUBLINGS)
+        cycles += shift
     return ScoreCost(words=words, cycles=cycles, salient=high, normal=low, merged=merged, fits=fits)

@@ -126,8 +126,7 @@ def spiking_cost(spec: Spec, level: NDArray[np.int64], salient: NDArray[np.bool_
 def _score_phases(cost: ScoreCost) -> tuple[int, ...]:
     if cost.merged or not cost.salient.beats:
         return (cost.cycles,)
-    salient = cost.salient.beats + max(cost.salient.ticks - 1, 1)
-    return (salient, cost.cycles - salient)
+    return (cost.salient.cycles, cost.normal.cycles)
 
 
 def spiking_costs(spec: Spec, vectors: LayerVectors, tiles: Sequence[Sequence[Tile]]) -> list[list[TokenCost]]:

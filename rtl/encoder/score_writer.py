@@ -67,13 +67,13 @@ class ScoreWriter(Component):
         steps = Signal(steps_layout(spec))
         over = Signal()
         behind = Signal(Behind)
-        doubling_ticks = Signal(DOUBLINGS)
+        doubling_ticks = Signal(range(DOUBLINGS + 1))
         left = Mux(self.steps.pause, self.steps.doublings, self.steps.doublings - DOUBLINGS)
         m.d.sync += [
             steps.eq(self.steps),
             over.eq(self.steps.end | self.steps.pause),
             behind.eq(Mux(self.steps.end, Behind.END, Mux(self.steps.merged, Behind.DOUBLE, Behind.SHIFTED))),
-            doubling_ticks.eq(Mux(left >= DOUBLINGS, 2**DOUBLINGS - 1, 1)),
+            doubling_ticks.eq(Mux(left >= DOUBLINGS, DOUBLINGS, 1)),
         ]
 
         # a beat begins with no ticks, and each further level adds one

@@ -37,7 +37,6 @@ class Finished:
 def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
     """A phase: spikes in beats, the highest level first, ticks between them, and its end."""
     frames: list[dict[str, Any]] = []
-    fresh = True
     for tick in range(spec.ramp, 0, -1):
         queues: list[list[tuple[int, int]]] = [[] for _ in range(spec.pairs)]
         for (pair, row), level in np.ndenumerate(levels):
@@ -45,7 +44,9 @@ def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
             queues[pair] += [(row, int(level < 0))] * (burst if tick == spec.ramp else int(rest == tick))
         beats = max(1, *(-(-len(queue) // spec.pair_lanes) for queue in queues))
         for beat in range(beats):
-            frame = {"fire": 0, "sign": 0, "row": [0] * spec.lanes, "step": {"keep_current": 1}}
+            # the tick of a level is in the first cycle of the next one
+            step = {"keep_current": 1, "keep_charge": int(tick < spec.ramp and beat == 0)}
+            frame = {"fire": 0, "sign": 0, "row": [0] * spec.lanes, "step": step}
             for pair, queue in enumerate(queues):
                 for index, (row, sign) in enumerate(queue[beat * spec.pair_lanes : (beat + 1) * spec.pair_lanes]):
                     lane = pair * spec.pair_lanes + index
@@ -53,12 +54,7 @@ def cycles_of(spec: Spec, levels: Levels) -> list[dict[str, Any]]:
                     frame["sign"] |= sign << lane
                     frame["row"][lane] = row
             frames.append(frame)
-        if fresh:
-            frames[-1]["step"]["keep_charge"] = 1
-        elif tick > 1:
-            frames.append({"step": {"tick": 1, "keep_charge": 1}})
-        fresh = False
-    return [*frames, {"step": {"tick": 1, "keep_charge": 1, "finish": 1, "clear": 1}}]
+    return [*frames, {"step": {"keep_charge": 1, "finish": 1, "clear": 1}}]
 
 
 @dataclass(frozen=True)
@@ -216,7 +212,7 @@ def test_two_phases_that_end_as_soon_as_they_may(simulate: Callable[..., None]) 
         ) -> None:
             for cycle in range(PHASES * spec.neurons + 40):
                 finishes = cycle in (0, spec.drain_cycles)
-                ctx.set(array.cycle, {"step": {"tick": 1, "finish": int(finishes), "clear": 1}})
+                ctx.set(array.cycle, {"step": {"keep_charge": 1, "finish": int(finishes), "clear": 1}})
                 _, _, valid = await ctx.tick().sample(array.o.valid)
                 valids.append(valid)
 

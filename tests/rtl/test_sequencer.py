@@ -75,15 +75,13 @@ def expected_of(spec: Spec, placed: Placed) -> Played:
     run = placed.run
     current: Charge = Counter()
     charge: Charge = Counter()
-    fresh, started, cycles = True, False, 0
+    started, cycles = False, 0
     beats = placed.score[: spec.score_words - placed.address]
     for number, beat in enumerate(beats):
         behind = beat["behind"]
         if number == spec.score_words - placed.address - 1 and behind != Behind.END:
             behind, out.cut = Behind.END, 1
-        if beat["double"]:
-            current = Counter(charge)
-        else:
+        if not beat["double"]:
             strays = 0
             for lane, spike in enumerate(beat["spikes"]):
                 row = spike["place"] + run["first_row"]
@@ -92,10 +90,12 @@ def expected_of(spec: Spec, placed: Placed) -> Played:
                 elif spike["place"] != idle_place(spec):
                     strays = 1
             out.strayed += strays
-        charge = plus(charge, current, beat["ticks"])
-        cycles += 1 + beat["ticks"] - bool(fresh and beat["ticks"])
-        fresh = fresh and not beat["ticks"]
-        if beat["double"] or behind == Behind.DOUBLE:
+        added, times = (charge, 2 ** beat["ticks"] - 1) if beat["double"] else (current, beat["ticks"])
+        charge = plus(charge, added, times)
+        # the first doubling shares the cycle of its beat, and the last tick that of the next beat
+        alone = behind == Behind.NEXT and beat["ticks"] > 0
+        cycles += 1 + beat["ticks"] - bool(alone or beat["double"])
+        if behind == Behind.DOUBLE:
             current = Counter()
         if behind in (Behind.END, Behind.SHIFTED):
             shifted = behind == Behind.SHIFTED
@@ -108,7 +108,7 @@ def expected_of(spec: Spec, placed: Placed) -> Played:
                 "low": int(run["half"] == Half.LOW),
             }
             out.ended.append(Ended(nonzero(plus(charge, current)), phase))
-            current, charge, fresh, started = Counter(), Counter(), True, True
+            current, charge, started = Counter(), Counter(), True
             cycles += 1
         if behind == Behind.END:
             break
@@ -135,16 +135,19 @@ class Accumulators:
             else:
                 assert (cycle.row[lane], cycle.sign >> lane & 1) == (0, 0)
         assert step.as_bits() or not cycle.fire
-        assert not step.tick or not cycle.fire
-        total = plus(self.current, self.charge if step.tick else spikes)
-        if step.finish:
-            self.finished.append(nonzero(total))
+        assert step.keep_current or not cycle.fire
+        assert step.keep_charge or not step.double
         if step.keep_charge:
-            self.charge = total
+            self.charge = plus(self.charge, self.charge if step.double else self.current)
         if step.keep_current:
-            self.current = total
+            self.current = plus(self.current, spikes)
         if step.clear:
             self.current = Counter()
+        if step.finish:
+            assert step.keep_charge
+            assert not step.double
+            self.finished.append(nonzero(self.charge))
+            self.charge = Counter()
 
 
 @pytest.fixture(scope="session")
@@ -240,7 +243,7 @@ def random_score(spec: Spec, random: Random, *, rows: int, beats: int = 6) -> Sc
     if kind == Behind.DOUBLE:
         nothing = [{"place": idle_place(spec), "sign": 0}] * spec.lanes
         score += [
-            {"spikes": nothing, "double": 1, "ticks": random.choice((1, 3)), "behind": Behind.NEXT}
+            {"spikes": nothing, "double": 1, "ticks": random.choice((1, 2)), "behind": Behind.NEXT}
             for _ in range(random.randint(1, 4))
         ]
     return score + phase(Behind.END)
@@ -301,8 +304,10 @@ def test_any_scores(rtl_runs: Callable[..., Played], spec: Spec, stall: float, b
 SMALL = Spec(neurons=8, lanes=2, depth=32, score_words=64, membrane_slots=3)
 
 
-@pytest.mark.parametrize("ticks", [[1], [8] + [0] * 14, [2, 0, 0]], ids=["alike", "in front", "now and then"])
-def test_runs_follow_each_other_without_a_gap(rtl_runs: Callable[..., Played], ticks: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("ticks", "gap"), [([1], 2), ([8] + [0] * 14, 0), ([2, 0, 0], 0)], ids=["alike", "in front", "now and then"]
+)
+def test_runs_follow_each_other_closely(rtl_runs: Callable[..., Played], ticks: list[int], gap: int) -> None:
     random = Random(1)
     score = [
         {"spikes": spikes_of(SMALL, random, 16), "double": 0, "ticks": ticks[index % len(ticks)], "behind": Behind.NEXT}
@@ -312,9 +317,11 @@ def test_runs_follow_each_other_without_a_gap(rtl_runs: Callable[..., Played], t
     placed = [Placed(score, buffer, 0, random_run(SMALL, random, first_row=1)) for buffer in (0, 1, 1, 0)]
     played = rtl_runs(SMALL, placed)
     check(SMALL, placed, played)
+    one = sum(played.active) // len(placed)
     first = played.active.index(1)
-    total = sum(played.active)
-    assert played.active[first : first + total] == [1] * total
+    assert played.active[first:] == ([1] * one + [0] * gap) * len(placed) + [0] * (
+        len(played.active) - first - (one + gap) * len(placed)
+    )
 
 
 @pytest.mark.parametrize("behind", [Behind.NEXT, Behind.SHIFTED, Behind.DOUBLE])

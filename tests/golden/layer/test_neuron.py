@@ -138,8 +138,9 @@ def test_a_level_above_the_ramp_fires_a_burst_at_its_top_and_a_rest() -> None:
     assert phase.row.tolist() == [0, 0, 0, 1, 0, 2]
     assert phase.tick.tolist() == [0, 0, 0, 0, 1, 5]
     assert run.trace.current[:, 0].tolist() == [-2, -3, -3, -3, -3, -2, -2, -2]
-    # a beat takes a spike of each of two lanes: two for three and one, one for each rest; the first tick is one of them
-    assert (run.spikes, run.ticks, run.cycles) == (6, 8, 4 + 7)
+    # a beat takes a spike of each of two lanes: two for three and one, one for each rest; two ticks share a later beat's
+    # cycle
+    assert (run.spikes, run.ticks, run.cycles) == (6, 8, 4 + 8 - 2)
 
 
 def test_salient_phase_runs_first_and_its_charge_is_shifted() -> None:

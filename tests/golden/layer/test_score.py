@@ -183,9 +183,10 @@ SMALL = Spec(neurons=8, lanes=2, depth=32, ramp=8)
         ([0] * 4, 1, 2),  # a phase has a beat and an end, with or without spikes
         ([1, -1], 1, 2),
         ([1, 1, 1, 0], 2, 3),
-        ([2], 1, 2),
-        ([3], 1, 3),
-        ([8, 8], 1, 8),
+        ([2], 1, 3),
+        ([3], 1, 4),
+        ([2, 1], 2, 3),  # the first tick shares the cycle of the second beat
+        ([8, 8], 1, 9),
         ([15, 0], 2, 9),  # a burst of one at the top of the ramp, and the rest
         ([15, 15], 2, 9),
         ([7, 0, 0, 3], 2, 8),
