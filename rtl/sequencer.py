@@ -28,6 +28,9 @@ AHEAD = 16
 FETCH_CYCLES = 3
 """Cycles from a score's address to its beat."""
 
+RESTART_CYCLES = 2
+"""Cycles between the last beat of a run and the first beat of the next one in which no beat is read."""
+
 STALE_CYCLES = 2
 """Lag of the count of queued beats, in cycles."""
 
@@ -51,8 +54,8 @@ class Sequencer(Component):
     and the last one before a doubling have a cycle of their own, in which the current is cleared. The end of a phase
     stalls until the neurons can take it.
 
-    Latency: eleven cycles from a run to its first spikes; at most two if the previous run is still in progress, and
-    none if that one has a few ticks in cycles of their own.
+    Latency: eleven cycles from a run to its first spikes; none if the previous run is still in progress and takes at
+    least ``RESTART_CYCLES`` more than it has beats.
     Throughput: a beat and a tick a cycle.
     Handshake: ``runs`` is a stream; writes are never refused; ``neurons_busy`` stalls the end of a phase.
 
@@ -119,9 +122,10 @@ class Sequencer(Component):
         read = Signal(beat_layout(spec), reset_less=True)
         m.d.sync += read.eq(scores.output)
         cut = at_last[-1] & (read.behind != Behind.END)
-        ends = found & (at_last[-1] | (read.behind == Behind.END))
+        # a cycle before the last beat is found, so that the next run follows closely
+        ends = valid[-2] & (at_last[-2] | (scores.output.behind == Behind.END))
         m.d.comb += [
-            self.runs.ready.eq(~fetching & ~waiting),
+            self.runs.ready.eq((~fetching | ends) & ~waiting),
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
@@ -137,7 +141,7 @@ class Sequencer(Component):
             m.d.sync += address.eq(address + 1)
         with m.If(ends):
             # discard what was read beyond the end
-            m.d.sync += [fetching.eq(0), valid.eq(0)]
+            m.d.sync += [fetching.eq(0), valid.eq(1 << (FETCH_CYCLES - 1))]
         with m.If(self.runs.valid & self.runs.ready):
             m.d.sync += [
                 fetched.eq(self.runs.payload),

@@ -28,6 +28,7 @@ TWIN = Latencies(
     next_apart=0,
     run=18,
     sent=20,
+    restart=0,
     read_ahead=1,
     phases=1,
     settle=29,

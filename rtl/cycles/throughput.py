@@ -9,6 +9,7 @@ from spikequant.rtl.cycles.token_cost import TokenCost
 from spikequant.rtl.order import GroupRun, block_order, output_order
 from spikequant.rtl.packet_sizes import WORDS_PER_RESULT_HEADER, code_words, result_words
 from spikequant.rtl.result_queue import READOUT_CYCLES, packets_waiting
+from spikequant.rtl.sequencer import RESTART_CYCLES
 from spikequant.rtl.shapes import HEADER_WORDS, Operation
 
 
@@ -23,6 +24,7 @@ class Latencies:
         next_apart: in addition, for each list of salient levels, if there are any.
         run: from a score to its first cycle in an idle array.
         sent: from a run in the stream to its first cycle in an idle array, if its score exists.
+        restart: from the last beat of a run to the first one of the next run, at least, when it is read.
         read_ahead: from the last read of a token's buffer to the token's end.
         phases: most phases whose charges are in flight, one or two.
         settle: from the end of a phase to its first charge, unless the previous phase still leaves.
@@ -36,6 +38,7 @@ class Latencies:
     next_apart: int
     run: int
     sent: int
+    restart: int
     read_ahead: int
     phases: int
     settle: int
@@ -50,6 +53,7 @@ SPIKING = Latencies(
     next_apart=1,
     run=10,
     sent=16,
+    restart=RESTART_CYCLES,
     read_ahead=18,
     phases=2,
     settle=20,
@@ -198,7 +202,7 @@ def run_cycles(spec: Spec, runs: Sequence[Run], *, counted: Counted, latencies: 
                 if counted.drain:
                     left = [*left[-1:], first_charge + spec.cluster.neurons]
                     neurons_free = max(now + spec.drain_cycles, left[0]) if latencies.phases > 1 else left[-1]
-            array_free = now
+            array_free = max(now, began[-1] + cost.words + latencies.restart)
             if counted.readout and cost.complete:
                 read_out = max(read_out, first_charge + latencies.result) + READOUT_CYCLES * spec.cluster.neurons
                 stream_free = max(stream_free + latencies.between + words, read_out + following)

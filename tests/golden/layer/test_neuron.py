@@ -138,8 +138,8 @@ def test_a_level_above_the_ramp_fires_a_burst_at_its_top_and_a_rest() -> None:
     assert phase.row.tolist() == [0, 0, 0, 1, 0, 2]
     assert phase.tick.tolist() == [0, 0, 0, 0, 1, 5]
     assert run.trace.current[:, 0].tolist() == [-2, -3, -3, -3, -3, -2, -2, -2]
-    # a beat takes a spike of each of two lanes: two for three and one, one for each rest; two ticks share a later beat's
-    # cycle
+    # a beat takes a spike of each of two lanes: two for three and one, one for each rest; two ticks share the cycle of
+    # a later beat
     assert (run.spikes, run.ticks, run.cycles) == (6, 8, 4 + 8 - 2)
 
 

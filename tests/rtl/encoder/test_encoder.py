@@ -88,8 +88,8 @@ def charge_of(spec: Spec, beats: list[Any], shift: int) -> NDArray[np.int64]:
         assert beat.ticks <= spec.ramp
         if beat.double:
             assert not current.any()
-            assert beat.ticks in (1, 3)
-            current = charge.copy()
+            assert beat.ticks in (1, 2)
+            charge <<= beat.ticks
         for lane, spike in enumerate(beat.spikes):
             if spike.place == idle_place(spec):
                 assert not spike.sign
