@@ -48,8 +48,8 @@ class Latencies:
 
 SPIKING = Latencies(
     fill_waits=False,
-    made=21,
-    next_codes=13,
+    made=22,
+    next_codes=14,
     next_apart=1,
     run=10,
     sent=16,
