@@ -127,7 +127,9 @@ def check(name: str, *, brief: bool, dense: bool, in_blocks: bool = False) -> No
     ends = run_cycles(spec, runs, counted=Counted(membranes=not brief), latencies=latencies)
     tiles_run = [cost for run in runs for cost in run.costs]
     counted = [end for cost, end in zip(tiles_run, ends, strict=True) if cost.complete]
-    assert done == pytest.approx(counted, rel=0.02, abs=6)
+    # codes of the next block delay single results of this one by a few cycles more or less than counted
+    assert done == pytest.approx(counted, rel=0.05 if in_blocks else 0.02, abs=6)
+    assert done[-1] == pytest.approx(counted[-1], rel=0.02, abs=6)
 
 
 @pytest.mark.parametrize("brief", [False, True])
