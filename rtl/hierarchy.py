@@ -32,6 +32,8 @@ _WIRE = re.compile(
 _ALIAS = re.compile(r"^connect (\\\S+) (\S.*)\n", re.MULTILINE)
 _NAME = re.compile(r"(?P<port>^    (?:connect|parameter(?: signed)?) \\\S+ )?(?P<name>\\[^\s\\\"]+)", re.MULTILINE)
 _PORT = re.compile(r"(?<= )(input|output) (\d+)(?=  )")
+_CELL = re.compile(r"^  cell \$(?:eq|ne|lt|le|gt|ge|add|sub) .*?^  end\n", re.MULTILINE | re.DOTALL)
+_CONSTANT = re.compile(r"(?<=connect \\B )(\d+)'([01]+)$", re.MULTILINE)
 _CONTENTS = re.compile(r"^  cell \$meminit_v2 .*?^  end\n+", re.MULTILINE | re.DOTALL)
 _ZEROS = re.compile(r"(?<=connect \\DATA )\d+'0+$", re.MULTILINE)
 
@@ -153,6 +155,7 @@ def _convert(component: Component, fragment: Fragment) -> str:
 def _kind(component: Component, name: str, text: str) -> Kind:
     """A kind of a component from its RTLIL, which becomes plain: without notes, aliases and needless contents."""
     text = _CONTENTS.sub(lambda found: _contents(found[0], _zero_rows(component)), _NOTE.sub("", text))
+    text = _CELL.sub(_padded, text)
     # the component's own module, and parts without a signature
     text = "\n".join(_plain_names(_without_aliases(module)) for module in _MODULE.findall(text))
     text = text.replace(f"\\{PLACEHOLDER}.", f"\\{name}_").replace(f"\\{PLACEHOLDER}\n", f"\\{name}\n")
@@ -196,6 +199,18 @@ def _plain_names(module: str) -> str:
         names.add(plain)
         renamed[name] = plain
     return _with_names(module, renamed)
+
+
+def _padded(found: re.Match[str]) -> str:
+    """An operation whose constant has as many bits as the other operand."""
+    cell = found[0]
+    constant, width = _CONSTANT.search(cell), re.search(r"parameter \\A_WIDTH (\d+)", cell)
+    if constant is None or width is None or int(constant[1]) >= int(width[1]):
+        return cell
+    bits = int(width[1])
+    fill = constant[2][0] if re.search(r"parameter \\B_SIGNED (?:1|1'1)$", cell, re.MULTILINE) else "0"
+    cell = re.sub(r"(?<=parameter \\B_WIDTH )\d+", width[1], cell)
+    return _CONSTANT.sub(f"{bits}'{constant[2].rjust(bits, fill)}", cell)
 
 
 def _contents(cell: str, zero_rows: int) -> str:

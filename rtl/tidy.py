@@ -4,6 +4,7 @@ Yosys writes a register as a process that computes its next value, and another o
 """
 
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from textwrap import wrap
 
@@ -20,16 +21,20 @@ _STARTS = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
 _STORE = re.compile(r"    (\S+) +<= (.*);")
 _ASSIGNMENT = re.compile(r"( +)(_\d+_)((?: *\[[^\]]*\])?) = (.*)")
 _UNNAMED = re.compile(r"\b_\d+_\b")
-_DECLARATION = re.compile(r"  (wire|reg)( \[\d+:0\])? (_\d+_);")
+_DECLARATION = re.compile(r"  (?P<kind>wire|reg)(?P<range> \[\d+:0\])? (?P<name>_\d+_);")
+_ASSIGN = re.compile(r"  assign (?P<name>_\d+_) = .*;")
 _PORT = re.compile(r"^(  (?:input|output)((?: \[\d+:0\])?) (\S+) ?;\n)  wire\2 \3 ?;\n", re.MULTILINE)
 _BIT = re.compile(r"  (?:wire|reg|input|output) (\w+)(?: = 1'h[01])?;")
 _OPERAND = r"(?:\w+(?:\[\d+(?::\d+)?\])?|\d+'h[0-9a-f]+|\{[^{}]*\})"
 _MEANING = re.compile(
-    rf"  assign (_\d+_) = (?:(?:[~!&|^] )?{_OPERAND}|{_OPERAND} (?:[&|^]|[=!]=|[<>]=?) {_OPERAND});"
+    rf"  assign (_\d+_) = (?:(?:(?:~\||[~&|^]) )?{_OPERAND}|{_OPERAND} (?:[&|^]|[=!]=|[<>]=?) {_OPERAND});"
 )
+_WHOLE = re.compile(r" +(?:end else )?if \((_\d+_)\) begin| +\.\S+ ?\((_\d+_)\),?")
+_GATE = re.compile(rf"~ {_OPERAND}|{_OPERAND} [&|^] {_OPERAND}")
 _TARGET = re.compile(r" +(?:assign )?(\w+)(\[\d+\])? <?= (.*);")
-_UNARY = re.compile(r"(?<=[=(])( ?)([~!&|^]) (?=[\w{(])")
+_UNARY = re.compile(r"(?<=[=(])( ?)(~\||[~&|^]) (?=[\w{(])")
 _CASE = re.compile(r"^( *)casez .*?^\1endcase\n", re.MULTILINE | re.DOTALL)
+_ARM = re.compile(r"^ *(\d+)'h[0-9a-f]+(?:, \d+'h[0-9a-f]+)*:$", re.MULTILINE)
 _EMPTY = re.compile(r"^ *\d+'h[0-9a-f]+:\n *\/\* empty \*\/;\n", re.MULTILINE)
 _SHORT = re.compile(r"^( *)((?:end else )?if \(.*\)) begin\n +([^;\n]*;)\n\1end\n", re.MULTILINE)
 _MODULE = re.compile(r"^module (\S+?) ?\((.*?)\);\n(.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
@@ -37,15 +42,15 @@ _MODULE = re.compile(r"^module (\S+?) ?\((.*?)\);\n(.*?)^endmodule\n", re.MULTIL
 
 def tidy_modules(text: str) -> dict[str, str]:
     """Return the modules of a text by Yosys's ``write_verilog``, in the same hierarchy and of the same behaviour."""
-    text = _PORT.sub(r"\1", _STARTS.sub(f"{STARTS} ", text))
+    text = _PORT.sub(r"\1", _STARTS.sub(f"{STARTS} ", text)).replace(" = ! ", " = ~| ")
     return {name: _module(name, ports, body) for name, ports, body in _MODULE.findall(text)}
 
 
 def _module(name: str, ports: str, body: str) -> str:
     items = list(_items(body.splitlines()))
-    items = _inlined(_with_registers(items))
+    items = _inlined(_without_unused(_with_registers(items)))
     text = "".join(f"{line}\n" for item in _declared(items) for line in item)
-    text = _CASE.sub(lambda case: case[0] if "?" in case[0] or "default" in case[0] else _EMPTY.sub("", case[0]), text)
+    text = _CASE.sub(_plain_case, text)
     if text.count(STARTS) == 1:
         text = re.sub(rf"^ .*{STARTS} .*\n", "", text, flags=re.MULTILINE)
     head = "\n".join(wrap(f"module {name}({ports});", COLUMNS, subsequent_indent="  ", break_long_words=False))
@@ -66,11 +71,7 @@ def _items(lines: Sequence[str]) -> Iterator[list[str]]:
 
 def _with_registers(items: Sequence[list[str]]) -> list[list[str]]:
     """Join the process that computes a register's next value with the one that stores it."""
-    counts: dict[str, int] = {}
-    for item in items:
-        for line in item:
-            for name in _UNNAMED.findall(line):
-                counts[name] = counts.get(name, 0) + 1
+    counts = Counter(name for item in items for line in item for name in _UNNAMED.findall(line))
     computed: dict[str, list[str]] = {}
     for item in items:
         if item[0].startswith("  always @*"):
@@ -99,6 +100,33 @@ def _with_registers(items: Sequence[list[str]]) -> list[list[str]]:
     if plain:
         joined.append(["  always @(posedge clk) begin", *plain, "  end"])
     return joined
+
+
+def _without_unused(items: Sequence[list[str]]) -> list[list[str]]:
+    """Leave out wires without a name that are computed and not used."""
+    while True:
+        counts = Counter(name for item in items for line in item for name in _UNNAMED.findall(line))
+        assigned = {found["name"] for item in items if (found := _ASSIGN.fullmatch(item[0]))}
+        unused = {name for name in assigned if counts[name] == USED_ONCE - 1}
+        if not unused:
+            return list(items)
+        items = [
+            item
+            for item in items
+            if not (found := _DECLARATION.fullmatch(item[0]) or _ASSIGN.fullmatch(item[0])) or found["name"] not in unused
+        ]
+
+
+def _plain_case(found: re.Match[str]) -> str:
+    """A case statement without empty branches, and with a default one if it does not list all values."""
+    case: str = found[0]
+    if "?" in case or "default" in case or case.count("casez") > 1:
+        return case
+    arms = _ARM.findall(case)
+    if "/* empty */" not in case and arms and len(arms) == 2 ** int(arms[0]):
+        return case
+    indent = found[1]
+    return f"{_EMPTY.sub('', case).removesuffix(f'{indent}endcase' + chr(10))}{indent}  default: ;\n{indent}endcase\n"
 
 
 def _inlined(items: Sequence[list[str]]) -> list[list[str]]:
@@ -139,24 +167,26 @@ def _stands_in(line: str, name: str, bits: Container[str]) -> bool | None:
 
     In a wider expression, operators would act on wider operands.
     """
-    if re.fullmatch(rf" +(?:end else )?if \({name}\) begin| +\.\S+ ?\({name}\),?", line):
+    if (found := _WHOLE.fullmatch(line)) and name in found.groups():
         return True
-    if re.match(rf"  assign .* = {name} \? ", line):
-        return False
     found = _TARGET.fullmatch(line)
-    if found and (found[2] or found[1] in bits):
-        if found[3] == name:
-            return True
-        if re.fullmatch(rf"~ {name}|{name} [&|^] {_OPERAND}|{_OPERAND} [&|^] {name}", found[3]):
-            return False
-    return None
+    if found is None:
+        return None
+    target, place, value = found.groups()
+    if value.startswith(f"{name} ? "):
+        return False
+    if not place and target not in bits:
+        return None
+    if value == name:
+        return True
+    return False if _GATE.fullmatch(value) else None
 
 
 def _belongs(item: list[str], moved: set[str]) -> bool:
     """Whether an item declares or computes a value that is not needed any more."""
     declared = _DECLARATION.fullmatch(item[0])
     if declared:
-        return declared[3] in moved
+        return declared['name'] in moved
     found = next((found for line in item[1:] if (found := _ASSIGNMENT.match(line))), None)
     return item[0].startswith("  always @*") and found is not None and found[2] in moved
 
@@ -179,7 +209,7 @@ def _declared(items: Sequence[list[str]]) -> Iterator[list[str]]:
     for item in items:
         found = _DECLARATION.fullmatch(item[0])
         if found and len(item) == 1:
-            groups.setdefault(f"{found[1]}{found[2] or ''}", []).append(found[3])
+            groups.setdefault(f"{found['kind']}{found['range'] or ''}", []).append(found["name"])
     lines = [
         line
         for kind, names in groups.items()
