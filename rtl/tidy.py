@@ -113,7 +113,8 @@ def _without_unused(items: Sequence[list[str]]) -> list[list[str]]:
         items = [
             item
             for item in items
-            if not (found := _DECLARATION.fullmatch(item[0]) or _ASSIGN.fullmatch(item[0])) or found["name"] not in unused
+            if not (found := _DECLARATION.fullmatch(item[0]) or _ASSIGN.fullmatch(item[0]))
+            or found["name"] not in unused
         ]
 
 
@@ -186,7 +187,7 @@ def _belongs(item: list[str], moved: set[str]) -> bool:
     """Whether an item declares or computes a value that is not needed any more."""
     declared = _DECLARATION.fullmatch(item[0])
     if declared:
-        return declared['name'] in moved
+        return declared["name"] in moved
     found = next((found for line in item[1:] if (found := _ASSIGNMENT.match(line))), None)
     return item[0].startswith("  always @*") and found is not None and found[2] in moved
 
@@ -195,7 +196,9 @@ def _stored(lines: Sequence[str], value: str, register: str) -> list[str]:
     """A process's lines with a register in place of its next value."""
     name = f"{register} " if register.startswith("\\") else register
     stored = [
-        f"{found[1]}{name}{found[3]} <= {found[4]}" if (found := _ASSIGNMENT.match(line)) and found[2] == value else line
+        f"{found[1]}{name}{found[3]} <= {found[4]}"
+        if (found := _ASSIGNMENT.match(line)) and found[2] == value
+        else line
         for line in lines
     ]
     # a register holds by itself

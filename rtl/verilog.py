@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +17,7 @@ from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.fabric import Ecp5
 from spikequant.rtl.hierarchy import Kind, kinds_of
 from spikequant.rtl.packet_sizes import PACKET_FORMAT
+from spikequant.rtl.style import PRIMITIVES, Style
 from spikequant.rtl.tidy import tidy_modules
 
 TOP = "spikequant"
@@ -25,24 +25,6 @@ TOP = "spikequant"
 
 DOCUMENTATION = "docs/reference/packets.md"
 """Page on the packets."""
-
-
-class Style(StrEnum):
-    """Primitives in the Verilog."""
-
-    PORTABLE = "portable"
-    ECP5 = "ecp5"
-
-    @property
-    def primitives(self) -> str:
-        """The primitives, in a few words."""
-        return _PRIMITIVES[self]
-
-
-_PRIMITIVES = {
-    Style.PORTABLE: "no primitives and no attributes of a device family",
-    Style.ECP5: "ECP5 primitives: carry chains (CCU2C), block RAMs (DP16KD, PDPW16KD), registers (TRELLIS_FF)",
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +112,7 @@ def _header(spec: Spec, style: Style) -> str:
         "Handshake: a word moves in each cycle in which its tvalid and tready are high; tlast marks the last word of a",
         "packet. Once m_axis_tvalid is high, word and tlast hold until m_axis_tready.",
         f"Packets: format {PACKET_FORMAT}, {DOCUMENTATION} of SpikeQuant.",
-        f"Style {style}: {style.primitives}.",
+        f"Style {style}: {PRIMITIVES[style]}.",
     ]
     return "".join(f"{f'// {line}'.rstrip()}\n" for line in lines)
 

@@ -41,7 +41,9 @@ module bench;
 endmodule
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog: apt-get install iverilog")
+pytestmark = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="needs Icarus Verilog: apt-get install iverilog"
+)
 
 
 def unknown_at_power_up(verilog: str) -> str:
