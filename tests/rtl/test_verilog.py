@@ -66,7 +66,7 @@ def test_primitives_are_those_of_the_style(style, primitives):
     """Many clusters build their small memories from lookup tables, for which the ECP5 has an attribute."""
     text = generate(Spec(neurons=24, clusters=3, lanes=2, depth=16, score_words=64), style).verilog
     modules = set(re.findall(r"^module (\w+)", text, re.MULTILINE))
-    assert {cell for cell in CELL.findall(text)} - modules == primitives
+    assert set(CELL.findall(text)) - modules == primitives
     assert set(re.findall(r"\(\* (\w+)", text)) == ({"keep", "ram_style"} if primitives else set())
 
 
