@@ -161,7 +161,7 @@ def _kind(component: Component, name: str, text: str) -> Kind:
     text = text.replace(f"\\{PLACEHOLDER}.", f"\\{name}_").replace(f"\\{PLACEHOLDER}\n", f"\\{name}\n")
     # Yosys takes port 0 for the last one
     text = _PORT.sub(lambda port: f"{port[1]} {int(port[2]) + 1}", text)
-    return Kind(name, (getdoc(type(component)) or "").partition("\n")[0], text)
+    return Kind(name, (getdoc(type(component)) or "").partition("\n")[0].replace("``", ""), text)
 
 
 def _without_aliases(module: str) -> str:

@@ -18,6 +18,7 @@ COLUMNS = 116
 """Longest line of a list of wires."""
 
 _STARTS = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_FULL = re.compile(r"^ *\(\* full_case = 32'd1 \*\)\n", re.MULTILINE)
 _STORE = re.compile(r"    (\S+) +<= (.*);")
 _ASSIGNMENT = re.compile(r"( +)(_\d+_)((?: *\[[^\]]*\])?) = (.*)")
 _UNNAMED = re.compile(r"\b_\d+_\b")
@@ -42,7 +43,7 @@ _MODULE = re.compile(r"^module (\S+?) ?\((.*?)\);\n(.*?)^endmodule\n", re.MULTIL
 
 def tidy_modules(text: str) -> dict[str, str]:
     """Return the modules of a text by Yosys's ``write_verilog``, in the same hierarchy and of the same behaviour."""
-    text = _PORT.sub(r"\1", _STARTS.sub(f"{STARTS} ", text)).replace(" = ! ", " = ~| ")
+    text = _PORT.sub(r"\1", _STARTS.sub(f"{STARTS} ", _FULL.sub("", text))).replace(" = ! ", " = ~| ")
     return {name: _module(name, ports, body) for name, ports, body in _MODULE.findall(text)}
 
 
