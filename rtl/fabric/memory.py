@@ -161,7 +161,8 @@ class BlockMemory(Component):
         else:
             bits = Value.cast(self.output).shape().width
             m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[])
-            write, read = rows.write_port(), rows.read_port()
+            write = rows.write_port()
+            read = rows.read_port()
             output = Signal(bits, reset_less=True)
             m.d.comb += [
                 write.addr.eq(self.write.address),
@@ -181,7 +182,8 @@ class BlockMemory(Component):
         # families without such memories refuse the attribute, and a memory that is read without a clock needs none
         attributes = {"ram_style": "distributed"} if on_ecp5(platform) else {}
         m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[], attrs=attributes)
-        write, found = rows.write_port(), rows.read_port(domain="comb")
+        write = rows.write_port()
+        found = rows.read_port(domain="comb")
         row, output = (Signal(bits, name=name, reset_less=True) for name in ("row", "output_row"))
         m.d.comb += [
             write.addr.eq(self.write.address),
