@@ -44,7 +44,9 @@ FAMILIES: Mapping[str, Family] = {
     "nexus": Family("synth_nexus", "LUT4", "CCU2", "FD1P3.X", "PDP16K|PDPSC16K|DP16K", "DPR16X4"),
     "gowin": Family("synth_gowin", "LUT[1-4]", "ALU", "DFF.*", "SDPX?9?B|DPX?9?B|SPX?9?", "RAM16SDP[124]"),
     "ice40": Family("synth_ice40", "SB_LUT4", "SB_CARRY", "SB_DFF.*", "SB_RAM40_4K.*", ""),
-    "xilinx": Family("synth_xilinx", "LUT[1-6]", "CARRY4", "FD[RSCP]E", "RAMB(?:18|36)E1", r"RAM\d+(?:X1)?[DMS]\w*"),
+    "xilinx": Family(
+        "synth_xilinx -flatten", "LUT[1-6]", "CARRY4", "FD[RSCP]E", "RAMB(?:18|36)E1", r"RAM\d+(?:X1)?[DMS]\w*"
+    ),
 }
 """Families by name; ``xilinx`` is the 7 series."""
 
