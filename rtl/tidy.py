@@ -35,7 +35,8 @@ _GATE = re.compile(rf"~ {_OPERAND}|{_OPERAND} [&|^] {_OPERAND}")
 _TARGET = re.compile(r" +(?:assign )?(\w+)(\[\d+\])? <?= (.*);")
 _UNARY = re.compile(r"(?<=[=(])( ?)(~\||[~&|^]) (?=[\w{(])")
 _CASE = re.compile(r"^( *)casez .*?^\1endcase\n", re.MULTILINE | re.DOTALL)
-_ARM = re.compile(r"^ *(\d+)'h[0-9a-f]+(?:, \d+'h[0-9a-f]+)*:$", re.MULTILINE)
+_ARM = re.compile(r"^ *\d+'h[0-9a-f]+(?:, \d+'h[0-9a-f]+)*:$", re.MULTILINE)
+_VALUE = re.compile(r"(\d+)'h")
 _EMPTY = re.compile(r"^ *\d+'h[0-9a-f]+:\n *\/\* empty \*\/;\n", re.MULTILINE)
 _SHORT = re.compile(r"^( *)((?:end else )?if \(.*\)) begin\n +([^;\n]*;)\n\1end\n", re.MULTILINE)
 _MODULE = re.compile(r"^module (\S+?) ?\((.*?)\);\n(.*?)^endmodule\n", re.MULTILINE | re.DOTALL)
@@ -90,8 +91,8 @@ def _with_registers(items: Sequence[list[str]]) -> list[list[str]]:
             continue
         register, value = store[1], store[2]
         lines = computed.get(value, [])
-        inside = sum(line.count(value) for line in lines)
-        # besides its process, only its declaration and this store may have the value
+        inside = sum((found := _ASSIGNMENT.match(line)) is not None and found[2] == value for line in lines)
+        # besides the assignments of its process, only its declaration and this store may have the value
         if lines and counts[value] == inside + 2:
             moved.add(value)
             joined.append(["  always @(posedge clk) begin", *_stored(lines, value, register), "  end"])
@@ -124,8 +125,8 @@ def _plain_case(found: re.Match[str]) -> str:
     case: str = found[0]
     if "?" in case or "default" in case or case.count("casez") > 1:
         return case
-    arms = _ARM.findall(case)
-    if "/* empty */" not in case and arms and len(arms) == 2 ** int(arms[0]):
+    values = [width for arm in _ARM.findall(case) for width in _VALUE.findall(arm)]
+    if "/* empty */" not in case and values and len(values) == 2 ** int(values[0]):
         return case
     indent = found[1]
     return f"{_EMPTY.sub('', case).removesuffix(f'{indent}endcase' + chr(10))}{indent}  default: ;\n{indent}endcase\n"
@@ -154,7 +155,8 @@ def _inlined(items: Sequence[list[str]]) -> list[list[str]]:
         while used in home:
             used, whole = home[used], False
         _, _, meaning = lines[place].removesuffix(";").partition(" = ")
-        longer = lines[used].replace(name, meaning if whole or " " not in meaning else f"({meaning})")
+        part = meaning if whole or " " not in meaning else f"({meaning})"
+        longer = _UNNAMED.sub(lambda other, name=name, part=part: part if other[0] == name else other[0], lines[used])
         if len(longer) <= COLUMNS:
             lines[used] = longer
             lines[place] = lines[declared] = ""
