@@ -155,8 +155,7 @@ def _inlined(items: Sequence[list[str]]) -> list[list[str]]:
         while used in home:
             used, whole = home[used], False
         _, _, meaning = lines[place].removesuffix(";").partition(" = ")
-        part = meaning if whole or " " not in meaning else f"({meaning})"
-        longer = _UNNAMED.sub(lambda other, name=name, part=part: part if other[0] == name else other[0], lines[used])
+        longer = _replaced(lines[used], name, meaning if whole or " " not in meaning else f"({meaning})")
         if len(longer) <= COLUMNS:
             lines[used] = longer
             lines[place] = lines[declared] = ""
@@ -164,6 +163,11 @@ def _inlined(items: Sequence[list[str]]) -> list[list[str]]:
     kept = iter(lines)
     inlined = [[line for line in (next(kept) for _ in item) if line] for item in items]
     return [[_UNARY.sub(r"\1\2", line) for line in item] for item in inlined if item]
+
+
+def _replaced(line: str, name: str, meaning: str) -> str:
+    """A line with a meaning in place of a name, which may also be a part of other names."""
+    return _UNNAMED.sub(lambda found: meaning if found[0] == name else found[0], line)
 
 
 def _stands_in(line: str, name: str, bits: Container[str]) -> bool | None:

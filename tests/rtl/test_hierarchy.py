@@ -1,5 +1,6 @@
 """Modules by kind of component: shared where they are equal, equal in behaviour to those of each instance."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ class Counter(Component):
 class Counters(Component):
     """Two counters of one kind, one by a constant and one with an unused output, and one of another width."""
 
-    sum: Out(8)
-    step: In(4)
+    def __init__(self) -> None:
+        super().__init__({"sum": Out(8), "step": In(4)})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
@@ -77,7 +78,7 @@ def test_of_contents_without_a_one_only_the_rows_that_matter_are_left(rows: int)
 
 SMALL = Spec(neurons=8, lanes=2, depth=16, membrane_slots=2, score_words=64)
 
-COMPONENTS = {
+COMPONENTS: dict[str, Callable[[], Component]] = {
     "counters": Counters,
     "charge buffer": lambda: ChargeBuffer(SMALL),
     "integrators": lambda: IntegratorGroup(SMALL, 2),
