@@ -158,9 +158,12 @@ class Sequencer(Component):
         coming = queue.o.payload
         beat = Signal(beat_layout(spec), reset_less=True)
         ready = Signal()
-        some_ticks, more_ticks, finishes = Signal(), Signal(), Signal()
+        some_ticks = Signal()
+        more_ticks = Signal()
+        finishes = Signal()
         # whether the beat takes more than its own cycle, and whether it does if it is the first of its phase
-        stays, stays_if_fresh = Signal(), Signal()
+        stays = Signal()
+        stays_if_fresh = Signal()
         ticks_less_one = Signal.like(beat.ticks)
         take = Signal()
         comes_last = (coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)
@@ -180,10 +183,12 @@ class Sequencer(Component):
             ]
 
         ticks = Signal(spec.ramp.bit_length())
-        ticking, last_tick = Signal(), Signal()
+        ticking = Signal()
+        last_tick = Signal()
         clears = Signal()
         # the current beat is its phase's last one; only the end of the phase is left
-        finishing, at_end = Signal(), Signal()
+        finishing = Signal()
+        at_end = Signal()
         shifted = Signal()
         fresh = Signal(init=1)
         started = Signal()

@@ -17,7 +17,7 @@ from spikequant.cosim.simulator.program import build_program
 from spikequant.fpga.build.block_contents import Content
 from spikequant.fpga.build.build import NAME as TOP_NAME
 from spikequant.fpga.build.build import Design
-from spikequant.fpga.build.core import Device, constrained_design
+from spikequant.fpga.build.core import constrained_design
 from spikequant.fpga.build.netlist import DEVICE, netlist_of, readable
 from spikequant.fpga.build.pll import pll_settings
 from spikequant.fpga.build.top import BoardTop
@@ -30,6 +30,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.fabric import Ecp5
 
 CYCLES_PER_BIT = 3
 """Clock cycles a bit of the virtual board's line; few suffice, because both ends share a clock."""
@@ -90,11 +91,11 @@ class VirtualPlatform:
         return {} if self.sdram is None else self.sdram.ports()
 
 
-class _DevicePlatform(VirtualPlatform, Device):
+class _DevicePlatform(VirtualPlatform, Ecp5):
     """The same pins on a device, so that blocks are built for its fabric."""
 
     def __init__(self) -> None:
-        Device.__init__(self)
+        Ecp5.__init__(self)
         VirtualPlatform.__init__(self)
 
     def get_io_buffer(self, buffer: Buffer) -> Elaboratable:

@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 
 from spikequant.gen.commands.options import SpecName
+from spikequant.rtl.style import PRIMITIVES, Style
 
 
 def generate(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write spikequant.v and manifest.json to")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="folder to write spikequant.v, spikequant.vlt and manifest.json to")
+    ],
     config: SpecName = "base",
+    style: Annotated[
+        Style,
+        typer.Option(help="; ".join(f"{style}: {what}" for style, what in PRIMITIVES.items())),
+    ] = Style.PORTABLE,
 ) -> None:
-    """Generate the accelerator as a single plain Verilog file, with a manifest."""
+    """Generate the accelerator as a single plain Verilog file, with waivers for Verilator's lint and a manifest."""
     from rich.console import Console
 
     from spikequant.gen.output import check_output, show_written
@@ -24,10 +31,10 @@ def generate(
     from spikequant.rtl.manifest import write_generated
 
     with Console(stderr=True).status("generating Verilog"):
-        manifest = write_generated(spec, out)
+        manifest = write_generated(spec, out, style)
     file = out / manifest["verilog"]["file"]
     typer.echo(
         f"{spec.neurons} neurons x {spec.lanes} lanes, {file.stat().st_size / 1e6:.1f} MB of Verilog, "
         f"sha256 {manifest['verilog']['sha256'][:16]}"
     )
-    show_written(file, out / "manifest.json")
+    show_written(file, out / manifest["waivers"], out / "manifest.json")

@@ -187,13 +187,14 @@ def test_missing_tool_is_named(run, tmp_path, monkeypatch):
     assert_refused(run("cosim", "--config", "tiny", "--vectors", "in.npz"), "g++", "not found")
 
 
-def test_generate_writes_two_files(run, tmp_path):
+def test_generate_writes_three_files(run, tmp_path):
     status, output, _ = run("generate", "--config", "tiny", "--out", "out")
     assert status == 0
     first, *written = output.splitlines()
     assert first.startswith("8 neurons x 2 lanes")
-    assert written == ["wrote out/spikequant.v", "wrote out/manifest.json"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "spikequant.v"]
+    files = ["spikequant.v", "spikequant.vlt", "manifest.json"]
+    assert written == [f"wrote out/{name}" for name in files]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(files)
 
 
 def test_cosim_of_vectors(run, tmp_path):
