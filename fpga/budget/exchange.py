@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spikequant.fpga.budget.setup import Setup
-from spikequant.fpga.link.timeline import Exchange, Step, exchange, greeting
+from spikequant.fpga.budget.timeline import Exchange, Step, exchange, greeting
 from spikequant.fpga.sdram.layout import StoredLayer
-from spikequant.fpga.sdram.memory import WORDS
 from spikequant.fpga.sdram.packets import MemoryOperation, streamed_words
 from spikequant.fpga.sdram.program import active_inputs, streamed_program, without_silent
 from spikequant.golden.layer.spec import Spec
@@ -60,24 +59,26 @@ def exchange_cost(setup: Setup, vectors: LayerVectors, *, stored: StoredLayer | 
     tiles = [token_tiles(ran, token, spec) for token in range(ran.tokens)]
     runs = layer_runs(spec, spiking_costs(spec, ran, tiles), output_tiles=-(-ran.outputs // spec.neurons))
     counted = Counted(membranes=True)
-    steps = list(_steps(setup, packets, runs, counted))
+    steps = list(_steps(spec, packets, runs, counted))
     at_once = [Step(words=step.words, alone=step.alone, result=step.result) for step in steps]
-    hello = greeting(setup.byte_cycles)
-    words = sum(streamed_words(packets))
+    memory, byte_cycles = setup.memory, setup.byte_cycles
+    word_cycles = memory.word_cycles * setup.clock_hz / memory.clock_hz if memory else 0.0
+    hello = greeting(byte_cycles)
+    words = sum(step.read for step in steps)
     return Cost(
-        line=hello.then(exchange(at_once, byte_cycles=setup.byte_cycles)).then(hello),
+        line=hello.then(exchange(at_once, byte_cycles=byte_cycles)).then(hello),
         memory_words=words,
-        memory_cycles=words * setup.memory.word_cycles if setup.memory else 0.0,
+        memory_cycles=words * memory.word_cycles if memory else 0.0,
         array_cycles=run_cycles(spec, runs, counted=counted, latencies=SPIKING)[-1],
-        board_cycles=exchange(steps, byte_cycles=0).cycles,
-        cycles=hello.then(exchange(steps, byte_cycles=setup.byte_cycles)).then(hello).cycles,
+        board_cycles=exchange(steps, byte_cycles=0, word_cycles=word_cycles).cycles,
+        cycles=hello.then(exchange(steps, byte_cycles=byte_cycles, word_cycles=word_cycles)).then(hello).cycles,
     )
 
 
-def _steps(setup: Setup, packets: Sequence[Words], runs: Sequence[Run], counted: Counted) -> Iterator[Step]:
+def _steps(spec: Spec, packets: Sequence[Words], runs: Sequence[Run], counted: Counted) -> Iterator[Step]:
     """The packets with the time of what they start; the last RUN of a group has all of the group's time."""
     reads = streamed_words(packets)
-    times = _run_times(setup.spec, runs, counted)
+    times = _run_times(spec, runs, counted)
     waiting = 0
     result, cycles = 0, 0.0
     loaded = False
@@ -85,7 +86,7 @@ def _steps(setup: Setup, packets: Sequence[Words], runs: Sequence[Run], counted:
         match operation_of(packet):
             case MemoryOperation.STREAM.value:
                 loaded = True
-                yield _load(setup, len(packet), next(reads))
+                yield Step(words=len(packet), read=next(reads), alone=True)
             case Operation.WEIGHTS.value | Operation.NEURONS.value:
                 loaded = True
                 yield Step(words=len(packet), alone=True)
@@ -93,20 +94,12 @@ def _steps(setup: Setup, packets: Sequence[Words], runs: Sequence[Run], counted:
                 if not waiting:
                     run, alone, after = next(times)
                     waiting, cycles = len(run.costs), alone if loaded else after
-                    result = result_words(setup.spec, brief=not counted.membranes) if run.costs[-1].complete else 0
+                    result = result_words(spec, brief=not counted.membranes) if run.costs[-1].complete else 0
                     loaded = False
                 waiting -= 1
                 yield Step(words=len(packet)) if waiting else Step(words=len(packet), cycles=cycles, result=result)
             case _:
                 yield Step(words=len(packet))
-
-
-def _load(setup: Setup, words: int, read: int) -> Step:
-    """A packet that streams ``read`` words; the accelerator takes one in each cycle, but the memory may be slower."""
-    assert setup.memory is not None
-    word_cycles = setup.memory.word_cycles * setup.clock_hz / setup.memory.clock_hz
-    cycles = read * max(1.0, word_cycles)
-    return Step(words=words, cycles=cycles, ahead=min(WORDS * word_cycles, cycles - read), alone=True)
 
 
 def _run_times(spec: Spec, runs: Sequence[Run], counted: Counted) -> Iterator[tuple[Run, float, float]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from spikequant.fpga.boards import Board
 from spikequant.fpga.build.build import MemoryWish, board_clocks
-from spikequant.fpga.link.timeline import BITS_PER_BYTE
+from spikequant.fpga.budget.timeline import BITS_PER_BYTE
 from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
 from spikequant.golden.layer.spec import Spec
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from spikequant.fpga.budget.exchange import Cost, exchange_cost
 from spikequant.fpga.budget.setup import Setup
-from spikequant.fpga.link.timeline import Exchange, Step, exchange
+from spikequant.fpga.budget.timeline import Exchange, Step, exchange
 from spikequant.fpga.sdram.layout import StoredLayer, place_layer, store_layer
 from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
 from spikequant.golden.layer.vectors import LayerVectors

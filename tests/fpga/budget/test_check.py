@@ -8,7 +8,7 @@ import pytest
 from spikequant.fpga.budget.check import count_exchange
 from spikequant.fpga.budget.exchange import exchange_cost
 from spikequant.fpga.budget.setup import Setup
-from spikequant.fpga.link.timeline import Exchange, greeting
+from spikequant.fpga.budget.timeline import Exchange, greeting
 from spikequant.fpga.sdram.bench import build_bench, run_bench
 from spikequant.fpga.sdram.layout import store_layer
 from spikequant.fpga.sdram.program import streamed_program

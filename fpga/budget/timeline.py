@@ -1,4 +1,4 @@
-"""Time of an exchange on the serial line, frame by frame, as the session and the board's link send them.
+"""Time of an exchange with a board, frame by frame, as the session and the board's link send them.
 
 The line is undisturbed, the host answers at once, and the board's buffer for words from the host never fills: it is
 larger than what a host sends ahead of results.
@@ -14,6 +14,7 @@ from itertools import accumulate, count
 from spikequant.fpga.link.codec import BYTES_PER_WORD
 from spikequant.fpga.link.protocol import BUFFER_WORDS, CONTROL_WORDS, HELLO_WORDS, MAX_SIZE
 from spikequant.fpga.link.session import FRAMES_AHEAD
+from spikequant.fpga.sdram.memory import WORDS
 
 BITS_PER_BYTE = 10
 """Bits of a byte on the line, with its start and stop bit."""
@@ -39,14 +40,14 @@ class Step:
     Attributes:
         words: length of the packet.
         cycles: time from its arrival, or from the end of the previous step, to the end of this one.
-        ahead: most of these cycles that may pass before the end of the previous step, as words are read in advance.
+        read: words from the memory that the accelerator takes, one a cycle, in addition to ``cycles``.
         alone: it begins when all earlier results have left the accelerator.
         result: words of the RESULT packet that follows it; 0 for none.
     """
 
     words: int
     cycles: float = 0.0
-    ahead: float = 0.0
+    read: int = 0
     alone: bool = False
     result: int = 0
 
@@ -75,20 +76,55 @@ def greeting(byte_cycles: float) -> Exchange:
     return Exchange(cycles=(sent + received) * byte_cycles, sent=sent, received=received)
 
 
-def exchange(steps: Sequence[Step], *, byte_cycles: float) -> Exchange:
+class _Memory:
+    """Words that were read in advance, of those that packets have asked for, at a time.
+
+    Args:
+        word_cycles: clock cycles in which a word is read.
+    """
+
+    def __init__(self, word_cycles: float) -> None:
+        self._word_cycles = word_cycles
+        self._asked = self._words = self._time = 0.0
+
+    def ask(self, words: int, now: float) -> None:
+        """Take note of words to read."""
+        self._read_until(now)
+        self._asked += words
+
+    def _read_until(self, time: float) -> None:
+        if self._word_cycles:
+            self._words += max(0.0, time - self._time) / self._word_cycles
+            self._words = min(self._words, self._asked, WORDS)
+        else:
+            self._words = self._asked
+        self._time = max(self._time, time)
+
+    def take(self, words: int, begins: float) -> float:
+        """Take words one a cycle, or as they are read; returns the number of cycles."""
+        self._read_until(begins)
+        cycles = max(words, (words - self._words) * self._word_cycles)
+        self._asked -= words
+        self._words -= words
+        self._read_until(begins + cycles)
+        return cycles
+
+
+def exchange(steps: Sequence[Step], *, byte_cycles: float, word_cycles: float = 0.0) -> Exchange:
     """Play packets to a board.
 
     Args:
         steps: the packets in order.
         byte_cycles: clock cycles of the board for a byte on the line, ``BITS_PER_BYTE`` times those for a bit.
+        word_cycles: clock cycles of the board in which a word is read from the memory.
     """
-    return _Simulation(steps, byte_cycles).run()
+    return _Simulation(steps, byte_cycles, word_cycles).run()
 
 
 class _Simulation:
     """Events of an exchange in the order of time: the ends of frames both ways, and results."""
 
-    def __init__(self, steps: Sequence[Step], byte_cycles: float) -> None:
+    def __init__(self, steps: Sequence[Step], byte_cycles: float, word_cycles: float) -> None:
         self._byte_cycles = byte_cycles
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = count()
@@ -102,8 +138,9 @@ class _Simulation:
         self._missing = sum(step.result for step in steps)
         # the board's end: packets that wait, results that are made, and words of those that are
         self._received = self._reported = 0
-        self._arrived: deque[tuple[float, Step]] = deque()
-        self._done = self._read = 0.0
+        self._arrived: deque[Step] = deque()
+        self._memory = _Memory(word_cycles)
+        self._done = 0.0
         self._made = 0
         self._ready: deque[int] = deque()
         # its buffer for results: words that are not sent, of each packet, and free words
@@ -158,7 +195,8 @@ class _Simulation:
         self._received += words
         self._room += confirmed
         if whole is not None:
-            self._arrived.append((now, whole))
+            self._arrived.append(whole)
+            self._memory.ask(whole.read, now)
         self._advance(now)
 
     def _advance(self, now: float) -> None:
@@ -171,12 +209,10 @@ class _Simulation:
             if not self._ready[0]:
                 self._ready.popleft()
                 self._made -= 1
-        while self._arrived and not (self._arrived[0][1].alone and self._made):
-            came, step = self._arrived.popleft()
+        while self._arrived and not (self._arrived[0].alone and self._made):
+            step = self._arrived.popleft()
             begins = max(self._done, now)
-            self._done = begins + step.cycles - min(step.ahead, begins - max(came, self._read))
-            if step.ahead:
-                self._read = self._done
+            self._done = begins + step.cycles + (self._memory.take(step.read, begins) if step.read else 0.0)
             if step.result:
                 self._made += 1
                 self._at(self._done, partial(self._finish, step.result))

@@ -1,10 +1,13 @@
 """Time of exchanges on the line; ``tests/fpga/budget/test_check.py`` compares it with the virtual board."""
 
+from dataclasses import replace
+
 import pytest
 
 from spikequant.fpga.link.codec import encode_frame
 from spikequant.fpga.link.protocol import BUFFER_WORDS, CONTROL_WORDS
-from spikequant.fpga.link.timeline import FRAME_WORDS, Step, exchange, frame_bytes, greeting
+from spikequant.fpga.budget.timeline import FRAME_WORDS, Step, exchange, frame_bytes, greeting
+from spikequant.fpga.sdram.memory import WORDS
 
 BYTE = 600
 EMPTY = frame_bytes(0)
@@ -42,12 +45,19 @@ def test_results_that_fill_the_buffer_hold_up_what_follows_them() -> None:
     assert exchange(late, byte_cycles=BYTE).cycles == pytest.approx(2 * 1.1e7, rel=0.01)
 
 
-def test_words_that_are_read_in_advance_take_less_time() -> None:
+def test_words_are_read_in_advance_as_far_as_there_is_room() -> None:
     run = Step(words=2, cycles=300, result=1)
-    loads = [Step(words=4, cycles=1000, ahead=ahead, alone=True) for ahead in (0, 200, 400)]
-    times = [exchange([load, run, load, run], byte_cycles=0).cycles for load in loads]
-    # the first load begins at once, and the second one is read during the first run
-    assert times == [2600, 2400, 2300]
+    load = Step(words=4, read=1000, alone=True)
+
+    def cycles(word_cycles: float, *, run: Step = run) -> float:
+        return exchange([load, run, load, run], byte_cycles=0, word_cycles=word_cycles).cycles
+
+    # the accelerator takes a word a cycle
+    assert cycles(0) == cycles(0.5) == cycles(1) == 2600
+    # the second load is read during the first run
+    assert cycles(2) == 2000 + 300 + 1700 + 300
+    # and no more than the queue between memory and accelerator holds
+    assert cycles(3, run=replace(run, cycles=5000)) == 3000 + 5000 + 3 * (1000 - WORDS) + 5000
 
 
 def test_a_greeting_is_two_frames() -> None:
