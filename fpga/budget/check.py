@@ -65,6 +65,9 @@ def count_exchange(
             stored = accelerator.store_layer(vectors)
         stage("running")
         before = accelerator.health()
-        run = accelerator.run_stored(stored, vectors) if chip else accelerator.run_layer(vectors)
+        if chip:
+            run = accelerator.run_stored(stored, vectors, brief=setup.brief)
+        else:
+            run = accelerator.run_layer(vectors, brief=setup.brief)
         after = accelerator.health()
     return Counts(after.cycles - before.cycles, after.sent - before.sent, after.received - before.received, run)

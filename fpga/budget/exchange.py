@@ -18,6 +18,9 @@ from spikequant.rtl.driver.program import layer_program
 from spikequant.rtl.packet_sizes import result_words
 from spikequant.rtl.shapes import Operation
 
+LOADS = (Operation.WEIGHTS.value, Operation.NEURONS.value)
+"""Packets that begin when all earlier runs and their results are done."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -53,12 +56,13 @@ def exchange_cost(setup: Setup, vectors: LayerVectors, *, stored: StoredLayer | 
     """
     spec = setup.spec
     if stored is None:
-        ran, packets = vectors, layer_program(spec, vectors).packets
+        ran, packets = vectors, layer_program(spec, vectors, brief=setup.brief).packets
     else:
-        ran, packets = without_silent(vectors, active_inputs(vectors)), streamed_program(stored, vectors).packets
+        ran = without_silent(vectors, active_inputs(vectors))
+        packets = streamed_program(stored, vectors, brief=setup.brief).packets
     tiles = [token_tiles(ran, token, spec) for token in range(ran.tokens)]
     runs = layer_runs(spec, spiking_costs(spec, ran, tiles), output_tiles=-(-ran.outputs // spec.neurons))
-    counted = Counted(membranes=True)
+    counted = Counted(membranes=not setup.brief)
     steps = list(_steps(spec, packets, runs, counted))
     at_once = [Step(words=step.words, alone=step.alone, result=step.result) for step in steps]
     memory, byte_cycles = setup.memory, setup.byte_cycles
@@ -83,23 +87,23 @@ def _steps(spec: Spec, packets: Sequence[Words], runs: Sequence[Run], counted: C
     result, cycles = 0, 0.0
     loaded = False
     for packet in packets:
-        match operation_of(packet):
-            case MemoryOperation.STREAM.value:
-                loaded = True
-                yield Step(words=len(packet), read=next(reads), alone=True)
-            case Operation.WEIGHTS.value | Operation.NEURONS.value:
-                loaded = True
-                yield Step(words=len(packet), alone=True)
-            case Operation.RUN.value:
-                if not waiting:
-                    run, alone, after = next(times)
-                    waiting, cycles = len(run.costs), alone if loaded else after
-                    result = result_words(spec, brief=not counted.membranes) if run.costs[-1].complete else 0
-                    loaded = False
-                waiting -= 1
-                yield Step(words=len(packet)) if waiting else Step(words=len(packet), cycles=cycles, result=result)
-            case _:
-                yield Step(words=len(packet))
+        operation = operation_of(packet)
+        if operation == MemoryOperation.STREAM:
+            loaded = True
+            yield Step(words=len(packet), read=next(reads), alone=True)
+        elif operation in LOADS:
+            loaded = True
+            yield Step(words=len(packet), alone=True)
+        elif operation == Operation.RUN.value:
+            if not waiting:
+                run, alone, after = next(times)
+                waiting, cycles = len(run.costs), alone if loaded else after
+                result = result_words(spec, brief=not counted.membranes) if run.costs[-1].complete else 0
+                loaded = False
+            waiting -= 1
+            yield Step(words=len(packet)) if waiting else Step(words=len(packet), cycles=cycles, result=result)
+        else:
+            yield Step(words=len(packet))
 
 
 def _run_times(spec: Spec, runs: Sequence[Run], counted: Counted) -> Iterator[tuple[Run, float, float]]:

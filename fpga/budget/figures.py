@@ -138,7 +138,9 @@ def budget_figures(setup: Setup, sites: Sequence[Site], *, board: Board, config:
         total=total,
         binds=max(alone, key=lambda name: alone[name]),
         tokens_per_second=1e3 / total.milliseconds,
-        tokens_per_second_alone={name: 1e3 / milliseconds if milliseconds else None for name, milliseconds in alone.items()},
+        tokens_per_second_alone={
+            name: 1e3 / milliseconds if milliseconds else None for name, milliseconds in alone.items()
+        },
         stored_layers=sum(len(site.layers) for site in stored),
         stored_bytes=sum(site.stored_words for site in stored) * BYTES_PER_WORD,
         upload_bytes=sum(site.upload.sent for site in stored),

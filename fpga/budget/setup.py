@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from spikequant.fpga.boards import Board
-from spikequant.fpga.build.build import MemoryWish, board_clocks
 from spikequant.fpga.budget.timeline import BITS_PER_BYTE
+from spikequant.fpga.build.build import MemoryWish, board_clocks
 from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
 from spikequant.golden.layer.spec import Spec
 
@@ -21,12 +21,14 @@ class Setup:
         clock_hz: its clock.
         divisor: clock cycles of a bit on the serial line.
         memory: SDRAM at its clock; None without one.
+        brief: results are codes, without membranes.
     """
 
     spec: Spec
     clock_hz: float
     divisor: int
     memory: SdramTiming | None = None
+    brief: bool = True
 
     @property
     def byte_cycles(self) -> int:
@@ -39,7 +41,9 @@ class Setup:
         return self.clock_hz / self.divisor
 
 
-def board_setup(spec: Spec, board: Board, *, frequency_hz: float, baud: int, chip: SdramChip | None) -> Setup:
+def board_setup(
+    spec: Spec, board: Board, *, frequency_hz: float, baud: int, chip: SdramChip | None, brief: bool
+) -> Setup:
     """An accelerator on a board at the clocks that its PLL makes.
 
     Args:
@@ -48,10 +52,11 @@ def board_setup(spec: Spec, board: Board, *, frequency_hz: float, baud: int, chi
         frequency_hz: clock to aim at.
         baud: bits a second on the serial line.
         chip: SDRAM; None for none.
+        brief: results are codes, without membranes.
 
     Raises:
         InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
     wish = MemoryWish(chip, MEMORY_HZ) if chip else None
     clocks = board_clocks(board, frequency_hz=frequency_hz, baud=baud, memory=wish)
-    return Setup(spec, clocks.pll.output_hz, clocks.divisor, clocks.memory)
+    return Setup(spec, clocks.pll.output_hz, clocks.divisor, clocks.memory, brief)

@@ -77,6 +77,14 @@ def tokens(
             rich_help_panel=BOARD_PANEL,
         ),
     ] = None,
+    codes: Annotated[
+        bool,
+        typer.Option(
+            "--codes/--membranes",
+            help="layers return output codes, or exact membranes",
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = True,
     shape: Annotated[
         str,
         typer.Option(metavar="NAME", help="NEURONSxLANES[xCLUSTERS], or a preset", rich_help_panel=ARRAY_PANEL),
@@ -143,13 +151,14 @@ def tokens(
             frequency_hz=(frequency or DEFAULT_MHZ) * 1e6,
             memory=memory,
             baud=baud or DEFAULT_BAUD,
+            codes=codes,
             checkpoint=checkpoint,
             traced=traced,
             cache=cache,
             json_file=json_file,
         )
     else:
-        if not (config is frequency is memory is baud is None):
+        if any(option is not None for option in (config, frequency, memory, baud)):
             raise InputError("tokens: --config, --frequency, --memory and --baud are for a board, expected --board")
         _compare(
             shape,
@@ -174,6 +183,7 @@ def _budget(
     frequency_hz: float,
     memory: str | None,
     baud: int,
+    codes: bool,
     checkpoint: Path | None,
     traced: int,
     cache: Path | None,
@@ -197,7 +207,8 @@ def _budget(
     chosen = memory or (DEFAULT_CHIP if board.sdram else NO_MEMORY)
     chip = None if chosen == NO_MEMORY else find_chip(chosen)
     accelerator = config or largest_preset(board, memory=chip is not None)
-    setup = board_setup(load_spec(accelerator), board, frequency_hz=frequency_hz, baud=baud, chip=chip)
+    spec = load_spec(accelerator)
+    setup = board_setup(spec, board, frequency_hz=frequency_hz, baud=baud, chip=chip, brief=codes)
     with progress_bar() as bar:
         task = bar.add_task("tracing real layers", total=None)
         traces = load_traces(checkpoint, tokens=traced, cache=cache or default_cache_folder())

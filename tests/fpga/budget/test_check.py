@@ -30,11 +30,11 @@ def layer(spec: Spec, *, outputs: int = 18, inputs: int = 40, tokens: int = 1, w
     )
 
 
-@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(("memory", "brief"), [(False, True), (True, True), (True, False)])
 def test_the_virtual_board_takes_what_is_calculated(
-    memory: bool, small: Spec, timing: SdramTiming, build_cache: Path
+    memory: bool, brief: bool, small: Spec, timing: SdramTiming, build_cache: Path
 ) -> None:
-    setup = Setup(small, CLOCK_HZ, DIVISOR, timing if memory else None)
+    setup = Setup(small, CLOCK_HZ, DIVISOR, timing if memory else None, brief)
     vectors = layer(small)
     stored = store_layer(small, vectors, chip=timing.chip) if memory else None
     cost = exchange_cost(setup, vectors, stored=stored)
@@ -52,7 +52,7 @@ def test_memory_and_array_take_what_is_calculated(tokens: int, timing: SdramTimi
     spec = Spec(neurons=32, lanes=4, depth=512)
     vectors = layer(spec, outputs=160, inputs=400, tokens=tokens, wide=24)
     stored = store_layer(spec, vectors, chip=timing.chip)
-    program = streamed_program(stored, vectors)
+    program = streamed_program(stored, vectors, brief=True)
     bench = build_bench(timing, spec, cache=build_cache)
     for clock_hz in (60e6, 75e6):
         cost = exchange_cost(Setup(spec, clock_hz, DIVISOR, timing), vectors, stored=stored)

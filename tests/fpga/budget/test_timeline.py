@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from spikequant.fpga.budget.timeline import FRAME_WORDS, Step, exchange, frame_bytes, greeting
 from spikequant.fpga.link.codec import encode_frame
 from spikequant.fpga.link.protocol import BUFFER_WORDS, CONTROL_WORDS
-from spikequant.fpga.budget.timeline import FRAME_WORDS, Step, exchange, frame_bytes, greeting
 from spikequant.fpga.sdram.memory import WORDS
 
 BYTE = 600
