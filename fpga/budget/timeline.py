@@ -24,8 +24,11 @@ ESCAPED = 2 / 256
 
 FRAME_WORDS = 2**MAX_SIZE
 
-CONTROL_BYTES = (CONTROL_WORDS + 1) * BYTES_PER_WORD + 1
-"""Bytes of a frame from its first control word on."""
+REPORT_BYTES = 1 + (CONTROL_WORDS + 1) * BYTES_PER_WORD + 1
+"""Bytes before the end of a frame of the board when its first control word is filled in, a byte ahead of the line."""
+
+CHOICE_BYTES = REPORT_BYTES - BYTES_PER_WORD
+"""Bytes before the end of a frame of the board when it chooses the next one: with the second control word."""
 
 
 def frame_bytes(payload: int) -> float:
@@ -181,13 +184,11 @@ class _Simulation:
 
     def _hear(self, words: int, now: float) -> None:
         """Host: take a frame of the board, confirm its words, and send what may follow."""
-        self._sending = False
         self._acknowledged = self._reported
         if words:
             self._missing -= words
             self._at(self._transmit("down", 0, now), partial(self._take, 0, None, words))
         self._send_words(now)
-        self._answer(now)
 
     def _take(self, words: int, whole: Step | None, confirmed: int, now: float) -> None:
         """Board: take a frame with words, perhaps the last ones of a packet, or with a confirmation."""
@@ -237,10 +238,16 @@ class _Simulation:
                 self._unsent.popleft()
         self._sending = True
         end = self._transmit("up", words, now)
-        self._at(end - CONTROL_BYTES * self._byte_cycles, self._report)
+        self._at(end - REPORT_BYTES * self._byte_cycles, self._report)
+        self._at(end - CHOICE_BYTES * self._byte_cycles, self._choose)
         self._at(end, partial(self._hear, words))
 
     def _report(self, _now: float) -> None:
         """Board: fill in the first control word, which answers all frames until then."""
         self._owes_state = False
         self._reported = self._received
+
+    def _choose(self, now: float) -> None:
+        """Board: begin the next frame, if there is one to send."""
+        self._sending = False
+        self._answer(now)

@@ -81,9 +81,13 @@ class SerialLine:
             OSError: it cannot be opened; ``serial.SerialException`` is a subclass.
         """
         with _os_errors():
-            return serial.Serial(
+            opened = serial.Serial(
                 self.port, self.baud, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True
             )
+        # a USB bridge would hold the last bytes of an answer back, 16 ms on Linux; not every port has this mode
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            opened.set_low_latency_mode(True)
+        return opened
 
     def close(self) -> None:
         """Close the port, and ignore its errors."""
