@@ -11,8 +11,8 @@ from spikequant.fpga.virtual.board import VirtualBoard, build_virtual_board
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.driver.device import LayerRun
 
-SLOW = Patience(answer=60.0, hello=120.0, silence=600.0, progress=600.0)
-"""Time limits for a board whose seconds take minutes: nothing is sent again because the simulation is slow."""
+SLOW = Patience(answer=3600.0, hello=3600.0, silence=3600.0, progress=3600.0)
+"""Time limits for a board whose seconds take minutes, so that nothing is sent again because of them."""
 
 
 @dataclass(frozen=True)

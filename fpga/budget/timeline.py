@@ -176,7 +176,9 @@ class _Simulation:
         """Host: send frames, each with words of one packet, as far ahead of what is acknowledged as the session."""
         end = min(self._end, self._acknowledged + FRAMES_AHEAD * FRAME_WORDS)
         while self._sent < end:
-            words = min(FRAME_WORDS, end - self._sent, self._ends[self._packet] - self._sent)
+            words = min(FRAME_WORDS, self._ends[self._packet] - self._sent)
+            if words > end - self._sent:
+                break
             self._sent += words
             whole = self._steps[self._packet] if self._sent == self._ends[self._packet] else None
             self._packet += whole is not None

@@ -317,7 +317,12 @@ class Session:
         # after losses frames are short, and fewer words are in flight: a loss costs all that follow it
         end = min(self._limit, outgoing.end, self._acknowledged + FRAMES_AHEAD * 2**self._pace.size)
         while self._sent < end:
-            words, last = outgoing.piece(self._sent, min(2**self._pace.size, end - self._sent))
+            words, last = outgoing.piece(self._sent, 2**self._pace.size)
+            if len(words) > end - self._sent:
+                if self._sent > self._acknowledged:
+                    # a part of it would be acknowledged as a part, and frames as short would follow for ever
+                    break
+                words, last = words[: end - self._sent], False
             self._line.send(self._frame(Kind.DATA, self._sent, words, last=int(last)))
             if self._sent == self._acknowledged:
                 self._moved_up = self._now()

@@ -70,3 +70,10 @@ def test_a_greeting_is_two_frames() -> None:
 def test_no_packets_take_no_time() -> None:
     found = exchange([], byte_cycles=BYTE)
     assert (found.cycles, found.sent, found.received) == (0, 0, 0)
+
+
+def test_short_packets_do_not_make_the_frames_after_them_short() -> None:
+    mixed = [Step(words=2), Step(words=1200), Step(words=3), Step(words=2), Step(words=1200)]
+    found = exchange(mixed, byte_cycles=BYTE)
+    frames = 2 * (9 * frame_bytes(FRAME_WORDS) + frame_bytes(1200 - 9 * FRAME_WORDS)) + 2 * frame_bytes(2)
+    assert found.sent == pytest.approx(frames + frame_bytes(3))
