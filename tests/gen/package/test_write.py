@@ -1,0 +1,154 @@
+"""The package beside the Verilog: its files, and its test benches in simulators, far from the repository."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spikequant.cosim.simulator.verilator import tool_environment
+from spikequant.gen.package.write import write_package
+from spikequant.golden.layer.spec import Spec
+from spikequant.rtl.driver.packet_description import PacketDescription, describe_packets
+from spikequant.rtl.manifest import write_generated
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+
+OUTPUTS = 128
+"""Outputs of the bench: two tiles of eight neurons for eight tokens."""
+
+
+@pytest.fixture(scope="module")
+def spec() -> Spec:
+    return Spec(neurons=8, lanes=2, depth=64, membrane_slots=3, score_words=64)
+
+
+@pytest.fixture(scope="module")
+def generated(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user") / "generated"
+    write_generated(spec, folder)
+    write_package(spec, folder, testbench=True)
+    return folder
+
+
+def core_of(folder: Path) -> dict[str, Any]:
+    text = (folder / "spikequant.core").read_text(encoding="utf-8")
+    assert text.startswith("CAPI=2:\n")
+    return yaml.safe_load(text.removeprefix("CAPI=2:\n"))
+
+
+def test_the_description_of_the_packets_is_the_specs(spec: Spec, generated: Path) -> None:
+    text = (generated / "packets.json").read_text(encoding="utf-8")
+    assert PacketDescription.model_validate_json(text) == describe_packets(spec)
+    assert json.loads(text)["word_bits"] == 32
+
+
+def test_files_of_the_core_exist(generated: Path) -> None:
+    core = core_of(generated)
+    for fileset in core["filesets"].values():
+        for file in fileset["files"]:
+            assert (generated / (file if isinstance(file, str) else next(iter(file)))).is_file(), file
+    assert set(core["targets"]) == {"default", "lint", "sim"}
+
+
+def test_the_core_names_what_is_there(spec: Spec, tmp_path: Path) -> None:
+    written = write_package(spec, tmp_path, testbench=False)
+    assert [path.name for path in written] == ["packets.json", "spikequant.core", "spikequant_litex.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in written]
+    core = core_of(tmp_path)
+    assert set(core["targets"]) == {"default", "lint"}
+    assert set(core["filesets"]) == {"rtl"}
+    assert core["targets"]["lint"]["flow_options"]["verilator_options"]
+    (tmp_path / "waivers.vlt").touch()
+    write_package(spec, tmp_path, testbench=False)
+    core = core_of(tmp_path)
+    assert core["filesets"]["waivers"] == {"files": ["waivers.vlt"], "file_type": "vlt"}
+    assert core["targets"]["lint"]["filesets"] == ["rtl", "waivers"]
+    assert "verilator_options" not in core["targets"]["lint"]["flow_options"]
+
+
+@pytest.mark.parametrize("name", ["spikequant_litex.py", "testbench/test_spikequant.py"])
+def test_python_that_is_written_needs_nothing_of_ours(generated: Path, name: str) -> None:
+    tree = ast.parse((generated / name).read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert modules
+    assert not [module for module in modules if str(module).startswith("spikequant")]
+
+
+# Simulators
+
+
+@pytest.fixture
+def away(generated: Path, tmp_path: Path) -> Path:
+    """A copy of what was generated, with a module in the way of every import of this package."""
+    folder = tmp_path / "away"
+    shutil.copytree(generated, folder)
+    (folder / "testbench" / "spikequant.py").write_text("raise ImportError(__name__)\n", encoding="utf-8")
+    return folder / "testbench"
+
+
+def play(folder: Path, *commands: str) -> tuple[int, str]:
+    """Exit status of the last command, and everything printed."""
+    environment = tool_environment(delays=True)
+    environment["PATH"] += os.pathsep + os.fspath(Path(sys.executable).parent)
+    environment.pop("PYTHONPATH", None)
+    printed, status = "", 1
+    for command in commands:
+        done = subprocess.run(
+            command.split(),
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        printed, status = printed + done.stdout, done.returncode
+    return status, printed
+
+
+def corrupt(folder: Path) -> None:
+    """Flip the lowest bit of the fifth word of the results."""
+    path = folder / "results.hex"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[4] = f"{int(lines[4], 16) ^ 1:09x}"
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+VERILATOR = "verilator --binary -Wno-fatal --top-module spikequant_tb spikequant_tb.v ../spikequant.v"
+ICARUS = "iverilog -g2012 -o bench spikequant_tb.v ../spikequant.v"
+ALONE = {"verilator": (VERILATOR, "obj_dir/Vspikequant_tb"), "icarus": (ICARUS, "vvp -n bench")}
+
+
+@pytest.mark.parametrize("simulator", [pytest.param("icarus", marks=needs_icarus), "verilator"])
+def test_the_verilog_bench_compares_every_output(away: Path, simulator: str) -> None:
+    build, run = ALONE[simulator]
+    readme = (away / "README.md").read_text(encoding="utf-8")
+    assert f"{build} && " in readme
+    status, printed = play(away, build, run)
+    assert status == 0, printed
+    assert f"PASS: {OUTPUTS} outputs compared, all equal" in printed
+    corrupt(away)
+    status, printed = play(away, run)
+    assert status != 0
+    assert f"FAIL: {OUTPUTS} outputs compared, 1 words differ" in printed
+
+
+@pytest.mark.parametrize("simulator", [pytest.param("icarus", marks=needs_icarus), "verilator"])
+def test_the_cocotb_bench_compares_every_word(away: Path, simulator: str) -> None:
+    run = f"make SIM={simulator}"
+    status, printed = play(away, run)
+    assert status == 0, printed
+    assert printed.count(f"{OUTPUTS} outputs compared, 0 words differ") == 2
+    corrupt(away)
+    status, printed = play(away, run)
+    assert status != 0
+    assert printed.count("AssertionError: 1 words differ") >= 2
