@@ -60,8 +60,8 @@ module spikequant_tb;
         idle = 0;
       end
       if (received == RESULT_WORDS) begin
-        if (wrong == 0) $display("PASS: %0d outputs compared, all equal", outputs);
-        else $fatal(1, "FAIL: %0d outputs compared, %0d words differ", outputs, wrong);
+        if (wrong == 0) $display("PASS: %0d outputs compared, wrong words: 0", outputs);
+        else $fatal(1, "FAIL: %0d outputs compared, wrong words: %0d", outputs, wrong);
         $finish;
       end else if (idle == IDLE_CYCLES) begin
         $fatal(1, "FAIL: the accelerator hangs after %0d of %0d result words", received, RESULT_WORDS);

@@ -85,5 +85,5 @@ async def layer(dut: Any, pauses: float) -> None:
     scoreboard = Scoreboard(dut, read_vectors(FOLDER / "results.hex"))
     cocotb.start_soon(drive(dut, read_vectors(FOLDER / "packets.hex"), lambda: random.random() < pauses))
     await scoreboard.receive(lambda: random.random() < pauses)
-    dut._log.info(f"{scoreboard.outputs} outputs compared, {scoreboard.wrong} words differ")
-    assert not scoreboard.wrong, f"{scoreboard.wrong} words differ"
+    dut._log.info(f"{scoreboard.outputs} outputs compared, wrong words: {scoreboard.wrong}")
+    assert not scoreboard.wrong, f"wrong words: {scoreboard.wrong}"
