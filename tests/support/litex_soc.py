@@ -1,7 +1,7 @@
 """A SoC without a CPU around the accelerator, in LiteX's simulator: a bridge on a serial line runs a layer by CSRs.
 
 Run as ``python litex_soc.py GENERATED WORK`` in an environment with LiteX: GENERATED is what ``spikequant generate
---testbench`` wrote, WORK a folder for the build. The last line printed is the number of words compared and wrong.
+--testbench`` wrote, WORK a folder for the build, which is kept. The last line printed has the words compared and wrong.
 """
 
 import socket
@@ -57,16 +57,11 @@ class SoC(SoCCore):
         self.spikequant.add_csr()
 
 
-def build(generated: Path, work: Path, port: int) -> Path:
-    """Build the simulator; return its folder."""
-    config = SimConfig()
-    config.add_clocker("sys_clk", freq_hz=CLOCK_HZ)
-    config.add_module("serial2tcp", ("serial", 0), args={"port": port, "bind_ip": "127.0.0.1"})
+def build(generated: Path, work: Path, config: SimConfig) -> None:
+    """Build the simulator in the folder ``gateware``."""
     builder = Builder(SoC(generated), output_dir=str(work), csr_csv=str(work / "csr.csv"), compile_software=False)
     builder.build(run=False, sim_config=config, opt_level="O0", jobs=1)
-    folder = work / "gateware"
-    subprocess.run(["bash", "build_sim.sh"], cwd=folder, check=True)
-    return folder
+    subprocess.run(["bash", "build_sim.sh"], cwd=work / "gateware", check=True)
 
 
 def read_vectors(path: Path) -> list[tuple[int, int]]:
@@ -100,7 +95,13 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    folder = build(generated, work, port)
+    config = SimConfig()
+    config.add_clocker("sys_clk", freq_hz=CLOCK_HZ)
+    config.add_module("serial2tcp", ("serial", 0), args={"port": port, "bind_ip": "127.0.0.1"})
+    folder = work / "gateware"
+    if not (folder / "obj_dir" / "Vsim").exists():
+        build(generated, work, config)
+    (folder / "sim_config.js").write_text(config.get_json())
     with (work / "run.log").open("w") as log:
         simulator = subprocess.Popen(["obj_dir/Vsim"], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:

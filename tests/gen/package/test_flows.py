@@ -41,7 +41,12 @@ def test_fusesoc_simulates_the_core(away: Path, tool: str) -> None:
 
 def test_a_soc_of_litex_runs_a_layer(away: Path, tmp_path: Path) -> None:
     script = Path(support.__file__).with_name("litex_soc.py")
-    status, printed = play(f"python {script} {away} {tmp_path / 'soc'}", tmp_path, tools=FLOWS)
+    run = f"python {script} {away} {tmp_path / 'soc'}"
+    status, printed = play(run, tmp_path, tools=FLOWS)
     assert status == 0, printed
     words = len((away / "testbench" / "results.hex").read_text(encoding="utf-8").split())
     assert printed.splitlines()[-1] == f"{words} words compared, 0 wrong"
+    corrupt(away)
+    status, printed = play(run, tmp_path, tools=FLOWS)
+    assert status == 1
+    assert printed.splitlines()[-1] == f"{words} words compared, 1 wrong"
