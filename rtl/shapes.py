@@ -145,7 +145,7 @@ class Result(data.Struct):
     saturated: unsigned(1)
 
 
-HEADERS: dict[Operation, type[data.Struct]] = {
+HEADERS = {
     Operation.WEIGHTS: WeightsHeader,
     Operation.NEURONS: NeuronsHeader,
     Operation.CODES: CodesHeader,

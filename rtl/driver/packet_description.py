@@ -22,9 +22,14 @@ from spikequant.rtl.shapes import (
     HEADER_WORDS,
     HEADERS,
     Code,
+    CodesHeader,
     Half,
+    NeuronsHeader,
     Operation,
     Result,
+    ResultHeader,
+    RunHeader,
+    WeightsHeader,
     parameters_layout,
 )
 
@@ -114,12 +119,16 @@ class _Range(NamedTuple):
     step: int = 1
 
 
+def _members(kind: Any) -> dict[str, int]:
+    return {member.name: member.value for member in kind}
+
+
 def _range_of(name: str, shape: Any) -> _Range:
     """Range of a field by its layout alone."""
     if name.startswith("reserved"):
         return _Range(0, 0)
     if isinstance(shape, type) and issubclass(shape, enum.Enum):
-        values = [member.value for member in shape]
+        values = _members(shape).values()
         return _Range(min(values), max(values))
     cast = Shape.cast(shape)
     half = 1 << cast.width - 1
@@ -178,27 +187,27 @@ def _part(
     )
 
 
-def _header_ranges(spec: Spec) -> dict[Operation, dict[str, _Range]]:
+def _header_ranges(spec: Spec) -> dict[type[data.Struct], dict[str, _Range]]:
     """Ranges of header fields that the spec limits."""
     row = _Range(0, spec.depth - spec.lanes, spec.lanes)
     shift = _Range(0, spec.max_salient_shift)
     address = _Range(0, spec.score_words - 1)
     slot = _Range(0, spec.membrane_slots - 1)
     return {
-        Operation.WEIGHTS: {"input": row},
-        Operation.NEURONS: {"neuron": _Range(0, spec.neurons - 1)},
-        Operation.CODES: {
+        WeightsHeader: {"input": row},
+        NeuronsHeader: {"neuron": _Range(0, spec.neurons - 1)},
+        CodesHeader: {
             "shift": shift,
             "address": address,
             "zero": _Range(0, spec.max_activation_code),
             "offset": _Range(-spec.max_salient_code, 0),
         },
-        Operation.RUN: {"shift": shift, "slot": slot, "address": address, "input": row},
-        Operation.RESULT: {"slot": slot},
+        RunHeader: {"shift": shift, "slot": slot, "address": address, "input": row},
+        ResultHeader: {"slot": slot},
     }
 
 
-def _bodies(spec: Spec) -> dict[Operation, list[Part]]:
+def _bodies(spec: Spec) -> dict[type[data.Struct], list[Part]]:
     """Parts of each packet after its header."""
     output = {"code": _Range(-spec.max_output_code, spec.max_output_code)}
     reach = 1 << spec.biased_bits - 1
@@ -206,7 +215,7 @@ def _bodies(spec: Spec) -> dict[Operation, list[Part]]:
     brief_words = spec.neurons // codes_per_word(spec)
     flag_words = -(-spec.neurons // WORD_BITS)
     return {
-        Operation.WEIGHTS: [
+        WeightsHeader: [
             _part(
                 "input",
                 data.StructLayout({"weight": unsigned(spec.weight_bits)}),
@@ -215,7 +224,7 @@ def _bodies(spec: Spec) -> dict[Operation, list[Part]]:
                 repeats=(1, spec.depth),
             )
         ],
-        Operation.NEURONS: [
+        NeuronsHeader: [
             _part(
                 "neuron",
                 parameters_layout(spec),
@@ -224,7 +233,7 @@ def _bodies(spec: Spec) -> dict[Operation, list[Part]]:
                 repeats=(1, spec.neurons),
             )
         ],
-        Operation.CODES: [
+        CodesHeader: [
             _part(
                 "codes",
                 Code,
@@ -234,8 +243,8 @@ def _bodies(spec: Spec) -> dict[Operation, list[Part]]:
                 repeats=(1, -(-spec.depth // CODES_PER_WORD)),
             )
         ],
-        Operation.RUN: [],
-        Operation.RESULT: [
+        RunHeader: [],
+        ResultHeader: [
             _part(
                 "neuron",
                 Result,
@@ -274,18 +283,18 @@ def describe_packets(spec: Spec) -> PacketDescription:
     packets = []
     for operation, layout in HEADERS.items():
         own = {"operation": _Range(operation.value, operation.value)}
-        header = _part("header", layout, ranges[operation] | own, words=HEADER_WORDS[operation])
+        header = _part("header", layout, ranges[layout] | own, words=HEADER_WORDS[operation])
         packets.append(
             Packet(
                 name=operation.name,
                 operation=operation.value,
-                stream="m_axis" if operation is Operation.RESULT else "s_axis",
+                stream="m_axis" if layout is ResultHeader else "s_axis",
                 description=inspect.cleandoc(layout.__doc__ or "").replace("``", ""),
-                parts=[header, *bodies[operation]],
+                parts=[header, *bodies[layout]],
             )
         )
     return PacketDescription(
         word_bits=WORD_BITS,
-        enumerations={kind.__name__: {member.name: member.value for member in kind} for kind in (Operation, Half)},
+        enumerations={"Operation": _members(Operation), "Half": _members(Half)},
         packets=packets,
     )
