@@ -187,14 +187,16 @@ def test_missing_tool_is_named(run, tmp_path, monkeypatch):
     assert_refused(run("cosim", "--config", "tiny", "--vectors", "in.npz"), "g++", "not found")
 
 
-def test_generate_writes_three_files(run, tmp_path):
-    status, output, _ = run("generate", "--config", "tiny", "--out", "out")
+@pytest.mark.parametrize("testbench", [False, True])
+def test_generate_writes_the_verilog_and_its_package(run, tmp_path, testbench):
+    status, output, _ = run("generate", "--config", "tiny", "--out", "out", *["--testbench"] * testbench)
     assert status == 0
     first, *written = output.splitlines()
     assert first.startswith("8 neurons x 2 lanes")
-    files = ["spikequant.v", "spikequant.vlt", "manifest.json"]
-    assert written == [f"wrote out/{name}" for name in files]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(files)
+    names = ["spikequant.v", "spikequant.vlt", "manifest.json", "packets.json", "spikequant.core", "spikequant_litex.py"]
+    names += ["testbench"] * testbench
+    assert written == [f"wrote out/{name}" for name in names]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
 
 
 def test_cosim_of_vectors(run, tmp_path):
