@@ -39,7 +39,7 @@ def generate(
 
     with Console(stderr=True).status("generating Verilog"):
         manifest = write_generated(spec, out, style)
-        package = write_package(spec, out, testbench=testbench)
+        package = write_package(spec, out, waivers=manifest["waivers"], testbench=testbench)
     file = out / manifest["verilog"]["file"]
     typer.echo(
         f"{spec.neurons} neurons x {spec.lanes} lanes, {file.stat().st_size / 1e6:.1f} MB of Verilog, "

@@ -19,12 +19,13 @@ BENCH_FILES = ("README.md", "Makefile", "test_spikequant.py", "spikequant_tb.v")
 """Files of the test benches that are templates."""
 
 
-def write_package(spec: Spec, out: Path, *, testbench: bool) -> list[Path]:
+def write_package(spec: Spec, out: Path, *, waivers: str, testbench: bool) -> list[Path]:
     """Write the description of the packets, the FuseSoC core and the LiteX module, and test benches if wanted.
 
     Args:
         spec: the accelerator.
-        out: folder that holds the Verilog; a ``.vlt`` file in it is a list of lint waivers for Verilator.
+        out: folder that holds the Verilog.
+        waivers: name of the file there with lint waivers for Verilator.
         testbench: write the folder ``testbench``, with vectors, for cocotb and for Verilog alone.
 
     Returns:
@@ -35,7 +36,7 @@ def write_package(spec: Spec, out: Path, *, testbench: bool) -> list[Path]:
         "spec": spec,
         "version": version("spikequant"),
         "testbench": TESTBENCH if testbench else "",
-        "waivers": sorted(path.name for path in out.glob("*.vlt")),
+        "waivers": waivers,
     }
     places = {name: out / name for name in (CORE, LITEX)}
     if testbench:

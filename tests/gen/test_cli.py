@@ -193,8 +193,8 @@ def test_generate_writes_the_verilog_and_its_package(run, tmp_path, testbench):
     assert status == 0
     first, *written = output.splitlines()
     assert first.startswith("8 neurons x 2 lanes")
-    names = ["spikequant.v", "spikequant.vlt", "manifest.json", "packets.json", "spikequant.core", "spikequant_litex.py"]
-    names += ["testbench"] * testbench
+    names = ["spikequant.v", "spikequant.vlt", "manifest.json"]
+    names += ["packets.json", "spikequant.core", "spikequant_litex.py", *["testbench"] * testbench]
     assert written == [f"wrote out/{name}" for name in names]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
 
