@@ -18,7 +18,7 @@ from spikequant.rtl.driver.program import layer_program
 from spikequant.rtl.packet_sizes import result_words
 from spikequant.rtl.shapes import Operation
 
-LOADS = (Operation.WEIGHTS.value, Operation.NEURONS.value)
+LOADS = (Operation.WEIGHTS, Operation.NEURONS)
 """Packets that begin when all earlier runs and their results are done."""
 
 
@@ -87,14 +87,15 @@ def _steps(spec: Spec, packets: Sequence[Words], runs: Sequence[Run], counted: C
     result, cycles = 0, 0.0
     loaded = False
     for packet in packets:
-        operation = operation_of(packet)
-        if operation == MemoryOperation.STREAM:
+        number = operation_of(packet)
+        operation = None if number in set(MemoryOperation) else Operation(number)
+        if number == MemoryOperation.STREAM:
             loaded = True
             yield Step(words=len(packet), read=next(reads), alone=True)
         elif operation in LOADS:
             loaded = True
             yield Step(words=len(packet), alone=True)
-        elif operation == Operation.RUN.value:
+        elif operation is Operation.RUN:
             if not waiting:
                 run, alone, after = next(times)
                 waiting, cycles = len(run.costs), alone if loaded else after

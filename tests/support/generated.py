@@ -12,7 +12,6 @@ from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.gen.package.write import write_package
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.manifest import write_generated
-from spikequant.rtl.style import Style
 
 SPEC = Spec(neurons=8, lanes=2, depth=64, membrane_slots=3, score_words=64)
 
@@ -26,7 +25,7 @@ needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icar
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the accelerator and its package."""
     folder = tmp_path_factory.mktemp("user") / "generated"
-    manifest = write_generated(SPEC, folder, Style.PORTABLE)
+    manifest = write_generated(SPEC, folder)
     write_package(SPEC, folder, waivers=manifest["waivers"], testbench=True)
     return folder
 
