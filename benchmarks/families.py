@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from rich.table import Table
 
 from spikequant.fpga.toolchain import ToolRun, find_tool, run_tool
-from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.json_files import read_json
-from spikequant.rtl.verilog import TOP, generate_verilog
+from spikequant.rtl.verilog import TOP
 
 STATISTICS = "stat.json"
 
@@ -111,11 +110,11 @@ def find_families(names: Iterable[str]) -> list[str]:
     return chosen
 
 
-def synthesize_family(spec: Spec, name: str, *, cache: Path) -> FamilyFigures:
-    """Synthesize an accelerator's portable Verilog for a family.
+def synthesize_family(verilog: str, name: str, *, cache: Path) -> FamilyFigures:
+    """Synthesize an accelerator for a family.
 
     Args:
-        spec: the accelerator.
+        verilog: its portable Verilog.
         name: key in ``FAMILIES``.
         cache: root of the cache of runs.
 
@@ -124,7 +123,7 @@ def synthesize_family(spec: Spec, name: str, *, cache: Path) -> FamilyFigures:
         ToolError: Yosys failed.
     """
     script = f"read_verilog {TOP}.v; {FAMILIES[name].command} -top {TOP}; tee -q -o {STATISTICS} stat -json"
-    inputs = {f"{TOP}.v": generate_verilog(spec).encode()}
+    inputs = {f"{TOP}.v": verilog.encode()}
     folder = run_tool(ToolRun(find_tool("yosys"), ["-q", "-p", script], inputs, [STATISTICS]), cache=cache)
     cells = read_json(folder / STATISTICS, _Statistics, what="statistics").design.num_cells_by_type
     return count_cells(name, cells)

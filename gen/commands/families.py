@@ -24,15 +24,17 @@ def families(
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.support.store import default_cache_folder
+    from spikequant.rtl.verilog import generate_verilog
 
     spec = load_spec(config)
     names = find_families(split_names(family))
     check_output(json_file)
     found = []
-    with Console(stderr=True).status("") as status:
+    with Console(stderr=True).status("generating Verilog") as status:
+        verilog = generate_verilog(spec)
         for name in names:
             status.update(f"synthesizing for {name}")
-            found.append(synthesize_family(spec, name, cache=cache or default_cache_folder()))
+            found.append(synthesize_family(verilog, name, cache=cache or default_cache_folder()))
     figures = FamiliesFigures(config=config, families=found)
     figures.write(json_file)
     Console().print(families_table(figures))
