@@ -18,7 +18,7 @@ from spikequant.rtl.driver.program import layer_program
 from spikequant.rtl.packet_sizes import result_words
 from spikequant.rtl.shapes import Operation
 
-LOADS = (Operation.WEIGHTS.value, Operation.NEURONS.value)
+LOADS = (Operation.WEIGHTS, Operation.NEURONS)
 """Packets that begin when all earlier runs and their results are done."""
 
 
@@ -91,10 +91,12 @@ def _steps(spec: Spec, packets: Sequence[Words], runs: Sequence[Run], counted: C
         if operation == MemoryOperation.STREAM:
             loaded = True
             yield Step(words=len(packet), read=next(reads), alone=True)
-        elif operation in LOADS:
+        elif operation == MemoryOperation.SELECT:
+            yield Step(words=len(packet))
+        elif Operation(operation) in LOADS:
             loaded = True
             yield Step(words=len(packet), alone=True)
-        elif operation == Operation.RUN.value:
+        elif Operation(operation) is Operation.RUN:
             if not waiting:
                 run, alone, after = next(times)
                 waiting, cycles = len(run.costs), alone if loaded else after

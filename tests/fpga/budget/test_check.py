@@ -8,7 +8,7 @@ import pytest
 from spikequant.fpga.budget.check import count_exchange
 from spikequant.fpga.budget.exchange import exchange_cost
 from spikequant.fpga.budget.setup import Setup
-from spikequant.fpga.budget.timeline import Exchange, greeting
+from spikequant.fpga.budget.timeline import Exchange, frame_bytes, greeting
 from spikequant.fpga.sdram.bench import build_bench, run_bench
 from spikequant.fpga.sdram.layout import store_layer
 from spikequant.fpga.sdram.program import streamed_program
@@ -45,7 +45,8 @@ def test_the_virtual_board_takes_what_is_calculated(
     expected = Exchange(cost.cycles, cost.line.sent, cost.line.received).then(greeting(setup.byte_cycles))
     assert counted.cycles == pytest.approx(expected.cycles, rel=CLOSE)
     assert counted.sent == pytest.approx(expected.sent, rel=CLOSE)
-    assert counted.received == pytest.approx(expected.received, rel=CLOSE)
+    # whether a frame is answered alone or together with the next one is a matter of cycles
+    assert counted.received == pytest.approx(expected.received, rel=CLOSE, abs=2 * frame_bytes(0))
 
 
 @pytest.mark.parametrize("tokens", [1, 3])
