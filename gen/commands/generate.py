@@ -30,7 +30,12 @@ def generate(
 
     from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import load_spec
+    from spikequant.golden.support.errors import InputError
 
+    if testbench and style is not Style.PORTABLE:
+        raise InputError(
+            f"--testbench: simulators have no models of the primitives of --style {style}, expected portable"
+        )
     spec = load_spec(config)
     check_output(folder=out)
 

@@ -12,6 +12,7 @@ from spikequant.golden.support.figures import Figures
 from spikequant.rtl.packet_sizes import (
     CODE_BITS,
     CODES_PER_WORD,
+    PACKET_FORMAT,
     WORDS_PER_NEURON,
     WORDS_PER_RESULT,
     WORDS_PER_TRAILER,
@@ -103,11 +104,13 @@ class PacketDescription(Figures):
     """All packets of one accelerator.
 
     Attributes:
+        format: version of the packets' format, as in the manifest.
         word_bits: width of a stream word; TLAST marks the last word of a packet.
         enumerations: values by name, for each enumeration.
         packets: all kinds of packets.
     """
 
+    format: int
     word_bits: int
     enumerations: dict[str, dict[str, int]]
     packets: list[Packet]
@@ -294,6 +297,7 @@ def describe_packets(spec: Spec) -> PacketDescription:
             )
         )
     return PacketDescription(
+        format=PACKET_FORMAT,
         word_bits=WORD_BITS,
         enumerations={"Operation": _members(Operation), "Half": _members(Half)},
         packets=packets,

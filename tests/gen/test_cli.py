@@ -199,6 +199,13 @@ def test_generate_writes_the_verilog_and_its_package(run, tmp_path, testbench):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
 
 
+def test_a_bench_of_primitives_is_refused(run, tmp_path):
+    status, _, error = run("generate", "--config", "tiny", "--out", "out", "--style", "ecp5", "--testbench")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "expected portable" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_cosim_of_vectors(run, tmp_path):
     write_vectors(tmp_path / "in.npz")
     status, output, error = run(
