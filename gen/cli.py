@@ -21,6 +21,7 @@ from spikequant.gen.commands.energy import energy
 from spikequant.gen.commands.estimate import estimate
 from spikequant.gen.commands.eval import evaluate
 from spikequant.gen.commands.every_board import every_board
+from spikequant.gen.commands.families import families
 from spikequant.gen.commands.formal import formal
 from spikequant.gen.commands.fuzz import fuzz
 from spikequant.gen.commands.fuzz_line import fuzz_line
@@ -54,7 +55,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
     "Campaigns": (
         *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),
-        *(bench, brevitas, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board),
+        *(bench, brevitas, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board, families),
     ),
 }
 """Commands by their group in ``--help``. A command has the name of its file."""

@@ -169,14 +169,14 @@ def simulators(spec: Spec, workers: int | None) -> Devices:
     return devices
 
 
-def board(spec: Spec, line: Line, chip: SdramChip | None) -> Devices:
-    """One board, which keeps as many layers as fit in its memory, if it has one."""
+def board(spec: Spec, line: Line, chip: SdramChip | None, *, codes: bool) -> Devices:
+    """One board, which keeps as many layers as fit in its memory, if it has one; results are codes alone, or whole."""
 
     @contextmanager
     def devices(stage: Stage) -> Iterator[Crew]:
         opened = board_accelerator(spec, line, chip=chip, stage=stage)
         with opened as accelerator, ThreadPoolExecutor(2) as threads:
-            yield Crew(spec, [ResidentLayers(accelerator).run], threads)
+            yield Crew(spec, [ResidentLayers(accelerator, brief=codes).run], threads)
 
     return devices
 

@@ -72,7 +72,8 @@ class Accelerator(PacketComponent):
             hazards.waiting_behind.eq(runs.o.payload.behind),
             encoder.held.eq(hazards.held),
         ]
-        may_start, starts = Signal(), Signal()
+        may_start = Signal()
+        starts = Signal()
         m.d.sync += may_start.eq(runs.o.valid & hazards.ready & ~starts)
         m.d.comb += [
             starts.eq(may_start & sequencer.runs.ready),
@@ -97,7 +98,8 @@ class Accelerator(PacketComponent):
         stepped = Signal()
         fired = Signal(range(self.spec.lanes + 1))
         m.d.sync += [stepped.eq(sequencer.cycle.step.as_value().any()), fired.eq(sum(sequencer.cycle.fire))]
-        was_waiting, was_inside = Signal(init=1), Signal()
+        was_waiting = Signal(init=1)
+        was_inside = Signal()
         faults = Cat(reader.malformed, encoder.refused, sequencer.strayed, sequencer.cut)
         self._report(m, writer, stepped=stepped, fired=fired, faults=faults)
         self._join_output(m, outgoing)
@@ -117,9 +119,11 @@ class Accelerator(PacketComponent):
         """
         spec = self.spec
         # cycles in which the charges of the last phase still leave the array
-        draining, left = Signal(), Signal(range(spec.drain_cycles))
+        draining = Signal()
+        left = Signal(range(spec.drain_cycles))
         # phases whose charges are in the array or its buffer; cycles until the membranes of a phase read are stored
-        unread, unsettled = Signal(range(PHASES + 1)), Signal(range(Cluster.settling_cycles(spec) + 1))
+        unread = Signal(range(PHASES + 1))
+        unsettled = Signal(range(Cluster.settling_cycles(spec) + 1))
         blocked = Signal()
         # only the next end of a phase must depend on an end in the same cycle; the rest may lag by one
         ended = Signal()

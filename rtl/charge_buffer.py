@@ -51,10 +51,15 @@ class ChargeBuffer(Component):
         m.submodules.memory = memory = BlockMemory(
             shape=self.i.value.charges.shape(), depth=PHASES << row_bits, distributed=self._distributed
         )
-        written, written_bank = Signal(row_bits), Signal()
-        row, part, bank = Signal(row_bits), Signal(range(GATHERED)), Signal()
+        written = Signal(row_bits)
+        written_bank = Signal()
+        row = Signal(row_bits)
+        part = Signal(range(GATHERED))
+        bank = Signal()
         waiting = Signal(range(PHASES + 1))
-        comes, reads, at_end = Signal(), Signal(), Signal()
+        comes = Signal()
+        reads = Signal()
+        at_end = Signal()
         m.d.comb += [
             memory.write.address.eq(Cat(written, written_bank)),
             memory.write.data.eq(self.i.value.charges),

@@ -76,7 +76,8 @@ class BufferHazards(Component):
         ]
 
         # unread runs that came before the token that comes in
-        before, buffer_of_token = Signal.like(unread[0], name="before"), Signal()
+        before = Signal.like(unread[0], name="before")
+        buffer_of_token = Signal()
         m.d.sync += [
             before.eq((before - (self._reads(buffer_of_token) & before.any()))[: len(before)]),
             self.held.eq(before.any()),

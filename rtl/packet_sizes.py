@@ -2,6 +2,9 @@
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 
+PACKET_FORMAT = 1
+"""Version of the packets' format; higher after a change that an earlier host or accelerator does not understand."""
+
 CODE_BITS = 8
 """Width of an activation code on the stream."""
 

@@ -106,7 +106,10 @@ class PacketReader(Component):
         )
         # rows and neurons are assembled one cycle later
         previous = Signal.like(word, name="word_behind", reset_less=True)
-        was_malformed, begun, storing, loading = Signal(), Signal(), Signal(), Signal()
+        was_malformed = Signal()
+        begun = Signal()
+        storing = Signal()
+        loading = Signal()
         m.d.sync += [
             previous.eq(word),
             was_malformed.eq(malformed),
@@ -257,7 +260,8 @@ class PacketReader(Component):
             with m.If(ends):
                 m.d.sync += [index.eq(index + 1), beyond.eq(beyond | (index == spec.depth - 1))]
 
-        storing, completes = Signal(name="row_waits"), Signal()
+        storing = Signal(name="row_waits")
+        completes = Signal()
         stored = Signal(WORD_BITS, reset_less=True)
         stored_place = Signal(spec.words_per_row, reset_less=True)
         weights = Signal(spec.neurons * spec.weight_bits, reset_less=True)
@@ -272,7 +276,8 @@ class PacketReader(Component):
         for number in range(spec.words_per_row):
             with m.If(stored_place[number]):
                 m.d.sync += weights[number * WORD_BITS : (number + 1) * WORD_BITS].eq(stored)
-        pair, memory_row = Signal.like(self.weights.data.pair), Signal.like(self.weights.data.row)
+        pair = Signal.like(self.weights.data.pair)
+        memory_row = Signal.like(self.weights.data.row)
         m.d.sync += [
             pair.eq(index[:lane_bits] >> (spec.pair_lanes - 1)),
             # after the row of zeros

@@ -166,7 +166,10 @@ class Sequencer(Component):
         ready = Signal()
         # ticks that follow the beat's own cycle, and whether the next beat waits for more than that cycle
         following = Signal.like(beat.ticks)
-        some_follow, one_follows, finishes, stays = Signal(), Signal(), Signal(), Signal()
+        some_follow = Signal()
+        one_follows = Signal()
+        finishes = Signal()
+        stays = Signal()
         take = Signal()
         comes_last = (coming.behind == Behind.END) | (coming.behind == Behind.SHIFTED)
         # whether a beat may be taken; a register, since it drives the queue's memory in the same cycle
@@ -184,11 +187,15 @@ class Sequencer(Component):
             ]
 
         ticks = Signal(spec.ramp.bit_length())
-        ticking, last_tick = Signal(), Signal()
+        ticking = Signal()
+        last_tick = Signal()
         # the current is cleared with the last tick; ticks double the charge; the last tick leaves room for a beat
-        clears, doubling, shares = Signal(), Signal(), Signal()
+        clears = Signal()
+        doubling = Signal()
+        shares = Signal()
         # the current beat is its phase's last one; only the end of the phase is left
-        finishing, at_end = Signal(), Signal()
+        finishing = Signal()
+        at_end = Signal()
         shifted = Signal()
         started = Signal()
         step = Signal(step_layout())

@@ -145,16 +145,16 @@ class Result(data.Struct):
     saturated: unsigned(1)
 
 
-HEADER_WORDS = {
-    operation: header.as_shape().size // WORD_BITS
-    for operation, header in (
-        (Operation.WEIGHTS, WeightsHeader),
-        (Operation.NEURONS, NeuronsHeader),
-        (Operation.CODES, CodesHeader),
-        (Operation.RUN, RunHeader),
-        (Operation.RESULT, ResultHeader),
-    )
+HEADERS = {
+    Operation.WEIGHTS: WeightsHeader,
+    Operation.NEURONS: NeuronsHeader,
+    Operation.CODES: CodesHeader,
+    Operation.RUN: RunHeader,
+    Operation.RESULT: ResultHeader,
 }
+"""Layout of each packet's header."""
+
+HEADER_WORDS = {operation: header.as_shape().size // WORD_BITS for operation, header in HEADERS.items()}
 """Words of each packet's header."""
 
 

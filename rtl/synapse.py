@@ -66,7 +66,7 @@ class SynapseMemory(Component):
             ]
             address = [self._registered(m, f"address_{lane}", row) for lane, row in zip(lanes, rows, strict=True)]
             if spec.lanes == 1:
-                m.submodules.memory = single = BlockMemory(shape=bits, depth=spec.memory_rows)
+                m.submodules.memory = single = BlockMemory(shape=bits, depth=spec.memory_rows, zero_rows=1)
                 m.d.comb += [
                     single.write.address.eq(address[0]),
                     single.write.data.eq(weights),
@@ -75,7 +75,7 @@ class SynapseMemory(Component):
                     self.weights[0].eq(single.output),
                 ]
                 continue
-            m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows)
+            m.submodules[f"memory_{pair}"] = memory = PairMemory(bits=bits, depth=spec.memory_rows, zero_rows=1)
             m.d.comb += [memory.write_data.eq(weights), memory.write_enable.eq(write)]
             for port, lane in enumerate(lanes):
                 m.d.comb += [memory.address[port].eq(address[port]), self.weights[lane].eq(memory.output[port])]

@@ -75,7 +75,8 @@ class PacketWriter(Component):
             else Value.cast(self.words[0].payload)
         )
         body, tags = word[:WORD_BITS], word[WORD_BITS:]
-        take, at_end = Signal(), Signal()
+        take = Signal()
+        at_end = Signal()
         flagging = Signal()
         flags = self._flags(m, tags, take=take, advance=flagging)
         flags_left = Signal(range(-(-spec.neurons // WORD_BITS)))

@@ -253,7 +253,7 @@ def measure(
     found: dict[str, dict[str, Coverage]] = {}
     for name, spec in DESIGNS.items():
         progress(f"design {name}")
-        sources = {**accelerator_sources(spec), f"{WATCH}.v": watch_verilog(spec)}
+        sources = {**accelerator_sources(spec, instances=True), f"{WATCH}.v": watch_verilog(spec)}
         design = _Design(name, sources, regression() if spec == SPEC else [])
         counts: Counter[Point] = Counter()
         for seed in range(1, seeds + 1):

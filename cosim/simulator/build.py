@@ -13,7 +13,7 @@ from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import SpikeQuantError
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
-from spikequant.rtl.verilog import TOP, generate_verilog
+from spikequant.rtl.verilog import TOP, generate_instances, generate_verilog
 
 BURST_TOP = "burst"
 """Top module of ``burst.v``."""
@@ -108,9 +108,14 @@ def cocotb_main() -> tuple[list[str], Path]:
     return ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"], main
 
 
-def accelerator_sources(spec: Spec) -> dict[str, str]:
-    """Generate the spec's Verilog; return it by file name."""
-    return {f"{TOP}.v": generate_verilog(spec)}
+def accelerator_sources(spec: Spec, *, instances: bool = False) -> dict[str, str]:
+    """Generate the spec's Verilog; return it by file name.
+
+    Args:
+        spec: the accelerator.
+        instances: write a module for each instance, so that coverage is counted by instance.
+    """
+    return {f"{TOP}.v": generate_instances(spec) if instances else generate_verilog(spec)}
 
 
 def build_bursts(

@@ -90,6 +90,21 @@ class MemoryWish:
 
 
 @dataclass(frozen=True)
+class Clocks:
+    """Clocks of a design on a board.
+
+    Attributes:
+        pll: settings of the clock.
+        divisor: clock cycles for each bit on the serial line.
+        memory: the board's SDRAM at its clock; None without one.
+    """
+
+    pll: PllSettings
+    divisor: int
+    memory: SdramTiming | None
+
+
+@dataclass(frozen=True)
 class Routed:
     """A design placed and routed from one seed; ``folder`` holds ``top.config`` and the log."""
 
@@ -149,6 +164,20 @@ def find_tools() -> Tools:
     )
 
 
+def board_clocks(
+    board: Board, *, frequency_hz: float, baud: int, memory: MemoryWish | None = None, divisor: int | None = None
+) -> Clocks:
+    """Clocks of a design on a board; arguments and errors as for ``make_plan``."""
+    if memory is not None:
+        check_sdram(board)
+    input_hz = board.make_platform().default_clk_frequency
+    pll = pll_settings(input_hz, frequency_hz, second_hz=memory.frequency_hz if memory else None)
+    timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
+    if timing is not None:
+        timing.check_pins()
+    return Clocks(pll, baud_divisor(pll.output_hz, baud) if divisor is None else divisor, timing)
+
+
 def make_plan(
     make_core: Callable[[], Any],
     *,
@@ -174,16 +203,10 @@ def make_plan(
     Raises:
         InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
-    if memory is not None:
-        check_sdram(board)
+    clocks = board_clocks(board, frequency_hz=frequency_hz, baud=baud, memory=memory, divisor=divisor)
     platform = board.make_platform()
-    pll = pll_settings(platform.default_clk_frequency, frequency_hz, second_hz=memory.frequency_hz if memory else None)
-    timing = SdramTiming(memory.chip, pll.second_hz) if memory and pll.second_hz else None
-    if timing is not None:
-        timing.check_pins()
-    divisor = baud_divisor(pll.output_hz, baud) if divisor is None else divisor
     generated = platform.prepare(
-        BoardTop(make_core(), pll=pll, divisor=divisor, memory=timing),
+        BoardTop(make_core(), pll=clocks.pll, divisor=clocks.divisor, memory=clocks.memory),
         name=NAME,
         emit_src=False,
         verbose=True,
@@ -195,9 +218,9 @@ def make_plan(
         target=f"board {board.name}",
         device=board.device,
         board=board,
-        pll=pll,
-        divisor=divisor,
-        memory=timing,
+        pll=clocks.pll,
+        divisor=clocks.divisor,
+        memory=clocks.memory,
         files={name: text.encode() if isinstance(text, str) else text for name, text in generated.files.items()},
         commands={tool: arguments for tool, *arguments in script["commands"]},
     )

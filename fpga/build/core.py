@@ -6,9 +6,9 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal
 from amaranth.lib.wiring import Component, In
-from amaranth.vendor import LatticePlatform
 
 from spikequant.fpga.build.build import FLATTEN, NAME, STATISTICS, Design
+from spikequant.rtl.fabric import Ecp5
 
 PACKAGE = "CABGA381"
 SPEED = "6"
@@ -56,16 +56,6 @@ class RegisteredCore(Component):
         return m
 
 
-class Device(LatticePlatform):
-    """An ECP5 without a board, as a platform that selects the fabric of blocks."""
-
-    device = "LFE5U-85F"
-    package = "BG381"
-    speed = SPEED
-    resources = ()
-    connectors = ()
-
-
 def make_design(make_core: Callable[[], Any], *, device: str, frequency_hz: float, registered: bool = True) -> Design:
     """Design of a component on a device.
 
@@ -84,7 +74,7 @@ def make_design(make_core: Callable[[], Any], *, device: str, frequency_hz: floa
 
 def design_of(component: Component, *, device: str, clocks: Mapping[str, float]) -> Design:
     """Design of a component with plain signals as ports; ``clocks`` as in ``constrained_design``."""
-    return constrained_design(rtlil.convert(component, name=NAME, platform=Device(), emit_src=False), device, clocks)
+    return constrained_design(rtlil.convert(component, name=NAME, platform=Ecp5(), emit_src=False), device, clocks)
 
 
 def constrained_design(text: str, device: str, clocks: Mapping[str, float]) -> Design:

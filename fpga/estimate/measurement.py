@@ -9,7 +9,6 @@ from amaranth.back import rtlil
 import spikequant.golden.layer
 import spikequant.rtl
 from spikequant.fpga.build.build import NAME
-from spikequant.fpga.build.core import Device
 from spikequant.fpga.estimate.prices import CheckedPrices
 from spikequant.fpga.estimate.surroundings import OnBoard, Surroundings
 from spikequant.golden.layer.settings import Settings
@@ -18,6 +17,7 @@ from spikequant.golden.support.digest import digest_sources
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import cached_build, default_cache_folder, digest_of
 from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.fabric import Ecp5
 
 DIGESTED = ("tiny", "base")
 """Presets whose RTLIL represents the hardware: with one pair of lanes and with two."""
@@ -125,7 +125,7 @@ def hardware_digest(*, cache: Path | None = None) -> str:
 
     def build(folder: Path) -> None:
         texts = (
-            rtlil.convert(Accelerator(load_spec(preset)), name=NAME, platform=Device(), emit_src=False)
+            rtlil.convert(Accelerator(load_spec(preset)), name=NAME, platform=Ecp5(), emit_src=False)
             for preset in DIGESTED
         )
         (folder / "digest").write_text(digest_of(texts), encoding="ascii")

@@ -114,19 +114,24 @@ class Accelerator:
         return played
 
     def run_layer(
-        self, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+        self,
+        vectors: LayerVectors,
+        *,
+        brief: bool = False,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> LayerRun:
         """Load a layer of any size, run its tokens, and read the results.
 
         Args:
             vectors: the layer and its tokens.
+            brief: results have no membranes, which shortens them to about an eighth.
             progress: called with the number of results received, and of all results.
 
         Raises:
             LinkError: the board cannot be reached or breaks the protocol, or the session has ended.
             PacketError: the accelerator refused a packet or sent a malformed one.
         """
-        return run_on_device(self, vectors, progress=progress)
+        return run_on_device(self, vectors, brief=brief, progress=progress)
 
     def run_baked(
         self, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
@@ -196,6 +201,7 @@ class Accelerator:
         stored: StoredLayer,
         vectors: LayerVectors,
         *,
+        brief: bool = False,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> LayerRun:
         """Run tokens on a layer in the board's memory, without the rows of inputs that are silent for all tokens.
@@ -203,6 +209,7 @@ class Accelerator:
         Args:
             stored: the layer, from ``store_layer`` or given to ``keep_layer``.
             vectors: the same layer and its tokens.
+            brief: as for ``run_layer``.
             progress: called with the number of results received, and of all results.
 
         Raises:
@@ -212,4 +219,4 @@ class Accelerator:
         """
         if not any(one is stored for one in self._stored):
             raise ValueError("the layer was neither stored nor kept in this session")
-        return run_program(self, streamed_program(stored, vectors), vectors, progress=progress)
+        return run_program(self, streamed_program(stored, vectors, brief=brief), vectors, progress=progress)

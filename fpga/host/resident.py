@@ -11,13 +11,18 @@ class ResidentLayers:
 
     A layer that does not fit, or a board without a memory, gets the weights over the line each time.
 
+    Args:
+        accelerator: on a board.
+        brief: results have no membranes.
+
     Attributes:
         stored: layers in the memory, by name.
     """
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, *, brief: bool = False) -> None:
         self.stored: dict[str, StoredLayer] = {}
         self._accelerator = accelerator
+        self._brief = brief
 
     def run(self, name: str, vectors: LayerVectors) -> LayerRun:
         """Run tokens on the layer of that name.
@@ -29,6 +34,6 @@ class ResidentLayers:
         """
         if name not in self.stored:
             if not self._accelerator.has_room(vectors):
-                return self._accelerator.run_layer(vectors)
+                return self._accelerator.run_layer(vectors, brief=self._brief)
             self.stored[name] = self._accelerator.store_layer(vectors)
-        return self._accelerator.run_stored(self.stored[name], vectors)
+        return self._accelerator.run_stored(self.stored[name], vectors, brief=self._brief)

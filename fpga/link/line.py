@@ -54,6 +54,7 @@ class SerialLine:
         port: name of the port.
         baud: bits a second.
         damaged: number of damaged frames received.
+        sent, received: number of bytes sent and received.
         reopened: number of times that the port was lost and reopened.
     """
 
@@ -66,7 +67,7 @@ class SerialLine:
         if baud < MIN_BAUD:
             raise InputError(f"baud: {baud} bits a second, expected at least {MIN_BAUD}")
         self.port, self.baud = port, baud
-        self.damaged = self.reopened = 0
+        self.damaged = self.reopened = self.sent = self.received = 0
         self._reader = FrameReader(max_words=LONGEST_FRAME)
         try:
             self._serial: Any = self._opened()
@@ -80,9 +81,13 @@ class SerialLine:
             OSError: it cannot be opened; ``serial.SerialException`` is a subclass.
         """
         with _os_errors():
-            return serial.Serial(
+            opened = serial.Serial(
                 self.port, self.baud, timeout=POLL_SECONDS, write_timeout=WRITE_SECONDS, exclusive=True
             )
+        # a USB bridge would hold the last bytes of an answer back, 16 ms on Linux; not every port has this mode
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            opened.set_low_latency_mode(True)
+        return opened
 
     def close(self) -> None:
         """Close the port, and ignore its errors."""
@@ -120,6 +125,7 @@ class SerialLine:
         frame = encode_frame(words)
         with _os_errors():
             self._serial.write(frame)
+        self.sent += len(frame)
 
     def receive(self) -> Iterator[list[int] | None]:
         """Yield the frames that have arrived or are completed within ``POLL_SECONDS``; None for a damaged one.
@@ -130,6 +136,7 @@ class SerialLine:
         with _os_errors():
             received = self._serial.read(1)
             received += self._serial.read(self._serial.in_waiting) if received else b""
+        self.received += len(received)
         for frame in self._reader.feed(received):
             self.damaged += frame is None
             yield frame

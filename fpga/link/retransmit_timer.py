@@ -10,8 +10,8 @@ MIN_SIZE = 2
 GOOD_FRAMES = 16
 """Frames without a loss after which the frame size doubles."""
 
-MIN_WAIT, MAX_WAIT = 0.05, 2.0
-"""Limits of the timeout, in seconds."""
+MIN_WAIT, FIRST_WAIT, MAX_WAIT = 0.05, 0.5, 2.0
+"""Limits of the timeout and its value before the first round trip, in seconds."""
 
 OLD, NEW = 0.8, 0.2
 """Weights of the estimate so far and of the last round trip in the next estimate."""
@@ -25,14 +25,20 @@ class Pace:
         size: binary logarithm of the frame size in payload words.
         wait: timeout in seconds, after which a frame without answer counts as lost.
         trip: estimate of the round trip in seconds; None before the first.
+        least: shortest timeout in seconds.
     """
 
     size: int = MAX_SIZE
-    wait: float = 0.5
+    wait: float = FIRST_WAIT
     trip: float | None = None
+    least: float = MIN_WAIT
     _good: int = 0
     # position after the frame that is timed, and when it was sent
     _timed: tuple[int, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Wait no less than the shortest timeout from the beginning."""
+        self.wait = max(self.wait, self.least)
 
     def lost(self) -> None:
         """Note a loss, and halve the frame size."""
@@ -48,7 +54,7 @@ class Pace:
 
     def late(self, most: float) -> None:
         """Double the timeout, up to ``most`` seconds."""
-        self.wait = min(2 * self.wait, MAX_WAIT, most)
+        self.wait = max(min(2 * self.wait, MAX_WAIT, most), self.least)
 
     def sent(self, position: int, now: float) -> None:
         """Note that the words before a position were sent, and time them unless others are being timed."""
@@ -59,7 +65,7 @@ class Pace:
         if self._timed is not None and position >= self._timed[0]:
             trip = now - self._timed[1]
             self.trip = trip if self.trip is None else OLD * self.trip + NEW * trip
-            self.wait = min(max(4 * self.trip, MIN_WAIT), MAX_WAIT)
+            self.wait = max(min(4 * self.trip, MAX_WAIT), self.least)
             self._timed = None
 
     def went_back(self) -> None:

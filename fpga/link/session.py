@@ -23,7 +23,7 @@ from spikequant.fpga.link.protocol import (
     Identity,
     Kind,
 )
-from spikequant.fpga.link.retransmit_timer import Pace
+from spikequant.fpga.link.retransmit_timer import MIN_WAIT, Pace
 from spikequant.golden.support.errors import InputError
 from spikequant.rtl.driver.layouts import pack, unpack
 from spikequant.rtl.driver.packets import Words
@@ -46,12 +46,14 @@ class Patience:
     """Time limits of the host, in seconds.
 
     Attributes:
+        answer: for an answer, at least, before something is sent again.
         hello: for the first answer of the board.
         silence: for a whole frame, in a session.
         progress: for a new word, while the board does answer.
         port: for a lost port to come back.
     """
 
+    answer: float = MIN_WAIT
     hello: float = 5.0
     silence: float = 10.0
     progress: float = 60.0
@@ -68,6 +70,7 @@ class Health:
         resent: retransmissions by the host.
         asked_again: retransmissions that the host requested.
         reopened: number of times that the port was lost and reopened.
+        sent, received: bytes that the host sent and received.
         cycles: clock cycles since the session began, with a resolution of 1,024.
     """
 
@@ -78,6 +81,8 @@ class Health:
     resent: int
     asked_again: int
     reopened: int
+    sent: int
+    received: int
     cycles: int
 
 
@@ -112,7 +117,7 @@ class Session:
         self._resent = self._asked_again = 0
         now = self._now()
         self._sent = self._highest = self._acknowledged = self._limit = self._received = 0
-        self._pace = Pace()
+        self._pace = Pace(least=self._patience.answer)
         self._moved_up = self._moved_down = self._heard = now
         self._went_back = self._asked = (-1, now)
         self.hello = self._greet()
@@ -173,7 +178,7 @@ class Session:
         deadline = self._now() + self._patience.hello
         while self._now() < deadline:
             self._session = self._session or random.randrange(1, 2**16)
-            answer = self._ask_hello(HELLO_SECONDS + HELLO_BITS / self._line.baud)
+            answer = self._ask_hello(max(HELLO_SECONDS + HELLO_BITS / self._line.baud, self._patience.answer))
             if answer is None:
                 continue
             control, hello = answer
@@ -255,6 +260,8 @@ class Session:
                     resent=self._resent,
                     asked_again=self._asked_again,
                     reopened=self._line.reopened,
+                    sent=self._line.sent,
+                    received=self._line.received,
                     cycles=hello["kilocycles"] * KILOCYCLE,
                 )
         raise self._silent()
@@ -310,7 +317,12 @@ class Session:
         # after losses frames are short, and fewer words are in flight: a loss costs all that follow it
         end = min(self._limit, outgoing.end, self._acknowledged + FRAMES_AHEAD * 2**self._pace.size)
         while self._sent < end:
-            words, last = outgoing.piece(self._sent, min(2**self._pace.size, end - self._sent))
+            words, last = outgoing.piece(self._sent, 2**self._pace.size)
+            if len(words) > end - self._sent:
+                if self._sent > self._acknowledged:
+                    # a part of it would be acknowledged as a part, and frames as short would follow for ever
+                    break
+                words, last = words[: end - self._sent], False
             self._line.send(self._frame(Kind.DATA, self._sent, words, last=int(last)))
             if self._sent == self._acknowledged:
                 self._moved_up = self._now()

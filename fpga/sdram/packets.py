@@ -7,14 +7,16 @@ STREAM     ``StreamHeader`` (four words): assemble a packet for the accelerator 
 =========  ====================================================================================
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
 from spikequant.fpga.sdram.shapes import ADDRESS_BITS
 from spikequant.golden.layer.spec import WORD_BITS
-from spikequant.rtl.driver.layouts import pack, words_in
-from spikequant.rtl.driver.packets import Words
+from spikequant.rtl.driver.layouts import pack, unpack, words_in
+from spikequant.rtl.driver.packets import Words, operation_of
 
 MASK_WORDS = 512
 """Size of the mask in words: one block RAM, 16,384 rows."""
@@ -100,3 +102,18 @@ def stream_packet(opening: int, *, address: int, rows: int, row_words: int, plac
         place=place or 0,
         opening=opening,
     )
+
+
+def streamed_words(packets: Iterable[Words]) -> Iterator[int]:
+    """Words that the memory reads for each STREAM packet among packets, in their order."""
+    mask = np.zeros(MASK_WORDS * WORD_BITS, np.bool_)
+    for packet in packets:
+        operation = operation_of(packet)
+        if operation == MemoryOperation.SELECT:
+            bits = np.unpackbits(packet[1:].astype("<u4").view(np.uint8), bitorder="little")
+            first = unpack(SelectHeader, packet[:1].tolist())["place"] * WORD_BITS
+            mask[first : first + bits.size] = bits
+        elif operation == MemoryOperation.STREAM:
+            header = unpack(StreamHeader, packet.tolist())
+            rows = mask[header["place"] * WORD_BITS :][: header["rows"]].sum() if header["selected"] else header["rows"]
+            yield int(rows) * header["row_words"]

@@ -84,7 +84,7 @@ def _selections(stored: StoredLayer, wide: NDArray[np.int32], active: NDArray[np
     return selections
 
 
-def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram:
+def streamed_program(stored: StoredLayer, vectors: LayerVectors, *, brief: bool = False) -> LayerProgram:
     """Program for the inputs that are not silent, with weights and constants streamed from the memory.
 
     The accelerator gets exactly the packets of ``rtl.driver.program.layer_program``; the memory assembles its WEIGHTS
@@ -93,12 +93,13 @@ def streamed_program(stored: StoredLayer, vectors: LayerVectors) -> LayerProgram
     Args:
         stored: the layer in the memory.
         vectors: the same layer with its tokens.
+        brief: results have no membranes.
 
     Raises:
         ValueError: the memory does not hold these weights.
     """
     active = active_inputs(vectors)
-    program = layer_program(stored.place.spec, without_silent(vectors, active))
+    program = layer_program(stored.place.spec, without_silent(vectors, active), brief=brief)
     selections = _selections(stored, vectors.wide, active)
     packets = [select_packet(selection.rows, place=selection.place) for selection in selections]
     tile = -1

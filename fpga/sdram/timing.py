@@ -243,6 +243,15 @@ class SdramTiming:
         return int(self.chip.t_ref / self.chip.refreshes * self.clock_hz / NANOSECONDS) // SLOT_CYCLES - LATE_SLOTS
 
     @property
+    def word_cycles(self) -> float:
+        """Expected cycles of a word in a long stream: a slot, and its share of the refreshes.
+
+        For a refresh, all banks are closed, and then the row is opened again; a slot passes before each of the two.
+        """
+        refresh = 1 + self.precharge + self.refresh + 1 + self.column
+        return SLOT_CYCLES / (1 - refresh / self.refresh_interval)
+
+    @property
     def peak_bytes(self) -> float:
         """Peak bandwidth in bytes a second: data in every cycle."""
         return 2 * self.clock_hz

@@ -17,7 +17,7 @@ from spikequant.cosim.simulator.program import build_program
 from spikequant.fpga.build.block_contents import Content
 from spikequant.fpga.build.build import NAME as TOP_NAME
 from spikequant.fpga.build.build import Design
-from spikequant.fpga.build.core import Device, constrained_design
+from spikequant.fpga.build.core import constrained_design
 from spikequant.fpga.build.netlist import DEVICE, netlist_of, readable
 from spikequant.fpga.build.pll import pll_settings
 from spikequant.fpga.build.top import BoardTop
@@ -30,9 +30,10 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.store import default_cache_folder
 from spikequant.rtl.accelerator import Accelerator
+from spikequant.rtl.fabric import Ecp5
 
 CYCLES_PER_BIT = 3
-"""Clock cycles a bit of the virtual board's line; few suffice, because both ends share a clock."""
+"""Clock cycles a bit of the virtual board's line by default; few suffice, because both ends share a clock."""
 
 BAUD = 1_000_000
 """Bits a second that the host sets; a pseudo-terminal ignores them."""
@@ -90,11 +91,11 @@ class VirtualPlatform:
         return {} if self.sdram is None else self.sdram.ports()
 
 
-class _DevicePlatform(VirtualPlatform, Device):
+class _DevicePlatform(VirtualPlatform, Ecp5):
     """The same pins on a device, so that blocks are built for its fabric."""
 
     def __init__(self) -> None:
-        Device.__init__(self)
+        Ecp5.__init__(self)
         VirtualPlatform.__init__(self)
 
     def get_io_buffer(self, buffer: Buffer) -> Elaboratable:
@@ -111,7 +112,7 @@ def virtual_design(spec: Spec) -> Design:
     return readable(constrained_design(text, DEVICE, {"clk": CLOCK_HZ}))
 
 
-def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
+def virtual_top(spec: Spec, memory: SdramTiming | None = None, *, divisor: int = CYCLES_PER_BIT) -> str:
     """Complete top around a spec's accelerator, as Verilog with ports ``clk``, ``rx``, ``tx`` and ``led_*``.
 
     With a memory, a model of its chip is at its pins and ends the simulation when a rule of the chip is broken.
@@ -121,7 +122,7 @@ def virtual_top(spec: Spec, memory: SdramTiming | None = None) -> str:
         pll = pll_settings(CLOCK_HZ, CLOCK_HZ)
     else:
         pll = pll_settings(CLOCK_HZ, memory.clock_hz / MEMORY_RATIO, second_hz=memory.clock_hz)
-    top = BoardTop(Accelerator(spec), pll=pll, divisor=CYCLES_PER_BIT, memory=memory)
+    top = BoardTop(Accelerator(spec), pll=pll, divisor=divisor, memory=memory)
     pins = platform.ports()
     ports = {name: (signal, None) for name, signal in (pins | platform.sdram_ports()).items()}
     name = NAME if memory is None else "top"
@@ -136,6 +137,7 @@ def build_virtual_board(
     spec: Spec,
     *,
     memory: SdramTiming | None = None,
+    divisor: int = CYCLES_PER_BIT,
     netlist: Stage | None = None,
     contents: Mapping[str, Content] = MappingProxyType({}),
     cache: Path | None = None,
@@ -145,6 +147,7 @@ def build_virtual_board(
     Args:
         spec: the accelerator.
         memory: its SDRAM, if it has one.
+        divisor: clock cycles a bit of its line; a netlist has ``CYCLES_PER_BIT``.
         netlist: stage of the netlist of ECP5 cells to simulate; the generated Verilog by default.
         contents: initial contents of the netlist's block RAMs by the ends of their names; the others start with zeros.
         cache: root of the cache; the user's own by default.
@@ -162,7 +165,7 @@ def build_virtual_board(
     if netlist:
         sources |= netlist_of(virtual_design(spec), netlist, name=NAME, cache=cache, contents=contents)
     else:
-        sources[f"{NAME}.v"] = virtual_top(spec, memory)
+        sources[f"{NAME}.v"] = virtual_top(spec, memory, divisor=divisor)
     return build_program(NAME, sources, cache=cache)
 
 
@@ -179,6 +182,7 @@ class VirtualBoard:
         program: Path,
         *,
         memory: bool = False,
+        divisor: int = CYCLES_PER_BIT,
         seconds: float = 3600,
         corrupt: float = 0.0,
         drop: float = 0.0,
@@ -189,6 +193,7 @@ class VirtualBoard:
         Args:
             program: from ``build_virtual_board``.
             memory: the board has a memory.
+            divisor: clock cycles a bit of its line, as of the program.
             seconds: time limit, after which it ends by itself.
             corrupt: share of the bytes that the line changes.
             drop: share of the bytes that the line drops.
@@ -200,7 +205,7 @@ class VirtualBoard:
         self._seconds = seconds
         self._folder = tempfile.TemporaryDirectory(prefix="spikequant-")
         self.port = str(Path(self._folder.name) / "port")
-        cycles_per_bit = CYCLES_PER_BIT * (MEMORY_RATIO if memory else 1)
+        cycles_per_bit = divisor * (MEMORY_RATIO if memory else 1)
         arguments = [self.port, cycles_per_bit, seconds, corrupt, drop, seed]
         self.process = subprocess.Popen(
             [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

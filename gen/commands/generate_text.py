@@ -87,7 +87,7 @@ def generate_text(
 
     with Console(stderr=True).status("loading the model"):
         model = load_checkpoint(checkpoint).language_model
-    devices = board(spec, Line(port, baud), chip) if port else None
+    devices = board(spec, Line(port, baud), chip, codes=codes) if port else None
     if backend is Backend.RTL:
         devices = simulators(spec, workers)
     wanted = reference or (model.name if backend is Backend.FP else None)

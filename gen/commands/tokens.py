@@ -5,41 +5,236 @@ from typing import Annotated
 
 import typer
 
-from spikequant.gen.commands.options import CacheFolder, JsonFile, TracedCheckpoint, TracedTokens
+from spikequant.fpga.boards import DEFAULT_BAUD
+from spikequant.fpga.sdram.timing import DEFAULT_CHIP
+from spikequant.gen.commands.options import (
+    CacheFolder,
+    JsonFile,
+    TracedCheckpoint,
+    TracedTokens,
+    complete_board,
+    complete_chip,
+    complete_preset,
+)
+from spikequant.golden.support.errors import InputError
+
+BOARD_PANEL = "Budget of a board"
+ARRAY_PANEL = "Comparison with the twin"
+
+NO_MEMORY = "none"
+"""Value of ``--memory`` for a board whose SDRAM is not used."""
+
+DEFAULT_MHZ = 60.0
 
 
 def tokens(
-    shape: Annotated[str, typer.Option(metavar="NAME", help="NEURONSxLANES[xCLUSTERS], or a preset")] = "max85",
+    board: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="print a token's budget on this board, see `spikequant boards`",
+            show_default=False,
+            autocompletion=complete_board,
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET|FILE",
+            help="accelerator: a preset (see `spikequant presets`) or a TOML file",
+            show_default="the largest preset that the board has room for",
+            autocompletion=complete_preset,
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = None,
+    frequency: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MHZ",
+            min=0.001,
+            help="clock of the accelerator",
+            show_default=f"{DEFAULT_MHZ:g}",
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"CHIP|{NO_MEMORY}",
+            help="SDRAM in which as many layers stay as fit; the others' weights come over the line",
+            show_default=f"{DEFAULT_CHIP} on a board with SDRAM",
+            autocompletion=complete_chip,
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = None,
+    baud: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="bits per second on the serial line",
+            show_default=str(DEFAULT_BAUD),
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = None,
+    codes: Annotated[
+        bool,
+        typer.Option(
+            "--codes/--membranes",
+            help="layers return output codes, or exact membranes",
+            rich_help_panel=BOARD_PANEL,
+        ),
+    ] = True,
+    shape: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="NEURONSxLANES[xCLUSTERS], or a preset", rich_help_panel=ARRAY_PANEL),
+    ] = "max85",
     mhz: Annotated[
         float | None,
-        typer.Option(min=1, help="clock of the accelerator", show_default="median of the last benchmark on --part"),
+        typer.Option(
+            min=1,
+            help="clock of the accelerator",
+            show_default="median of the last benchmark on --part",
+            rich_help_panel=ARRAY_PANEL,
+        ),
     ] = None,
     twin_mhz: Annotated[
         float | None,
-        typer.Option(min=1, help="clock of its twin", show_default="likewise; the accelerator's if it was not routed"),
+        typer.Option(
+            min=1,
+            help="clock of its twin",
+            show_default="likewise; the accelerator's if it was not routed",
+            rich_help_panel=ARRAY_PANEL,
+        ),
     ] = None,
-    part: Annotated[str, typer.Option(metavar="NAME", help="part that the benchmark's clocks are for")] = "85F",
-    figures: Annotated[Path, typer.Option(metavar="FILE", help="figures of the last benchmark")] = Path(
-        "build/benchmarks/benchmarks.json"
-    ),
+    part: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="part that the benchmark's clocks are for", rich_help_panel=ARRAY_PANEL),
+    ] = "85F",
+    figures: Annotated[
+        Path, typer.Option(metavar="FILE", help="figures of the last benchmark", rich_help_panel=ARRAY_PANEL)
+    ] = Path("build/benchmarks/benchmarks.json"),
     bandwidth: Annotated[
         float,
         typer.Option(
             metavar="MB/S",
             min=0.001,
             help="bandwidth of the memory; by default 16 bits at 120 MHz, at 96 % of the peak",
+            rich_help_panel=ARRAY_PANEL,
         ),
     ] = 230.0,
-    batches: Annotated[str, typer.Option(metavar="NUMBERS", help="comma-separated batch sizes")] = "1,4,16",
+    batches: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="comma-separated batch sizes", rich_help_panel=ARRAY_PANEL)
+    ] = "1,4,16",
     checkpoint: TracedCheckpoint = None,
     traced: TracedTokens = 16,
     cache: CacheFolder = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Calculate tokens per second through all linear layers, with weights on chip and from an external memory.
+    """Calculate tokens per second through all linear layers of the decoder.
 
-    The accelerator is compared with its multiply-accumulate twin. Exit status 0, or 2 for bad input.
+    With --board, print what a token takes on a board: bytes, cycles and milliseconds of the serial line, of the memory
+    and of the array, which of them binds, and the tokens per second that follow.
+
+    Without, compare the accelerator with its multiply-accumulate twin, with weights on chip and from an external
+    memory. Exit status 0, or 2 for bad input.
     """
+    from spikequant.gen.output import check_output, show_written
+
+    check_output(json_file)
+    if board is not None:
+        if mhz is not None or twin_mhz is not None:
+            raise InputError("tokens: --mhz and --twin-mhz are for the comparison, expected --frequency with --board")
+        _budget(
+            board,
+            config=config,
+            frequency_hz=(frequency or DEFAULT_MHZ) * 1e6,
+            memory=memory,
+            baud=baud or DEFAULT_BAUD,
+            codes=codes,
+            checkpoint=checkpoint,
+            traced=traced,
+            cache=cache,
+            json_file=json_file,
+        )
+    else:
+        if any(option is not None for option in (config, frequency, memory, baud)):
+            raise InputError("tokens: --config, --frequency, --memory and --baud are for a board, expected --board")
+        _compare(
+            shape,
+            mhz=mhz,
+            twin_mhz=twin_mhz,
+            part=part,
+            figures=figures,
+            bandwidth=bandwidth,
+            batches=batches,
+            checkpoint=checkpoint,
+            traced=traced,
+            cache=cache,
+            json_file=json_file,
+        )
+    show_written(json_file)
+
+
+def _budget(
+    name: str,
+    *,
+    config: str | None,
+    frequency_hz: float,
+    memory: str | None,
+    baud: int,
+    codes: bool,
+    checkpoint: Path | None,
+    traced: int,
+    cache: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Print a token's budget on a board."""
+    from rich.console import Console
+
+    from spikequant.benchmarks.traces import load_traces, traced_model
+    from spikequant.fpga.boards import find_board
+    from spikequant.fpga.budget.figures import budget_figures, budget_tables
+    from spikequant.fpga.budget.setup import board_setup
+    from spikequant.fpga.budget.token import token_sites
+    from spikequant.fpga.estimate.sized import largest_preset
+    from spikequant.fpga.sdram.timing import find_chip
+    from spikequant.golden.layer.spec import load_spec
+    from spikequant.golden.support.progress import progress_bar
+    from spikequant.golden.support.store import default_cache_folder
+
+    board = find_board(name)
+    chosen = memory or (DEFAULT_CHIP if board.sdram else NO_MEMORY)
+    chip = None if chosen == NO_MEMORY else find_chip(chosen)
+    accelerator = config or largest_preset(board, memory=chip is not None)
+    spec = load_spec(accelerator)
+    setup = board_setup(spec, board, frequency_hz=frequency_hz, baud=baud, chip=chip, brief=codes)
+    with progress_bar() as bar:
+        task = bar.add_task("tracing real layers", total=None)
+        traces = load_traces(checkpoint, tokens=traced, cache=cache or default_cache_folder())
+        bar.update(task, description="counting")
+        sites = token_sites(setup, traces.layers, progress=lambda done, of: bar.update(task, completed=done, total=of))
+    model = traced_model(traces, checkpoint, tokens=traced)
+    found = budget_figures(setup, sites, board=board, config=accelerator, model=model)
+    found.write(json_file)
+    Console().print(*budget_tables(found), sep="\n")
+
+
+def _compare(
+    shape: str,
+    *,
+    mhz: float | None,
+    twin_mhz: float | None,
+    part: str,
+    figures: Path,
+    bandwidth: float,
+    batches: str,
+    checkpoint: Path | None,
+    traced: int,
+    cache: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Print tokens per second of the accelerator and its twin."""
     from rich.console import Console
 
     from spikequant.benchmarks.rates import average_batch
@@ -47,9 +242,7 @@ def tokens(
     from spikequant.benchmarks.shapes import Array, parse_part, parse_shape
     from spikequant.benchmarks.tables import rate_table
     from spikequant.benchmarks.traces import load_traces, traced_model
-    from spikequant.gen.output import check_output, show_written
     from spikequant.golden.layer.spec import PRESETS
-    from spikequant.golden.support.errors import InputError
     from spikequant.golden.support.files import write_json
     from spikequant.golden.support.store import default_cache_folder
 
@@ -62,7 +255,6 @@ def tokens(
         "spiking": ours,
         "mac": twin_mhz or median_clock(figures, spec, "mac", device) or ours,
     }
-    check_output(json_file)
     sizes = [text.strip() for text in batches.split(",")]
     if not all(size.isdecimal() and 0 < int(size) <= traced for size in sizes):
         raise InputError(f"batches {batches!r}: expected numbers from 1 to the {traced} traced tokens, comma-separated")
@@ -79,4 +271,3 @@ def tokens(
         model = traced_model(traces, checkpoint, tokens=traced)
         heading = {"shape": shape, "clock_mhz": clocks, "bandwidth_mb_s": bandwidth, "model": model}
         write_json(json_file, heading | rates)
-    show_written(json_file)

@@ -298,6 +298,7 @@ def _build(spec: Spec, board: Board, tools: Tools, settings: DemoSettings, steps
 def _files(folder: Path, device: DeviceFacts | None) -> list[FileFacts]:
     holds = {
         "spikequant.v": "the accelerator as plain Verilog-2005",
+        "spikequant.vlt": "waivers for Verilator's lint of it",
         "manifest.json": "its spec, ports, widths and tool versions",
         "layer.npz": "the layer and its tokens as integers",
         "output.npz": "membranes and output codes of the simulated Verilog",

@@ -16,7 +16,7 @@ def training_plot(training: Training) -> bytes:
             steps, values = zip(*sorted(training.held_out.items()), strict=True)
             axes.plot(steps, values, "o-", color=COLOURS[0], label="held-out windows")
         axes.set_xlabel(f"updates of {training.step_tokens} tokens")
-        axes.set_ylabel("divergence from the float model, nats a token")
+        axes.set_ylabel("divergence, nats a token")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.legend(frameon=False)

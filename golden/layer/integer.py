@@ -17,7 +17,7 @@ class LayerOutput:
     """Outputs of a layer for T tokens and N outputs.
 
     Attributes:
-        membrane: int64 [T, N], V' with the bias included.
+        membrane: int64 [T, N], V' with the bias included; [T, 0] if results were brief, without membranes.
         code: int32 [T, N], output codes of the spec's ``output_bits``.
         saturated: bool [T, N], outputs whose membrane left its range; their values are unspecified.
     """
@@ -25,6 +25,11 @@ class LayerOutput:
     membrane: Integers
     code: NDArray[np.int32]
     saturated: NDArray[np.bool_]
+
+    @property
+    def brief(self) -> bool:
+        """Whether there are no membranes."""
+        return self.membrane.shape != self.code.shape
 
 
 def weight_steps(vectors: LayerVectors, *, weight_bits: int) -> Integers:

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages from templates."""
+"""Self-contained HTML pages, and plain texts, from templates."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,22 @@ def page_template(package: str, name: str, **filters: Callable[..., str]) -> Tem
         name: file name of the template.
         filters: filters for the template, in addition to ``thousands``.
     """
-    environment = Environment(
-        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = _environment(package, autoescape=True)
     environment.filters.update(thousands=_thousands, **filters)
     return environment.get_template(name)
+
+
+def text_template(package: str, name: str) -> Template:
+    """A template of a text that is not HTML, with arguments as ``page_template``."""
+    return _environment(package, autoescape=False).get_template(name)
+
+
+def _environment(package: str, *, autoescape: bool) -> Environment:
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

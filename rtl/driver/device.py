@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from spikequant.golden.layer.integer import LayerOutput
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.rtl.driver.packets import Words, parse_result
-from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
+from spikequant.rtl.driver.packets import TileResult, Words, parse_result
+from spikequant.rtl.driver.program import LayerProgram, gather, gather_codes, layer_program
 
 TOTAL_RANGE = 2**32
 """Modulus of the totals of spikes and beats."""
@@ -56,7 +58,7 @@ class LayerRun:
     """Result of a layer on a device.
 
     Attributes:
-        output: membranes, codes and flags of all tokens and neurons.
+        output: membranes, unless results are brief, and codes and flags of all tokens and neurons.
         cycles: clock cycles, loading weights included.
         seconds: wall time of the device.
         spikes: spikes fired, each of a burst counted.
@@ -71,19 +73,24 @@ class LayerRun:
 
 
 def run_on_device(
-    device: Device, vectors: LayerVectors, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+    device: Device,
+    vectors: LayerVectors,
+    *,
+    brief: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LayerRun:
     """Load a layer of any size, run its tokens, and read the results.
 
     Args:
         device: the accelerator.
         vectors: the layer and its tokens.
+        brief: results have no membranes.
         progress: called with the number of results so far and in all.
 
     Raises:
         PacketError: the accelerator refused a packet or sent a broken one.
     """
-    return run_program(device, layer_program(device.spec, vectors), vectors, progress=progress)
+    return run_program(device, layer_program(device.spec, vectors, brief=brief), vectors, progress=progress)
 
 
 def run_program(
@@ -109,9 +116,17 @@ def run_program(
     played = device.play(program.packets, total, progress=lambda done: progress(done, total))
     results = [parse_result(device.spec, packet) for packet in played.packets]
     return LayerRun(
-        output=gather(vectors, program.places, results),
+        output=_output(vectors, program, results),
         cycles=played.cycles,
         seconds=played.seconds,
         spikes=(results[-1].spikes - played.spikes_before) % TOTAL_RANGE,
         beats=(results[-1].beats - played.beats_before) % TOTAL_RANGE,
     )
+
+
+def _output(vectors: LayerVectors, program: LayerProgram, results: Sequence[TileResult]) -> LayerOutput:
+    """The layer's output from whole or brief results."""
+    if all(result.membrane is not None for result in results):
+        return gather(vectors, program.places, results)
+    code, saturated = gather_codes(vectors, program.places, results)
+    return LayerOutput(membrane=np.zeros((vectors.tokens, 0), np.int64), code=code, saturated=saturated)

@@ -136,7 +136,9 @@ class Bucket(Component):
 
     def _fill(self, m: Module, filled: Memory, walked: Memory, links: BlockMemory) -> None:
         """Make a new input the head of its list, or copy a list's heads to the walk."""
-        old, new, handed = filled.read_port(domain="comb"), filled.write_port(), walked.write_port()
+        old = filled.read_port(domain="comb")
+        new = filled.write_port()
+        handed = walked.write_port()
         number = self.list.as_value()
         m.d.comb += [
             old.addr.eq(number),
@@ -248,7 +250,8 @@ class Bucket(Component):
                 coming.ended.eq(ended[-1]),
                 coming.lowest.eq(lowest[-1]),
             ]
-        present, more = Signal(), Signal()
+        present = Signal()
+        more = Signal()
         repeats = Signal.like(self.insert.repeats)
         moves = Signal()
         m.d.comb += [

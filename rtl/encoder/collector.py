@@ -108,7 +108,8 @@ class PairCollector(Component):
         turn = Signal()
         m.d.sync += turn.eq(~turn & ~self.ended.all())
         lanes = [_Lane(self, lane, turn) for lane in range(2)]
-        single, double = Signal(2), Signal()
+        single = Signal(2)
+        double = Signal()
         m.d.comb += double.eq(
             (lanes[0].some & lanes[1].some) | (lanes[0].ended & lanes[1].two) | (lanes[1].ended & lanes[0].two)
         )

@@ -110,7 +110,8 @@ class Decoder(Component):
         )
         at = [Signal(where, name=f"at_{stage}") for stage in range(STAGES + 1)]
         # stall the pipeline for the cycle that inserts the inputs at the ramp's top
-        stay, second = Signal(), Signal()
+        stay = Signal()
+        second = Signal()
         move = ~stay
         some_tops = Signal()
         accept = Signal()
@@ -143,7 +144,9 @@ class Decoder(Component):
         """Count inputs, and mark those beyond the spec's depth."""
         spec = self._spec
         rows = bucket_rows(spec)
-        row, group, beyond = Signal.like(at.row, name="row"), Signal(range(groups)), Signal()
+        row = Signal.like(at.row, name="row")
+        group = Signal(range(groups))
+        beyond = Signal()
         m.d.comb += [
             at.valid.eq(accept),
             at.row.eq(row),
@@ -241,7 +244,8 @@ class Decoder(Component):
                 ]
         m.d.sync += self.copy.eq(self.copying)
 
-        arriving, given = Signal(), Signal()
+        arriving = Signal()
+        given = Signal()
         m.d.sync += [
             arriving.eq(Cat((one.rest | one.top) & one.final_apart for one in inputs).any()),
             given.eq(at.valid & at.final & ~stay),

@@ -108,14 +108,17 @@ class Encoder(Component):
         """Pass a token in its lists on to the walk when the walk is free, and admit the next token."""
         spec = self._spec
         bank = Signal()
-        filling, filled = Signal(), Signal()
+        filling = Signal()
+        filled = Signal()
         some_apart = Signal()
         # after a reset, the lists' heads must be cleared
         copying = Signal(init=1)
         copied = Signal(list_layout(spec))
         free = Signal()
         following = walk.following
-        start, starts, start_buckets = Signal(), Signal(), Signal()
+        start = Signal()
+        starts = Signal()
+        start_buckets = Signal()
         going = Cat(bucket.going for bucket in buckets).any()
         m.d.sync += [
             start.eq(filled & ~self.held & ~following.waits & ~going & ~copying & ~start),
@@ -174,7 +177,8 @@ class Encoder(Component):
         token, steps = walk.token, walk.steps
         merged = token.salient & token.merged
         # levels are walked; the ends of a phase's last lists are left
-        levels, leaves = Signal(), Signal()
+        levels = Signal()
+        leaves = Signal()
         ended, lowest = Cat(bucket.ended for bucket in buckets).all(), buckets[0].lowest
         over = Signal()
         begin, pause, double, end = (Signal(name=f"walk_{name}") for name in ("begin", "pause", "double", "end"))

@@ -100,7 +100,9 @@ class ScoreWriter(Component):
             m.d.sync += beat.behind.eq(behind)
 
         # one cycle later, its address
-        buffer, place, full = Signal(), Signal(range(spec.score_words)), Signal()
+        buffer = Signal()
+        place = Signal(range(spec.score_words))
+        full = Signal()
         fetched = Signal(FETCH_CYCLES)
         write = unreset(m, self.write.data, "written")
         m.d.sync += [

@@ -119,13 +119,15 @@ class BlockMemory(Component):
     """A memory with a port to write and a port to read.
 
     Latency: two cycles from ``address`` to ``output``: the first one reads where ``read`` is set, and the second one
-    moves the row to ``output`` where ``advance`` is set. Throughput: a row a cycle at each port. Handshake: none. Rows
-    start as zeros. A row must not be read in the cycle in which it is written.
+    moves the row to ``output`` where ``advance`` is set. Throughput: a row a cycle at each port. Handshake: none. The
+    first ``zero_rows`` rows start as zeros, the others are undefined until they are written. A row must not be read in
+    the cycle in which it is written.
 
     Args:
         shape: shape of a row.
         depth: number of rows.
         distributed: build the memory from lookup tables.
+        zero_rows: rows that start as zeros.
 
     Attributes:
         write: the port to write.
@@ -134,8 +136,9 @@ class BlockMemory(Component):
         output: the row; it holds otherwise.
     """
 
-    def __init__(self, *, shape: ShapeLike, depth: int, distributed: bool = False) -> None:
+    def __init__(self, *, shape: ShapeLike, depth: int, distributed: bool = False, zero_rows: int = 0) -> None:
         self._depth = depth
+        self.zero_rows = zero_rows
         self._distributed = distributed
         address = bits_for_index(depth)
         super().__init__(
@@ -154,11 +157,12 @@ class BlockMemory(Component):
         if on_ecp5(platform) and not self._distributed and self._depth <= max(SHAPES):
             self._instances(m)
         elif self._distributed:
-            self._tables(m)
+            self._tables(m, platform)
         else:
             bits = Value.cast(self.output).shape().width
             m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[])
-            write, read = rows.write_port(), rows.read_port()
+            write = rows.write_port()
+            read = rows.read_port()
             output = Signal(bits, reset_less=True)
             m.d.comb += [
                 write.addr.eq(self.write.address),
@@ -172,12 +176,14 @@ class BlockMemory(Component):
                 m.d.sync += output.eq(read.data)
         return m
 
-    def _tables(self, m: Module) -> None:
+    def _tables(self, m: Module, platform: object) -> None:
         """Lookup tables, which are read without a clock, with two ordinary registers."""
         bits = Value.cast(self.output).shape().width
-        attributes = {"ram_style": "distributed"}
+        # families without such memories refuse the attribute, and a memory that is read without a clock needs none
+        attributes = {"ram_style": "distributed"} if on_ecp5(platform) else {}
         m.submodules.rows = rows = Memory(shape=unsigned(bits), depth=self._depth, init=[], attrs=attributes)
-        write, found = rows.write_port(), rows.read_port(domain="comb")
+        write = rows.write_port()
+        found = rows.read_port(domain="comb")
         row, output = (Signal(bits, name=name, reset_less=True) for name in ("row", "output_row"))
         m.d.comb += [
             write.addr.eq(self.write.address),
@@ -215,9 +221,9 @@ class BlockMemory(Component):
 class PairMemory(Component):
     """A memory that reads two rows at once, or writes one at the first port.
 
-    Latency: two cycles from ``address`` to ``output``. Throughput: two rows a cycle. Handshake: none. Rows start as
-    zeros. The second port must not read the row that is being written, and after a write the first port's output is
-    undefined.
+    Latency: two cycles from ``address`` to ``output``. Throughput: two rows a cycle. Handshake: none. The first
+    ``zero_rows`` rows start as zeros, the others are undefined until they are written. The second port must not read
+    the row that is being written, and after a write the first port's output is undefined.
 
     Attributes:
         address: rows to read; the first one is written instead where ``write_enable`` is set.
@@ -225,7 +231,8 @@ class PairMemory(Component):
         output: the rows read.
     """
 
-    def __init__(self, *, bits: int, depth: int) -> None:
+    def __init__(self, *, bits: int, depth: int, zero_rows: int = 0) -> None:
+        self.zero_rows = zero_rows
         self._bits = bits
         self._depth = depth
         super().__init__(

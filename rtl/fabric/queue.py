@@ -77,7 +77,9 @@ class BlockQueue(Component):
         m.submodules.memory = memory = BlockMemory(shape=shape, depth=self._depth, distributed=self._distributed)
         written, taken = (Signal(range(self._depth), name=name) for name in ("written", "taken"))
         following = Signal.like(taken, init=1)
-        some, leaving, reads = Signal(), Signal(), Signal()
+        some = Signal()
+        leaving = Signal()
+        reads = Signal()
         m.d.comb += [
             memory.write.address.eq(written),
             memory.write.data.eq(self.i.value),

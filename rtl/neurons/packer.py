@@ -86,7 +86,9 @@ class ResultPacker(Component):
             code.eq(self.i.value.code),
         ]
         bits = result.as_value()
-        whole, second, third = self.i.valid & ~self.i.value.brief, Signal(), Signal()
+        whole = self.i.valid & ~self.i.value.brief
+        second = Signal()
+        third = Signal()
         low, kept, high, codes = (
             Signal(WORD_BITS, name=name, reset_less=True) for name in ("low", "kept", "high", "codes")
         )

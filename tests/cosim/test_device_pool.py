@@ -1,5 +1,6 @@
 """Layers that are split over several simulators."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spikequant.cosim.device_pool
-from spikequant.cosim.device_pool import output_parts, simulated_crew
+from spikequant.cosim.device_pool import Crew, output_parts, simulated_crew
 from spikequant.cosim.simulator.device import SimulatedDevice
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.random_layers import random_vectors
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import PER_TOKEN, LayerVectors
+from spikequant.rtl.driver.device import LayerRun
 
 SPEC = Spec(neurons=8, lanes=2, depth=16)
 
@@ -77,3 +79,23 @@ def test_a_difference_is_counted_and_named(
             crew.run(name, random_vectors(small, outputs=8, inputs=16, tokens=3, seed=1))
     assert crew.work.mismatches == 2
     assert crew.work.first.startswith("first, token 1, neuron 2: membrane ")
+
+
+def test_brief_results_are_split_and_compared_by_their_codes() -> None:
+    query, key = (
+        random_vectors(SPEC, outputs=outputs, inputs=20, tokens=2, wide=3, max_shift=2, seed=outputs)
+        for outputs in (12, 7)
+    )
+    key = replace(key, **{name: getattr(query, name) for name in PER_TOKEN})
+
+    def run(_name: str, vectors: LayerVectors) -> LayerRun:
+        output = replace(run_layer(vectors, SPEC), membrane=np.zeros((vectors.tokens, 0), np.int64))
+        return LayerRun(output=output, cycles=1, seconds=1.0, spikes=0, beats=0)
+
+    with ThreadPoolExecutor(2) as threads:
+        crew = Crew(SPEC, [run], threads)
+        outputs = crew.run_fused({"q": query, "k": key})
+    assert (crew.work.outputs, crew.work.mismatches) == (2 * (12 + 7), 0)
+    for name, vectors in (("q", query), ("k", key)):
+        np.testing.assert_array_equal(outputs[name].code, run_layer(vectors, SPEC).code)
+        assert outputs[name].brief

@@ -86,3 +86,13 @@ def test_a_flag_without_cause_is_a_mismatch_whatever_the_value(right: bool) -> N
     assert (verdict.mismatches, verdict.saturated) == (1, 1)
     assert verdict.first == "token 2, neuron 1: saturation flag, expected none"
     assert not verdict.ok(allow_saturation=True)
+
+
+def test_brief_results_are_compared_by_their_codes() -> None:
+    golden = output()
+    brief = replace(golden, membrane=np.zeros((SHAPE[0], 0), np.int64))
+    assert (golden.brief, brief.brief) == (False, True)
+    assert not compare(golden, brief).mismatches
+    verdict = compare(golden, replace(brief, code=changed(golden.code, (1, 2))))
+    assert verdict.mismatches == 1
+    assert verdict.first == f"token 1, neuron 2: code {golden.code[1, 2] + 1}, expected {golden.code[1, 2]}"

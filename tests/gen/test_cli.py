@@ -187,13 +187,23 @@ def test_missing_tool_is_named(run, tmp_path, monkeypatch):
     assert_refused(run("cosim", "--config", "tiny", "--vectors", "in.npz"), "g++", "not found")
 
 
-def test_generate_writes_two_files(run, tmp_path):
-    status, output, _ = run("generate", "--config", "tiny", "--out", "out")
+@pytest.mark.parametrize("testbench", [False, True])
+def test_generate_writes_the_verilog_and_its_package(run, tmp_path, testbench):
+    status, output, _ = run("generate", "--config", "tiny", "--out", "out", *["--testbench"] * testbench)
     assert status == 0
     first, *written = output.splitlines()
     assert first.startswith("8 neurons x 2 lanes")
-    assert written == ["wrote out/spikequant.v", "wrote out/manifest.json"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "spikequant.v"]
+    names = ["spikequant.v", "spikequant.vlt", "manifest.json"]
+    names += ["packets.json", "spikequant.core", "spikequant_litex.py", *["testbench"] * testbench]
+    assert written == [f"wrote out/{name}" for name in names]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
+
+
+def test_a_bench_of_primitives_is_refused(run, tmp_path):
+    status, _, error = run("generate", "--config", "tiny", "--out", "out", "--style", "ecp5", "--testbench")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "expected portable" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_cosim_of_vectors(run, tmp_path):

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 
@@ -5,7 +6,9 @@ import pytest
 
 from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.golden.layer.spec import PRESETS, Spec
-from spikequant.rtl.verilog import TOP, arithmetic_operators, generate_verilog
+from spikequant.rtl.manifest import WAIVERS, write_generated
+from spikequant.rtl.style import Style
+from spikequant.rtl.verilog import TOP, arithmetic_operators, generate, generate_verilog
 
 SPECS = {
     **PRESETS,
@@ -42,3 +45,42 @@ def test_verilog_is_plain_verilog_2005(tmp_path):
     done = subprocess.run([*command, str(path)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"module {TOP}(" in path.read_text().replace(f"\\{TOP} ", TOP)
+
+
+def test_lint_prints_nothing_beyond_the_waivers(tmp_path):
+    write_generated(PRESETS["tiny"], tmp_path)
+    environment = tool_environment()
+    verilator = shutil.which("verilator", path=environment["PATH"])
+    command = [verilator, "--lint-only", "-Wall", "--default-language", "1364-2005", WAIVERS.name, f"{TOP}.v"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+CELL = re.compile(r"^  (\w+) (?:#|\S+ +)\($", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("style", "primitives"), [(Style.PORTABLE, set()), (Style.ECP5, {"CCU2C", "DP16KD", "PDPW16KD", "TRELLIS_FF"})]
+)
+def test_primitives_are_those_of_the_style(style, primitives):
+    """Many clusters build their small memories from lookup tables, for which the ECP5 has an attribute."""
+    text = generate(Spec(neurons=24, clusters=3, lanes=2, depth=16, score_words=64), style).verilog
+    modules = set(re.findall(r"^module (\w+)", text, re.MULTILINE))
+    assert set(CELL.findall(text)) - modules == primitives
+    assert set(re.findall(r"\(\* (\w+)", text)) == ({"keep", "ram_style"} if primitives else set())
+
+
+def test_modules_are_shared_and_named_by_their_component():
+    text = generate_verilog(PRESETS["tiny"])
+    modules = re.findall(r"^// (.*)\nmodule (\w+)", text, re.MULTILINE)
+    assert ("Linked lists of inputs, one for each level, with links in block RAM.", f"{TOP}_bucket") in modules
+    assert text.count(f"  {TOP}_bucket bucket_") == 4
+    assert all(name.startswith(TOP) for _, name in modules)
+    assert text.count("\n") < 6000
+
+
+def test_header_lists_spec_ports_and_format():
+    spec = PRESETS["tiny"]
+    header, _, _ = generate_verilog(spec).partition("\nmodule ")
+    assert all(re.search(rf"^//   {name} +{value} ", header, re.MULTILINE) for name, value in spec.model_dump().items())
+    assert "Packets: format 1," in header

@@ -43,7 +43,7 @@ def test_a_program_reaches_what_it_does(tmp_path: Path) -> None:
     packets = random_program(SPEC, Random(1), steps=30)
     expected = expected_results(SPEC, packets)
     points = tmp_path / "points.dat"
-    sources = {**accelerator_sources(SPEC), f"{WATCH}.v": watch_verilog(SPEC)}
+    sources = {**accelerator_sources(SPEC, instances=True), f"{WATCH}.v": watch_verilog(SPEC)}
     with SimulatedDevice(
         SPEC, sources=sources, options=COVERAGE_OPTIONS, arguments=[coverage_argument(points)], cache=tmp_path
     ) as device:

@@ -279,6 +279,29 @@ def test_a_speed_that_no_line_has_is_refused(baud: int, expected: str) -> None:
     peer.close()
 
 
+@pytest.mark.parametrize("refusal", [None, ValueError("no such flag"), NotImplementedError()])
+def test_a_port_is_opened_in_its_low_latency_mode_if_it_has_one(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception | None
+) -> None:
+    modes = []
+
+    def set_mode(_port: serial.Serial, mode: bool) -> None:
+        modes.append(mode)
+        if refusal is not None:
+            raise refusal
+
+    monkeypatch.setattr(serial.Serial, "set_low_latency_mode", set_mode)
+    master, slave = os.openpty()
+    line = SerialLine(os.ttyname(slave), 1_000_000)
+    line.send([1])
+    assert modes == [True]
+    # two ENDs around a word and its check
+    assert (line.sent, len(os.read(master, 100))) == (10, 10)
+    line.close()
+    os.close(master)
+    os.close(slave)
+
+
 def test_results_come_together_from_frames_that_are_late_double_and_out_of_order(session_with: SessionWith) -> None:
     def answer(asked: dict[str, Any], _payload: list[int]) -> list[bytes]:
         if asked["kind"] == Kind.HELLO:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from spikequant.fpga.sdram.timing import DEFAULT_CHIP
 from spikequant.gen.cli import app
 from spikequant.golden.support.errors import InputError
 
@@ -35,3 +36,42 @@ def test_both_arrays_are_counted(traced_cache: Path, tmp_path: Path) -> None:
         refused = tokens(*options, *more)
         assert isinstance(refused.exception, InputError)
         assert message in str(refused.exception)
+
+
+def test_a_board_has_a_budget(traced_cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "budget.json"
+    options = ["--tokens", 6, "--cache", traced_cache, "--json", file]
+    result = tokens(*options, "--board", "ulx3s_25f", "--baud", 3_000_000)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(file.read_text())
+    assert (figures["board"], figures["config"], figures["memory"]) == ("ulx3s_25f", "base", DEFAULT_CHIP)
+    assert (figures["clock_mhz"], figures["memory_clock_mhz"], figures["baud"]) == (60, 120, 3_000_000)
+    assert [need["kind"] for need in figures["kinds"]] == ["q", "down"]
+    assert figures["binds"] == "line"
+    assert f"the line binds: {figures['tokens_per_second']:.3g} tokens/s" in result.stdout
+    assert "output head" in result.stdout
+
+    # a board without a memory gets all weights over its line
+    result = tokens(*options, "--board", "ecpix5_85f", "--config", "tiny")
+    assert result.exit_code == 0, result.output
+    slower = json.loads(file.read_text())
+    assert (slower["memory"], slower["stored_layers"], slower["upload_bytes"]) == (None, 0, 0)
+    assert slower["total"]["line"]["bytes_sent"] > figures["total"]["line"]["bytes_sent"]
+    assert slower["tokens_per_second"] < figures["tokens_per_second"]
+    assert tokens(*options, "--board", "ulx3s_25f", "--memory", "none").exit_code == 0
+    assert json.loads(file.read_text())["memory"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--board", "nobody"], "board: unknown board 'nobody'"),
+        (["--board", "ecpix5_85f", "--memory", DEFAULT_CHIP], "ecpix5_85f has no SDR SDRAM"),
+        (["--board", "ulx3s_85f", "--mhz", 100], "expected --frequency with --board"),
+        (["--memory", DEFAULT_CHIP], "are for a board, expected --board"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(options: list[object], message: str) -> None:
+    refused = tokens(*options)
+    assert isinstance(refused.exception, InputError)
+    assert message in str(refused.exception)

@@ -1,0 +1,1 @@
+"""Files that take a generated accelerator into other tools."""
