@@ -92,9 +92,7 @@ def _steps(spec: Spec, packets: Sequence[Words], runs: Sequence[Run], counted: C
         if number == MemoryOperation.STREAM:
             loaded = True
             yield Step(words=len(packet), read=next(reads), alone=True)
-        elif operation == MemoryOperation.SELECT:
-            yield Step(words=len(packet))
-        elif Operation(operation) in LOADS:
+        elif operation in LOADS:
             loaded = True
             yield Step(words=len(packet), alone=True)
         elif operation is Operation.RUN:

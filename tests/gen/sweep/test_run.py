@@ -126,8 +126,12 @@ def test_a_killed_worker_changes_nothing(
     assert len(told) == len(counted) == jobs.count == 2 + 24
     assert len(list((tmp_path / "kept").iterdir())) == jobs.count
     assert len({point.perplexity for point in points}) == 2
-    # no layer is as deep as either memory
-    assert len({point.cycles for point in points}) == 12
+    cycles: dict[tuple[str, str], set[float]] = {}
+    for point in points:
+        cycles.setdefault((point.recipe, point.spec.partition(" depth")[0]), set()).add(point.cycles)
+    # no layer is as deep as either memory; where results bind, lanes make no difference
+    assert [len(found) for found in cycles.values()] == [1] * 12
+    assert len({point.cycles for point in points}) == 9
     assert any(pareto_front(points))
 
 
