@@ -13,6 +13,8 @@ from spikequant.rtl.integrator import IntegratorGroup
 GATHERING = 2
 """Cycles from a choice to its charge."""
 
+NAMES = ("keep_current", "keep_charge", "double", "clear", "finish")
+
 Spike = tuple[list[int], int]
 """Stored weights by neuron, and the sign."""
 
@@ -35,36 +37,40 @@ def frame(spec: Spec, count: int, cycle: Cycle) -> dict[str, Any]:
 
 
 def model(spec: Spec, count: int, cycles: list[Cycle]) -> list[list[int]]:
-    """The finished charges behind every cycle, step by step as their definition says."""
+    """The finished charges after every cycle, step by step as their definition says."""
     current, charge, finished = [0] * count, [0] * count, [0] * count
+    modulus = 2**spec.charge_bits
+    over = False
     history = []
     for cycle in cycles:
-        step = {"tick": 0, "keep_current": 0, "keep_charge": 0, "clear": 0, "finish": 0} | cycle.step
+        step = dict.fromkeys(NAMES, 0) | cycle.step
         for neuron in range(count):
             # an inverted weight counts as the largest code less itself
             spikes = sum(
                 codes[neuron] if sign > 0 else spec.max_weight_code - codes[neuron]
                 for codes, sign in cycle.spikes.values()
             )
-            total = (current[neuron] + (charge[neuron] if step["tick"] else spikes)) % 2**spec.charge_bits
-            if step["keep_charge"]:
-                charge[neuron] = total
+            if over:
+                charge[neuron] = 0
+            elif step["keep_charge"]:
+                charge[neuron] = (charge[neuron] + (charge if step["double"] else current)[neuron]) % modulus
             if step["finish"]:
-                finished[neuron] = total
+                finished[neuron] = charge[neuron]
             if step["keep_current"]:
-                current[neuron] = total
+                current[neuron] = (current[neuron] + spikes) % modulus
             if step["clear"]:
                 current[neuron] = 0
+        over = bool(step["finish"])
         history.append(list(finished))
     return history
 
 
 @pytest.fixture(scope="session")
 def rtl_integrate(play: Callable[..., Any]) -> Callable[..., list[list[int]]]:
-    """Cycles without a gap; the finished charges behind each."""
+    """Cycles without a gap; the finished charges after each."""
 
     def run(spec: Spec, count: int, cycles: list[Cycle]) -> list[list[int]]:
-        latency = IntegratorGroup.latency(spec) + 1
+        latency = IntegratorGroup.latency(spec) + IntegratorGroup.COPY_CYCLES + 1
         frames = [frame(spec, count, cycle) for cycle in cycles] + [{}] * latency
         sampled = play(IntegratorGroup(spec, count), frames, ["finished"])[latency:]
         return [[finished[neuron] for neuron in range(count)] for (finished,) in sampled]
@@ -80,11 +86,9 @@ def random_spikes(spec: Spec, count: int, random: Random) -> dict[int, Spike]:
     }
 
 
-FIRST = {"keep_current": 1, "keep_charge": 1, "clear": 1}
 SPIKES = {"keep_current": 1}
-JOINT = {"keep_current": 1, "keep_charge": 1}
-TICK = {"tick": 1, "keep_charge": 1}
-LAST = {"tick": 1, "finish": 1, "clear": 1}
+TICK = {"keep_current": 1, "keep_charge": 1}
+LAST = {"keep_charge": 1, "finish": 1, "clear": 1}
 
 
 @pytest.mark.parametrize("weight_bits", [2, 4, 8])
@@ -92,11 +96,9 @@ LAST = {"tick": 1, "finish": 1, "clear": 1}
 def test_any_steps(rtl_integrate: Callable[..., Any], weight_bits: int, lanes: int, count: int) -> None:
     spec = Spec(neurons=16, lanes=lanes, depth=64, weight_bits=weight_bits)
     random = Random(lanes + weight_bits)
-    names = ("tick", "keep_current", "keep_charge", "clear", "finish")
-    # the accumulators begin with all zeros
-    cycles = [Cycle({}, FIRST)]
+    cycles = []
     for _ in range(300):
-        step = {name: int(random.random() < 0.4) for name in names}
+        step = {name: int(random.random() < 0.4) for name in NAMES}
         cycles.append(Cycle(random_spikes(spec, count, random), step))
     cycles.append(Cycle({}, LAST))
     assert rtl_integrate(spec, count, cycles) == model(spec, count, cycles)
@@ -118,7 +120,6 @@ def test_charges_of_whole_phases(rtl_integrate: Callable[..., Any], ramp: int, l
         phases.append((level, sign, [[*code, spec.weight_offset] for code in codes]))
     cycles, ends, expected = [], [], []
     for level, sign, codes in phases:
-        fresh = True
         for tick in range(ramp, 0, -1):
             spikes = [
                 (codes[k], sign[k])
@@ -126,11 +127,9 @@ def test_charges_of_whole_phases(rtl_integrate: Callable[..., Any], ramp: int, l
                 for _ in range(level[k] // ramp if tick == ramp else level[k] % ramp == tick)
             ]
             beats = [dict(enumerate(spikes[start : start + lanes])) for start in range(0, len(spikes), lanes)] or [{}]
-            cycles += [Cycle(beat, SPIKES) for beat in beats[:-1]]
-            cycles.append(Cycle(beats[-1], JOINT if fresh else SPIKES))
-            if not fresh and tick > 1:
-                cycles.append(Cycle({}, TICK))
-            fresh = False
+            # the tick of a level is in the first cycle of the next one
+            cycles.append(Cycle(beats[0], TICK if tick < ramp else SPIKES))
+            cycles += [Cycle(beat, SPIKES) for beat in beats[1:]]
         cycles.append(Cycle({}, LAST))
         ends.append(len(cycles) - 1)
         charge = [
@@ -148,7 +147,7 @@ def test_charges_of_whole_phases(rtl_integrate: Callable[..., Any], ramp: int, l
 def test_the_selected_charge_is_shown_and_none_is_nought(play: Callable[..., Any], count: int) -> None:
     spec = Spec(neurons=8, lanes=1, depth=8)
     codes = [5 * neuron + 3 & 15 for neuron in range(count)]
-    frames = [frame(spec, count, Cycle({0: (codes, 1)}, FIRST)), frame(spec, count, Cycle({}, LAST))]
+    frames = [frame(spec, count, Cycle({0: (codes, 1)}, SPIKES)), frame(spec, count, Cycle({}, LAST))]
     frames += [frame(spec, count, Cycle({}, {}))] * 5
     chosen = [*range(count), None, *reversed(range(count)), None, None]
     none = 2**count - 1
