@@ -18,7 +18,7 @@ import numpy as np
 from spikequant.benchmarks.shapes import ARRAYS, Array
 from spikequant.benchmarks.twin.cycles import twin_costs
 from spikequant.benchmarks.work import LATENCIES
-from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
+from spikequant.golden.layer.fusion import fused_neighbours
 from spikequant.golden.layer.spec import WORD_BITS, Spec
 from spikequant.golden.layer.tiling import token_tiles
 from spikequant.golden.layer.vectors import LayerVectors
@@ -96,8 +96,7 @@ def average_batch(spec: Spec, layers: Mapping[str, LayerVectors], tokens: int) -
         raise ValueError(f"a batch of {tokens} tokens, but fewer are traced")
     cycles: dict[Array, int] = dict.fromkeys(ARRAYS, 0)
     words = used = 0
-    for group in neighbours_with_one_input(layers.items()):
-        fused = fuse(list(group.values()))
+    for _, fused in fused_neighbours(layers.items()):
         for first in range(0, batches * tokens, tokens):
             batch = fused.of_tokens(slice(first, first + tokens))
             for array in ARRAYS:

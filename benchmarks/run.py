@@ -22,7 +22,7 @@ from spikequant.benchmarks.toggles import HARNESS, Toggles, count_toggles, toggl
 from spikequant.benchmarks.traces import Traces
 from spikequant.benchmarks.work import Work, layer_work, together
 from spikequant.fpga.build.build import Tools
-from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
+from spikequant.golden.layer.fusion import fused_neighbours
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.digest import digest_sources
@@ -111,8 +111,7 @@ def placements(request: Request) -> Iterator[Placement]:
 def count_work(spec: Spec, layers: Mapping[str, LayerVectors]) -> dict[str, Work]:
     """Cycles of all layers together, and of those of each width; layers that share their input run as one."""
     counted = [
-        layer_work(spec, "+".join(group), fuse(list(group.values())), layers=len(group))
-        for group in neighbours_with_one_input(layers.items())
+        layer_work(spec, "+".join(names), fused, layers=len(names)) for names, fused in fused_neighbours(layers.items())
     ]
     widths = sorted({layer.inputs for layer in counted})
     return {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikequant.fpga.estimate.measurement import Site
-from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
+from spikequant.golden.layer.fusion import fused_neighbours
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 
@@ -23,9 +23,8 @@ def average_sites(layers: Mapping[str, LayerVectors], spec: Spec) -> tuple[Site,
         spec: sets how large a level is.
     """
     kinds: dict[tuple[str, int], list[LayerVectors]] = {}
-    for group in neighbours_with_one_input(layers.items()):
-        vectors = fuse(list(group.values()))
-        kinds.setdefault(("+".join(map(kind_of, group)), vectors.wide.size), []).append(vectors)
+    for names, vectors in fused_neighbours(layers.items()):
+        kinds.setdefault(("+".join(map(kind_of, names)), vectors.wide.size), []).append(vectors)
     return tuple(_average(kind, found, spec) for (kind, _), found in kinds.items())
 
 

@@ -12,7 +12,7 @@ from spikequant.fpga.budget.exchange import Cost, exchange_cost
 from spikequant.fpga.budget.setup import Setup
 from spikequant.fpga.budget.timeline import Exchange, Step, exchange
 from spikequant.fpga.sdram.layout import StoredLayer, place_layer, store_layer
-from spikequant.golden.layer.fusion import fuse, neighbours_with_one_input
+from spikequant.golden.layer.fusion import fused_neighbours
 from spikequant.golden.layer.vectors import LayerVectors
 
 
@@ -38,12 +38,6 @@ class Site:
         return "/".join(name.rpartition(".")[2].removesuffix("_proj") for name in self.layers)
 
 
-def model_sites(layers: Mapping[str, LayerVectors]) -> list[tuple[tuple[str, ...], LayerVectors]]:
-    """Names and integers of the layers that run as one, in the model's order; arguments as for ``token_sites``."""
-    groups = neighbours_with_one_input(layers.items())
-    return [(tuple(group), fuse(list(group.values()))) for group in groups]
-
-
 def token_sites(
     setup: Setup, layers: Mapping[str, LayerVectors], *, progress: Callable[[int, int], None] = lambda _done, _all: None
 ) -> list[Site]:
@@ -55,7 +49,7 @@ def token_sites(
         progress: called with the number of sites counted, and of all sites.
     """
     found: list[Site] = []
-    sites = model_sites(layers)
+    sites = list(fused_neighbours(layers.items()))
     address = 0
     for number, (names, vectors) in enumerate(sites):
         progress(number, len(sites))

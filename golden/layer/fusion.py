@@ -33,6 +33,12 @@ def neighbours_with_one_input(layers: Iterable[tuple[str, LayerVectors]]) -> Ite
         yield group
 
 
+def fused_neighbours(layers: Iterable[tuple[str, LayerVectors]]) -> Iterator[tuple[tuple[str, ...], LayerVectors]]:
+    """The groups of ``neighbours_with_one_input``, each with the names of its layers, as one layer."""
+    for group in neighbours_with_one_input(layers):
+        yield tuple(group), fuse(list(group.values()))
+
+
 def fuse(layers: Sequence[LayerVectors]) -> LayerVectors:
     """One layer with the outputs of all layers, in order; its wide columns are the union of theirs.
 

@@ -243,15 +243,18 @@ def program_of_parts(
         order = output_order(words, tiles=tiles, score_words=spec.score_words, keep=keep_scores)
     packets: list[Words] = []
     places: list[ResultPlace] = []
+    starts = range(0, vectors.outputs, spec.neurons)
+    outputs_of = [slice(start, min(start + spec.neurons, vectors.outputs)) for start in starts]
+    # each block of tokens needs them again
+    constants = [tile_constants(spec, vectors, outputs) for outputs in outputs_of]
+    weights = [segment_weights(spec, segments, outputs) for outputs in outputs_of]
     tile = -1
     loaded: tuple[int, int] | None = None
-    loads: list[Words] = []
     for run in order:
-        outputs = slice(run.tile * spec.neurons, min((run.tile + 1) * spec.neurons, vectors.outputs))
+        outputs, loads = outputs_of[run.tile], weights[run.tile]
         if run.tile != tile:
             tile, loaded = run.tile, None
-            loads = segment_weights(spec, segments, outputs)
-            packets.append(tile_constants(spec, vectors, outputs))
+            packets.append(constants[tile])
             if resident:
                 packets += loads
         for token, number in groups[run.score.group]:

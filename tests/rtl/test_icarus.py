@@ -1,7 +1,6 @@
 """The generated Verilog in Icarus Verilog: four-valued, with every register and memory unknown at power-up."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from spikequant.cosim.simulator.burst import BURST_IN, BURST_OUT, burst_bytes, r
 from spikequant.golden.layer.spec import PRESETS
 from spikequant.rtl.tidy import STARTS
 from spikequant.rtl.verilog import TOP, generate_verilog
+from support.generated import needs_icarus
 
 SPEC = PRESETS["tiny"]
 
@@ -41,9 +41,7 @@ module bench;
 endmodule
 """
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="needs Icarus Verilog: apt-get install iverilog"
-)
+pytestmark = needs_icarus
 
 
 def unknown_at_power_up(verilog: str) -> str:

@@ -18,7 +18,9 @@ SPEC = Spec(neurons=8, lanes=2, depth=64, membrane_slots=3, score_words=64)
 OUTPUTS = 128
 """Outputs of its bench: two tiles of eight neurons for eight tokens."""
 
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="needs Icarus Verilog: apt-get install iverilog"
+)
 
 
 @pytest.fixture(scope="session")
