@@ -322,7 +322,7 @@ def properties() -> Iterator[Property]:
             name=f"neuron.sum-{lanes}x{bits}",
             component=f"IntegratorGroup, {lanes} lanes, {bits}-bit weights, {spec.charge_bits}-bit charge",
             specification="current and charge are exact for any event program, and fit if the levels' sum does",
-            method=Induction(2),
+            method=Induction(IntegratorGroup.latency(spec) + IntegratorGroup.COPY_CYCLES + 1),
             circuit=partial(around, partial(Exact, spec)),
         )
     spec = Spec(

@@ -70,10 +70,9 @@ class FlipsASign(Component):
                 connect(m, getattr(encoder, name), flipped(getattr(self, name)))
             elif member.flow.name == "In":
                 m.d.comb += getattr(encoder, name).eq(getattr(self, name))
-            elif name != "write":
+            else:
                 m.d.comb += getattr(self, name).eq(getattr(encoder, name))
-        m.d.comb += self.write.eq(encoder.write)
-        m.d.comb += self.write.beat.spikes[-1].sign.eq(~encoder.write.beat.spikes[-1].sign)
+        m.d.comb += self.write.data.beat.spikes[-1].sign.eq(~encoder.write.data.beat.spikes[-1].sign)
         return m
 
 
