@@ -11,7 +11,7 @@ from spikequant.fpga.build.carry_ends import trim_carry_ends
 from spikequant.fpga.build.core import BELOW, DEVICE_OPTIONS, make_design
 from spikequant.fpga.build.report import FFS, LUTS, read_component_cells, read_packed_resources
 from spikequant.fpga.estimate.prices import PACKING
-from spikequant.fpga.sdram.timing import SdramChip
+from spikequant.fpga.sdram.timing import DEFAULT_HZ, SdramChip
 from spikequant.fpga.toolchain import CONSOLE, ToolRun, run_tool
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.accelerator import Accelerator
@@ -53,8 +53,7 @@ def by_component(netlist: Path, used: Resources) -> tuple[dict[str, int], dict[s
 
 
 BOARD_HZ = 60e6
-MEMORY_HZ = 120e6
-"""Clocks of a packed design on a board; its resources hardly depend on them."""
+"""Clock of a packed design on a board; its resources hardly depend on it."""
 
 
 def pack_alone(candidate: Candidate, tools: Tools, *, cache: Path) -> Packed:
@@ -84,7 +83,7 @@ def pack_on_board(spec: Spec, board: Board, chip: SdramChip | None, tools: Tools
         board=board,
         frequency_hz=BOARD_HZ,
         baud=DEFAULT_BAUD,
-        memory=MemoryWish(chip, MEMORY_HZ) if chip else None,
+        memory=MemoryWish(chip, DEFAULT_HZ) if chip else None,
     )
     # a packed design has no configuration
     command = list(plan.commands["nextpnr-ecp5"])

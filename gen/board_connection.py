@@ -9,16 +9,13 @@ from spikequant.cosim.netlist import Stage
 from spikequant.fpga.boards import DEFAULT_BAUD
 from spikequant.fpga.build.block_contents import Content
 from spikequant.fpga.host.device import Accelerator
-from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
+from spikequant.fpga.sdram.timing import DEFAULT_HZ, SdramChip, SdramTiming
 from spikequant.fpga.virtual.board import VirtualBoard, build_virtual_board
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 
 VIRTUAL = "sim"
 """Port name of the virtual board."""
-
-MEMORY_HZ = 120e6
-"""Clock of the virtual board's SDRAM."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def board_accelerator(
         port = line.port
         if port == VIRTUAL:
             stage("building the virtual board")
-            timing = SdramTiming(chip, MEMORY_HZ) if chip else None
+            timing = SdramTiming(chip, DEFAULT_HZ) if chip else None
             program = build_virtual_board(
                 spec, memory=timing, netlist=line.netlist, contents=line.contents, cache=cache
             )

@@ -122,7 +122,7 @@ def budget_figures(setup: Setup, sites: Sequence[Site], *, board: Board, config:
     for site in sites:
         by_kind.setdefault((site.kind, bool(site.stored_words)), []).append(site)
     total = _need(setup, sites, "all")
-    alone = {"line": total.line.milliseconds, "memory": total.memory.milliseconds, "array": total.array.milliseconds}
+    alone = {LINE: total.line.milliseconds, MEMORY: total.memory.milliseconds, "array": total.array.milliseconds}
     stored = [site for site in sites if site.stored_words]
     memory = setup.memory
     return BudgetFigures(

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from spikequant.fpga.boards import Board
 from spikequant.fpga.budget.timeline import BITS_PER_BYTE
 from spikequant.fpga.build.build import MemoryWish, board_clocks
-from spikequant.fpga.sdram.timing import SdramChip, SdramTiming
+from spikequant.fpga.sdram.timing import DEFAULT_HZ, SdramChip, SdramTiming
 from spikequant.golden.layer.spec import Spec
-
-MEMORY_HZ = 120e6
-"""Highest clock of the SDRAM, as by default of ``spikequant synth``."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,6 @@ def board_setup(
     Raises:
         InputError: the board cannot make the frequency or the baud rate, or has no such memory.
     """
-    wish = MemoryWish(chip, MEMORY_HZ) if chip else None
+    wish = MemoryWish(chip, DEFAULT_HZ) if chip else None
     clocks = board_clocks(board, frequency_hz=frequency_hz, baud=baud, memory=wish)
     return Setup(spec, clocks.pll.output_hz, clocks.divisor, clocks.memory, brief)

@@ -126,6 +126,9 @@ sheets AS4C16M16SA-C&I, Rev. 3.0, March 2015, and AS4C32M16SB, Rev. 1.0, June 20
 DEFAULT_CHIP = "AS4C16M16SA-7"
 """Default chip, 32 MB; every ULX3S has at least as much."""
 
+DEFAULT_HZ = 120e6
+"""Highest clock of the memory by default, below the 143 MHz of the chips."""
+
 
 def find_chip(name: str) -> SdramChip:
     """Find a chip by name.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spikequant.fpga.boards import DEFAULT_BAUD
+from spikequant.fpga.sdram.timing import DEFAULT_HZ
 from spikequant.gen.commands.options import (
     Baud,
     BoardMemory,
@@ -33,7 +34,8 @@ def synth(
     frequency: FastestClockMHz = 60.0,
     baud: Baud = DEFAULT_BAUD,
     memory: BoardMemory = None,
-    memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="highest clock of the SDRAM")] = 120.0,
+    memory_frequency: Annotated[float, typer.Option(metavar="MHZ", help="highest clock of the SDRAM")] = DEFAULT_HZ
+    / 1e6,
     seeds: Seeds = DEFAULT_SEEDS,
     jobs: Jobs = None,
     allow_timing_failure: Annotated[
