@@ -13,10 +13,13 @@ from spikequant.rtl.packet_component import PacketComponent
 from spikequant.rtl.reader import PacketReader
 from spikequant.rtl.result_queue import packets_waiting
 from spikequant.rtl.sequencer import ADDRESS_CYCLES, Sequencer
-from spikequant.rtl.shapes import PacketWord, packet_layout, phase_layout, run_layout
+from spikequant.rtl.shapes import packet_layout, phase_layout, run_layout
 from spikequant.rtl.writer import PacketWriter
 
-RUNS_WAITING = 4
+RUNS_GRANTED = 2
+"""Runs that may start, and are queued while another one is in progress."""
+
+RUNS_WAITING = 4 + RUNS_GRANTED
 """Runs that are queued while another one is in progress."""
 
 
@@ -38,20 +41,20 @@ class Accelerator(PacketComponent):
         m.submodules.reader = reader = PacketReader(self.spec)
         m.submodules.encoder = encoder = Encoder(self.spec)
         waiting_run = data.StructLayout({"run": run_layout(self.spec), "behind": NUMBER_BITS})
-        m.submodules.runs = runs = StreamQueue(waiting_run, depth=RUNS_WAITING)
+        m.submodules.runs = runs = StreamQueue(waiting_run, depth=RUNS_WAITING - RUNS_GRANTED)
         m.submodules.turns = hazards = BufferHazards(most_runs=RUNS_WAITING + 2)
+        # RUNS_GRANTED runs
+        m.submodules.granted = granted = RegisterStage(run_layout(self.spec))
         m.submodules.sequencer = sequencer = Sequencer(self.spec)
         clusters = [Cluster(self.spec, number) for number in range(self.spec.clusters)]
         # headers of RESULT packets, from the end of the last phase to the packet's last word
         m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
-        m.submodules.outgoing = outgoing = RegisterStage(PacketWord)
 
         self._join_input(m, reader)
         settling = self._end_phases(m, sequencer, packets, clusters[0].read)
         # weights, constants and tokens take a few cycles to where they are needed, which hides this one
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~settling & ~packets.o.valid)
-        connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, encoder.i)
         m.d.comb += [
             runs.i.payload.run.eq(reader.runs.payload),
@@ -72,15 +75,12 @@ class Accelerator(PacketComponent):
             hazards.waiting_behind.eq(runs.o.payload.behind),
             encoder.held.eq(hazards.held),
         ]
-        may_start = Signal()
-        starts = Signal()
-        m.d.sync += may_start.eq(runs.o.valid & hazards.ready & ~starts)
         m.d.comb += [
-            starts.eq(may_start & sequencer.runs.ready),
-            sequencer.runs.payload.eq(runs.o.payload.run),
-            sequencer.runs.valid.eq(may_start),
-            runs.o.ready.eq(starts),
+            granted.i.payload.eq(runs.o.payload.run),
+            granted.i.valid.eq(runs.o.valid & hazards.ready),
+            runs.o.ready.eq(granted.i.ready & hazards.ready),
         ]
+        connect(m, granted.o, sequencer.runs)
         connect(m, encoder.write, sequencer.write)
         phase: data.View = sequencer.phase
         for stage in range(ADDRESS_CYCLES):
@@ -102,8 +102,8 @@ class Accelerator(PacketComponent):
         was_inside = Signal()
         faults = Cat(reader.malformed, encoder.refused, sequencer.strayed, sequencer.cut)
         self._report(m, writer, stepped=stepped, fired=fired, faults=faults)
-        self._join_output(m, outgoing)
-        m.d.comb += self.busy.eq(~reader.waiting | ~was_waiting | was_inside | writer.o.valid | outgoing.o.valid)
+        self._join_output(m, writer)
+        m.d.comb += self.busy.eq(~reader.waiting | ~was_waiting | was_inside | writer.o.valid)
         # a cycle late, which is in time because nothing that comes in leaves at once
         m.d.sync += [
             was_waiting.eq(reader.waiting),

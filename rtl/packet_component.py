@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
-from spikequant.rtl.fabric.queue import RegisterStage, StreamQueue
+from spikequant.rtl.fabric.queue import StreamQueue
 from spikequant.rtl.reader import PacketReader
 from spikequant.rtl.writer import PacketWriter
 
@@ -44,13 +44,13 @@ class PacketComponent(Component):
             self.s_axis_tready.eq(reader.i.ready),
         ]
 
-    def _join_output(self, m: Module, outgoing: RegisterStage) -> None:
-        """Join the last register stage with ``m_axis_*``."""
+    def _join_output(self, m: Module, writer: PacketWriter) -> None:
+        """Join the writer with ``m_axis_*``."""
         m.d.comb += [
-            self.m_axis_tdata.eq(outgoing.o.payload.data),
-            self.m_axis_tlast.eq(outgoing.o.payload.last),
-            self.m_axis_tvalid.eq(outgoing.o.valid),
-            outgoing.o.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(writer.o.payload.data),
+            self.m_axis_tlast.eq(writer.o.payload.last),
+            self.m_axis_tvalid.eq(writer.o.valid),
+            writer.o.ready.eq(self.m_axis_tready),
         ]
 
     @staticmethod

@@ -110,7 +110,10 @@ class Sequencer(Component):
             scores.write.data.eq(self.write.data.beat),
             scores.write.enable.eq(self.write.enable),
         ]
-        address = Signal(score_address_bits(spec))
+        # the previous beat's address, unless a run begins: a run is taken too late in its cycle to change a counter
+        counted = Signal(score_address_bits(spec))
+        begins = Signal()
+        address = Signal.like(counted)
         valid = Signal(FETCH_CYCLES)
         room = Signal()
         m.d.sync += room.eq(queue.stored <= MOST_STORED)
@@ -126,26 +129,25 @@ class Sequencer(Component):
         ends = valid[-2] & (at_last[-2] | (scores.output.behind == Behind.END))
         m.d.comb += [
             self.runs.ready.eq((~fetching | ends) & ~waiting),
+            address.eq(Mux(begins, fetched.address, counted)),
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
             queue.i.value.eq(word),
             queue.i.valid.eq(found),
-            self.done.active.eq(ends),
-            self.done.buffer.eq(fetched.address[-1]),
         ]
+        # registers, as the end comes late in its cycle
+        m.d.sync += [self.done.active.eq(ends), self.done.buffer.eq(fetched.address[-1])]
         with m.If(cut):
             m.d.comb += [word.behind.eq(Behind.END), self.cut.eq(found)]
         m.d.sync += valid.eq((valid << 1) | (fetching & room))
-        with m.If(fetching & room):
-            m.d.sync += address.eq(address + 1)
+        m.d.sync += [counted.eq(address + (fetching & room)), begins.eq(self.runs.valid & self.runs.ready)]
         with m.If(ends):
             # discard what was read beyond the end
             m.d.sync += [fetching.eq(0), valid.eq(1 << (FETCH_CYCLES - 1))]
         with m.If(self.runs.valid & self.runs.ready):
             m.d.sync += [
                 fetched.eq(self.runs.payload),
-                address.eq(self.runs.payload.address),
                 fetching.eq(1),
                 waiting.eq(1),
             ]

@@ -5,9 +5,10 @@ from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from spikequant.golden.layer.spec import WORD_BITS, Spec
+from spikequant.rtl.fabric.queue import RegisterStage
 from spikequant.rtl.packet_sizes import WORDS_PER_RESULT, codes_per_word
 from spikequant.rtl.shapes import Operation, PacketWord, ResultHeader, packet_layout, result_word_layout
 
@@ -45,6 +46,12 @@ class PacketWriter(Component):
         m = Module()
         spec = self._spec
         brief = self.packets.payload.brief
+        # the output is a register, and so is its readiness, which all of the writer waits for
+        m.submodules.outgoing = outgoing = RegisterStage(PacketWord)
+        connect(m, outgoing.o, flipped(self.o))
+        output, offers = outgoing.i.payload, outgoing.i.valid
+        free = Signal()
+        m.d.comb += free.eq(outgoing.i.ready)
         header = Signal(ResultHeader)
         m.d.comb += [
             header.operation.eq(Operation.RESULT),
@@ -52,8 +59,6 @@ class PacketWriter(Component):
             header.brief.eq(brief),
             header.slot.eq(self.packets.payload.slot),
         ]
-        free = Signal()
-        m.d.comb += free.eq(~self.o.valid | self.o.ready)
 
         # the cluster that sends, and how many of its words are left
         turn = Signal(spec.clusters, init=1)
@@ -90,21 +95,17 @@ class PacketWriter(Component):
             m.next = "beats"
             m.d.sync += through.eq(1)
 
-        output = self.o.payload
-        with m.If(free):
-            m.d.sync += [self.o.valid.eq(0), output.last.eq(0)]
         with m.FSM():
             with m.State("header"):
                 m.d.sync += [left.eq(all_left), none_left.eq(brief & (brief_words == 1)), turn.eq(1)]
+                m.d.comb += [output.data.eq(header), offers.eq(self.packets.valid)]
                 with m.If(free & self.packets.valid):
-                    m.d.sync += [output.data.eq(header), self.o.valid.eq(1)]
                     m.next = "body"
             with m.State("body"):
                 m.d.comb += [take.eq(free & found), at_end.eq(take & none_left)]
                 m.d.comb += [words.ready.eq(free & turn[number]) for number, words in enumerate(self.words)]
                 m.d.sync += flags_left.eq(-(-spec.neurons // WORD_BITS) - 1)
-                with m.If(free):
-                    m.d.sync += [output.data.eq(body), self.o.valid.eq(found)]
+                m.d.comb += [output.data.eq(body), offers.eq(found)]
                 with m.If(take):
                     m.d.sync += [left.eq(left - 1), none_left.eq(left == 1)]
                 with m.If(at_end):
@@ -113,17 +114,20 @@ class PacketWriter(Component):
                         m.next = "flags"
                     with m.If(turn[-1] & ~brief):
                         go_to_trailer()
-            with m.State("flags"), m.If(free):
-                m.d.comb += flagging.eq(1)
-                m.d.sync += [output.data.eq(flags), self.o.valid.eq(1), flags_left.eq(flags_left - 1)]
-                with m.If(~flags_left.any()):
-                    go_to_trailer()
-            with m.State("beats"), m.If(free):
-                m.d.sync += [output.data.eq(self.beats), self.o.valid.eq(1)]
-                m.next = "spikes"
-            with m.State("spikes"), m.If(free):
-                m.d.sync += [output.data.eq(self.spikes), self.o.valid.eq(1), output.last.eq(1)]
-                m.next = "header"
+            with m.State("flags"):
+                m.d.comb += [output.data.eq(flags), offers.eq(1), flagging.eq(free)]
+                with m.If(free):
+                    m.d.sync += flags_left.eq(flags_left - 1)
+                    with m.If(~flags_left.any()):
+                        go_to_trailer()
+            with m.State("beats"):
+                m.d.comb += [output.data.eq(self.beats), offers.eq(1)]
+                with m.If(free):
+                    m.next = "spikes"
+            with m.State("spikes"):
+                m.d.comb += [output.data.eq(self.spikes), output.last.eq(1), offers.eq(1)]
+                with m.If(free):
+                    m.next = "header"
         return m
 
     def _flags(self, m: Module, tags: Value, *, take: Value, advance: Value) -> Value:

@@ -32,7 +32,7 @@ TWIN = Latencies(
     read_ahead=1,
     phases=1,
     settle=29,
-    result=20,
+    result=19,
     between=0,
 )
 """Latencies of the multiply-accumulate array."""

@@ -10,12 +10,12 @@ from spikequant.benchmarks.twin.readout import Dequantizer
 from spikequant.benchmarks.twin.sequencer import MacSequencer
 from spikequant.golden.layer.spec import Spec
 from spikequant.rtl.accelerator import RUNS_WAITING
-from spikequant.rtl.fabric.queue import RegisterStage, StreamQueue
+from spikequant.rtl.fabric.queue import StreamQueue
 from spikequant.rtl.neurons.output_stage import Backend
 from spikequant.rtl.packet_component import PacketComponent
 from spikequant.rtl.reader import PacketReader
 from spikequant.rtl.result_queue import packets_waiting
-from spikequant.rtl.shapes import PacketWord, packet_layout, phase_layout, run_layout
+from spikequant.rtl.shapes import packet_layout, phase_layout, run_layout
 from spikequant.rtl.writer import PacketWriter
 
 
@@ -47,7 +47,6 @@ class MacTwin(PacketComponent):
         )
         m.submodules.packets = packets = StreamQueue(packet_layout(self.spec), depth=packets_waiting(self.spec))
         m.submodules.writer = writer = PacketWriter(self.spec)
-        m.submodules.outgoing = outgoing = RegisterStage(PacketWord)
 
         # charges of a phase are on their way to the membranes; the queue of RESULT packets is full
         draining, full = Signal(), Signal()
@@ -60,7 +59,6 @@ class MacTwin(PacketComponent):
         connect(m, reader.weights, array.write)
         connect(m, reader.neuron, backend.write)
         m.d.sync += reader.idle.eq(~reader.runs.valid & ~runs.o.valid & sequencer.idle & ~draining & ~packets.o.valid)
-        connect(m, writer.o, outgoing.i)
         connect(m, reader.codes, packer.i)
         connect(m, reader.runs, runs.i)
         connect(m, runs.o, sequencer.runs)
@@ -110,7 +108,7 @@ class MacTwin(PacketComponent):
         ]
         faults = Cat(reader.malformed, packer.refused, sequencer.strayed)
         self._report(m, writer, stepped=fed, fired=loud, faults=faults)
-        self._join_output(m, outgoing)
+        self._join_output(m, writer)
         m.d.comb += self.busy.eq(
             ~reader.waiting
             | packer.taking
@@ -119,6 +117,5 @@ class MacTwin(PacketComponent):
             | draining
             | packets.o.valid
             | writer.o.valid
-            | outgoing.o.valid
         )
         return m

@@ -6,7 +6,7 @@ Verilator counts each ``cover property`` as it does lines and bits, without any 
 from amaranth.hdl import Elaboratable, Fragment
 
 from spikequant.golden.layer.spec import Spec
-from spikequant.rtl.accelerator import RUNS_WAITING
+from spikequant.rtl.accelerator import RUNS_GRANTED, RUNS_WAITING
 from spikequant.rtl.reader import PacketReader
 from spikequant.rtl.shapes import Behind, beat_layout, bits_for_index, idle_place
 from spikequant.rtl.writer import PacketWriter
@@ -71,7 +71,7 @@ def _beats(spec: Spec) -> dict[str, str]:
 def _streams(spec: Spec) -> dict[str, str]:
     """Return events of each state of reader and writer: transfer, pause on either side, and reset."""
     reader, writer = f"{TOP}.reader", f"{TOP}.writer"
-    word, offer = f"{reader}.judged", f"{TOP}.outgoing"
+    word, offer = f"{reader}.judged", f"{TOP}.writer.outgoing"
     found: dict[str, str] = {}
     for name, number in _states(PacketReader(spec)).items():
         now = f"{reader}.fsm_state == {number}"
@@ -105,7 +105,7 @@ def _waits(spec: Spec) -> dict[str, str]:
         "a run waits for its score": f"{TOP}.runs.o__valid && !{TOP}.turns.ready",
         "a score waits for earlier runs": f"{encoder}.filled && {encoder}.held",
         "a score waits for the one that is being read": f"{encoder}.following_waits && !{encoder}.walk_idle",
-        "the queue of runs is full": f"{TOP}.runs.level == {RUNS_WAITING}",
+        "the queue of runs is full": f"{TOP}.runs.level == {RUNS_WAITING - RUNS_GRANTED}",
         "the queue of RESULT packets is full": f"!{TOP}.packets.i__ready",
         "fault: a packet is dropped or cut": f"{TOP}.reader.malformed",
         "fault: codes are refused": f"{encoder}.refused",

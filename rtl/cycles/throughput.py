@@ -57,7 +57,7 @@ SPIKING = Latencies(
     read_ahead=18,
     phases=2,
     settle=20,
-    result=30,
+    result=29,
     between=0,
 )
 """Latencies of the spiking accelerator."""

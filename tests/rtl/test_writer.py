@@ -122,9 +122,9 @@ def test_words_of_packets(rtl_write: Callable[..., Any], spec: Spec, stall: floa
         assert own[0].payload.data == ResultHeader.const(fields).as_bits()
         assert [word.payload.data for word in own[1:-2]] == body
         assert [word.payload.last for word in own] == [0] * (len(own) - 1) + [1]
-        # the totals as they were when their words were made
-        for word, base, before in zip(own[-2:], (BEATS, SPIKES), own[-3:-1], strict=True):
-            assert before.cycle <= word.payload.data - base + 1 <= word.cycle
+        # the totals as they were when their words were made, of which the output holds two
+        for word, base, before in zip(own[-2:], (BEATS, SPIKES), own[-4:-2], strict=True):
+            assert before.cycle < word.payload.data - base < word.cycle
     assert place == len(words)
 
 
@@ -146,6 +146,6 @@ def test_a_flag_goes_with_the_next_header_and_changes_no_waiting_word(
     for malformed_from in range(0, 240, 15):
         words = rtl_write(spec, packets, malformed_from=malformed_from, stall={"o": stall}, seed=4).received["o"]
         flags.append([ResultHeader.from_bits(words[index].payload.data).malformed for index in (0, length)])
-        # the second header is made when the word before it is taken
-        assert flags[-1] == [malformed_from == 0, malformed_from <= words[length - 1].cycle]
+        # the second header is made after the word two before it is taken, as the output holds two
+        assert flags[-1] == [malformed_from == 0, malformed_from <= words[length - 2].cycle + 1]
     assert {tuple(pair) for pair in flags} == {(0, 0), (0, 1), (1, 1)}
