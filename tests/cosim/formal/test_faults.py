@@ -31,7 +31,12 @@ FAULTS = [
         "memory.advance.eq(1)",
     ),
     ("stream.reader", "rtl/reader.py", "with m.If(self.runs.ready)", "with m.If(self.idle)"),
-    ("stream.writer", "rtl/writer.py", "free.eq(outgoing.i.ready)", "free.eq(1)"),
+    (
+        "stream.writer",
+        "rtl/fabric/queue.py",
+        "If(~self.o.valid | self.o.ready)",
+        "If(self.o.ready | self.i.valid)",
+    ),
     (
         "stream.accelerator",
         "rtl/packet_component.py",
