@@ -319,8 +319,14 @@ def waveform() -> bytes:
     return _waves(records, int(run.output.membrane[0, 0]) - int(vectors.bias[0]))
 
 
-STEPS = {0: "", 2: "S", 5: "T", 6: "ST", 0x19: "E"}
-"""Labels of ``step_layout`` values: spikes into the current, tick, both at once, last tick of the phase."""
+def _step_label(value: int) -> str:
+    """Spikes into the current, a tick, both at once, or the last tick of the phase."""
+    from spikequant.rtl.shapes import step_layout  # noqa: PLC0415 - needs Amaranth
+
+    flags = {name: value >> field.offset & 1 for name, field in step_layout()}
+    if flags["finish"]:
+        return "E"
+    return "S" * flags["keep_current"] + "T" * flags["keep_charge"]
 
 
 def _waves(records: Any, membrane: int) -> bytes:
@@ -362,8 +368,8 @@ def _waves(records: Any, membrane: int) -> bytes:
                 for i in range(len(cycle))
             ]
             bus(f"lane {lane}: sign, row", text, BLUE)
-        bus("issued step", [STEPS[int(value)] for value in records.issued], AMBER)
-        bus("neuron step", [STEPS[int(value)] for value in records.step], AMBER)
+        bus("issued step", [_step_label(int(value)) for value in records.issued], AMBER)
+        bus("neuron step", [_step_label(int(value)) for value in records.step], AMBER)
         bus("current I", [str(value) for value in records.current], "#7b4fa3")
         bus("charge V", [str(value) for value in records.charge], GREEN)
         bus(

@@ -110,9 +110,10 @@ class Sequencer(Component):
             scores.write.data.eq(self.write.data.beat),
             scores.write.enable.eq(self.write.enable),
         ]
-        # the previous beat's address, unless a run begins: a run is taken too late in its cycle to change a counter
-        counted = Signal(score_address_bits(spec))
+        # a run is found to end too late in its cycle to change much: the next one is taken in the cycle after
+        takes = Signal()
         begins = Signal()
+        counted = Signal(score_address_bits(spec))
         address = Signal.like(counted)
         valid = Signal(FETCH_CYCLES)
         room = Signal()
@@ -128,8 +129,9 @@ class Sequencer(Component):
         # a cycle before the last beat is found, so that the next run follows closely
         ends = valid[-2] & (at_last[-2] | (scores.output.behind == Behind.END))
         m.d.comb += [
-            self.runs.ready.eq((~fetching | ends) & ~waiting),
-            address.eq(Mux(begins, fetched.address, counted)),
+            takes.eq(self.runs.valid & (~fetching | ends) & ~waiting & ~begins),
+            self.runs.ready.eq(begins),
+            address.eq(Mux(begins, self.runs.payload.address, counted)),
             scores.address.eq(address),
             scores.advance.eq(1),
             word.eq(read),
@@ -141,16 +143,14 @@ class Sequencer(Component):
         with m.If(cut):
             m.d.comb += [word.behind.eq(Behind.END), self.cut.eq(found)]
         m.d.sync += valid.eq((valid << 1) | (fetching & room))
-        m.d.sync += [counted.eq(address + (fetching & room)), begins.eq(self.runs.valid & self.runs.ready)]
+        m.d.sync += [counted.eq(address + (fetching & room)), begins.eq(takes)]
         with m.If(ends):
             # discard what was read beyond the end
             m.d.sync += [fetching.eq(0), valid.eq(1 << (FETCH_CYCLES - 1))]
-        with m.If(self.runs.valid & self.runs.ready):
-            m.d.sync += [
-                fetched.eq(self.runs.payload),
-                fetching.eq(1),
-                waiting.eq(1),
-            ]
+        with m.If(takes):
+            m.d.sync += fetching.eq(1)
+        with m.If(begins):
+            m.d.sync += [fetched.eq(self.runs.payload), waiting.eq(1)]
 
     def _execute(self, m: Module, queue: BlockQueue, fetched: data.View, *, waiting: Signal, running: Signal) -> None:
         """Execute beats in order: spikes, ticks, and the end of a phase."""

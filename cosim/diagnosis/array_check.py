@@ -120,8 +120,7 @@ def recorded_spans(
         for _ in range(2 if tile.cost.salient.spikes and not tile.cost.merged else 1)
     ]
     issued = np.flatnonzero(records.issued)
-    # a reset leaves a step in the array that was not issued
-    made = np.flatnonzero((records.step > 0) & (np.cumsum(records.issued > 0) > 0))
+    made = np.flatnonzero(records.step)
     spans: list[tuple[list[_Tick], int]] = []
     ticks: list[_Tick] = []
     spikes: Counter[tuple[int, int]] = Counter()

@@ -153,6 +153,8 @@ def read_records(spec: Spec, neuron: int, path: Path) -> Records:
         if line.count(" ") == len(names) - 1
     ]
     table = np.array(rows, np.int64).reshape(-1, len(names))
+    # a reset leaves a step in the array, before the first one that is issued
+    table = table[np.cumsum(table[:, names.index("issued_step")] != 0) > 0]
     column = dict(zip(names, table.T, strict=True))
 
     def lanes(name: str) -> NDArray[np.int64]:

@@ -108,36 +108,46 @@ class HalvingReadout(Component):
         valid = Signal(name="excited")
         m.d.sync += valid.eq(self.i.valid)
         rest, tail, code = excitation[steps - 1 : top], excitation[: steps - 1], Const(0, 0)
-        beyond, fits = excitation[top:].any(), Const(1, 1)
+        beyond = excitation[top:].any()
+        # signs of the previous step's remainder, a copy for each half of the next adder: registers, since a sum's sign
+        # comes late in its cycle
+        negative: list[Value] = [Const(0, 1)] * 2
         for step in range(steps):
+            following = Signal(name=f"valid_{step}")
+            m.d.sync += following.eq(valid)
             if step % STEPS_PER_ADDER == 0:
                 membrane = held(f"membrane_{step}", membrane, valid)
-                entered = later(f"entered_{step}", rest, cleared=~valid, bits=REST_BITS)
+                remainder = later(f"entered_{step}", rest, cleared=~valid, bits=REST_BITS)
                 m.submodules[f"halve_{step}"] = adder = JoinedAddSubtract(bits=REST_BITS)
-                m.d.comb += [adder.x.eq(entered), adder.b.eq(membrane.theta)]
-                for name in ("subtract", "subtract_high"):
-                    m.submodules[f"{name}_{step}"] = copy = Replica(1)
-                    m.d.comb += [copy.i.eq(Mux(valid, fits, ~adder.total[-1])), getattr(adder, name).eq(copy.o)]
+                m.d.comb += [adder.x.eq(remainder), adder.b.eq(membrane.theta)]
+                own = []
+                for number, subtract in enumerate((adder.subtract, adder.subtract_high)):
+                    m.submodules[f"negative_{step}_{number}"] = copy = Replica(1)
+                    m.d.comb += [
+                        copy.i.eq(adder.total[-1]),
+                        subtract.eq(~Mux(following, negative[number], copy.o)),
+                    ]
+                    own.append(copy.o)
             else:
-                m.d.comb += adder.y.eq(later(f"turned_{step}", rest, cleared=~valid, bits=REST_BITS))
+                remainder = later(f"turned_{step}", rest, cleared=~valid, bits=REST_BITS)
+                m.d.comb += adder.y.eq(remainder)
             tail, code, beyond = (
                 later(f"{name}_{step}", value) for name, value in (("tail", tail), ("code", code), ("beyond", beyond))
             )
-            following = Signal(name=f"valid_{step}")
-            m.d.sync += following.eq(valid)
-            valid = following
-            fits = ~adder.total[-1]
+            if step > 0:
+                # what the previous step found
+                code = Cat(~negative[0], code)
+                beyond |= remainder[-1] & ~negative[0]
             rest = Cat(tail[-1:], adder.total[:-1])
-            tail, code = tail[:-1], Cat(fits, code)
-            if step < steps - 1:
-                beyond |= adder.total[-2] & fits
+            tail, negative, valid = tail[:-1], own, following
 
         membrane = held("coded_membrane", membrane, valid)
-        magnitude = later("magnitude", code)
+        upper = later("magnitude", code)
+        passed = later("passed", beyond)
         with m.If(beyond):
-            m.d.sync += magnitude.eq(-1)
+            m.d.sync += upper.eq(-1)
         coded = Signal()
-        total = _signed(m, spec, magnitude, membrane.membrane[-1])
+        total = _signed(m, spec, Cat(passed | ~negative[0], upper), membrane.membrane[-1])
         m.d.sync += [
             coded.eq(valid),
             self.o.valid.eq(coded),

@@ -170,9 +170,10 @@ def rtl_runs(simulate: Callable[..., None]) -> Callable[..., Played]:
                 await ctx.tick()
             ctx.set(sequencer.write.enable, 0)
             assert ctx.get(sequencer.idle)
-            todo, left, wait = list(placed), extra, 0
+            todo, left, wait, offering = list(placed), extra, 0, False
             while left:
-                offering = bool(todo) and random.random() >= stall
+                # a run that is offered is offered until it is taken
+                offering = offering or (bool(todo) and random.random() >= stall)
                 ctx.set(sequencer.runs.valid, offering)
                 if offering:
                     ctx.set(sequencer.runs.payload, todo[0].payload(spec))
@@ -193,6 +194,7 @@ def rtl_runs(simulate: Callable[..., None]) -> Callable[..., Played]:
                 out.cut += cut
                 if offering and ready:
                     todo.pop(0)
+                    offering = False
                 complete = not todo and len(out.done) == len(placed) and bool(idle)
                 left = left - 1 if complete else extra
 
