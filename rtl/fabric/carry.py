@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -212,26 +212,22 @@ class ChoosingAdder(Component):
 class JoinedAddSubtract(Component):
     """``(x | y) - b`` where ``subtract`` is set, else ``(x | y) + b``. Combinational, modulo ``2**bits``.
 
-    For two registers, of which one is always cleared, that share one adder. ``subtract_high`` is a copy of ``subtract``
-    for the upper half of the bits, since one register would be far from some of them.
+    For two registers, of which one is always cleared, that share one adder.
     """
 
     def __init__(self, *, bits: int) -> None:
         self._bits = bits
-        number = In(bits)
-        ports = {"x": number, "y": number, "b": number, "subtract": In(1), "subtract_high": In(1), "total": Out(bits)}
-        super().__init__(ports)
+        super().__init__({"x": In(bits), "y": In(bits), "b": In(bits), "subtract": In(1), "total": Out(bits)})
 
     def elaborate(self, platform: object) -> Module:
         """One lookup table a bit, and one that makes the carry of a subtraction."""
         m = Module()
         zero = Const(0)
-        low = self._bits // 2
-        turned = Cat(self.subtract.replicate(low), self.subtract_high.replicate(self._bits - low))
         if on_ecp5(platform):
             first = ChainBit(SIGNED_SUM, self.subtract, zero, self.subtract, zero)
-            bits = [ChainBit(JOINED_SUM, self.b[i], turned[i], self.x[i], self.y[i]) for i in range(self._bits)]
+            bits = [ChainBit(JOINED_SUM, self.b[i], self.subtract, self.x[i], self.y[i]) for i in range(self._bits)]
             m.d.comb += self.total.eq(carry_chain(m, [first, *bits], name="chain")[1:])
         else:
-            m.d.comb += self.total.eq((self.x | self.y) + (self.b ^ turned) + self.subtract)
+            joined = self.x | self.y
+            m.d.comb += self.total.eq(Mux(self.subtract, joined - self.b, joined + self.b))
         return m

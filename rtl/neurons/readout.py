@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Member, Out
 
 from spikequant.golden.layer.spec import THETA_BITS, Spec
 from spikequant.rtl.fabric.carry import AddSubtract, JoinedAddSubtract
-from spikequant.rtl.fabric.registers import Replica, unreset
+from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Flow
 from spikequant.rtl.shapes import code_layout, ready_layout
 
@@ -109,9 +109,8 @@ class HalvingReadout(Component):
         m.d.sync += valid.eq(self.i.valid)
         rest, tail, code = excitation[steps - 1 : top], excitation[: steps - 1], Const(0, 0)
         beyond = excitation[top:].any()
-        # signs of the previous step's remainder, a copy for each half of the next adder: registers, since a sum's sign
-        # comes late in its cycle
-        negative: list[Value] = [Const(0, 1)] * 2
+        # whether the previous step's remainder is negative; a register, since a sum's sign comes late in its cycle
+        negative: Value = Const(0, 1)
         for step in range(steps):
             following = Signal(name=f"valid_{step}")
             m.d.sync += following.eq(valid)
@@ -119,15 +118,12 @@ class HalvingReadout(Component):
                 membrane = held(f"membrane_{step}", membrane, valid)
                 remainder = later(f"entered_{step}", rest, cleared=~valid, bits=REST_BITS)
                 m.submodules[f"halve_{step}"] = adder = JoinedAddSubtract(bits=REST_BITS)
-                m.d.comb += [adder.x.eq(remainder), adder.b.eq(membrane.theta)]
-                own = []
-                for number, subtract in enumerate((adder.subtract, adder.subtract_high)):
-                    m.submodules[f"negative_{step}_{number}"] = copy = Replica(1)
-                    m.d.comb += [
-                        copy.i.eq(adder.total[-1]),
-                        subtract.eq(~Mux(following, negative[number], copy.o)),
-                    ]
-                    own.append(copy.o)
+                own = later(f"negative_{step}", adder.total[-1])
+                m.d.comb += [
+                    adder.x.eq(remainder),
+                    adder.b.eq(membrane.theta),
+                    adder.subtract.eq(~Mux(following, negative, own)),
+                ]
             else:
                 remainder = later(f"turned_{step}", rest, cleared=~valid, bits=REST_BITS)
                 m.d.comb += adder.y.eq(remainder)
@@ -136,8 +132,8 @@ class HalvingReadout(Component):
             )
             if step > 0:
                 # what the previous step found
-                code = Cat(~negative[0], code)
-                beyond |= remainder[-1] & ~negative[0]
+                code = Cat(~negative, code)
+                beyond |= remainder[-1] & ~negative
             rest = Cat(tail[-1:], adder.total[:-1])
             tail, negative, valid = tail[:-1], own, following
 
@@ -147,7 +143,7 @@ class HalvingReadout(Component):
         with m.If(beyond):
             m.d.sync += upper.eq(-1)
         coded = Signal()
-        total = _signed(m, spec, Cat(passed | ~negative[0], upper), membrane.membrane[-1])
+        total = _signed(m, spec, Cat(passed | ~negative, upper), membrane.membrane[-1])
         m.d.sync += [
             coded.eq(valid),
             self.o.valid.eq(coded),
