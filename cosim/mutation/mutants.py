@@ -19,7 +19,7 @@ CHOICE, CHOICE_BITS = "mutant", 16
 COMPONENTS: Mapping[str, str] = {
     "array": r"array$",
     "array, charge buffer": r"array\.buffer(\..*)?$",
-    "array, adders": r"array\.(group_\d|reference|population)\.(adder|sums)_[\d_$]+$",
+    "array, adders": r"array\.(group_\d|reference|population)\.((current|charge)_adder|sums)_[\d_$]+$",
     "array, integrators": r"array\.(group_\d|reference|population)$",
     "array, synapses": r"array\.synapses(\..*)?$",
     "back end": r"backend$",
@@ -34,7 +34,7 @@ COMPONENTS: Mapping[str, str] = {
     "encoder, collectors": r"pair_\d$",
     "encoder, decoder": r"decoder(\..*)?$",
     "encoder, score writer": r"encoder\.writer$",
-    "queues and stages": r"(incoming|outgoing|stage|packets|runs|judged)(\.queue)?$",
+    "queues and stages": r"(incoming|outgoing|stage|packets|runs|granted|judged)(\.queue)?$",
     "reader": r"reader$",
     "sequencer": r"sequencer(\..*)?$",
     "turns": r"turns$",
