@@ -32,7 +32,7 @@ def test_a_batch_shares_its_weights(layers: dict[str, LayerVectors]) -> None:
     assert (
         one.words
         == three.words
-        == 2 * sum(tiles * (rows * 4 + 96) for rows, tiles in ((128, 2), (256, 2))) + 2 * 2 * 16 * 4
+        == 2 * sum(tiles * (rows * 4 + 96) for rows, tiles in ((320, 2), (256, 2))) + 2 * 2 * 16 * 4
     )
     assert one.words_used < three.words_used < one.words
     for array in ("spiking", "mac"):

@@ -32,7 +32,7 @@ def test_the_array_alone_takes_what_the_golden_model_says(layers: dict[str, Laye
         spikes += cost.normal.spikes
         slots += cost.normal.beats * spec.lanes
         twin += feed_cycles(spec, *tile)
-    assert work.operations == 128 * 64 * 6
+    assert work.operations == 320 * 64 * 6
     assert work.cycles["spiking"]["array"] == 2 * ours
     assert work.cycles["mac"]["array"] == 2 * twin
     assert (work.normal.spikes, work.normal.slots) == (spikes, slots)
@@ -59,8 +59,8 @@ def test_low_halves_take_cycles_but_are_no_work_of_their_own(layers: dict[str, L
 
 def test_layers_add_up(layers: dict[str, LayerVectors]) -> None:
     work = count_work(Spec(), layers)
-    assert set(work) == {"all", "K=128", "K=256"}
-    assert work["all"].operations == work["K=128"].operations + work["K=256"].operations
+    assert set(work) == {"all", "K=320", "K=256"}
+    assert work["all"].operations == work["K=320"].operations + work["K=256"].operations
     assert work["all"].layers == 4
     counted = [layer_work(Spec(), name, vectors) for name, vectors in layers.items()]
     assert together(counted) == work["all"]
@@ -73,7 +73,7 @@ def test_sites_are_averages_of_their_layers(layers: dict[str, LayerVectors]) -> 
     assert [site.wide for site in sites] == [0, 0, 16, 16]
     narrow = {name: vectors for name, vectors in layers.items() if "q_proj" in name}
     (site,) = average_sites({name: replace(vectors, wide=np.zeros(0)) for name, vectors in narrow.items()}, Spec())
-    assert (site.inputs, site.layers, site.wide) == (128, (64, 64), 0)
+    assert (site.inputs, site.layers, site.wide) == (320, (64, 64), 0)
     levels = np.stack([vectors.level for vectors in narrow.values()])
     assert sum(site.normal) + sum(site.salient) == pytest.approx((levels != 0).mean())
 

@@ -23,7 +23,7 @@ SPECS = {f"{neurons}x4": Spec(neurons=neurons) for neurons in (8, 16, 24, 32, 48
 @pytest.fixture(scope="session")
 def layers() -> dict[str, LayerVectors]:
     """Two blocks of two layers each."""
-    sizes = {"q_proj": (128, 64), "down_proj": (256, 48)}
+    sizes = {"q_proj": (320, 64), "down_proj": (256, 48)}
     return {
         f"model.layers.{block}.{name}": random_vectors(
             Spec(), outputs=outputs, inputs=inputs, tokens=6, wide=16 * block, max_shift=3, extremes=False, seed=block
