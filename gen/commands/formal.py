@@ -37,6 +37,7 @@ def formal(
     from spikequant.cosim.formal.run import prove_all, table_of
     from spikequant.fpga.build.netlist import synthesis_of
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.support.progress import progress_bar
 
     everything = [*catalogue(synthesis_of), *twin_properties()]
@@ -68,7 +69,7 @@ def formal(
     )
     if any(result.remembered for result in results):
         typer.echo("* from an earlier run")
-    found.write(json_file)
+    write_evidence(found, json_file)
     show_written(out, json_file)
     for claim, result in zip(claims, results, strict=True):
         if not result.ok:

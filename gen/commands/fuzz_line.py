@@ -21,6 +21,7 @@ def fuzz_line(
 
     from spikequant.fpga.link.fuzz import build_fuzzer, fuzz
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.support.store import default_cache_folder
 
     check_output(json_file)
@@ -28,7 +29,7 @@ def fuzz_line(
         program = build_fuzzer(cache=default_cache_folder())
         status.update(f"sending {frames} frames")
         figures = fuzz(program, frames=frames, seed=seed, seconds=seconds)
-    figures.write(json_file)
+    write_evidence(figures, json_file)
     counts = figures.model_dump(exclude={"ok", "seed"})
     typer.echo(", ".join(f"{value} {name}" for name, value in counts.items()))
     show_written(json_file)

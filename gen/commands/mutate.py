@@ -34,6 +34,7 @@ def mutate(
 
     from spikequant.cosim.mutation.campaign import figures, prepare, prove, simulate
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.support.progress import progress_bar
 
     check_output(json_file, folder=out)
@@ -58,7 +59,7 @@ def mutate(
     Console().print(table)
     for mutant in found.survivors:
         typer.echo(f"survived: {mutant.number} {mutant.module} {mutant.change} {mutant.source}")
-    found.write(json_file)
+    write_evidence(found, json_file)
     show_written(out, json_file)
     if not found.ok:
         raise typer.Exit(FAILED)

@@ -26,6 +26,7 @@ def soak_memory(
     from spikequant.fpga.sdram.soak import soak
     from spikequant.fpga.sdram.timing import SdramTiming, find_chip
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.support.store import default_cache_folder
 
     timing = SdramTiming(find_chip(chip), memory_frequency * 1e6)
@@ -39,7 +40,7 @@ def soak_memory(
             cache=default_cache_folder(),
             progress=status.update,
         )
-    figures.write(json_file)
+    write_evidence(figures, json_file)
     names = ("packets", "memory_cycles", "activates", "reads", "writes", "refreshes", "mismatches", "violations")
     typer.echo(", ".join(f"{getattr(figures, name)} {name.replace('_', ' ')}" for name in names))
     typer.echo(f"{figures.refresh_times:.2f} refresh periods of the chip without a pause")

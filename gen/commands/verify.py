@@ -37,6 +37,7 @@ def verify(
     """
     from spikequant.cosim.random.verify import SeedResult, VerifyFigures, run_seeds
     from spikequant.gen.output import check_output, show_written
+    from spikequant.gen.signoff.evidence import write_evidence
     from spikequant.golden.support.progress import progress_bar
 
     numbers = _range(seeds)
@@ -56,7 +57,7 @@ def verify(
         f"{len(results)} accelerators, {found.programs} programs, {found.packets} packets, {found.results} results, "
         f"{found.outputs} outputs, {found.resets} resets during a program, {found.cycles} cycles: {len(failed)} failed"
     )
-    found.write(json_file)
+    write_evidence(found, json_file)
     show_written(out, json_file)
     for one in failed:
         replay = f"--seeds {one.seed} --programs {programs} --steps {steps} --waves build/waves"

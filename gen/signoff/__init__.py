@@ -1,0 +1,1 @@
+"""Sign-off of the hardware: a checklist whose every row is judged from results of the campaigns."""
