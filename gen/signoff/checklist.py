@@ -137,23 +137,23 @@ def _open_tasks() -> Judgement:
 def _regression(figures: VerifyFigures) -> Judgement:
     failures = tuple(f"seed {seed.seed}: {seed.failure}" for seed in figures.seeds if seed.failure)
     count = len(figures.seeds)
-    summary = f"{count} accelerators, {figures.programs} programs, {figures.resets} resets, {len(failures)} failures"
+    summary = f"{count} accelerators, {figures.programs:,} programs, {figures.resets} resets, {len(failures)} failures"
     return Judgement(not failures and count >= ACCELERATORS, summary, failures)
 
 
 def _first_program(figures: VerifyFigures) -> Judgement:
-    return Judgement(figures.programs > 0 and figures.ok, f"{figures.programs} programs, {figures.outputs} outputs")
+    return Judgement(figures.programs > 0 and figures.ok, f"{figures.programs:,} programs, {figures.outputs:,} outputs")
 
 
 def _soak(figures: VerifyFigures) -> Judgement:
     hours = sum(seed.seconds for seed in figures.seeds) / 3600
-    summary = f"{hours:.2f} h, {figures.cycles} cycles, {figures.packets} packets"
+    summary = f"{hours:.2f} h, {figures.cycles:,} cycles, {figures.packets:,} packets"
     return Judgement(figures.ok and hours >= SOAK_HOURS, summary)
 
 
 def _bounded_proofs(figures: FormalFigures) -> Judgement:
     bad = tuple(f"{one.property}: {one.outcome}: {one.message}" for one in figures.properties if not one.ok)
-    return Judgement(not bad, f"{len(figures.properties)} properties, {len(bad)} failed or without an answer", bad)
+    return Judgement(not bad, f"{len(bad)} of {len(figures.properties)} failed or without an answer", bad)
 
 
 def _proofs(figures: FormalFigures) -> Judgement:
@@ -193,13 +193,13 @@ def _families(figures: FamiliesFigures) -> Judgement:
 
 def _memory(figures: SoakFigures) -> Judgement:
     summary = (
-        f"{figures.packets} packets, {figures.mismatches} mismatches, {figures.violations} broken rules of the chip"
+        f"{figures.packets:,} packets, {figures.mismatches} mismatches, {figures.violations} broken rules of the chip"
     )
     return Judgement(not figures.mismatches and not figures.violations, summary)
 
 
 def _line(figures: FuzzFigures) -> Judgement:
-    return Judgement(figures.ok, f"{figures.frames} frames, {figures.damaged} damaged, {figures.refused} refused")
+    return Judgement(figures.ok, f"{figures.frames:,} frames, {figures.damaged:,} damaged, {figures.refused:,} refused")
 
 
 CHECKS = (
