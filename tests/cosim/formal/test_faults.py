@@ -43,7 +43,12 @@ FAULTS = [
         "writer.o.ready.eq(self.m_axis_tready)",
         "writer.o.ready.eq(1)",
     ),
-    ("readout.halving-2", "rtl/neurons/readout.py", "fits = ~adder.total[-1]", "fits = adder.total[-1]"),
+    (
+        "readout.halving-2",
+        "rtl/neurons/readout.py",
+        "adder.subtract.eq(~Mux(following, negative, own))",
+        "adder.subtract.eq(Mux(following, negative, own))",
+    ),
     (
         "readout.ramp-2",
         "rtl/neurons/readout.py",
