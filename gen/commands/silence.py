@@ -39,7 +39,7 @@ def silence(
     from rich.console import Console
 
     from spikequant.gen.silence.points import SilenceFigures, SilenceRequest, measure_points
-    from spikequant.gen.silence.show import silence_plot, silence_table
+    from spikequant.gen.silence.show import energy_table, silence_plot, silence_table
     from spikequant.golden.checkpoint.description import read_description
     from spikequant.golden.models.text import evaluation_corpus
     from spikequant.golden.support.store import default_cache_folder
@@ -63,6 +63,7 @@ def silence(
             temporary.write_bytes(silence_plot(points))
     console = Console()
     console.print(silence_table(points))
+    console.print(energy_table(points))
     for point in points:
         console.print(point.protocol, highlight=False)
     show_written(plot, json_file)

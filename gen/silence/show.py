@@ -11,24 +11,31 @@ from spikequant.golden.support.plotting import COLOURS, drawn
 
 
 def silence_table(points: Sequence[SilencePoint]) -> Table:
-    """One line for each point."""
-    table = Table(title="silence and what it costs and saves")
-    models = list(points[0].energy)
-    for column in ("silent", "perplexity x fp", "divergence", "top-1", "cycles", "x twin", "traffic"):
+    """Accuracy, cycles and traffic, a line for each point."""
+    table = Table(title="silence, accuracy and cycles")
+    for column in ("silent", "perplexity", "divergence", "top-1", "cycles", "twin's", "traffic"):
         table.add_column(column, justify="right")
-    for model in models:
-        table.add_column(f"energy saved, {model}", justify="right")
     for point in points:
         table.add_row(
             f"{point.silent_ratio:.1%}",
-            f"{point.ratio:.3f}",
+            f"{point.ratio:.3f} x fp",
             f"{point.divergence:.3f}",
             f"{point.agreement:.1%}",
             f"{point.cycles:,}",
-            f"{point.twin_cycles / point.cycles:.3f}",
+            f"{point.twin_cycles / point.cycles:.3f} x",
             f"{point.traffic / point.whole_traffic:.1%}",
-            *(f"{point.energy[model]:.2f} x" for model in models),
         )
+    return table
+
+
+def energy_table(points: Sequence[SilencePoint]) -> Table:
+    """Energy of a plain W4A4 array over the spiking one's: a line for each energy model, a column for each point."""
+    table = Table(title="energy of a W4A4 array, times the spiking array's")
+    table.add_column("silent")
+    for point in points:
+        table.add_column(f"{point.silent_ratio:.1%}", justify="right")
+    for model in points[0].energy:
+        table.add_row(model, *(f"{point.energy[model]:.2f}" for point in points))
     return table
 
 

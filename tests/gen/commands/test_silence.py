@@ -54,6 +54,9 @@ def test_more_silence_saves_cycles_traffic_and_energy(folder: Path) -> None:
     assert quiet["twin_cycles"] == pytest.approx(loud["twin_cycles"], rel=0.01)
     assert "prefix [3]" in quiet["protocol"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert f"{quiet['ratio']:.3f} x fp" in page  # not shortened in 80 columns
+    assert f"{quiet['energy']['22nm-main-memory']:.2f}" in page
+    assert "22nm-main-memory" in page
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(folder: Path) -> None:
