@@ -14,11 +14,13 @@ class Circuit:
 
     Attributes:
         files: texts by file name.
-        commands: Yosys commands that read the files and leave a flat circuit with its checks.
+        commands: Yosys commands that read the files and leave a flat circuit with its checks; the last one optimizes.
+        compares: whether two whole designs are compared, and there is no component in a harness.
     """
 
     files: Mapping[str, str]
     commands: tuple[str, ...]
+    compares: bool = False
 
 
 def around(

@@ -49,7 +49,7 @@ def netlist_and_design(synthesize: Callable[[Spec], Synthesis], spec: Spec) -> C
         "miter -equiv -make_assert -flatten gold gate miter",
         "hierarchy -top miter",
     )
-    return Circuit({GOLD: made.design, GATE: made.netlist, **made.cells, **made.models}, commands)
+    return Circuit({GOLD: made.design, GATE: made.netlist, **made.cells, **made.models}, commands, compares=True)
 
 
 def properties(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from pydantic import ConfigDict, Field
 
 from spikequant.cosim.formal.circuit import Circuit
+from spikequant.cosim.formal.cone import Cone, measure_cone
 from spikequant.cosim.formal.property import Induction, Property, Reachable
 from spikequant.cosim.formal.reachability import WRITE_GRAPH, ask, bounded, unbounded
 from spikequant.cosim.yosys import YosysError, run_yosys
@@ -90,6 +91,7 @@ class Result(Figures):
         remembered: whether the result is from an earlier run.
         trace: waveform of a run in which the property fails, or of an induction that does not close.
         message: what fails, or why there is no answer.
+        cone: share of the component that the property depends on; None if it fails, or compares two designs.
     """
 
     outcome: Outcome
@@ -97,6 +99,7 @@ class Result(Figures):
     remembered: bool = False
     trace: Path | None = None
     message: str = ""
+    cone: Cone | None = None
 
     @property
     def ok(self) -> bool:
@@ -166,6 +169,8 @@ def prove(claim: Property, tools: Tools, *, folder: Path, fresh: bool = False) -
             (Path(work) / name).write_text(text, encoding="utf-8")
         run = _ask_abc if claim.solver == "abc" else _run_sby
         result = run(claim, circuit, tools, work=Path(work), folder=folder)
+        if result.ok and not circuit.compares:
+            result = result.model_copy(update={"cone": measure_cone(circuit, tools.path("yosys"), Path(work))})
     if result.ok:
         kept.keep(claim.name, digest, result)
     return result

@@ -58,10 +58,12 @@ def table_of(claims: Sequence[Property], results: Sequence[Result] | None = None
         return table
     table.add_column("result", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("cone", justify="right", no_wrap=True)
     for claim, result in zip(claims, results, strict=True):
         color = "green" if result.ok else "red"
         seconds = f"{result.seconds:.1f}{'*' if result.remembered else ''}"
-        table.add_row(_description(claim), f"[{color}]{result.outcome}[/]", seconds)
+        cone = f"{result.cone.share:.0%}" if result.cone and result.cone.bits else ""
+        table.add_row(_description(claim), f"[{color}]{result.outcome}[/]", seconds, cone)
     return table
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from spikequant.cosim.formal.cone import Cone
 from spikequant.cosim.formal.prove import FormalFigures, PropertyFigures
 from spikequant.cosim.mutation.campaign import CampaignFigures
 from spikequant.cosim.random.verify import SeedResult, VerifyFigures
@@ -43,6 +44,7 @@ def proofs(*, unbounded: bool, answered: bool = True) -> FormalFigures:
         method="bounded, 20 cycles",
         solver="abc",
         proves=unbounded,
+        cone=Cone(bits=4000, inside=3500, outside=["component.spare"]),
     )
     counts = {"proved": int(unbounded), "held": int(not unbounded), "FAILED": 0, "no answer": 0}
     return FormalFigures(ok=claim.ok, properties=[claim], **counts)
@@ -125,12 +127,15 @@ def test_a_stage_is_reached_with_all_before_it() -> None:
 
 def test_the_command_writes_page_and_figures(tmp_path: Path) -> None:
     write_evidence(seeds(40, seconds=1.0), tmp_path / VERIFY.file)
+    write_evidence(proofs(unbounded=True), tmp_path / FORMAL.file)
     done = CliRunner().invoke(app, ["signoff", str(tmp_path), "--stage", "V1", "--json", str(tmp_path / "s.json")])
     assert done.exit_code == 0, done.output
     assert "reached: V1" in done.output
     page = (tmp_path / "signoff.html").read_text()
     assert "40 accelerators" in page
     assert "no evidence" in page
+    assert "87.5 %" in page  # the share of the property's component that is in its cone
+    assert "component.spare" in page
     assert json.loads((tmp_path / "s.json").read_text())["reached"] == "V1"
 
 
