@@ -19,7 +19,7 @@ from spikequant.cosim.formal.harness import (
     suppose,
     total,
 )
-from spikequant.cosim.formal.property import Bounded, Induction, Property
+from spikequant.cosim.formal.property import Induction, Property, Reachable
 from spikequant.golden.layer.spec import PRESETS, WORD_BITS, Spec
 from spikequant.rtl.accelerator import Accelerator
 from spikequant.rtl.fabric.queue import BlockQueue, RegisterStage, StreamQueue
@@ -86,22 +86,23 @@ class Queue(OneStream):
 
 
 class InOrder(OneStream):
-    """A component that keeps the order of payloads; any one payload is followed by its number."""
+    """A component that keeps the order of payloads; any one of them is followed until it leaves."""
 
     def invariants(self, m: Module, component: Any, _fragment: Fragment) -> None:
-        """Compare the payload of that number at the input and at the output."""
-        number = something(m, 3, "number")
-        sent, received = (Signal(3, name=name) for name in ("sent", "received"))
+        """Compare the followed payload with the one that leaves after all that were ahead of it."""
+        enters = component.i.valid & component.i.ready
+        leaves = component.o.valid & component.o.ready
+        inside, ahead = (Signal(3, name=name) for name in ("inside", "ahead"))
+        following = Signal()
         payload = Signal.like(component.i.payload)
-        with m.If(component.i.valid & component.i.ready):
-            m.d.sync += sent.eq(sent + ~sent.all())
-            with m.If(sent == number):
-                m.d.sync += payload.eq(component.i.payload)
-        takes = component.o.valid & component.o.ready
-        with m.If(takes):
-            m.d.sync += received.eq(received + ~received.all())
-        arrives = component.o.valid & (received == number) & ~received.all()
-        check(m, ~arrives | ((sent > number) & (component.o.payload == payload)), "payloads keep their order")
+        m.d.sync += inside.eq(inside + enters - leaves)
+        with m.If(leaves):
+            m.d.sync += [ahead.eq(ahead - 1), following.eq(following & ahead.any())]
+        with m.If(enters & ~following & anything(m, 1, "follow")):
+            m.d.sync += [following.eq(1), payload.eq(component.i.payload), ahead.eq(inside - leaves)]
+        check(m, ~component.o.valid | inside.any(), "nothing leaves that has not entered")
+        arrives = component.o.valid & following & ~ahead.any()
+        check(m, ~arrives | (component.o.payload == payload), "payloads keep their order")
 
 
 class OneBlockQueue(Harness):
@@ -193,8 +194,9 @@ def properties() -> Iterator[Property]:
             name=f"stream.order.{name}",
             component="RegisterStage" if name == "register-stage" else "StreamQueue of 3",
             specification="payloads keep their order, without loss and duplication",
-            method=Bounded(10),
+            method=Reachable(),
             circuit=partial(around, partial(InOrder, component)),
+            solver="abc",
         )
     yield rules("reader", "PacketReader, tiny: codes and runs", Reader, 10)
     yield rules("writer", "PacketWriter, 2 x 8 neurons", Writer, 6)
