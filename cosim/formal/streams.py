@@ -15,7 +15,6 @@ from spikequant.cosim.formal.harness import (
     in_state,
     inner,
     is_some_state,
-    something,
     suppose,
     total,
 )

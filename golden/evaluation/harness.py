@@ -18,6 +18,7 @@ from lm_eval.tasks import TaskManager
 
 from spikequant.golden.checkpoint.checkpoint import is_checkpoint, load_checkpoint
 from spikequant.golden.models.model import LanguageModel, load_model
+from spikequant.golden.models.prefix import longest_text
 from spikequant.golden.support.errors import InputError, one_line
 from spikequant.golden.support.figures import Figures
 
@@ -72,7 +73,7 @@ class SpikeQuantLM(HFLM):
     Args:
         checkpoint: a folder that ``quantize`` wrote, a float model as for ``load_model``, or a loaded model.
         batch_size: sequences at once. More than one are padded, which changes sums in floats by their order.
-        max_length: tokens in a sequence; by default the context of the model.
+        max_length: tokens in a sequence; by default as many as the model takes after its prefix.
         unused: the device and the largest batch, which the harness passes to every model; this one runs on the CPU.
 
     Raises:
@@ -95,7 +96,7 @@ class SpikeQuantLM(HFLM):
             tokenizer=tokenizer,
             backend="causal",
             batch_size=batch_size or 1,
-            max_length=max_length,
+            max_length=max_length or longest_text(language_model.model),
         )
 
 

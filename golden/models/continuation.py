@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikequant.golden.models.model import LanguageModel, longest_window
+from spikequant.golden.models.model import LanguageModel
+from spikequant.golden.models.prefix import longest_text
 from spikequant.golden.models.reading import model_starts
 from spikequant.golden.support.errors import InputError
 
@@ -77,7 +78,7 @@ def continue_prompt(
     """
     model = language_model.model
     ids = prompt_ids(language_model, prompt)
-    context = longest_window(model)
+    context = longest_text(model)
     if context is not None and ids.numel() + tokens > context:
         raise InputError(f"prompt: {ids.numel()} tokens and {tokens} new ones, expected at most {context} together")
     step, kept = ids[None], None

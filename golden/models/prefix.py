@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spikequant.golden.models.load_check import vocabulary_size
-from spikequant.golden.models.model import decoder_blocks
+from spikequant.golden.models.model import decoder_blocks, longest_window
 from spikequant.golden.models.windows import start_tokens
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.progress import track
@@ -83,6 +83,12 @@ def prefix_tokens(model: PreTrainedModel) -> tuple[int, ...]:
     return tuple(prefix.tokens.tolist()) if prefix else ()
 
 
+def longest_text(model: PreTrainedModel) -> int | None:
+    """Largest number of tokens that a model takes at once after its prefix; None without a limit."""
+    longest = longest_window(model)
+    return None if longest is None else longest - len(prefix_tokens(model))
+
+
 def attach_prefix(model: PreTrainedModel, prefix: Prefix) -> None:
     """Make a model read every text after a prefix: a run without a cache gets one that holds the prefix."""
     model.add_module(NAME, prefix)
@@ -138,7 +144,7 @@ def choose_prefix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wi
     Args:
         model: a float model without a prefix.
         tokenizer: its tokenizer.
-        windows: int64 [n] token windows of calibration text.
+        windows: int64 [n] token windows of calibration text, cut if a token before them would not fit.
     """
     starts = start_tokens(tokenizer)
     if starts:
@@ -146,6 +152,8 @@ def choose_prefix(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wi
     special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
     size = vocabulary_size(model)
     candidates = [(token,) for token in dict.fromkeys(special) if token is not None and token < size]
+    longest = longest_window(model)
+    windows = [window[: longest - 1] for window in windows] if longest else windows
     best: tuple[int, ...] = ()
     least = _loss(model, windows, None) - WORTHWHILE
     for tokens in track(candidates, "choosing a prefix"):

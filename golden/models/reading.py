@@ -1,7 +1,7 @@
 """Text as a model reads it: windows of its tokenizer, after its start tokens or its prefix."""
 
-from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.prefix import prefix_tokens
+from spikequant.golden.models.model import LanguageModel, check_context
+from spikequant.golden.models.prefix import longest_text, prefix_tokens
 from spikequant.golden.models.text import Corpus
 from spikequant.golden.models.windows import TextWindows, corpus_windows, start_tokens
 
@@ -21,12 +21,15 @@ def model_windows(
         language_model: with its prefix, if it has one, whose tokens the windows do not repeat.
         corpus: plain texts.
         tokens: number of tokens to score.
-        context: tokens in a window.
+        context: tokens in a window; fewer where the prefix takes some of the model's positions.
         stride: distance of overlapping windows; None for windows that do not overlap.
 
     Raises:
-        InputError: a count out of range, no token to score, or a token beyond the vocabulary.
+        InputError: a count out of range, more tokens in a window than the model has positions, no token to score, or
+            a token beyond the vocabulary.
     """
+    check_context(language_model.model, context)
+    context = min(context, longest_text(language_model.model) or context)
     return corpus_windows(
         language_model.tokenizer,
         corpus,
