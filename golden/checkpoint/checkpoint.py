@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from spikequant.golden.checkpoint import version2
 from spikequant.golden.checkpoint.description import (
     DESCRIPTION,
     FORMAT_VERSION,
@@ -106,7 +107,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     description = read_description(folder)
     check_files(folder, description)
-    reader = TensorReader(folder / TENSORS, read_tensors(folder / TENSORS))
+    tensors = read_tensors(folder / TENSORS)
+    if description.format_version == version2.VERSION:
+        tensors = version2.with_exponents(tensors, folder / TENSORS)
+    reader = TensorReader(folder / TENSORS, tensors)
     values = dict(description.config)
     try:
         config = AutoConfig.for_model(values.pop("model_type", ""), **values)

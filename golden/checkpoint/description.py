@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from spikequant.golden.checkpoint import version2
 from spikequant.golden.checkpoint.layers import LayerFacts
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import AnySite
@@ -22,7 +23,7 @@ class Description(BaseModel):
     """Content of ``spikequant.json``.
 
     Attributes:
-        format_version: ``FORMAT_VERSION``.
+        format_version: ``FORMAT_VERSION``, or an earlier one that was read.
         name: the source model, as the user named it.
         calibration: one line about the calibration text.
         training: one line about the training; empty without one.
@@ -68,9 +69,24 @@ def read_description(folder: Path) -> Description:
 
     source = f"checkpoint {path}"
     version = parse_json(text, Version, source=source).format_version
+    if version == version2.VERSION:
+        return _upgraded(text, folder, source=source)
     if version != FORMAT_VERSION:
-        raise InputError(f"{source}: format_version is {version}, expected {FORMAT_VERSION}")
+        raise InputError(f"{source}: format_version is {version}, expected {version2.VERSION} or {FORMAT_VERSION}")
     return parse_json(text, Description, source=source)
+
+
+def _upgraded(text: str, folder: Path, *, source: str) -> Description:
+    """A description of format 2 as one of today's, but for its ``format_version``."""
+
+    class Layers(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+        layers: dict[str, dict[str, Any]]
+
+    found = parse_json(text, Layers, source=source)
+    layers = version2.with_scales(found.layers, folder / TENSORS)
+    return parse_json(found.model_copy(update={"layers": layers}).model_dump_json(), Description, source=source)
 
 
 def check_files(folder: Path, description: Description) -> None:

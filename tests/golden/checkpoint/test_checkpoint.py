@@ -1,6 +1,7 @@
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from spikequant.golden.checkpoint.description import DESCRIPTION, FORMAT_VERSION
 from spikequant.golden.checkpoint.layers import pack_nibbles, unpack_nibbles
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.quantizer.calibrate import quantize_model
-from spikequant.golden.quantizer.linear import quantized_layers
+from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
 from spikequant.golden.quantizer.recipe import Recipe
 from spikequant.golden.quantizer.site import Site, TokenSite
 from spikequant.golden.quantizer.spikequant import spikequant
@@ -163,10 +164,10 @@ def test_a_flipped_bit_is_refused(folder: Path) -> None:
     refuse(folder, "SHA-256 is .* expected")
 
 
-@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, FORMAT_VERSION - 1, 10**9])
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 1, 10**9])
 def test_another_version_is_refused_before_anything_else(folder: Path, version: int) -> None:
     edit(folder, format_version=version, something="new", sites=None)
-    refuse(folder, f"spikequant.json: format_version is {version}, expected {FORMAT_VERSION}$")
+    refuse(folder, f"spikequant.json: format_version is {version}, expected 2 or {FORMAT_VERSION}$")
 
 
 @pytest.mark.parametrize("version", [None, "two", [2], 2.5])
@@ -267,3 +268,56 @@ def test_weights_saved_by_torch_are_refused_and_never_loaded(folder: Path, tmp_p
     edit(folder, files=files | {TENSORS: sha256(folder / TENSORS)})
     refuse(folder, "not a safetensors file")
     assert not (tmp_path / "sprung").exists()
+
+
+def to_version_2(folder: Path) -> dict[str, torch.Tensor]:
+    """Rewrite a checkpoint in format 2, whose outputs had any steps of their own; return the peaks by layer."""
+    tensors = load_file(folder / TENSORS)
+    content = json.loads((folder / DESCRIPTION).read_text())
+    peaks = {}
+    for number, (name, facts) in enumerate(content["layers"].items()):
+        del facts["output_scale"]
+        exponents = tensors.pop(f"{name}.output_exponents")
+        generator = torch.Generator().manual_seed(number)
+        peaks[name] = torch.rand(exponents.shape, generator=generator).mul(9).exp()
+        tensors[f"{name}.output_peaks"] = peaks[name]
+    edit(folder, format_version=2, layers=content["layers"])
+    edit_tensors(folder, tensors)
+    return peaks
+
+
+def test_format_2_is_read_with_the_next_larger_output_steps(folder: Path, quantized_model: LanguageModel) -> None:
+    peaks = to_version_2(folder)
+    model = load_checkpoint(folder).language_model.model
+    expected = quantized_model.model
+    with torch.no_grad():
+        membranes = {name: layer.exact(torch.ones(1, layer.codes.shape[1])) for name, layer in read_layers(model)}
+        for name, layer in read_layers(expected):
+            assert membranes[name].equal(layer.exact(torch.ones(1, layer.codes.shape[1])))
+    for name, layer in read_layers(model):
+        coarser = layer.output_steps(8) * 127 / peaks[name].double()
+        assert ((coarser >= 1 - 1e-6) & (coarser < 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: None, "cannot read the peaks of all layers"),
+        (lambda peaks: -peaks, "output_peaks holds impossible values"),
+        (lambda peaks: peaks * torch.inf, "output_peaks holds impossible values"),
+        (lambda peaks: peaks[:-1], r"output_exponents is torch.uint8 \[31\], expected torch.uint8 \[32\]"),
+    ],
+)
+def test_bad_peaks_are_refused(
+    folder: Path, change: Callable[[torch.Tensor], torch.Tensor | None], message: str
+) -> None:
+    to_version_2(folder)
+    tensors = load_file(folder / TENSORS)
+    name = "model.layers.0.self_attn.q_proj.output_peaks"
+    changed = change(tensors.pop(name))
+    edit_tensors(folder, tensors if changed is None else tensors | {name: changed})
+    refuse(folder, message)
+
+
+def read_layers(model: PreTrainedModel) -> list[tuple[str, SpikeQuantLinear]]:
+    return sorted(quantized_layers(model).items())
