@@ -51,7 +51,6 @@ def lint(folder: Path, *files: str) -> list[str]:
         InputError: a tool is missing.
     """
     command = ["verilator", "--lint-only", "-Wall", "--default-language", "1364-2005", *files]
-    environment = tool_environment()
-    command[0] = str(shutil.which(command[0], path=environment["PATH"]))
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.stderr.splitlines()
+    done = subprocess.run(command, cwd=folder, env=tool_environment(), capture_output=True, text=True, check=False)
+    found = done.stderr.splitlines()
+    return [*found, f"verilator ended with status {done.returncode}"] if done.returncode else found

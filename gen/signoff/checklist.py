@@ -188,7 +188,7 @@ def _mutants(figures: CampaignFigures) -> Judgement:
 
 def _families(figures: FamiliesFigures) -> Judgement:
     cells = tuple(f"{one.family}: {one.luts} LUTs, {one.block_rams} block RAMs" for one in figures.families)
-    return Judgement(figures.ok, f"{figures.config} on {len(cells)} families, memories in block RAM", cells)
+    return Judgement(figures.ok, f"{figures.config} on {len(cells)} families", cells)
 
 
 def _memory(figures: SoakFigures) -> Judgement:
@@ -215,7 +215,7 @@ CHECKS = (
     Check("V3", "full coverage", "every point is reached, or waived with a reason", _all_points, COVERAGE),
     Check("V3", "mutants", f"{MOST_MUTANTS:.0%} of the mutants that change results are detected", _mutants, MUTATION),
     Check("V3", "soak", f"{SOAK_HOURS:.0f} hours of random programs without a failure", _soak, VERIFY),
-    Check("V3", "open tasks", "no TODO in the hardware's sources", _open_tasks),
+    Check("V3", "open tasks", "no TODO in the accelerator's sources", _open_tasks),
 )
 
 
@@ -225,19 +225,18 @@ def judge(folder: Path, checks: Sequence[Check] = CHECKS) -> Iterator[Row]:
     Raises:
         InputError: a file is not evidence.
     """
+    campaigns = {check.campaign.file: check.campaign for check in checks if check.campaign}
+    evidence = {file: read_evidence(folder, campaign) for file, campaign in campaigns.items()}
     for check in checks:
-        yield _judged(check, folder)
+        row = Row(stage=check.stage, name=check.name, claim=check.claim, outcome="no evidence")
+        if check.campaign is None:
+            yield _judged(row, check.judge(), current=True)
+            continue
+        row = row.model_copy(update={"command": check.campaign.command})
+        found = evidence[check.campaign.file]
+        yield _judged(row, check.judge(found.figures), current=found.current) if found else row
 
 
-def _judged(check: Check, folder: Path) -> Row:
-    row = Row(stage=check.stage, name=check.name, claim=check.claim, outcome="no evidence")
-    if check.campaign is None:
-        return _with(row, check.judge(), current=True)
-    row = row.model_copy(update={"command": check.campaign.command})
-    evidence = read_evidence(folder, check.campaign)
-    return _with(row, check.judge(evidence.figures), current=evidence.current) if evidence else row
-
-
-def _with(row: Row, found: Judgement, *, current: bool) -> Row:
+def _judged(row: Row, found: Judgement, *, current: bool) -> Row:
     outcome: Outcome = "out of date" if not current else "met" if found.met else "not met"
     return row.model_copy(update={"outcome": outcome, "summary": found.summary, "details": found.details})

@@ -2,13 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from spikequant.fpga.estimate.measurement import hardware_digest
+import spikequant.fpga.link
+import spikequant.fpga.sdram
+import spikequant.golden.layer
+import spikequant.rtl
+from spikequant.golden.support.digest import digest_sources
 from spikequant.golden.support.errors import InputError
 from spikequant.golden.support.figures import Figures
-from spikequant.golden.support.files import write_text
+from spikequant.golden.support.files import read_text, write_text
+from spikequant.golden.support.json_files import parse_json
+from spikequant.golden.support.store import digest_of
 
 F = TypeVar("F", bound=Figures)
 
@@ -48,14 +55,23 @@ class Evidence(Generic[F]):
     current: bool
 
 
+def sources_digest() -> str:
+    """SHA-256 of everything that the hardware is generated from, in hexadecimal.
+
+    The RTLIL of a few presets would leave out what none of them has, such as the ramp read-out or the serial line.
+    """
+    packages = (spikequant.rtl, spikequant.golden.layer, spikequant.fpga.sdram, spikequant.fpga.link)
+    return digest_of([*map(digest_sources, packages), version("amaranth")])
+
+
 def write_evidence(figures: Figures, path: Path | None) -> None:
-    """Write figures with the digest of the present hardware, as JSON; None writes nothing.
+    """Write figures with the digest of the present hardware's sources, as JSON; None writes nothing.
 
     Raises:
         InputError: the file cannot be written.
     """
     if path is not None:
-        marked = json.loads(figures.model_dump_json()) | {HARDWARE: hardware_digest()}
+        marked = json.loads(figures.model_dump_json()) | {HARDWARE: sources_digest()}
         write_text(path, json.dumps(marked, indent=2) + "\n")
 
 
@@ -69,8 +85,9 @@ def read_evidence(folder: Path, campaign: Campaign[F]) -> Evidence[F] | None:
     if not path.exists():
         return None
     expected = f"a file that {campaign.command} wrote"
-    mark = _Mark.read(path, what="evidence", expected=expected)
-    if not mark.hardware:
+    text = read_text(path, what="evidence", expected=expected)
+    hardware = parse_json(text, _Mark, source=f"evidence {path}").hardware
+    if not hardware:
         raise InputError(f"evidence {path}: says nothing about its hardware, expected {expected}")
-    figures = campaign.figures.read(path, what="evidence", expected=expected)
-    return Evidence(figures, mark.hardware == hardware_digest())
+    figures = parse_json(text, campaign.figures, source=f"evidence {path}")
+    return Evidence(figures, hardware == sources_digest())

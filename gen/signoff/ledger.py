@@ -1,11 +1,13 @@
 """The ledger of hardware defects: what was wrong, how it was found, and what holds it now."""
 
-from importlib.resources import as_file, files
+from pathlib import Path
 
 from pydantic import ConfigDict, Field
 
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.toml_files import read_toml
+
+LEDGER = Path(__file__).with_name("defects.toml")
 
 
 class Defect(Figures):
@@ -30,6 +32,5 @@ class Defect(Figures):
 
 def read_ledger() -> list[Defect]:
     """The defects, oldest first."""
-    with as_file(files("spikequant.gen.signoff") / "defects.toml") as path:
-        entries = read_toml(str(path), what="ledger", presets={})["defect"]
+    entries = read_toml(str(LEDGER), what="ledger", presets={})["defect"]
     return [Defect.model_validate(entry) for entry in entries]

@@ -1,5 +1,6 @@
 """The sign-off: rows judged from evidence, evidence of other hardware, the page, and the ledger's tests."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -14,7 +15,7 @@ from spikequant.cosim.mutation.campaign import CampaignFigures
 from spikequant.cosim.random.verify import SeedResult, VerifyFigures
 from spikequant.gen.cli import app
 from spikequant.gen.signoff.checklist import CHECKS, FORMAL, MUTATION, VERIFY, Row, judge
-from spikequant.gen.signoff.evidence import read_evidence, write_evidence
+from spikequant.gen.signoff.evidence import read_evidence, sources_digest, write_evidence
 from spikequant.gen.signoff.ledger import read_ledger
 from spikequant.gen.signoff.page import SignoffFigures
 from spikequant.golden.layer.spec import Spec
@@ -94,6 +95,13 @@ def test_results_of_other_hardware_do_not_count(tmp_path: Path) -> None:
     assert evidence.current
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hardware": "0" * 64}))
     assert rows(tmp_path)["mutants"].outcome == "out of date"
+
+
+@pytest.mark.parametrize("name", ["rtl", "golden.layer", "fpga.sdram", "fpga.link"])
+def test_every_source_of_the_hardware_counts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sources_digest()
+    monkeypatch.setattr(importlib.import_module(f"spikequant.{name}"), "__path__", [str(tmp_path)])
+    assert sources_digest() != before
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"hardware": "0"}'])
