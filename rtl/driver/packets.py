@@ -197,7 +197,8 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     """Parse a RESULT packet.
 
     Raises:
-        PacketError: a wrong length or operation, or the accelerator refused a packet before this one.
+        PacketError: a wrong length or operation, the accelerator refused a packet before this one, or it read
+            weights with a wrong parity.
     """
     brief = bool(len(words)) and bool(ResultHeader.from_bits(int(words[0])).brief)
     expected = result_words(spec, brief=brief)
@@ -209,6 +210,8 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
         raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:
         raise PacketError("the accelerator refused a packet")
+    if header.corrupted:
+        raise PacketError("the accelerator read weights with a wrong parity; reset it and load them again")
     body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER]
     beats, spikes = (int(word) for word in words[-WORDS_PER_TRAILER:])
     membrane, code, saturated = _brief_figures(spec, body) if brief else _figures(body)

@@ -87,6 +87,7 @@ def specs(draw: st.DrawFn) -> Spec:
         output_bits=draw(st.integers(2, 5 if readout == "ramp" else 16)),
         ramp=draw(st.sampled_from([4, 8, 16])),
         readout=readout,
+        weight_parity=draw(st.booleans()),
     )
     # the shortest buffer that the spec allows, into which some tokens only go in parts, and others
     shortest = max(16, 1 << (form.shortest_buffer - 1).bit_length())
