@@ -23,23 +23,24 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import ResultFolder, digest_of
-from spikequant.rtl.driver.packets import PacketError, Words, parse_result
+from spikequant.rtl.driver.packets import CorruptedWeightsError, PacketError, Words, parse_result
 from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
 from spikequant.rtl.verilog import TOP
 
 Kind = Literal["register", "lutram", "blockram"]
 """Kind of a state bit: a flip-flop, distributed memory in lookup tables, or block RAM."""
 
-Effect = Literal["masked", "refused", "broken", "hang", "saturated", "silent"]
+Effect = Literal["masked", "refused", "corrupted", "broken", "hang", "saturated", "silent"]
 """Effect of an upset.
 
-``refused``: the accelerator refused a packet. ``broken``: a result is not a packet. ``hang``: results
-stay away. ``saturated``: an output is marked as saturated that should not be. These four are flagged.
+``refused``: the accelerator refused a packet. ``corrupted``: it found weights with a wrong parity. ``broken``: a result
+is not a packet. ``hang``: results stay away. ``saturated``: an output is marked as saturated that should not be. These
+five are flagged.
 """
 
 KINDS: dict[Kind, str] = {"register": "flip-flops", "lutram": "memory in lookup tables", "blockram": "block RAM"}
 
-FLAGGED: tuple[Effect, ...] = ("refused", "broken", "hang", "saturated")
+FLAGGED: tuple[Effect, ...] = ("refused", "corrupted", "broken", "hang", "saturated")
 
 TOGETHER = 100
 """Upsets that one process of the simulator plays, and whose effects are stored together."""
@@ -248,6 +249,8 @@ def effect_of(campaign: Campaign, words: Sequence[str], *, hang: bool) -> Effect
     for packet in _packets(words):
         try:
             results.append(parse_result(campaign.spec, packet))
+        except CorruptedWeightsError:
+            return "corrupted"
         except PacketError as error:
             return "refused" if "refused" in str(error) else "broken"
     if hang:

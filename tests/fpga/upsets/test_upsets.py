@@ -1,5 +1,6 @@
 """Upsets: how effects are told apart, and a short campaign on a real netlist."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def with_bit(packets: list[Words], word: int, bit: int) -> list[Words]:
     return packets
 
 
-MALFORMED = next(bit for bit in range(32) if ResultHeader.from_bits(1 << bit).malformed)
+MALFORMED, CORRUPTED = (ResultHeader.as_shape()[name].offset for name in ("malformed", "corrupted"))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,10 @@ MALFORMED = next(bit for bit in range(32) if ResultHeader.from_bits(1 << bit).ma
         (lambda packets: with_bit(packets, 2, 0), "silent"),
         (lambda packets: with_bit(packets, 0, 0), "broken"),
         (lambda packets: with_bit(packets, 0, MALFORMED), "refused"),
+        (lambda packets: with_bit(packets, 0, CORRUPTED), "corrupted"),
         (lambda packets: [*packets[:-1], packets[-1][:-1]], "broken"),
     ],
-    ids=["nothing", "a total", "a membrane", "the operation", "the mark of refusal", "a word too few"],
+    ids=["nothing", "a total", "a membrane", "the operation", "the mark of refusal", "that of weights", "a word too few"],
 )
 def test_effects_are_told_apart(
     played: tuple[Campaign, list[Words]], change: Callable[[list[Words]], list[Words]], effect: Effect
@@ -81,3 +83,19 @@ def test_a_campaign_on_a_netlist_repeats_and_resumes(tmp_path: Path) -> None:
             assert found.masked
             assert found.silent
             assert sum(found.silent_in.values()) == found.silent
+
+
+@pytest.mark.long
+def test_no_upset_of_a_protected_weight_is_silent(tmp_path: Path) -> None:
+    spec = PRESETS["tiny"].model_copy(update={"weight_parity": True})
+    campaign = prepare(spec, seed=1, folder=tmp_path, cache=default_cache_folder())
+    found, _ = run_kind(campaign, "blockram", 300)
+    assert found.flagged_as["corrupted"]
+    upsets = [
+        upset
+        for file in (tmp_path / "effects").iterdir()
+        for upset in json.loads(file.read_text("utf-8").split("\n", 1)[1])["upsets"]
+        if ".synapses." in upset["bit"]
+    ]
+    assert len(upsets) > 50
+    assert {upset["effect"] for upset in upsets} == {"masked", "corrupted"}
