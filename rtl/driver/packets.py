@@ -215,7 +215,7 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     if header.malformed:
         raise PacketError("the accelerator refused a packet")
     if header.corrupted:
-        raise CorruptedWeightsError("the accelerator read weights with a wrong parity, expected a reset and new weights")
+        raise CorruptedWeightsError("the accelerator read weights with a wrong parity; reset it and load them again")
     body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER]
     beats, spikes = (int(word) for word in words[-WORDS_PER_TRAILER:])
     membrane, code, saturated = _brief_figures(spec, body) if brief else _figures(body)

@@ -53,7 +53,15 @@ MALFORMED, CORRUPTED = (ResultHeader.as_shape()[name].offset for name in ("malfo
         (lambda packets: with_bit(packets, 0, CORRUPTED), "corrupted"),
         (lambda packets: [*packets[:-1], packets[-1][:-1]], "broken"),
     ],
-    ids=["nothing", "a total", "a membrane", "the operation", "the mark of refusal", "that of weights", "a word too few"],
+    ids=[
+        "nothing",
+        "a total",
+        "a membrane",
+        "the operation",
+        "the mark of refusal",
+        "of weights",
+        "a word too few",
+    ],
 )
 def test_effects_are_told_apart(
     played: tuple[Campaign, list[Words]], change: Callable[[list[Words]], list[Words]], effect: Effect
