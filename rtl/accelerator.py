@@ -94,6 +94,13 @@ class Accelerator(PacketComponent):
             m.d.comb += [cluster.cycle.eq(sequencer.cycle), cluster.phase.eq(phase)]
             connect(m, cluster.words, writer.words[number])
         self._announce(m, packets, writer)
+        if self.spec.weight_parity:
+            corrupted, found = Signal(), Signal(self.spec.clusters, name="corrupted_in")
+            m.d.sync += [
+                found.eq(Cat(cluster.corrupted for cluster in clusters)),
+                corrupted.eq(corrupted | found.any()),
+            ]
+            m.d.comb += writer.corrupted.eq(corrupted)
 
         stepped = Signal()
         fired = Signal(range(self.spec.lanes + 1))

@@ -43,6 +43,7 @@ class SpikingArray(Component):
         phase: where the charges go that this cycle finishes.
         read: pulses when the charges of a phase have been read out of the buffer.
         o: charges of a finished phase, neuron 0 first.
+        corrupted: with ``weight_parity``, pulses after a row of weights with a wrong parity.
     """
 
     def __init__(self, spec: Spec, *, gated: bool = True, distributed: bool = False) -> None:
@@ -64,6 +65,7 @@ class SpikingArray(Component):
                 "phase": In(phase_layout(spec)),
                 "read": Out(1),
                 "o": Out(Flow(charged_layout(spec))),
+                **({"corrupted": Out(1)} if spec.weight_parity else {}),
             }
         )
 
@@ -93,6 +95,8 @@ class SpikingArray(Component):
         m.submodules.synapses = synapses = SynapseMemory(spec)
         connect(m, flipped(self.write), synapses.write)
         m.d.comb += synapses.row.eq(self.cycle.row)
+        if spec.weight_parity:
+            m.d.comb += self.corrupted.eq(synapses.corrupted)
         control = data.StructLayout({"fire": spec.lanes, "sign": spec.lanes, "step": step_layout()})
         now = Signal(control)
         m.d.comb += [now.fire.eq(self.cycle.fire), now.sign.eq(self.cycle.sign), now.step.eq(self.cycle.step)]

@@ -45,6 +45,7 @@ class Cluster(Component):
         cycle, phase: what the array does, and where the charges of a phase go that it finishes.
         read: pulses when a phase's charges have left the array's buffer.
         words: words of the results, in order.
+        corrupted: with ``weight_parity``, pulses after a row of weights with a wrong parity.
     """
 
     def __init__(self, spec: Spec, number: int) -> None:
@@ -58,6 +59,7 @@ class Cluster(Component):
                 "phase": In(phase_layout(spec)),
                 "read": Out(1),
                 "words": Out(stream.Signature(result_word_layout())),
+                **({"corrupted": Out(1)} if spec.weight_parity else {}),
             }
         )
 
@@ -98,6 +100,12 @@ class Cluster(Component):
             array.write.enable.eq(self.write.enable),
             self.read.eq(array.read),
         ]
+        if part.weight_parity:
+            words = slice(first // part.weights_per_word, (first + part.neurons) // part.weights_per_word)
+            m.d.comb += [
+                array.write.data.parity.eq(self.write.data.parity[words]),
+                self.corrupted.eq(array.corrupted),
+            ]
         connect(m, array.o, backend.i)
         if alone:
             connect(m, backend.words, flipped(self.words))

@@ -12,6 +12,7 @@ from spikequant.rtl.fabric.queue import RegisterStage
 from spikequant.rtl.fabric.registers import unreset
 from spikequant.rtl.interfaces import Write
 from spikequant.rtl.neurons.neuron import parameter_write_layout
+from spikequant.rtl.parity import PARITY_FAN_IN
 from spikequant.rtl.shapes import (
     CodesHeader,
     NeuronsHeader,
@@ -276,6 +277,8 @@ class PacketReader(Component):
         for number in range(spec.words_per_row):
             with m.If(stored_place[number]):
                 m.d.sync += weights[number * WORD_BITS : (number + 1) * WORD_BITS].eq(stored)
+        if spec.weight_parity:
+            self._parity(m, word.data, stored_place)
         pair = Signal.like(self.weights.data.pair)
         memory_row = Signal.like(self.weights.data.row)
         m.d.sync += [
@@ -286,6 +289,16 @@ class PacketReader(Component):
             self.weights.data.row.eq(memory_row),
         ]
         return beyond | (word.last & ~ends), storing
+
+    def _parity(self, m: Module, word: Value, stored_place: Signal) -> None:
+        """Parity of each word of a row, at the same time as its weights."""
+        parts = Signal(WORD_BITS // PARITY_FAN_IN, reset_less=True)
+        parity = Signal(self._spec.words_per_row, reset_less=True)
+        m.d.sync += parts.eq(Cat(word.word_select(part, PARITY_FAN_IN).xor() for part in range(len(parts))))
+        for number in range(self._spec.words_per_row):
+            with m.If(stored_place[number]):
+                m.d.sync += parity[number].eq(parts.xor())
+        m.d.comb += self.weights.data.parity.eq(parity)
 
     def _neurons(self, m: Module, word: data.View, *, begins: Signal, loads: Signal) -> Value:
         """Assemble three words into constants.

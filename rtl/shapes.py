@@ -126,12 +126,15 @@ class ResultHeader(data.Struct):
 
     ``malformed``: some packet since reset broke these rules, and was dropped or cut.
     ``brief``: codes and flags follow instead of whole results.
+    ``corrupted``: with ``weight_parity``, some row of weights that was read since reset has a wrong parity; results
+    since then are unspecified.
     """
 
     operation: Operation
     malformed: unsigned(1)
     brief: unsigned(1)
-    reserved: unsigned(10)
+    corrupted: unsigned(1)
+    reserved: unsigned(9)
     slot: unsigned(8)
     reserved_high: unsigned(8)
 

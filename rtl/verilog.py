@@ -95,10 +95,12 @@ def _to_verilog(rtlil: str) -> str:
 
 
 def _header(spec: Spec, style: Style) -> str:
-    """Comment at the beginning of the file."""
+    """Comment at the beginning of the file, without options that are off."""
     values = spec.model_dump()
     settings = [
-        f"  {name:<22} {values[name]!s:<8} {field.description}" for name, field in Settings.model_fields.items()
+        f"  {name:<22} {values[name]!s:<8} {field.description}"
+        for name, field in Settings.model_fields.items()
+        if values[name] is not False
     ]
     lines = [
         "SpikeQuant accelerator: linear layers of quantized language models, computed with spikes.",

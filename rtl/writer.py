@@ -24,7 +24,8 @@ class PacketWriter(Component):
             sampled again two cycles later.
         words: results of each cluster.
         beats, spikes: running totals, sampled when their word is made.
-        malformed: flag of the header, sampled when the header is made.
+        malformed, corrupted: flags of the header, sampled when the header is made; the latter with ``weight_parity``,
+            where a header waits for its first word of results, by when all rows of weights behind it are checked.
         o: stream words.
     """
 
@@ -38,6 +39,7 @@ class PacketWriter(Component):
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
                 "o": Out(stream.Signature(PacketWord)),
+                **({"corrupted": In(1)} if spec.weight_parity else {}),
             }
         )
 
@@ -59,6 +61,8 @@ class PacketWriter(Component):
             header.brief.eq(brief),
             header.slot.eq(self.packets.payload.slot),
         ]
+        if spec.weight_parity:
+            m.d.comb += header.corrupted.eq(self.corrupted)
 
         # the cluster that sends, and how many of its words are left
         turn = Signal(spec.clusters, init=1)
@@ -68,6 +72,7 @@ class PacketWriter(Component):
         all_left = Mux(brief, brief_words - 1, most - 1)
         none_left = Signal()
         found = reduce(or_, (turn[number] & words.valid for number, words in enumerate(self.words)))
+        begins = self.packets.valid & found if spec.weight_parity else self.packets.valid
         word = (
             reduce(
                 or_,
@@ -98,8 +103,8 @@ class PacketWriter(Component):
         with m.FSM():
             with m.State("header"):
                 m.d.sync += [left.eq(all_left), none_left.eq(brief & (brief_words == 1)), turn.eq(1)]
-                m.d.comb += [output.data.eq(header), offers.eq(self.packets.valid)]
-                with m.If(free & self.packets.valid):
+                m.d.comb += [output.data.eq(header), offers.eq(begins)]
+                with m.If(free & begins):
                     m.next = "body"
             with m.State("body"):
                 m.d.comb += [take.eq(free & found), at_end.eq(take & none_left)]
@@ -126,6 +131,8 @@ class PacketWriter(Component):
                     m.next = "spikes"
             with m.State("spikes"):
                 m.d.comb += [output.data.eq(self.spikes), output.last.eq(1), offers.eq(1)]
+                if spec.weight_parity:
+                    m.d.sync += turn.eq(1)
                 with m.If(free):
                     m.next = "header"
         return m

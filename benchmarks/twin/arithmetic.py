@@ -29,9 +29,11 @@ TOKENS_KEPT = 512
 def dense_spec(spec: Spec) -> Spec:
     """The spec that the array is built for: its charges have room for every level that the memory's inputs may have.
 
-    It feeds whole tiles, so it does not cut them by the sum of their levels. All of its neurons are one cluster.
+    It feeds whole tiles, so it does not cut them by the sum of their levels. All of its neurons are one cluster, and
+    its weights have no parity.
     """
-    return spec.model_copy(update={"population_bits": (spec.depth * spec.max_level).bit_length(), "clusters": 1})
+    population = (spec.depth * spec.max_level).bit_length()
+    return spec.model_copy(update={"population_bits": population, "clusters": 1, "weight_parity": False})
 
 
 def level_bits(spec: Spec) -> int:

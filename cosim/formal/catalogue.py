@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from spikequant.cosim.formal import fabric, netlists, neurons, progress, readouts, sorting, streams
+from spikequant.cosim.formal import fabric, netlists, neurons, parity, progress, readouts, sorting, streams
 from spikequant.cosim.formal.property import Property
 from spikequant.cosim.netlist import Synthesis
 from spikequant.golden.layer.spec import Spec
@@ -14,6 +14,6 @@ def catalogue(synthesize: Callable[[Spec], Synthesis]) -> Iterator[Property]:
     Args:
         synthesize: synthesizes an accelerator; called when a property of its netlist is proved.
     """
-    for topic in (fabric, streams, readouts, neurons, sorting, progress):
+    for topic in (fabric, streams, parity, readouts, neurons, sorting, progress):
         yield from topic.properties()
     yield from netlists.properties(synthesize)

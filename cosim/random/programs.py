@@ -65,7 +65,8 @@ def random_spec(random: Random) -> Spec:
         "readout": readout,
     }
     shortest = max(16, 1 << (Spec(**values, score_words=8192).shortest_buffer - 1).bit_length())
-    return Spec(**values, score_words=min(8192, shortest * random.choice((1, 2, 8))))
+    score_words = min(8192, shortest * random.choice((1, 2, 8)))
+    return Spec(**values, score_words=score_words, weight_parity=random.random() < 0.5)
 
 
 def _edgy(random: Random, low: int, high: int) -> int:

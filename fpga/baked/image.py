@@ -41,8 +41,11 @@ def block_width(spec: Spec) -> int:
     """Bits of a row of each block RAM, as ``spikequant.rtl.fabric.memory`` chooses them.
 
     Raises:
-        InputError: the memory is so deep that the tools choose, or has the wide rows of a single lane.
+        InputError: the memory is so deep that the tools choose, has the wide rows of a single lane, or has a parity,
+            which images do not contain.
     """
+    if spec.weight_parity:
+        raise InputError("weight_parity: baked weights have no parity, expected false")
     if spec.memory_rows > max(SHAPES):
         raise InputError(f"depth: {spec.depth} inputs are {spec.memory_rows} rows, expected at most {max(SHAPES)}")
     if spec.lanes == 1 and spec.memory_rows <= WIDE_ROWS:

@@ -34,8 +34,7 @@ from spikequant.rtl.shapes import (
 
 def synapse_blocks(spec: Spec) -> int:
     """Block RAMs of the weights."""
-    bits = spec.cluster.neurons * spec.weight_bits
-    return spec.clusters * spec.pairs * block_rams(bits, spec.memory_rows, dual=spec.lanes > 1)
+    return spec.clusters * spec.pairs * block_rams(spec.row_bits, spec.memory_rows, dual=spec.lanes > 1)
 
 
 def estimate_ebrs(spec: Spec) -> int:

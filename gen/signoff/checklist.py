@@ -16,6 +16,7 @@ from spikequant.cosim.random.verify import VerifyFigures
 from spikequant.cosim.simulator.verilator import lint
 from spikequant.fpga.link.fuzz import FuzzFigures
 from spikequant.fpga.sdram.soak import SoakFigures
+from spikequant.fpga.upsets.campaign import KINDS, UpsetFigures
 from spikequant.gen.signoff.evidence import Campaign, read_evidence
 from spikequant.golden.layer.spec import PRESETS
 from spikequant.golden.support.figures import Figures
@@ -39,6 +40,7 @@ MUTATION = Campaign("mutation.json", CampaignFigures, "make mutate")
 FAMILIES = Campaign("families.json", FamiliesFigures, "spikequant families --json build/families.json")
 MEMORY = Campaign("soak-memory.json", SoakFigures, "make soak-memory")
 LINE = Campaign("fuzz-line.json", FuzzFigures, "make fuzz-line")
+UPSETS = Campaign("upsets.json", UpsetFigures, "make upsets")
 
 ACCELERATORS = 40
 """Random accelerators of the regression."""
@@ -51,6 +53,9 @@ MOST_MUTANTS = 0.98
 
 SOAK_HOURS = 8.0
 """Hours of random programs that V3 asks for."""
+
+UPSETS_OF_A_KIND = 1000
+"""Upsets of each kind of state that V3 asks for."""
 
 LINTED = ("tiny", "base")
 """Presets whose Verilog is linted."""
@@ -202,6 +207,16 @@ def _line(figures: FuzzFigures) -> Judgement:
     return Judgement(figures.ok, f"{figures.frames:,} frames, {figures.damaged:,} damaged, {figures.refused:,} refused")
 
 
+def _upsets(figures: UpsetFigures) -> Judgement:
+    shares = tuple(
+        f"{KINDS[one.kind]}, {one.upsets:,} upsets: {one.masked / one.upsets:.1%} masked, "
+        f"{one.flagged / one.upsets:.1%} flagged, {one.silent / one.upsets:.1%} silent"
+        for one in figures.kinds
+    )
+    enough = all(one.upsets >= UPSETS_OF_A_KIND for one in figures.kinds)
+    return Judgement(bool(shares) and enough, f"{figures.config}, {len(shares)} kinds of state", shares)
+
+
 CHECKS = (
     Check("V1", "lint", "Verilator's lint prints nothing beyond the waivers", _lint),
     Check("V1", "first regression", "random programs give the results that their packets mean", _first_program, VERIFY),
@@ -215,6 +230,7 @@ CHECKS = (
     Check("V3", "full coverage", "every point is reached, or waived with a reason", _all_points, COVERAGE),
     Check("V3", "mutants", f"{MOST_MUTANTS:.0%} of the mutants that change results are detected", _mutants, MUTATION),
     Check("V3", "soak", f"{SOAK_HOURS:.0f} hours of random programs without a failure", _soak, VERIFY),
+    Check("V3", "upsets", f"the effects of {UPSETS_OF_A_KIND:,} of each kind of state are known", _upsets, UPSETS),
     Check("V3", "open tasks", "no TODO in the accelerator's sources", _open_tasks),
 )
 

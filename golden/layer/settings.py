@@ -39,3 +39,6 @@ class Settings(BaseModel):
         default="halving",
         description="wide codes by successive halving, or the first-spike ramp (at most 5 output bits)",
     )
+    weight_parity: bool = Field(
+        default=False, description="store a parity bit with each row of weights, and check it in each row read"
+    )

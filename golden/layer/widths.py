@@ -69,6 +69,11 @@ class Widths(Settings):
         return self.pair_rows + 1
 
     @property
+    def row_bits(self) -> int:
+        """Bits of a row of a cluster's synapse memory: the weights of its neurons, and their parity if there is one."""
+        return self.neurons // self.clusters * self.weight_bits + self.weight_parity
+
+    @property
     def max_burst(self) -> int:
         """Most spikes at the top of the ramp that one activation needs."""
         return self.max_level // self.ramp

@@ -37,6 +37,10 @@ class PacketError(SpikeQuantError):
     """A packet from the accelerator breaks the rules of ``spikequant.rtl.shapes``."""
 
 
+class CorruptedWeightsError(PacketError):
+    """The accelerator read a row of weights with a wrong parity since its last reset."""
+
+
 def _header(layout: type[data.Struct], operation: Operation, **fields: int | Half) -> Words:
     bits = layout.const({"operation": operation, **fields}).as_bits()
     words = [bits >> (WORD_BITS * index) & (2**WORD_BITS - 1) for index in range(HEADER_WORDS[operation])]
@@ -198,6 +202,7 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
 
     Raises:
         PacketError: a wrong length or operation, or the accelerator refused a packet before this one.
+        CorruptedWeightsError: it read weights with a wrong parity.
     """
     brief = bool(len(words)) and bool(ResultHeader.from_bits(int(words[0])).brief)
     expected = result_words(spec, brief=brief)
@@ -209,6 +214,8 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
         raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:
         raise PacketError("the accelerator refused a packet")
+    if header.corrupted:
+        raise CorruptedWeightsError("the accelerator read weights with a wrong parity; reset it and load them again")
     body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER]
     beats, spikes = (int(word) for word in words[-WORDS_PER_TRAILER:])
     membrane, code, saturated = _brief_figures(spec, body) if brief else _figures(body)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment, MemoryData, MemoryInstance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.rtl.accelerator import RUNS_WAITING, Accelerator
 from spikequant.rtl.driver.packets import (
+    CorruptedWeightsError,
     PacketError,
     TileResult,
     TokenTile,
@@ -87,6 +89,7 @@ def specs(draw: st.DrawFn) -> Spec:
         output_bits=draw(st.integers(2, 5 if readout == "ramp" else 16)),
         ramp=draw(st.sampled_from([4, 8, 16])),
         readout=readout,
+        weight_parity=draw(st.booleans()),
     )
     # the shortest buffer that the spec allows, into which some tokens only go in parts, and others
     shortest = max(16, 1 << (form.shortest_buffer - 1).bit_length())
@@ -370,3 +373,73 @@ def test_layers_follow_each_other_without_a_reset(rtl_play: Callable[..., Any]) 
     results = [parse_result(SMALL, packet) for packet in run.packets("o")]
     for index, (vectors, program) in enumerate(zip(layers, programs, strict=True)):
         assert_equal(SMALL, vectors, gather(vectors, program.places, results[3 * index : 3 * index + 3]))
+
+
+class Opened(Accelerator):
+    """An accelerator whose synapse memory a test may change."""
+
+    memory: MemoryData
+
+    def elaborate(self, platform: object) -> Any:
+        fragment = Fragment.get(super().elaborate(platform), platform)
+        place: Any = fragment
+        for name in ("cluster_0", "array", "synapses", "memory_0", "rows"):
+            place = next(sub for sub, own, _ in place.subfragments if own == name)
+        assert isinstance(place, MemoryInstance)
+        self.memory = place._data
+        return fragment
+
+
+def test_every_inverted_weight_that_is_read_is_flagged_in_its_own_result(
+    packet_streams: Callable[..., Any], simulate: Callable[..., None]
+) -> None:
+    spec = SMALL.model_copy(update={"weight_parity": True})
+    accelerator = Opened(spec)
+    dut = packet_streams(accelerator)
+    zero = np.zeros(8, np.uint8)
+    codes = np.arange(2 * 8, dtype=np.uint8).reshape(2, 8)
+    load = [
+        weights_packet(spec, first_input=0, codes=codes),
+        neurons_packet(theta=np.full(8, 4096, np.uint32), bias=np.zeros(8, np.int32), zero=zero),
+    ]
+    # the shortest phase there is: one input at the lowest level, read by the last beat
+    tile = TokenTile(np.array([1], np.uint8), np.array([False]), zero=0, shift=0, offset=0, merged=False)
+    settings = {"buffer": 0, "shift": 0, "first_input": 0, "slot": 0, "first": True, "last": True}
+    run = [codes_packet(tile, buffer=0), run_packet(**settings, half=Half.WHOLE, brief=True)]
+    # a row that no spike reads, the row of zeros that idle lanes read, and that of the spike
+    flips = [(2, 5), *((row, bit) for row in (0, 1) for bit in (0, 13, 31, 32))]
+    outcomes = []
+
+    async def play(ctx: Any, packets: list[Words], results: int) -> list[Any]:
+        words, sent, received = packet_streams.words(packets), 0, []
+        ctx.set(dut.o.ready, 1)
+        busy = True
+        while busy or sent < len(words) or sum(word.last for word in received) < results:
+            ctx.set(dut.i.valid, sent < len(words))
+            if sent < len(words):
+                ctx.set(dut.i.payload, words[sent])
+            _, _, ready, valid, word, busy = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload, dut.busy)
+            sent += ready and sent < len(words)
+            received += [word] * valid
+        return received
+
+    async def testbench(ctx: Any) -> None:
+        await play(ctx, load, 0)
+        await ctx.tick().repeat(10)
+        for row, bit in [(1, None), *flips, (1, None)]:
+            ctx.set(dut.reset, 1)
+            await ctx.tick()
+            ctx.set(dut.reset, 0)
+            whole = ctx.get(accelerator.memory[row])
+            if bit is not None:
+                ctx.set(accelerator.memory[row], whole ^ 1 << bit)
+            (packet,) = packet_streams.packets(await play(ctx, run, 1))
+            ctx.set(accelerator.memory[row], whole)
+            try:
+                assert parse_result(spec, packet).code.tolist() == codes[0].tolist()
+                outcomes.append(False)
+            except CorruptedWeightsError:
+                outcomes.append(True)
+
+    simulate(dut, testbench)
+    assert outcomes == [False, False, *[True] * 8, False]

@@ -23,6 +23,7 @@ SPECS = [
     Spec(neurons=24, membrane_slots=256, output_bits=16),
     Spec(neurons=64, clusters=4, membrane_slots=256),
     Spec(neurons=72, clusters=3, membrane_slots=256, output_bits=9),
+    Spec(neurons=16, clusters=2, membrane_slots=256, weight_parity=True),
 ]
 
 
@@ -39,6 +40,7 @@ class Streams(Component):
                 "spikes": In(WORD_BITS),
                 "malformed": In(1),
                 "o": Out(stream.Signature(PacketWord)),
+                "corrupted": In(1),
             }
         )
 
@@ -51,6 +53,8 @@ class Streams(Component):
         connect(m, writer.o, flipped(self.o))
         m.d.comb += [writer.beats.eq(self.beats), writer.spikes.eq(self.spikes)]
         m.d.comb += writer.malformed.eq(self.malformed)
+        if self._spec.weight_parity:
+            m.d.comb += writer.corrupted.eq(self.corrupted)
         return m
 
 
@@ -82,9 +86,16 @@ def random_packet(random: Random, spec: Spec, slot: int, *, brief: bool) -> Pack
 
 @pytest.fixture(scope="session")
 def rtl_write(run_streams: Callable[..., Any]) -> Callable[..., Any]:
-    """Packets go out, while the totals count cycles and ``malformed`` rises in a given one."""
+    """Packets go out, while the totals count cycles, ``malformed`` rises in a given one, and ``corrupted`` in any."""
 
-    def run(spec: Spec, packets: list[Packet], *, malformed_from: int = 10**9, **others: Any) -> Any:
+    def run(
+        spec: Spec,
+        packets: list[Packet],
+        *,
+        malformed_from: int = 10**9,
+        corrupted: Callable[[int], bool] = lambda _: False,
+        **others: Any,
+    ) -> Any:
         feeds = {"packets": [{"slot": packet.slot, "brief": packet.brief} for packet in packets]}
         for number in range(spec.clusters):
             feeds[f"words_{number}"] = [
@@ -99,6 +110,7 @@ def rtl_write(run_streams: Callable[..., Any]) -> Callable[..., Any]:
                 "beats": lambda cycle: BEATS + cycle,
                 "spikes": lambda cycle: SPIKES + cycle,
                 "malformed": lambda cycle: cycle >= malformed_from,
+                "corrupted": corrupted,
             },
             **others,
         )
@@ -149,3 +161,22 @@ def test_a_flag_goes_with_the_next_header_and_changes_no_waiting_word(
         # the second header is made after the word two before it is taken, as the output holds two
         assert flags[-1] == [malformed_from == 0, malformed_from <= words[length - 2].cycle + 1]
     assert {tuple(pair) for pair in flags} == {(0, 0), (0, 1), (1, 1)}
+
+
+def test_a_header_waits_for_its_first_result_and_then_tells_of_corrupted_weights(rtl_write: Callable[..., Any]) -> None:
+    spec = SPECS[-1]
+    assert spec.weight_parity
+    packets = [random_packet(Random(1), spec, 7, brief=True)] * 2
+    length = len(packets[0].body(spec)) + 3
+    for stall in ({}, {"words_0": 0.9}):
+        for rises in range(0, 60, 3):
+            run = rtl_write(spec, packets, corrupted=lambda cycle, rises=rises: cycle >= rises, stall=stall, seed=2)
+            words, first = run.received["o"], run.sent["words_0"]
+            per_packet = len(packets[0].words[0])
+            for number in range(2):
+                header = words[number * length]
+                offered = first[number * per_packet].cycle
+                # the header goes in the cycle before the first word at the earliest, and leaves a cycle later
+                assert header.cycle >= offered - 1
+                flag = ResultHeader.from_bits(header.payload.data).corrupted
+                assert flag == (rises <= header.cycle - 1)

@@ -68,6 +68,7 @@ FAULTS = [
         "with_current.second.eq(step.double)",
         "with_current.second.eq(step.keep_current)",
     ),
+    ("parity", "rtl/parity.py", "valid[-1] & reduce(or_, level)", "valid[-1] & level[0]"),
     ("neuron.membrane", "rtl/neurons/neuron.py", "subtract = place < spec.weight_bits - 1", "subtract = place > 9"),
     ("encoder.plain", "rtl/encoder/decoder.py", "sign.eq(one.final_sign)", "sign.eq(0)"),
     ("encoder.apart", "rtl/encoder/decoder.py", "own_list.normal.eq(~one.final_apart)", "own_list.normal.eq(1)"),

@@ -89,6 +89,7 @@ def test_a_text_that_is_no_image_is_refused(damage: Callable[[str], str]) -> Non
     [
         (Spec(neurons=8, lanes=2, depth=40_000), "depth: 40000 inputs are 40001 rows, expected at most 16384"),
         (Spec(neurons=8, lanes=1, depth=64), "lanes: weights for one lane with 64 inputs cannot be baked"),
+        (Spec(neurons=8, lanes=2, depth=64, weight_parity=True), "weight_parity: baked weights have no parity"),
     ],
 )
 def test_block_rams_whose_layout_is_not_known_are_refused(spec: Spec, message: str) -> None:

@@ -173,6 +173,7 @@ GOOD = result_packet(SMALL, [(0, 0, False)] * 8)
         (result_packet(SMALL, [(0, 0, False)] * 8, operation=Operation.RUN), "operation 4, expected 5"),
         (np.where(np.arange(19) == 0, 0, GOOD), "operation 0, expected 5"),
         (result_packet(SMALL, [(0, 0, False)] * 8, malformed=1), "the accelerator refused a packet"),
+        (result_packet(SMALL, [(0, 0, False)] * 8, corrupted=1), "weights with a wrong parity"),
     ],
 )
 def test_a_broken_result_is_refused(packet: Words, message: str) -> None:
