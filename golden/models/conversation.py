@@ -1,6 +1,7 @@
 """Conversation with a model: by the template of its tokenizer if there is one, else each prompt is continued alone."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from spikequant.golden.models.continuation import check_tokens, prompt_ids
 from spikequant.golden.models.growing_text import GrowingText, NewToken
@@ -17,7 +18,7 @@ class Conversation:
         language_model: in evaluation mode.
 
     Attributes:
-        has_template: whether the tokenizer has a chat template. Without one, prompts have nothing to do with each other.
+        has_template: whether the tokenizer has a chat template; without one, prompts are independent.
     """
 
     def __init__(self, language_model: LanguageModel) -> None:
@@ -66,9 +67,10 @@ class Conversation:
         """Tokens of messages up to the beginning of the model's reply, without those that the prefix holds."""
         tokenizer = self._language_model.tokenizer
         try:
-            tokens: list[int] = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+            rendered: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         except Exception as error:
             raise InputError(f"chat template: {one_line(error)}, expected one for user and assistant") from None
+        tokens: list[int] = list(rendered)
         starts = start_tokens(tokenizer)
         held = not model_starts(self._language_model) and tokens[: len(starts)] == starts
         return tokens[len(starts) :] if held else tokens
