@@ -111,7 +111,7 @@ def chat(
         with err.status("starting") as starting:
             layers = linear_layers(model, spec, devices, codes=codes, stage=starting.update, watch=session.watch)
             session.work = stack.enter_context(layers)
-        err.print(_heading(model.name, template=session.conversation.has_template, typed=typed), highlight=False)
+        typer.echo(_heading(model.name, template=session.conversation.has_template, typed=typed), err=True)
         for text in prompts(prompt or []):
             try:
                 with stop_on_interrupt() as stopped, ReplyScreen(out, err) as screen:
@@ -134,7 +134,7 @@ def _finish(figures: "ChatFigures", json_file: Path | None) -> None:
         typer.echo(outcome_line(compared.outputs, compared.mismatches, compared.saturated, ok=figures.ok), err=True)
         if compared.first_mismatch:
             typer.echo(f"first mismatch: {compared.first_mismatch}", err=True)
-    show_written(json_file)
+    show_written(json_file, err=True)
     if not figures.ok:
         raise typer.Exit(FAILED)
 

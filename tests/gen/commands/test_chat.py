@@ -1,0 +1,108 @@
+"""The command ``chat``, with a tiny random model: replies in integers, and from a virtual board."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from spikequant.gen.cli import app
+from spikequant.golden.support.errors import InputError
+
+TEMPLATE = "{% for message in messages %}{{ message['role'][0] + ', ' + message['content'] + '.' }}{% endfor %}a, "
+
+CLOSE = 0.05
+
+
+@pytest.fixture
+def chatty_checkpoint(smallest_checkpoint: Path, tmp_path: Path) -> Path:
+    """The model with a chat template."""
+    folder = tmp_path / "chatty"
+    folder.mkdir()
+    for path in smallest_checkpoint.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    return folder
+
+
+def chat(checkpoint: Path, *arguments: object, stdin: str = "") -> Result:
+    options = ["--checkpoint", checkpoint, "--config", "tiny", "--memory", "none", *arguments]
+    return CliRunner().invoke(app, ["chat", *map(str, options)], input=stdin)
+
+
+def test_replies_in_integers_have_a_calculated_speed(smallest_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "chat.json"
+    options = ("--backend", "golden", "--max-new-tokens", 3, "--json", file)
+    result = chat(smallest_checkpoint, *options, "--prompt", "the spikes", "--prompt", "a neuron")
+    assert result.exit_code == 0, result.output
+    found = json.loads(file.read_text())
+    first, second = found["replies"]
+    assert result.stdout == f"the spikes{first['text']}\na neuron{second['text']}\n"
+    assert [len(first["tokens"]), first["read_tokens"], first["stop"]] == [3, len("the spikes"), "limit"]
+    rate = found["budget"]["tokens_per_second"]
+    assert (found["speed"], first["tokens_per_second"]) == ("calculated", rate)
+    assert (found["budget"]["binds"], found["budget"]["total"]["layers"]) == ("line", 7)
+    assert (found["compared"], first["board_seconds"]) == (None, None)
+    heading, *statuses, written = result.stderr.splitlines()
+    assert heading.endswith("no chat template: each prompt is continued")
+    assert f"3 tokens · {rate:.3g} tokens/s on ulx3s_85f (calculated) · the line binds: line " in statuses[0]
+    assert len(statuses) == 2
+    assert written == f"wrote {file}"
+
+    # the same prompts as lines, and the same text as of the command for one prompt
+    lines = chat(smallest_checkpoint, *options, stdin="the spikes\n\na neuron\n")
+    assert lines.stdout == result.stdout
+    alone = ["--checkpoint", smallest_checkpoint, "--config", "tiny", "--backend", "golden", "--max-new-tokens", 3]
+    text = CliRunner().invoke(app, ["generate-text", *map(str, alone), "--prompt", "a neuron"])
+    assert f"a neuron{second['text']}\n" in text.stdout
+
+
+def test_a_conversation_stays_in_the_cache(chatty_checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "chat.json"
+    options = ("--backend", "golden", "--max-new-tokens", 2, "--json", file)
+    result = chat(chatty_checkpoint, *options, stdin="spikes\nmore\n")
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(file.read_text())["replies"]
+    assert first["read_tokens"] == len("u, spikes.a, ")
+    # the text of this tokenizer has spaces between characters
+    assert second["read_tokens"] == len(f"{first['text']}.u, more.a, ") - 1
+    assert result.stdout == f"{first['text']}\n{second['text']}\n"
+    assert "chat template of its tokenizer" in result.stderr
+
+
+@pytest.mark.parametrize("memory", ["none", "AS4C16M16SA-7"])
+def test_a_virtual_board_shows_the_time_of_the_board(smallest_checkpoint: Path, memory: str, tmp_path: Path) -> None:
+    file = tmp_path / "chat.json"
+    options = ("--port", "sim", "--baud", 6_000_000, "--memory", memory, "--max-new-tokens", 2, "--json", file)
+    result = chat(smallest_checkpoint, *options, "--prompt", "a")
+    assert result.exit_code == 0, result.output
+    found = json.loads(file.read_text())
+    (reply,) = found["replies"]
+    counted = reply["board_seconds"]
+    assert found["speed"] == "counted in board cycles"
+    assert reply["tokens_per_second"] == pytest.approx(1 / counted[1])
+    # the board's clock runs on while a busy machine keeps the host waiting
+    assert 1e3 * min(counted) == pytest.approx(found["budget"]["total"]["milliseconds"], rel=CLOSE)
+    assert found["budget"]["stored_layers"] == (0 if memory == "none" else 7)
+    assert found["compared"] == {"outputs": 2 * 112, "mismatches": 0, "saturated": 0, "first_mismatch": ""}
+    assert "224 outputs, 0 mismatches, 0 saturated: equal" in result.stderr
+    assert "tokens/s on ulx3s_85f (counted in board cycles) · the line binds" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "chat: no --port, expected a serial port, sim, or --backend golden"),
+        (("--backend", "golden", "--port", "sim"), "chat: --port sim is for a board"),
+        (("--port", "sim", "--board", "nobody"), "board: unknown board 'nobody'"),
+        (("--port", "sim", "--memory", "AS4C16M16SA-7", "--frequency", 50), "frequency: 50 MHz, expected 60"),
+        (("--backend", "golden"), "chat: no prompts, expected --prompt or lines on stdin"),
+        (("--backend", "golden", "--prompt", ""), "prompt '': no tokens"),
+        (("--backend", "golden", "--prompt", 3000 * "a"), "3000 tokens with the conversation so far, expected fewer"),
+    ],
+)
+def test_bad_input(smallest_checkpoint: Path, arguments: tuple[object, ...], message: str) -> None:
+    result = chat(smallest_checkpoint, *arguments)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert result.stdout == ""
