@@ -63,9 +63,11 @@ class ReplyScreen:
             self._out.file.flush()
             return
         *lines, last = Text(self._line + piece).wrap(self._out, self._out.width)
+        self._line = last.plain
         for line in lines:
             self._out.print(line, soft_wrap=True)
-        self._line = last.plain
+        if self._live:
+            self._live.refresh()
 
     def status(self, status: str) -> None:
         """Replace the status."""

@@ -1,11 +1,14 @@
 """Output of a reply on terminals and elsewhere."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from spikequant.gen.chat.screen import ReplyScreen
+
+CONTROL = re.compile(r"\x1b\[[?0-9]*[A-Za-z]|\r")
 
 
 def console(*, terminal: bool) -> Console:
@@ -42,8 +45,8 @@ def test_a_terminal_for_the_status_leaves_the_text_alone() -> None:
 def test_a_terminal_shows_whole_words_of_each_line() -> None:
     out, err = console(terminal=True), console(terminal=True)
     reply(out, err)
-    lines = [line.rpartition("\x1b[2K")[2].rstrip() for line in written(out).split("\n")]
-    places = [lines.index(line) for line in ("Spikes [b]arrive at", "the neuron.", "", "  def f(): 1")]
+    lines = [CONTROL.sub("", line).rstrip() for line in written(out).split("\n")]
+    places = [lines.index(line) for line in ("Spikes [b]arrive at", "the neuron.", "  def f(): 1")]
     assert places == sorted(places)
     assert written(err) == "4 tokens, and a status that is longer than a line\n"
 
