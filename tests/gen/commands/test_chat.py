@@ -1,8 +1,10 @@
 """The command ``chat``, with a tiny random model: replies in integers, and from a virtual board."""
 
 import json
+import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -115,6 +117,29 @@ def test_outputs_that_differ_are_reported(smallest_checkpoint: Path, monkeypatch
     assert result.exit_code == 1
     assert "112 outputs, 7 mismatches, 0 saturated: NOT EQUAL" in result.stderr
     assert "first mismatch: model.layers.0.self_attn.q_proj, token 0, neuron 0: " in result.stderr
+
+
+def test_a_terminal_stops_replies_and_ends(smallest_checkpoint: Path) -> None:
+    program = "from spikequant.gen.cli import main; main()"
+    options = ["--backend", "golden", "--config", "tiny", "--memory", "none", "--max-new-tokens", "2000"]
+    arguments = ["-c", program, "chat", "--checkpoint", str(smallest_checkpoint), *options]
+    child = pexpect.spawn(sys.executable, arguments, dimensions=(20, 120), encoding="utf-8", timeout=120)
+    child.expect("each prompt is continued; Ctrl-C stops a reply, Ctrl-D ends")
+    child.expect("> ")
+    child.sendintr()
+    child.expect("> ")
+    child.sendline("the spikes")
+    child.expect("tokens/s on ulx3s_85f")
+    child.sendintr()
+    child.expect("the line binds: line [0-9,]+, array [0-9]+ ms · stopped")
+    child.expect("> ")
+    child.sendline(3000 * "a")
+    child.expect("expected fewer than 2048.*; the conversation begins anew")
+    child.expect("> ")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 @pytest.mark.parametrize(
