@@ -8,6 +8,7 @@ from rich.console import Console
 
 from spikequant.gen.chat.screen import ReplyScreen
 
+ERASED = "\x1b[2K"
 CONTROL = re.compile(r"\x1b\[[?0-9]*[A-Za-z]|\r")
 
 
@@ -45,7 +46,7 @@ def test_a_terminal_for_the_status_leaves_the_text_alone() -> None:
 def test_a_terminal_shows_whole_words_of_each_line() -> None:
     out, err = console(terminal=True), console(terminal=True)
     reply(out, err)
-    lines = [CONTROL.sub("", line).rstrip() for line in written(out).split("\n")]
+    lines = [CONTROL.sub("", line.rpartition(ERASED)[2]).rstrip() for line in written(out).split("\n")]
     places = [lines.index(line) for line in ("Spikes [b]arrive at", "the neuron.", "  def f(): 1")]
     assert places == sorted(places)
     assert written(err) == "4 tokens, and a status that is longer than a line\n"
