@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "chat.gif"
 RECORDING = ROOT / "build" / "chat.cast"
 
-ROWS, COLUMNS = 14, 104
+ROWS, COLUMNS = 14, 112
 SPEED = 8
 """Ratio of the picture's speed to the recording's."""
 
-OPTIONS = "--backend golden --memory AS4C32M16SB-7 --max-new-tokens 40"
-PROMPTS = ("What is the capital of France?", "And of Italy?", "Why is the sky blue?")
+OPTIONS = "--backend golden --memory AS4C32M16SB-7 --max-new-tokens 48"
+PROMPTS = ("What is the capital of France?", "And of Italy?", "Write one sentence about rain.")
 SECONDS = 900
 KEY_SECONDS = 0.4
 

@@ -10,7 +10,7 @@ class Origin(StrEnum):
     """Origin of a board's speed."""
 
     CALCULATED = "calculated"
-    COUNTED = "counted in board cycles"
+    COUNTED = "counted"
     MEASURED = "measured"
 
 

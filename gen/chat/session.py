@@ -56,7 +56,7 @@ class ChatSession:
         self._names |= set(layers)
         if self.budget is None:
             self._traced |= {name: vectors.of_tokens(slice(-1, None)) for name, vectors in layers.items()}
-        self._show(f"layer {len(self._names)} of {self._layers}")
+        self._show(f"{len(self._names)}/{self._layers} layers")
 
     def reply(
         self, prompt: str, screen: ReplyScreen, *, tokens: int, stopped: Callable[[], bool] = lambda: False
@@ -173,12 +173,14 @@ class ChatSession:
 
 
 def _binding(budget: BudgetFigures) -> str:
-    """What binds a token, with the time that each of the three would take alone."""
+    """What binds a token, with the milliseconds that each of line, memory and array would take alone."""
     total = budget.total
-    parts = {
+    alone = {
         "line": total.line.milliseconds,
         "memory": total.memory.milliseconds,
         "array": total.array.milliseconds,
     }
-    times = (f"{name} {milliseconds:,.0f}" for name, milliseconds in parts.items() if milliseconds)
-    return f"the {budget.binds} binds: {', '.join(times)} ms"
+    times = {name: f"{milliseconds:,.0f}" for name, milliseconds in alone.items() if milliseconds}
+    slowest = times.pop(budget.binds)
+    others = ", ".join(f"{name} {time}" for name, time in times.items())
+    return f"{budget.binds} binds, {slowest} ms ({others})"
