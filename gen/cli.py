@@ -13,6 +13,7 @@ from spikequant.gen.commands.bake import bake
 from spikequant.gen.commands.bench import bench
 from spikequant.gen.commands.boards import boards
 from spikequant.gen.commands.brevitas import brevitas
+from spikequant.gen.commands.chat import chat
 from spikequant.gen.commands.cosim import cosim
 from spikequant.gen.commands.coverage import coverage
 from spikequant.gen.commands.demo import demo
@@ -51,7 +52,7 @@ from spikequant.gen.commands.zero_shot import zero_shot
 from spikequant.golden.support.command_line import MARKUP, run_app
 
 COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
-    "Model": (quantize, evaluate, zero_shot, energy, silence, generate_text),
+    "Model": (quantize, evaluate, zero_shot, energy, silence, generate_text, chat),
     "Hardware": (generate, estimate, synth, bake, program),
     "Run and prove": (cosim, formal, run, signoff),
     "Explore": (demo, report, sweep, presets, boards, recipes, methods),

@@ -52,11 +52,16 @@ def show_choices(summaries: Mapping[str, str], json_file: Path | None) -> None:
     show_written(json_file)
 
 
-def show_written(*paths: Path | None) -> None:
-    """Print a line for each file or folder that a command wrote; None stands for one that was not wanted."""
+def show_written(*paths: Path | None, err: bool = False) -> None:
+    """Print a line for each file or folder that a command wrote; None stands for one that was not wanted.
+
+    Args:
+        paths: the files and folders.
+        err: print to stderr, since stdout is for the command's result alone.
+    """
     for path in paths:
         if path is not None:
-            typer.echo(f"wrote {path}")
+            typer.echo(f"wrote {path}", err=err)
 
 
 def outcome_line(outputs: int, mismatches: int, saturated: int, *, ok: bool) -> str:

@@ -1,8 +1,8 @@
 """Text from a language model whose linear layers run in floats, in integers, in simulation, or on a board."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from os import cpu_count
@@ -13,8 +13,9 @@ from spikequant.fpga.host.resident import ResidentLayers
 from spikequant.fpga.sdram.timing import SdramChip
 from spikequant.gen.board_connection import Line, board_accelerator
 from spikequant.golden.evaluation.offload import offload_fused, offload_layers
-from spikequant.golden.layer.integer import run_layer
+from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import Spec
+from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.models.continuation import Continuation, continue_prompt
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.support.figures import Figures
@@ -181,6 +182,49 @@ def board(spec: Spec, line: Line, chip: SdramChip | None, *, codes: bool) -> Dev
     return devices
 
 
+@contextmanager
+def linear_layers(
+    model: LanguageModel,
+    spec: Spec,
+    devices: Devices | None,
+    *,
+    codes: bool,
+    stage: Stage = lambda _: None,
+    watch: Callable[[Mapping[str, LayerVectors]], None] = lambda _: None,
+) -> Iterator[Work | None]:
+    """Run a quantized model's linear layers on devices within a ``with`` block; yields the counters of these.
+
+    Args:
+        model: a quantized model.
+        spec: of the accelerator.
+        devices: hardware for the layers; None runs them in integers, without counters.
+        codes: layers return output codes rather than membranes.
+        stage: called with a description of each step before it starts.
+        watch: called with the layers of each run before it, by name.
+
+    Raises:
+        InputError: a tool is missing, or the board holds another accelerator.
+        SimulationError, LinkError, PacketError, ToolError: the hardware failed.
+    """
+    with ExitStack() as stack:
+        crew = stack.enter_context(devices(stage)) if devices else None
+
+        def run_one(name: str, vectors: LayerVectors) -> LayerOutput:
+            watch({name: vectors})
+            return run_layer(vectors, spec)
+
+        def run_fused(layers: Mapping[str, LayerVectors]) -> Mapping[str, LayerOutput]:
+            assert crew is not None
+            watch(layers)
+            return crew.run_fused(layers)
+
+        if crew:
+            stack.enter_context(offload_fused(model.model, spec, run_fused, codes=codes))
+        else:
+            stack.enter_context(offload_layers(model.model, spec, run_one, codes=codes))
+        yield crew.work if crew else None
+
+
 def write_text(
     model: LanguageModel,
     prompt: str,
@@ -217,16 +261,15 @@ def write_text(
         if floats is not None:
             float_text = write(floats(), "writing in floats")
         if spec is not None:
-            integers = spec
-            with offload_layers(model.model, spec, lambda _, vectors: run_layer(vectors, integers), codes=codes):
+            with linear_layers(model, spec, None, codes=codes):
                 golden = write(model, "writing in integers")
         found = golden or float_text
-        if devices is not None:
+        if spec is not None and devices is not None:
             bar.reset(task, description="starting", total=None)
-            with (
-                devices(lambda description: bar.update(task, description=description)) as crew,
-                offload_fused(model.model, crew.spec, crew.run_fused, codes=codes),
-            ):
-                found, work = write(model, "writing in hardware"), crew.work
+            started = linear_layers(
+                model, spec, devices, codes=codes, stage=lambda step: bar.update(task, description=step)
+            )
+            with started as work:
+                found = write(model, "writing in hardware")
     assert found is not None
     return Written(found, golden, float_text, work)

@@ -208,7 +208,12 @@ class VirtualBoard:
         cycles_per_bit = divisor * (MEMORY_RATIO if memory else 1)
         arguments = [self.port, cycles_per_bit, seconds, corrupt, drop, seed]
         self.process = subprocess.Popen(
-            [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [program, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # an interrupt from the keyboard is for the host, which may only want to end what it does
+            process_group=0,
         )
         assert self.process.stdout is not None
         if self.process.stdout.readline() != b"ready\n":

@@ -21,9 +21,6 @@ from spikequant.golden.support.errors import InputError
 BOARD_PANEL = "Budget of a board"
 ARRAY_PANEL = "Comparison with the twin"
 
-NO_MEMORY = "none"
-"""Value of ``--memory`` for a board whose SDRAM is not used."""
-
 DEFAULT_MHZ = 60.0
 
 
@@ -61,7 +58,7 @@ def tokens(
     memory: Annotated[
         str | None,
         typer.Option(
-            metavar=f"CHIP|{NO_MEMORY}",
+            metavar="CHIP|none",
             help="SDRAM in which as many layers stay as fit; the others' weights come over the line",
             show_default=f"{DEFAULT_CHIP} on a board with SDRAM",
             autocompletion=complete_chip,
@@ -193,29 +190,22 @@ def _budget(
     from rich.console import Console
 
     from spikequant.benchmarks.traces import load_traces, traced_model
-    from spikequant.fpga.boards import find_board
     from spikequant.fpga.budget.figures import budget_figures, budget_tables
-    from spikequant.fpga.budget.setup import board_setup
     from spikequant.fpga.budget.token import token_sites
-    from spikequant.fpga.estimate.sized import largest_preset
-    from spikequant.fpga.sdram.timing import find_chip
-    from spikequant.golden.layer.spec import load_spec
+    from spikequant.gen.board_choice import choose_board
     from spikequant.golden.support.progress import progress_bar
     from spikequant.golden.support.store import default_cache_folder
 
-    board = find_board(name)
-    chosen = memory or (DEFAULT_CHIP if board.sdram else NO_MEMORY)
-    chip = None if chosen == NO_MEMORY else find_chip(chosen)
-    accelerator = config or largest_preset(board, memory=chip is not None)
-    spec = load_spec(accelerator)
-    setup = board_setup(spec, board, frequency_hz=frequency_hz, baud=baud, chip=chip, brief=codes)
+    chosen = choose_board(name, config=config, frequency_hz=frequency_hz, memory=memory, baud=baud, codes=codes)
     with progress_bar() as bar:
         task = bar.add_task("tracing real layers", total=None)
         traces = load_traces(checkpoint, tokens=traced, cache=cache or default_cache_folder())
         bar.update(task, description="counting")
-        sites = token_sites(setup, traces.layers, progress=lambda done, of: bar.update(task, completed=done, total=of))
+        sites = token_sites(
+            chosen.setup, traces.layers, progress=lambda done, of: bar.update(task, completed=done, total=of)
+        )
     model = traced_model(traces, checkpoint, tokens=traced)
-    found = budget_figures(setup, sites, board=board, config=accelerator, model=model)
+    found = budget_figures(chosen.setup, sites, board=chosen.board, config=chosen.config, model=model)
     found.write(json_file)
     Console().print(*budget_tables(found), sep="\n")
 

@@ -1,12 +1,13 @@
 """Greedy continuation of a prompt, token by token."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
+from spikequant.golden.models.growing_text import GrowingText, NewToken
 from spikequant.golden.models.model import LanguageModel
 from spikequant.golden.models.prefix import longest_text
 from spikequant.golden.models.reading import model_starts
@@ -51,17 +52,25 @@ def prompt_ids(language_model: LanguageModel, prompt: str) -> Tensor:
     tokenizer = language_model.tokenizer
     plain = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = torch.tensor(model_starts(language_model) + plain, dtype=torch.int64)
-    if not ids.numel():
-        raise InputError(f"prompt {prompt!r}: no tokens, expected some text")
-    if int(ids.max()) >= language_model.vocabulary:
-        raise InputError(
-            f"prompt {prompt!r}: contains a token of id {int(ids.max())}, "
-            f"expected ids below {language_model.vocabulary}, the number of the model's embeddings"
-        )
+    check_tokens(language_model, ids.tolist(), prompt)
     return ids
 
 
-@torch.no_grad()
+def check_tokens(language_model: LanguageModel, tokens: Sequence[int], prompt: str) -> None:
+    """Check that a model can read the tokens of a prompt.
+
+    Raises:
+        InputError: there are none, or one has no embedding.
+    """
+    if not tokens:
+        raise InputError(f"prompt {prompt!r}: no tokens, expected some text")
+    if max(tokens) >= language_model.vocabulary:
+        raise InputError(
+            f"prompt {prompt!r}: contains a token of id {max(tokens)}, "
+            f"expected ids below {language_model.vocabulary}, the number of the model's embeddings"
+        )
+
+
 def continue_prompt(
     language_model: LanguageModel, prompt: str, tokens: int, *, progress: Callable[[int], None] = lambda _: None
 ) -> Continuation:
@@ -76,30 +85,19 @@ def continue_prompt(
     Raises:
         InputError: the prompt has no tokens, or prompt and new tokens do not fit the model's context.
     """
-    model = language_model.model
     ids = prompt_ids(language_model, prompt)
-    context = longest_text(model)
+    context = longest_text(language_model.model)
     if context is not None and ids.numel() + tokens > context:
         raise InputError(f"prompt: {ids.numel()} tokens and {tokens} new ones, expected at most {context} together")
-    step, kept = ids[None], None
-    chosen: list[int] = []
-    logits: list[Tensor] = []
-    seconds: list[float] = []
-    for number in range(tokens):
-        began = time.perf_counter()
-        output = model(step, past_key_values=kept, use_cache=True)
-        kept = output.past_key_values
-        logits.append(output.logits[0, -1].float().clone())
-        chosen.append(int(logits[-1].argmax()))
-        seconds.append(time.perf_counter() - began)
-        progress(number + 1)
-        if chosen[-1] == language_model.tokenizer.eos_token_id:
-            break
-        step = torch.tensor([[chosen[-1]]])
+    written: list[NewToken] = []
+    for token in islice(GrowingText(language_model).write(ids.tolist()), tokens):
+        written.append(token)
+        progress(len(written))
+    chosen = [token.number for token in written]
     return Continuation(
         prompt_tokens=ids.numel(),
         tokens=chosen,
         text=str(language_model.tokenizer.decode(chosen, skip_special_tokens=True)),
-        logits=torch.stack(logits),
-        seconds=seconds,
+        logits=torch.stack([token.logits for token in written]),
+        seconds=[token.seconds for token in written],
     )

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from spikequant.golden.checkpoint.checkpoint import save_checkpoint
 from spikequant.golden.models.model import LanguageModel, linearize
 from spikequant.golden.models.windows import token_windows
 from spikequant.golden.quantizer.calibrate import quantize_model
@@ -181,3 +182,23 @@ def family_model(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerF
                 parameter.normal_(std=0.15)
     linearize(model)
     return LanguageModel(model, tokenizer, request.param)
+
+
+@pytest.fixture(scope="session")
+def smallest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One block of a Llama with random weights, and a token a character, as a transformers model folder."""
+    folder = tmp_path_factory.mktemp("float")
+    save_smallest_llama(folder, key_value_heads=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smallest_checkpoint(smallest_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model quantized, as a checkpoint."""
+    model = LlamaForCausalLM.from_pretrained(smallest_folder).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(smallest_folder)
+    recipe = Recipe(equalize=(), weights=Weights(wide_fraction=0.1))
+    quantize_model(model, token_windows(tokenizer, [PROSE], tokens=200, context=64), spikequant(recipe))
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(folder, LanguageModel(model, tokenizer, str(smallest_folder)), recipe, calibration="prose")
+    return folder

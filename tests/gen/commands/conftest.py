@@ -10,6 +10,8 @@ from support.models import (
     prose,
     quantized_model,
     recipe,
+    smallest_checkpoint,
+    smallest_folder,
     tokenizer,
     windows,
 )

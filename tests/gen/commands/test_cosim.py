@@ -6,21 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from spikequant.gen.cli import main
-from spikequant.golden.checkpoint.checkpoint import save_checkpoint
 from spikequant.golden.layer.integer import LayerOutput, run_layer
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
-from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.windows import token_windows
-from spikequant.golden.quantizer.calibrate import quantize_model
-from spikequant.golden.quantizer.recipe import Recipe, Weights
-from spikequant.golden.quantizer.spikequant import spikequant
-from support.models import save_smallest_llama
-
-PROSE = "the membrane adds the weights of the spikes that came, and the threshold reads it out. " * 12
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -40,28 +30,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
-@pytest.fixture(scope="module")
-def float_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One block of a Llama with random weights, and a token a character."""
-    folder = tmp_path_factory.mktemp("float")
-    save_smallest_llama(folder, key_value_heads=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def checkpoint(float_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = LlamaForCausalLM.from_pretrained(float_folder).eval()
-    language_model = LanguageModel(model, PreTrainedTokenizerFast.from_pretrained(float_folder), str(float_folder))
-    recipe = Recipe(equalize=(), weights=Weights(wide_fraction=0.1))
-    windows = token_windows(language_model.tokenizer, [PROSE], tokens=200, context=64)
-    quantize_model(model, windows, spikequant(recipe))
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_checkpoint(folder, language_model, recipe, calibration="prose")
-    return folder
-
-
-def test_every_layer(run: Run, checkpoint: Path) -> None:
-    arguments = ("cosim", "--config", "tiny", "--checkpoint", str(checkpoint), "--all", "--tokens", "3")
+def test_every_layer(run: Run, smallest_checkpoint: Path) -> None:
+    arguments = ("cosim", "--config", "tiny", "--checkpoint", str(smallest_checkpoint), "--all", "--tokens", "3")
     status, output, error = run(*arguments, "--json", "all.json", "--report", "all.html", "--workers", "1", "--fresh")
     assert status == 0, error
     figures = json.loads(Path("all.json").read_text())
@@ -80,12 +50,20 @@ def test_every_layer(run: Run, checkpoint: Path) -> None:
     assert (status, again["remembered"], again["cycles"]) == (0, 7, figures["cycles"])
 
 
-def test_text_from_hardware_is_that_of_golden(run: Run, checkpoint: Path, float_folder: Path) -> None:
-    arguments = ("generate-text", "--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "the spikes")
+def test_text_from_hardware_is_that_of_golden(run: Run, smallest_checkpoint: Path, smallest_folder: Path) -> None:
+    arguments = (
+        "generate-text",
+        "--config",
+        "tiny",
+        "--checkpoint",
+        str(smallest_checkpoint),
+        "--prompt",
+        "the spikes",
+    )
     arguments += ("--max-new-tokens", "3")
     found = {}
     for backend in ("rtl", "golden", "fp"):
-        more = ("--reference", str(float_folder)) if backend == "rtl" else ()
+        more = ("--reference", str(smallest_folder)) if backend == "rtl" else ()
         status, output, error = run(*arguments, "--backend", backend, "--json", "text.json", *more)
         assert status == 0, error
         found[backend] = json.loads(Path("text.json").read_text())
@@ -103,8 +81,8 @@ def test_text_from_hardware_is_that_of_golden(run: Run, checkpoint: Path, float_
 
 
 @pytest.mark.parametrize("memory", [None, "AS4C16M16SA-7"])
-def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path, memory: str | None) -> None:
-    arguments = ("--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "a", "--max-new-tokens", "1")
+def test_text_from_a_virtual_board_is_that_of_golden(run: Run, smallest_checkpoint: Path, memory: str | None) -> None:
+    arguments = ("--config", "tiny", "--checkpoint", str(smallest_checkpoint), "--prompt", "a", "--max-new-tokens", "1")
     arguments += ("--backend", "board", "--port", "sim", "--json", "text.json")
     arguments += ("--memory", memory) if memory else ()
     status, output, error = run("generate-text", *arguments)
@@ -114,7 +92,9 @@ def test_text_from_a_virtual_board_is_that_of_golden(run: Run, checkpoint: Path,
     assert "text and logits identical to the integers" in output
 
 
-def test_hardware_that_differs_is_reported(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardware_that_differs_is_reported(
+    run: Run, smallest_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # the crew's golden side is off by one, as if the hardware were
     def off_by_one(vectors: LayerVectors, spec: Spec) -> LayerOutput:
         golden = run_layer(vectors, spec)
@@ -122,7 +102,7 @@ def test_hardware_that_differs_is_reported(run: Run, checkpoint: Path, monkeypat
         return golden
 
     monkeypatch.setattr("spikequant.cosim.device_pool.run_layer", off_by_one)
-    arguments = ("--config", "tiny", "--checkpoint", str(checkpoint), "--prompt", "a", "--max-new-tokens", "1")
+    arguments = ("--config", "tiny", "--checkpoint", str(smallest_checkpoint), "--prompt", "a", "--max-new-tokens", "1")
     status, output, _ = run("generate-text", *arguments, "--workers", "1", "--json", "text.json")
     figures = json.loads(Path("text.json").read_text())
     assert (status, figures["ok"], figures["mismatches"]) == (1, False, 7)
