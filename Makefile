@@ -29,7 +29,7 @@ demo: $(STAMP)
 	$(VENV)/bin/spikequant demo --out build/demo
 
 test: $(STAMP) lint
-	$(ONE_THREAD) $(VENV)/bin/pytest --numprocesses 2 --dist worksteal
+	$(ONE_THREAD) $(VENV)/bin/pytest --numprocesses 2 --dist worksteal --durations 25
 
 # The targets below take minutes to days. Each runs the slow tests of a campaign, and then the campaign, which keeps
 # its results: a run that was cut short resumes. ARGS holds options for the campaign, such as
