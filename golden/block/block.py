@@ -12,9 +12,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spikequant.golden.block.gate import gate_constants, gate_times_up
-from spikequant.golden.block.norm import norm_constants, normalize
+from spikequant.golden.block.norm import NormConstants, norm_constants, normalize
 from spikequant.golden.block.ratio_encoder import RatioEncoder, check_site
-from spikequant.golden.block.residual import add, enter, leave, result_shift
+from spikequant.golden.block.residual import (
+    Addition,
+    Bound,
+    add,
+    enter,
+    entry_bound,
+    leave,
+    plan_addition,
+    power_of_two,
+)
 from spikequant.golden.block.results import Results, layer_results
 from spikequant.golden.block.settings import BlockWidths
 from spikequant.golden.models.model import decoder_blocks, replace_layer
@@ -31,16 +40,19 @@ SITES = {
 }
 """Layers whose inputs are ratios, by the unit that makes them."""
 
+NORMS = ("input_layernorm", "post_attention_layernorm")
+"""Norms of the residual stream, in order."""
+
 WRITERS = ("self_attn.o_proj", "mlp.down_proj")
-"""Layers that write to the residual stream."""
+"""Layers that write to the residual stream, each after the layers that the norm feeds."""
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """A layer that writes to the residual stream: format of its results, and their shift to the stream."""
+    """A layer that writes to the residual stream."""
 
     results: Results
-    shift: int
+    addition: Addition
 
 
 class IntegerBlock(nn.Module):
@@ -48,43 +60,46 @@ class IntegerBlock(nn.Module):
 
     Args:
         parts: of the float block; its attention and its layers become parts of this block.
+        stream: bound of the residual stream before the block.
         widths: of the units.
 
     Attributes:
-        saturated: number of values that saturated so far, by unit: ``residual``, ``norm`` or ``gate``.
+        bound: of the residual stream after the block.
+        saturated: number of values that saturated so far, by unit: ``embedding``, ``norm`` or ``gate``.
 
     Raises:
         InputError: a layer is not quantized or reads membranes, its site is not static, or it writes to the residual
             stream and its scale is no power of two.
     """
 
-    def __init__(self, parts: "_Parts", widths: BlockWidths) -> None:
+    def __init__(self, parts: "_Parts", stream: Bound, widths: BlockWidths) -> None:
         super().__init__()
         self._widths = widths
-        self._norms = {
-            norm: norm_constants(module.weight.detach(), module.variance_epsilon, parts.step(norm), widths)
-            for norm, module in ((norm, parts.block.get_submodule(norm)) for norm in SITES if norm != "mlp")
-        }
+        self._fraction = stream.fraction
+        self._norms = {}
+        self._writers = {}
+        for norm, writer in zip(NORMS, WRITERS, strict=True):
+            self._norms[norm] = parts.norm(norm, stream.fraction, widths)
+            self._writers[writer], stream = parts.writer(writer, stream, widths.residual_bits)
+        self.bound = stream
         self._gate_results, self._up_results = parts.results("mlp.gate_proj"), parts.results("mlp.up_proj")
         self._gate = gate_constants(self._gate_results, self._up_results, parts.step("mlp"), widths)
-        self._writers = {part: parts.writer(part, widths.residual_fraction) for part in WRITERS}
         for readers in SITES.values():
             for part in readers:
                 parts.layer(part).encoder = RatioEncoder(widths.ratio_fraction)
         self.self_attn = parts.block.get_submodule("self_attn")
         self.mlp = parts.block.get_submodule("mlp")
-        self.saturated = dict.fromkeys(("residual", "norm", "gate"), 0)
+        self.saturated = dict.fromkeys(("embedding", "norm", "gate"), 0)
 
     def forward(self, hidden_states: Tensor, **named: Any) -> Tensor:
         """The residual stream after the block, float32 [..., K]; arguments as for the float block."""
-        widths = self._widths
-        entered = enter(hidden_states, bits=widths.residual_bits, fraction=widths.residual_fraction)
-        stream = self._counted("residual", entered)
+        entered = enter(hidden_states, bits=self._widths.residual_bits, fraction=self._fraction)
+        stream = self._counted("embedding", entered)
         mixed, *_ = self.self_attn(hidden_states=self._normalized("input_layernorm", stream), **named)
         stream = self._added("self_attn.o_proj", stream, mixed)
         gated = self._gated(self._normalized("post_attention_layernorm", stream))
         stream = self._added("mlp.down_proj", stream, self.mlp.get_submodule("down_proj")(gated))
-        return leave(stream, widths.residual_fraction)
+        return leave(stream, self.bound.fraction)
 
     def _normalized(self, norm: str, stream: Tensor) -> Tensor:
         ratios = self._counted("norm", normalize(stream, self._norms[norm], self._widths))
@@ -98,8 +113,7 @@ class IntegerBlock(nn.Module):
 
     def _added(self, part: str, stream: Tensor, values: Tensor) -> Tensor:
         writer = self._writers[part]
-        result = writer.results.integers(values)
-        return self._counted("residual", add(stream, result, shift=writer.shift, bits=self._widths.residual_bits))
+        return add(stream, writer.results.integers(values), writer.addition)
 
     def _counted(self, unit: str, found: tuple[Tensor, Tensor]) -> Tensor:
         values, flags = found
@@ -132,15 +146,21 @@ class _Parts:
             raise InputError(f"integer block: {self.name}.{part} reads membranes, expected output codes")
         return found
 
-    def writer(self, part: str, fraction: int) -> _Writer:
-        """A layer that writes to the residual stream of so many fractional bits."""
+    def norm(self, part: str, fraction: int, widths: BlockWidths) -> NormConstants:
+        """Constants of a norm of the residual stream of so many fractional bits."""
+        norm: Any = self.block.get_submodule(part)
+        return norm_constants(norm.weight.detach(), norm.variance_epsilon, self.step(part), fraction, widths)
+
+    def writer(self, part: str, stream: Bound, bits: int) -> tuple[_Writer, Bound]:
+        """A layer that writes to the residual stream, and the stream's bound after it."""
         results = self.results(part)
-        shift = result_shift(results.unit, fraction)
-        if shift is None:
+        power = power_of_two(results.unit)
+        if power is None:
             raise InputError(
                 f"integer block: {self.name}.{part} has a scale of {results.unit:.6g}, expected a power of two"
             )
-        return _Writer(results, shift)
+        addition, bound = plan_addition(stream, results, power, bits)
+        return _Writer(results, addition), bound
 
 
 def use_integer_blocks(model: PreTrainedModel, widths: BlockWidths) -> None:
@@ -159,8 +179,12 @@ def use_integer_blocks(model: PreTrainedModel, widths: BlockWidths) -> None:
             f"integer block: model type {config.model_type} with {getattr(config, 'hidden_act', 'no gate')}, "
             f"expected one of {', '.join(MODEL_TYPES)} with silu"
         )
+    embeddings: Any = model.get_input_embeddings()
+    stream = entry_bound(embeddings.weight.detach().abs().amax(0), widths.residual_bits)
     for name, block in decoder_blocks(model).items():
-        replace_layer(model, name, IntegerBlock(_Parts(name, block), widths))
+        integer = IntegerBlock(_Parts(name, block), stream, widths)
+        replace_layer(model, name, integer)
+        stream = integer.bound
 
 
 def saturated_values(model: nn.Module) -> dict[str, int]:

@@ -23,8 +23,11 @@ def round_shift(values: Tensor, bits: int | Tensor) -> Tensor:
         values: int64, of a magnitude below ``2**62``, and ``2**(62 + bits)`` where bits are negative.
         bits: places to the right, -62..62; a number, or int64 that broadcasts.
     """
-    places = torch.as_tensor(bits, dtype=torch.int64)
-    right, left = places.clamp(0, WIDEST), (-places).clamp(0, WIDEST)
+    if isinstance(bits, int):
+        if bits <= 0:
+            return values << -bits
+        return values + (2 ** (bits - 1) - 1) + (values >> bits & 1) >> bits
+    right, left = bits.clamp(0, WIDEST), (-bits).clamp(0, WIDEST)
     almost_half = (torch.ones_like(right) << right >> 1) - 1
     rounded = (values + almost_half + (values >> right & 1)) >> right
     return torch.where(right > 0, rounded, values << left)

@@ -37,24 +37,25 @@ class NormConstants:
     epsilon: int
 
 
-def norm_constants(gains: Tensor, epsilon: float, step: float, widths: BlockWidths) -> NormConstants:
+def norm_constants(gains: Tensor, epsilon: float, step: float, fraction: int, widths: BlockWidths) -> NormConstants:
     """Constants, each rounded once from exact fractions.
 
     Args:
         gains: float32 [K].
         epsilon: added to the mean square; not negative.
         step: value of one level of the site (s).
+        fraction: fractional bits of the stream.
         widths: of the block.
     """
     channels = gains.numel()
     exact = [Fraction(gain) / Fraction(step) for gain in gains.tolist()]
     squares = [channels * value * value for value in exact]
     limit = 2 ** (widths.gain_bits - 1)
-    fraction = _root_fraction(max(squares), limit)
-    rounded = [rounded_root(square * Fraction(4) ** fraction) for square in squares]
+    places = _root_fraction(max(squares), limit)
+    rounded = [rounded_root(square * Fraction(4) ** places) for square in squares]
     signed = [-root if value < 0 else root for root, value in zip(rounded, exact, strict=True)]
-    added = round(channels * Fraction(epsilon) * Fraction(4) ** widths.residual_fraction)
-    return NormConstants(torch.tensor(signed), fraction, added)
+    added = round(channels * Fraction(epsilon) * Fraction(4) ** fraction)
+    return NormConstants(torch.tensor(signed), places, added)
 
 
 def _root_fraction(square: Fraction, limit: int) -> int:
@@ -76,9 +77,7 @@ def root_table(index_bits: int, bits: int) -> Tensor:
     half up: a number in ``2**(bits - 1)..2**bits - 1``, whose highest bit need not be stored.
     """
     quarter = 2 ** (index_bits - 2)
-    entries = [
-        rounded_root(Fraction(4**bits) * quarter * 2 / (2 * index + 1)) for index in range(quarter, 4 * quarter)
-    ]
+    entries = [rounded_root(Fraction(4**bits) * quarter * 2 / (2 * index + 1)) for index in range(quarter, 4 * quarter)]
     # where the table is finer than its entries, the first would have one bit more
     return torch.tensor([0] * quarter + [min(entry, 2**bits - 1) for entry in entries])
 

@@ -17,7 +17,6 @@ class BlockWidths:
 
     Attributes:
         residual_bits: residual stream, signed, 8..25.
-        residual_fraction: its fractional bits: one step is ``2**-residual_fraction``.
         root_index_bits: address of the inverse root's table, 4..12; three quarters of its entries are used.
         root_bits: entry of that table and the inverse root, unsigned, 8..17.
         root_steps: Newton steps after the table, 0 or 1.
@@ -32,7 +31,6 @@ class BlockWidths:
     """
 
     residual_bits: int = 18
-    residual_fraction: int = 5
     root_index_bits: int = 8
     root_bits: int = 16
     root_steps: int = 0
@@ -59,7 +57,6 @@ class BlockWidths:
 
 _RANGES = {
     "residual_bits": (8, FLOAT_BITS),
-    "residual_fraction": (-8, 24),
     "root_index_bits": (4, 12),
     "root_bits": (8, MULTIPLIER_BITS - 1),
     "root_steps": (0, 1),
