@@ -36,7 +36,7 @@ DIGITS = 40
 MOST_FRACTION = 12
 """Largest number of fractional bits of the activation function's value, in the gate's units."""
 
-MOST_LEFT = 16
+MOST_LEFT = 28
 """Largest shift of the last product to the left."""
 
 

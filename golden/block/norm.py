@@ -93,7 +93,7 @@ def inverse_root(total: Tensor, widths: BlockWidths) -> tuple[Tensor, Tensor]:
         widths: of the block.
 
     Returns:
-        Mantissas, int64 in ``2**(root_bits - 1) - 1..2**root_bits - 1``, and exponents q, int64:
+        Mantissas, int64 below ``2**root_bits``, and exponents q, int64:
         ``1 / sqrt(total) = mantissa / 2**(root_bits + q)``.
     """
     bits = widths.root_bits
