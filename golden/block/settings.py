@@ -31,15 +31,15 @@ class BlockWidths:
     """
 
     residual_bits: int = 18
-    root_index_bits: int = 8
+    root_index_bits: int = 9
     root_bits: int = 16
     root_steps: int = 0
     unit_fraction: int = 16
-    gain_bits: int = 18
-    gate_index_bits: int = 8
+    gain_bits: int = 16
+    gate_index_bits: int = 9
     gate_bits: int = 18
     scale_bits: int = 16
-    ratio_bits: int = 22
+    ratio_bits: int = 18
     ratio_fraction: int = 6
 
     def __post_init__(self) -> None:
