@@ -20,6 +20,10 @@ from torch import Tensor
 
 from spikequant.golden.block.fixed_point import bit_length, round_shift, rounded_root, saturate
 from spikequant.golden.block.settings import BlockWidths
+from spikequant.golden.support.errors import InputError
+
+MOST_TOTAL_BITS = 61
+"""Largest width of a sum of squares."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,17 @@ def norm_constants(gains: Tensor, epsilon: float, step: float, fraction: int, wi
         step: value of one level of the site (s).
         fraction: fractional bits of the stream.
         widths: of the block.
+
+    Raises:
+        InputError: the sum of squares may have more than 61 bits.
     """
     channels = gains.numel()
+    total_bits = 2 * (widths.residual_bits - 1) + channels.bit_length()
+    if total_bits > MOST_TOTAL_BITS:
+        raise InputError(
+            f"integer block: {channels} squares of {widths.residual_bits} bits have a sum of {total_bits} bits, "
+            f"expected {MOST_TOTAL_BITS} at most"
+        )
     exact = [Fraction(gain) / Fraction(step) for gain in gains.tolist()]
     squares = [channels * value * value for value in exact]
     limit = 2 ** (widths.gain_bits - 1)
@@ -118,7 +131,7 @@ def normalize(stream: Tensor, constants: NormConstants, widths: BlockWidths) -> 
     """The norm of a token's stream in steps of the site.
 
     Widths: a square has ``2 * residual_bits - 1`` bits, their sum ``ceil(log2(K))`` more. A value over the root of
-    that sum is at most 1 in magnitude, and ``1 + 2**-5`` with the error of the smallest table; so it fits
+    that sum is at most 1 in magnitude, and ``1 + 2**-4`` with the error of the smallest table; so it fits
     ``unit_fraction + 2`` signed bits. The ratio saturates.
 
     Args:

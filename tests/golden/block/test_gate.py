@@ -100,7 +100,7 @@ def test_the_tail_is_what_relu_has_more_than_silu() -> None:
 
 def test_table_entries_are_the_nearest() -> None:
     each = Results(8, torch.tensor([0, 3]), 2.0**-7)
-    constants = gate_constants(each, each, 0.02, BlockWidths())
+    constants = gate_constants(each, each, 0.02, BlockWidths(gate_index_bits=8))
     assert constants.address_shift == 2
     assert constants.fraction == 7
     for index in (0, 1, 100, 255):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spikequant.golden.block.norm import inverse_root, norm_constants, normalize, root_table
 from spikequant.golden.block.settings import BlockWidths
+from spikequant.golden.support.errors import InputError
 
 EPSILON = 1e-5
 FRACTION = 9
@@ -75,7 +76,7 @@ def test_equal_values_and_a_single_outlier(channels: int, value: int) -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_a_value_over_the_root_fits_an_operand_of_a_multiplier(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    for bits in (5, 8):
+    for bits in (4, 5, 9):
         widths = BlockWidths(root_index_bits=bits)
         stream = torch.zeros(1, 8, dtype=torch.int64)
         stream[0, 0] = int(torch.randint(1, 2**17, (1,), generator=generator))
@@ -104,10 +105,15 @@ def test_gains_of_zero_and_both_signs() -> None:
     assert not flags.any()
 
 
+def test_sums_of_squares_beyond_int64_are_refused() -> None:
+    with pytest.raises(InputError, match="integer block: 16384 squares of 25 bits have a sum of 63 bits"):
+        norm_constants(torch.ones(2**14), EPSILON, STEP, FRACTION, FINEST)
+
+
 def test_gains_are_the_nearest_of_their_width() -> None:
     gains = torch.tensor([0.7, -0.011, 0.3])
     constants = norm_constants(gains, EPSILON, STEP, FRACTION, BlockWidths())
-    assert 2**16 <= constants.gains.abs().max() < 2**17
+    assert 2**14 <= constants.gains.abs().max() < 2**15
     expected = sqrt(3) * gains.double() / STEP * 2.0**constants.gain_fraction
     assert (constants.gains - expected).abs().le(0.5 + 1e-9).all()
     assert constants.epsilon == round(3 * Fraction(EPSILON) * 4**FRACTION)
