@@ -33,6 +33,12 @@ def round_shift(values: Tensor, bits: int | Tensor) -> Tensor:
     return torch.where(right > 0, rounded, values << left)
 
 
+def floor_shift(values: Tensor, bits: int | Tensor) -> Tensor:
+    """``values * 2**-bits``, truncated towards minus infinity; arguments as for ``round_shift``."""
+    places = torch.as_tensor(bits)
+    return values >> places.clamp(0, WIDEST) << (-places).clamp(0, WIDEST)
+
+
 def saturate(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Values clipped to a signed width, and bool flags of those that were outside."""
     limit = 2 ** (bits - 1)

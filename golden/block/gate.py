@@ -12,7 +12,7 @@ With c and e the codes and exponents of the two layers, u their units, and s the
     ratio[n] = scaled * c_up * 2**(e_up[n] - shift)                in steps of s
 
 Structure: a shifter, one table read, a subtraction, a product with a constant of the layer, a product with the code, a
-shifter with rounding. Two multipliers of 18 bits, a value a cycle.
+shifter. Two multipliers of 18 bits, a value a cycle.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from spikequant.golden.block.fixed_point import mantissa, round_shift, saturate
+from spikequant.golden.block.fixed_point import floor_shift, mantissa, round_shift, saturate
 from spikequant.golden.block.results import Results
 from spikequant.golden.block.settings import BlockWidths
 from spikequant.golden.support.errors import InputError
@@ -114,8 +114,8 @@ def gate_times_up(
         widths: of the block.
 
     Returns:
-        int64 [..., N] of ``ratio_bits`` signed bits, ``ratio_fraction`` of them fractional, and bool flags of
-        saturated ratios.
+        int64 [..., N] of ``ratio_bits`` signed bits, ``ratio_fraction`` of them fractional, truncated, and bool flags
+        of saturated ratios.
     """
     gate = gate_codes << constants.gate_exponents
     index = round_shift(gate.abs(), constants.address_shift)
@@ -123,4 +123,4 @@ def gate_times_up(
     subtracted = constants.table[index.clamp(max=last)].masked_fill(index > last, 0)
     value = round_shift(gate.clamp(min=0), -constants.fraction) - subtracted
     scaled = round_shift(value * constants.scale, widths.scale_bits)
-    return saturate(round_shift(scaled * up_codes, constants.shifts), widths.ratio_bits)
+    return saturate(floor_shift(scaled * up_codes, constants.shifts), widths.ratio_bits)

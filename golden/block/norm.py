@@ -18,7 +18,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from spikequant.golden.block.fixed_point import bit_length, round_shift, rounded_root, saturate
+from spikequant.golden.block.fixed_point import bit_length, floor_shift, round_shift, rounded_root, saturate
 from spikequant.golden.block.settings import BlockWidths
 from spikequant.golden.support.errors import InputError
 
@@ -140,11 +140,11 @@ def normalize(stream: Tensor, constants: NormConstants, widths: BlockWidths) -> 
         widths: of the block.
 
     Returns:
-        int64 [..., K] of ``ratio_bits`` signed bits, ``ratio_fraction`` of them fractional, and bool flags of
-        saturated ratios.
+        int64 [..., K] of ``ratio_bits`` signed bits, ``ratio_fraction`` of them fractional, truncated, and bool flags
+        of saturated ratios.
     """
     total = (stream.square().sum(-1, keepdim=True) + constants.epsilon).clamp(min=1)
     root, exponent = inverse_root(total, widths)
     unit = round_shift(stream * root, widths.root_bits + exponent - widths.unit_fraction)
     places = widths.unit_fraction + constants.gain_fraction - widths.ratio_fraction
-    return saturate(round_shift(unit * constants.gains, places), widths.ratio_bits)
+    return saturate(floor_shift(unit * constants.gains, places), widths.ratio_bits)

@@ -1,6 +1,8 @@
 """Encoding of ratios, values in steps of their site, as levels: comparisons, shifts and one rounding adder.
 
-Equal to ``encode`` of the same numbers as floats. A token is read twice: once to find the salient extremes, from which
+A ratio is truncated, so it stands for an interval, and encoding takes its middle. Where levels change, at halves, no
+interval crosses: so levels are those of the exact value, however few fractional bits a ratio has. They equal
+``encode`` of the middle as a float. A token is read twice: once to find the salient extremes, from which
 its window follows, and once to write its codes.
 """
 
@@ -58,11 +60,13 @@ def encode_ratios(ratios: Tensor, site: Site, *, fraction: int, max_shift: int) 
     """Levels of ratios; see ``encode`` for the formulas.
 
     Args:
-        ratios: int64 [..., K].
+        ratios: int64 [..., K], truncated.
         site: widths of the codes, zero point, and bounds.
         fraction: fractional bits of the ratios.
         max_shift: limit of the salient shift m.
     """
+    # the middle of a truncated ratio's interval is no tie: one constant bit more
+    ratios, fraction = 2 * ratios + 1, fraction + 1
     bounds = ratio_bounds(site, fraction)
     level = round_shift(ratios, fraction).clamp(-site.zero, 2**site.bits - 1 - site.zero)
     level.masked_fill_(ratios.abs() < bounds.dead, 0)

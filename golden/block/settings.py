@@ -40,7 +40,7 @@ class BlockWidths:
     gate_bits: int = 18
     scale_bits: int = 16
     ratio_bits: int = 18
-    ratio_fraction: int = 6
+    ratio_fraction: int = 4
 
     def __post_init__(self) -> None:
         """Check the widths.

@@ -1,11 +1,12 @@
 from fractions import Fraction
+from math import floor
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikequant.golden.block.fixed_point import bit_length, mantissa, round_shift, rounded_root, saturate
+from spikequant.golden.block.fixed_point import bit_length, floor_shift, mantissa, round_shift, rounded_root, saturate
 
 INTEGERS = st.lists(st.integers(-(2**45), 2**45), min_size=1, max_size=20)
 
@@ -15,6 +16,13 @@ def test_a_shift_rounds_the_exact_quotient_half_to_even(values: list[int], bits:
     expected = [round(value / Fraction(2) ** bits) for value in values]
     assert round_shift(torch.tensor(values), bits).tolist() == expected
     assert round_shift(torch.tensor(values), torch.full((len(values),), bits)).tolist() == expected
+
+
+@given(INTEGERS, st.integers(-15, 62))
+def test_a_floor_shift_truncates_the_exact_quotient(values: list[int], bits: int) -> None:
+    expected = [floor(value / Fraction(2) ** bits) for value in values]
+    assert floor_shift(torch.tensor(values), bits).tolist() == expected
+    assert floor_shift(torch.tensor(values), torch.full((len(values),), bits)).tolist() == expected
 
 
 def test_ties_go_to_the_even_neighbour() -> None:

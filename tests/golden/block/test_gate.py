@@ -87,8 +87,8 @@ def test_a_gate_of_zero_gives_zero_and_a_closed_one_almost() -> None:
     found, _ = gate_times_up(torch.tensor([[0, 0], [-127, -127]]), torch.tensor([127, -127]), constants, BlockWidths())
     assert found[0].tolist() == [0, 0]
     # silu(-3.97) is -0.074 times 3.97, and silu(-31.75) is nothing
-    assert found[1, 0] / 64 == pytest.approx(-0.0736 * 3.97 / 0.02, rel=0.03)
-    assert found[1, 1] == 0
+    assert found[1, 0] / 16 == pytest.approx(-0.0736 * 3.97 / 0.02, rel=0.03)
+    assert abs(int(found[1, 1])) <= 1
 
 
 def test_the_tail_is_what_relu_has_more_than_silu() -> None:

@@ -37,7 +37,7 @@ def test_levels_are_those_of_the_float_encoder(site: Site, max_shift: int, seed:
     ratios[1] = 0
     ratios[2, 1:] = 0
     found = encode_ratios(ratios, site, fraction=FRACTION, max_shift=max_shift)
-    expected = encode(ratios.float() / 2**FRACTION * site.scale, site, max_shift=max_shift)
+    expected = encode((ratios + 0.5) / 2**FRACTION * site.scale, site, max_shift=max_shift)
     for part in ("level", "salient", "shift", "offset", "clipped"):
         assert getattr(found, part).equal(getattr(expected, part)), part
         assert getattr(found, part).dtype == getattr(expected, part).dtype
@@ -57,8 +57,17 @@ def test_bounds_compare_as_the_exact_numbers_do(scale: float, median: float, zer
 def test_a_module_gives_the_levels_of_floats_that_hold_ratios() -> None:
     ratios = torch.tensor([[-20.5, -0.0, 0.484375, 0.5, 1.5, 100.25]])
     found = RatioEncoder(FRACTION)(ratios, SITE)
-    assert found.level.equal(encode(ratios * SITE.scale, SITE).level)
-    assert not found.level[0, 1:4].any()
+    assert found.level.equal(encode((ratios + 2**-7) * SITE.scale, SITE).level)
+    assert found.level[0, 1:5].tolist() == [0, 0, 1, 2]
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_truncated_ratios_have_the_levels_of_the_exact_values(fraction: int, seed: int) -> None:
+    exact = torch.randn(2, 64, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 3
+    ratios = (exact * 2.0**fraction).floor().long()
+    site = salient_outside(SITE)
+    found = encode_ratios(ratios, site, fraction=fraction, max_shift=11)
+    assert found.level.equal(encode(exact * site.scale, site).level.float())
 
 
 def test_dynamic_sites_and_float_codes_are_refused() -> None:
