@@ -46,7 +46,7 @@ def test_ratios_are_within_their_bound_of_silu(
     codes = torch.randint(-most, most + 1, (2, 3, 64), generator=generator)
     codes[:, 0, :3] = torch.tensor([-most, 0, most])
     constants = gate_constants(gates, ups, step, widths)
-    found, flags = gate_times_up(*codes, constants, widths)
+    found, flags = gate_times_up(codes[0], codes[1], constants, widths)
     gate, up = ((code << each.exponents).double() * each.unit for code, each in zip(codes, (gates, ups), strict=True))
     expected = exact(gate, up) / step
     inside = ~flags
