@@ -73,6 +73,10 @@ def evaluate(
     membranes: Annotated[
         bool, typer.Option("--membranes", help="read SpikeQuant's exact membranes in place of output codes")
     ] = False,
+    integer_block: Annotated[
+        bool,
+        typer.Option("--integer-block", help="compute norms, gates and the residual stream in integers, too"),
+    ] = False,
     reference: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="float model to compare with in perplexity, predictions and speed"),
@@ -144,6 +148,7 @@ def evaluate(
         calibration=Calibration(calibration, chosen.calibration_tokens, chosen.calibration_context),
         reference=reference,
         output_bits=None if membranes else output_bits,
+        integer_block=integer_block,
         sweep=widths,
         layers=layers is not None,
         integers=integers,

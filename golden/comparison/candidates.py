@@ -6,6 +6,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from spikequant.golden.block.block import use_integer_blocks
+from spikequant.golden.block.settings import BlockWidths
 from spikequant.golden.checkpoint.checkpoint import Checkpoint, load_checkpoint
 from spikequant.golden.checkpoint.description import DESCRIPTION, read_description, sha256
 from spikequant.golden.evaluation.methods import FLOAT, SPIKEQUANT, Calibration, apply_method, find_method
@@ -63,6 +65,7 @@ def method_candidate(
     *,
     label: str | None = None,
     output_bits: int | None = OUTPUT_BITS,
+    integer_block: bool = False,
 ) -> Candidate:
     """A candidate from a method and a float model.
 
@@ -73,6 +76,7 @@ def method_candidate(
         float_model: gives a float model that may be modified; method ``fp`` does not.
         label: by default the method.
         output_bits: width of SpikeQuant's output codes; None reads the membranes.
+        integer_block: whether decoder blocks compute in integers.
 
     Raises:
         InputError: unknown method.
@@ -82,10 +86,10 @@ def method_candidate(
     def build() -> Built:
         language_model = float_model()
         how = apply_method(language_model, chosen, calibration)
-        return _read_out(Built(language_model.model, how, recipe), output_bits)
+        return _read_out(Built(language_model.model, how, recipe), output_bits, integer_block=integer_block)
 
     matters = recipe.model_dump_json() if method == SPIKEQUANT else f"{recipe.weights.bits} {recipe.activations.bits}"
-    digest = digest_of([method, "" if method == FLOAT else matters, str(output_bits)])
+    digest = digest_of([method, "" if method == FLOAT else matters, str(output_bits), str(integer_block)])
     return Candidate(
         label=label or method,
         method=method,
@@ -98,7 +102,12 @@ def method_candidate(
 
 
 def checkpoint_candidate(
-    folder: Path, *, label: str | None = None, output_bits: int | None = OUTPUT_BITS, loaded: Checkpoint | None = None
+    folder: Path,
+    *,
+    label: str | None = None,
+    output_bits: int | None = OUTPUT_BITS,
+    integer_block: bool = False,
+    loaded: Checkpoint | None = None,
 ) -> Candidate:
     """A candidate from a folder that ``quantize`` wrote.
 
@@ -106,6 +115,7 @@ def checkpoint_candidate(
         folder: of the checkpoint.
         label: by default the method and the name of the folder.
         output_bits: as for ``method_candidate``.
+        integer_block: as for ``method_candidate``.
         loaded: its content, if it is loaded already.
 
     Raises:
@@ -117,19 +127,23 @@ def checkpoint_candidate(
 
     def build() -> Built:
         checkpoint = loaded or load_checkpoint(folder)
-        return _read_out(Built(checkpoint.language_model.model, how, description.recipe), output_bits)
+        read = Built(checkpoint.language_model.model, how, description.recipe)
+        return _read_out(read, output_bits, integer_block=integer_block)
 
-    digest = digest_of([sha256(folder / DESCRIPTION), str(output_bits)])
+    digest = digest_of([sha256(folder / DESCRIPTION), str(output_bits), str(integer_block)])
     name = label or f"{SPIKEQUANT} ({folder.resolve().name})"
     return Candidate(name, SPIKEQUANT, digest, build, description.recipe.weights.bits)
 
 
-def _read_out(built: Built, output_bits: int | None) -> Built:
-    """The same with output codes of some bits, or with membranes."""
+def _read_out(built: Built, output_bits: int | None, *, integer_block: bool) -> Built:
+    """The same with output codes of some bits, or with membranes, and with blocks in integers or in floats."""
     layers = quantized_layers(built.model)
     for layer in layers.values():
         layer.output_bits = output_bits
     readout = "; membranes" if output_bits is None else f"; codes of {output_bits} bits"
+    if integer_block:
+        use_integer_blocks(built.model, BlockWidths())
+        readout += "; integer block"
     tokens = prefix_tokens(built.model)
     after = f"; prefix {list(tokens)}" if tokens else ""
     return replace(built, how=f"{built.how}{readout if layers else ''}{after}")

@@ -68,7 +68,13 @@ def _from_checkpoint(request: Request) -> _Loaded:
     checkpoint = load_checkpoint(folder)
     name = request.reference or (checkpoint.description.name if request.layers else None)
     reference = load_model(name).model if name else None
-    candidate = checkpoint_candidate(folder, label=SPIKEQUANT, output_bits=request.output_bits, loaded=checkpoint)
+    candidate = checkpoint_candidate(
+        folder,
+        label=SPIKEQUANT,
+        output_bits=request.output_bits,
+        integer_block=request.integer_block,
+        loaded=checkpoint,
+    )
     if reference:
         _check_vocabulary(_vocabulary(checkpoint.language_model.model), reference, f"model {request.model}")
         add_prefix(reference, prefix_tokens(checkpoint.language_model.model))
@@ -116,6 +122,7 @@ def _candidates(
             calibration,
             untouched if method == FLOAT else changeable,
             output_bits=request.output_bits,
+            integer_block=request.integer_block,
         )
         for method in (METHODS if request.method == ALL else (request.method,))
     ]

@@ -30,6 +30,7 @@ class Request:
         calibration: text.
         reference: name of the float model to compare with; by default the model itself where a comparison is needed.
         output_bits: width of SpikeQuant's output codes; None reads the membranes.
+        integer_block: whether SpikeQuant's decoder blocks compute in integers between their matrices.
         sweep: widths to compare; None for no sweep.
         layers: whether to measure every layer.
         integers: whether to run some layers in integers, too.
@@ -47,6 +48,7 @@ class Request:
     calibration: Calibration
     reference: str | None = None
     output_bits: int | None = OUTPUT_BITS
+    integer_block: bool = False
     sweep: tuple[int, ...] | None = None
     layers: bool = False
     integers: bool = False
@@ -82,6 +84,10 @@ class Request:
         alone = self.method == SPIKEQUANT and not self.several
         if self.output_bits is not None and not 2 <= self.output_bits <= 16:
             raise InputError(f"output-bits: {self.output_bits}, expected 2..16")
+        if self.integer_block and not (alone and self.output_bits is not None and not self.layers):
+            raise InputError(
+                f"integer-block: expected method {SPIKEQUANT} alone, read from output codes, and without --layers"
+            )
         if self.integers and not (alone and self.recipe.activations.scale == "static"):
             raise InputError(f"integers: expected method {SPIKEQUANT} alone, with static sites")
         if self.layers and not alone:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from spikequant.golden.block.block import saturated_values
 from spikequant.golden.models.model import site_name
 from spikequant.golden.quantizer.linear import quantized_layers
 from spikequant.golden.quantizer.tally import Tally
@@ -28,6 +29,7 @@ class Accuracy(Figures):
         salient_ratio: share of salient values at the quantized input sites, 0 without such sites.
         silent_ratio: share of values at level 0 at these sites, 0 without such sites.
         clipped_tokens: tokens whose salient window was limited, summed over sites.
+        saturated_values: values that saturated in integer blocks, 0 without them.
         tokens_per_second: speed of the model, median over the windows.
         divergence: mean Kullback-Leibler divergence from the reference's predictions, in nats.
         agreement: share of positions whose most likely token is the reference's.
@@ -40,6 +42,7 @@ class Accuracy(Figures):
     salient_ratio: float
     silent_ratio: float
     clipped_tokens: int
+    saturated_values: int = 0
     tokens_per_second: float
     divergence: float | None = None
     agreement: float | None = None
@@ -103,6 +106,7 @@ def measure_accuracy(
     loss, expected_loss, divergence, agreed, tokens = 0.0, 0.0, 0.0, 0, 0
     speeds: list[float] = []
     expected_speeds: list[float] = []
+    saturated_before = sum(saturated_values(model).values())
     with tallied_sites(model) as tallies:
         for window, count in track(list(zip(windows, counts, strict=True)), description):
             found = _predict(model, window, count)
@@ -125,6 +129,7 @@ def measure_accuracy(
         salient_ratio=sum(tally.salient for tally in tallies.values()) / values,
         silent_ratio=sum(tally.silent for tally in tallies.values()) / values,
         clipped_tokens=sum(tally.clipped_tokens for tally in tallies.values()),
+        saturated_values=sum(saturated_values(model).values()) - saturated_before,
         tokens_per_second=median(speeds),
         divergence=divergence / tokens if compared else None,
         agreement=agreed / tokens if compared else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,13 @@ MOST_REMAINDER = 0.45
 """Largest remainder of a rounded weight, in steps of its grid: a clipped weight, and one that GPTQ moved, has more."""
 
 
+class Encoder(Protocol):
+    """Encodes the inputs of a layer at its site; ``encode``, or its twin for other units of the inputs."""
+
+    def __call__(self, values: Tensor, site: AnySite, *, max_shift: int) -> Levels:
+        """Levels of inputs [..., K]."""
+
+
 class SpikeQuantLinear(nn.Module):
     """Quantized linear layer: ``y = s * s_w * V'``, with V' the integer membrane of levels, weight steps and bias.
 
@@ -46,6 +53,7 @@ class SpikeQuantLinear(nn.Module):
         output_scale: one unit of the layer's integer result.
         theta_fraction_bits: fractional bits of the thresholds for output codes.
         max_salient_shift: limit of the salient shift.
+        encoder: encodes the inputs.
         tally: counts the encoded inputs, if set.
         remainder: bfloat16 [N, K], what rounding took from the weights, in steps; None if it was not kept.
     """
@@ -70,6 +78,7 @@ class SpikeQuantLinear(nn.Module):
         self.output_scale = output.scale if output else 1.0
         self.theta_fraction_bits = 12
         self.max_salient_shift = MAX_SALIENT_SHIFT
+        self.encoder: Encoder = encode
         self.tally: Tally | None = None
         for name in ("codes", "zeros", "scales", "wide", "low"):
             self.register_buffer(name, getattr(weight, name))
@@ -152,7 +161,7 @@ class SpikeQuantLinear(nn.Module):
         return self.membrane(levels).mul_(self.scales * levels.scale)
 
     def _encoded(self, values: Tensor) -> Levels:
-        return encode(values, self.site, max_shift=self.max_salient_shift)
+        return self.encoder(values, self.site, max_shift=self.max_salient_shift)
 
     def membrane(self, levels: Levels) -> Tensor:
         """Membranes in weight steps times levels, bias included, float32 [..., N]."""
@@ -200,7 +209,7 @@ class SpikeQuantLinear(nn.Module):
         if tokens != 1 and not isinstance(self.site, Site):
             raise InputError(f"tokens: {tokens}, expected 1, since each token has its own thresholds in this model")
         site = replace(self.site, salient_bits=spec.salient_bits)
-        levels = encode(values, site, max_shift=spec.max_salient_shift)
+        levels = self.encoder(values, site, max_shift=spec.max_salient_shift)
         scale = levels.scale if isinstance(levels.scale, float) else float(levels.scale)
         theta = self.thresholds(scale, output_bits=spec.output_bits, theta_fraction_bits=spec.theta_fraction_bits)
         return LayerVectors(

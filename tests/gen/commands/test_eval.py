@@ -55,6 +55,20 @@ def test_a_quantized_folder_scores_as_the_model_quantized_on_the_spot(files: Pat
         evaluate(files, files / "quantized", "--method", "fp")
 
 
+def test_blocks_compute_in_integers(files: Path) -> None:
+    calibration = ("--calibration", files / "calibrate.txt", "--calibration-tokens", 400, "--recipe", "fast")
+    expected = evaluate(files, files / "model", *calibration)
+    found = evaluate(files, files / "model", *calibration, "--integer-block", "--integers")
+    assert "codes of 8 bits; integer block" in found["protocol"]
+    assert "integer block" not in expected["protocol"]
+    assert found["perplexity"] != expected["perplexity"]
+    assert found["perplexity"] == pytest.approx(expected["perplexity"], rel=0.02)
+    assert found["saturated_values"] == 0
+    for options in (("--membranes",), ("--method", "fp"), ("--layers", files / "layers.json")):
+        with pytest.raises(InputError, match="integer-block: expected method spikequant alone, read from output codes"):
+            evaluate(files, files / "model", "--integer-block", *options)
+
+
 @pytest.mark.parametrize("method", ["fp", "rtn"])
 def test_the_other_methods_have_no_salient_values(files: Path, method: str) -> None:
     result = evaluate(files, files / "model", "--method", method)

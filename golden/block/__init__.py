@@ -1,0 +1,1 @@
+"""Decoder block in integers: everything between its matrices, but for attention."""
