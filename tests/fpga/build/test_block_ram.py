@@ -9,7 +9,7 @@ import pytest
 from spikequant.cosim.formal.prove import find_tools
 from spikequant.cosim.simulator.verilator import tool_environment
 from spikequant.cosim.yosys import run_yosys
-from spikequant.fpga.build.netlist import MODELS
+from spikequant.rtl.fabric import CELL_MODELS
 
 WIDTHS = {4: 12, 9: 11, 18: 10, 36: 9}
 """Bits of a row, and of its number."""
@@ -120,7 +120,7 @@ def memories_fixture(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def differences(memories: str, folder: Path, *, old: str = "", new: str = "") -> tuple[str, str]:
     """For each width, last one first: a 1 where model and memory differed, and where something was read."""
-    model = (MODELS / "block_ram.v").read_text()
+    model = (CELL_MODELS / "block_ram.v").read_text()
     assert old in model
     text = model.replace(old, new) if old else model
     cases = ""
