@@ -74,7 +74,8 @@ def test_packets_on_the_wire() -> None:
         "operation": (0, 4),
         "malformed": (4, 1),
         "brief": (5, 1),
-        "reserved": (6, 10),
+        "corrupted": (6, 1),
+        "reserved": (7, 9),
         "slot": (16, 8),
         "reserved_high": (24, 8),
     }

@@ -83,5 +83,9 @@ def test_modules_are_shared_and_named_by_their_component():
 def test_header_lists_spec_ports_and_format():
     spec = PRESETS["tiny"]
     header, _, _ = generate_verilog(spec).partition("\nmodule ")
-    assert all(re.search(rf"^//   {name} +{value} ", header, re.MULTILINE) for name, value in spec.model_dump().items())
+    settings = spec.model_dump()
+    # an option that is off changes nothing, and is not mentioned
+    assert not settings.pop("weight_parity")
+    assert "weight_parity" not in header
+    assert all(re.search(rf"^//   {name} +{value} ", header, re.MULTILINE) for name, value in settings.items())
     assert "Packets: format 1," in header

@@ -1,7 +1,9 @@
 """The command ``chat``, with a tiny random model: replies in integers, and from a virtual board."""
 
 import json
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -113,7 +115,15 @@ def test_a_terminal_stops_replies_and_ends(smallest_checkpoint: Path) -> None:
     program = "from spikequant.gen.cli import main; main()"
     options = ["--backend", "golden", "--config", "tiny", "--memory", "none", "--max-new-tokens", "2000"]
     arguments = ["-c", program, "chat", "--checkpoint", str(smallest_checkpoint), *options]
-    child = pexpect.spawn(sys.executable, arguments, dimensions=(20, 120), encoding="utf-8", timeout=120)
+    child = pexpect.spawn(
+        sys.executable,
+        arguments,
+        dimensions=(20, 120),
+        encoding="utf-8",
+        timeout=120,
+        # a shell's jobs in the background ignore the interrupt, and so would the child
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     child.expect("each prompt is continued; Ctrl-C stops a reply, Ctrl-D ends")
     child.expect("> ")
     child.sendintr()
