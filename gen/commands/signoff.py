@@ -29,8 +29,7 @@ def signoff(
     from rich.table import Table
 
     from spikequant.gen.output import check_output, show_written
-    from spikequant.gen.signoff.checklist import FORMAL, judge
-    from spikequant.gen.signoff.evidence import read_evidence
+    from spikequant.gen.signoff.checklist import judge
     from spikequant.gen.signoff.ledger import read_ledger
     from spikequant.gen.signoff.page import SignoffFigures, write_page
     from spikequant.golden.support.errors import InputError
@@ -40,9 +39,7 @@ def signoff(
     page = out or evidence / "signoff.html"
     check_output(page, json_file)
     with Console(stderr=True).status("judging"):
-        formal = read_evidence(evidence, FORMAL)
-        proofs = formal.figures.properties if formal else ()
-        figures = SignoffFigures.of(list(judge(evidence)), read_ledger(), proofs, stage=stage)
+        figures = SignoffFigures.of(list(judge(evidence)), read_ledger(), stage=stage)
     table = Table(box=None, pad_edge=False)
     for name in ("stage", "row", "outcome", "evidence"):
         table.add_column(name)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import spikequant.rtl
 from spikequant.benchmarks.families import FamiliesFigures
 from spikequant.cosim.coverage.measure import CoverageFigures
-from spikequant.cosim.formal.prove import FormalFigures
+from spikequant.cosim.formal.prove import FormalFigures, PropertyFigures
 from spikequant.cosim.mutation.campaign import CampaignFigures
 from spikequant.cosim.random.verify import VerifyFigures
 from spikequant.cosim.simulator.verilator import lint
@@ -71,11 +71,13 @@ class Judgement:
         met: whether it is enough.
         summary: one line with the figures.
         details: what is missing, or what was waived, one line each.
+        cones: properties whose cones of influence the page shows.
     """
 
     met: bool
     summary: str
     details: tuple[str, ...] = ()
+    cones: tuple[PropertyFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Row(Figures):
     Attributes:
         stage, name, claim: as in ``Check``.
         outcome: ``out of date`` if the evidence is about other hardware, ``no evidence`` if there is none.
-        summary, details: as in ``Judgement``.
+        summary, details, cones: as in ``Judgement``.
         command: what repeats the campaign; empty for a check that was made at once.
     """
 
@@ -113,6 +115,7 @@ class Row(Figures):
     outcome: Outcome
     summary: str = ""
     details: tuple[str, ...] = ()
+    cones: tuple[PropertyFigures, ...] = ()
     command: str = ""
 
 
@@ -164,7 +167,9 @@ def _bounded_proofs(figures: FormalFigures) -> Judgement:
 def _proofs(figures: FormalFigures) -> Judgement:
     left = tuple(f"{one.property}: {one.outcome}, {one.method}" for one in figures.properties if not one.proves)
     total = len(figures.properties)
-    return Judgement(figures.ok and not left, f"{total - len(left)} of {total} proved for any number of cycles", left)
+    summary = f"{total - len(left)} of {total} proved for any number of cycles"
+    measured = tuple(one for one in figures.properties if one.cone and one.cone.bits)
+    return Judgement(figures.ok and not left, summary, left, measured)
 
 
 def _most_points(figures: CoverageFigures) -> Judgement:
@@ -255,4 +260,5 @@ def judge(folder: Path, checks: Sequence[Check] = CHECKS) -> Iterator[Row]:
 
 def _judged(row: Row, found: Judgement, *, current: bool) -> Row:
     outcome: Outcome = "out of date" if not current else "met" if found.met else "not met"
-    return row.model_copy(update={"outcome": outcome, "summary": found.summary, "details": found.details})
+    shown = {"summary": found.summary, "details": found.details, "cones": found.cones}
+    return row.model_copy(update={"outcome": outcome, **shown})

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikequant.cosim.formal.prove import PropertyFigures
 from spikequant.gen.signoff.checklist import STAGES, Row, Stage
 from spikequant.gen.signoff.ledger import Defect
 from spikequant.golden.support.figures import Figures
@@ -20,7 +19,6 @@ class SignoffFigures(Figures):
         reached: last stage whose rows, and those of the stages before it, are all met; empty for none.
         rows: all rows.
         defects: the ledger.
-        proofs: properties with their cones of influence; none without evidence of proofs.
     """
 
     ok: bool
@@ -28,26 +26,16 @@ class SignoffFigures(Figures):
     reached: str
     rows: list[Row]
     defects: list[Defect]
-    proofs: list[PropertyFigures]
 
     @classmethod
-    def of(
-        cls, rows: Sequence[Row], defects: Sequence[Defect], proofs: Sequence[PropertyFigures] = (), *, stage: Stage
-    ) -> "SignoffFigures":
+    def of(cls, rows: Sequence[Row], defects: Sequence[Defect], *, stage: Stage) -> "SignoffFigures":
         """Sum up judged rows."""
         reached = ""
         for name in STAGES:
             if any(row.outcome != "met" for row in rows if row.stage == name):
                 break
             reached = name
-        return cls(
-            ok=reached >= stage,
-            stage=stage,
-            reached=reached,
-            rows=list(rows),
-            defects=list(defects),
-            proofs=list(proofs),
-        )
+        return cls(ok=reached >= stage, stage=stage, reached=reached, rows=list(rows), defects=list(defects))
 
 
 def write_page(path: Path, figures: SignoffFigures) -> None:
