@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spikequant.fpga.boards import DEFAULT_BAUD
-from spikequant.gen.commands.options import Baud, BoardName, ClockMHz, JsonFile, complete_chip, complete_preset
+from spikequant.gen.commands.options import (
+    Baud,
+    BoardName,
+    ClockMHz,
+    JsonFile,
+    fitting_preset,
+    resident_memory,
+)
 from spikequant.golden.support.command_line import FAILED
 from spikequant.golden.support.errors import InputError
 
@@ -36,24 +43,8 @@ def chat(
         Backend, typer.Option(help="board: a board at --port; golden: integers, with the time of --board calculated")
     ] = Backend.BOARD,
     board: BoardName = "ulx3s_85f",
-    config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRESET|FILE",
-            help="accelerator: a preset (see `spikequant presets`) or a TOML file",
-            show_default="the largest preset that the board has room for",
-            autocompletion=complete_preset,
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHIP|none",
-            help="SDRAM in which as many layers stay as fit; the others' weights come over the line",
-            show_default="AS4C16M16SA-7 on a board with SDRAM",
-            autocompletion=complete_chip,
-        ),
-    ] = None,
+    config: Annotated[str | None, fitting_preset()] = None,
+    memory: Annotated[str | None, resident_memory()] = None,
     frequency: ClockMHz = 60.0,
     baud: Baud = DEFAULT_BAUD,
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="most tokens of a reply")] = 100,

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from spikequant.cosim.netlist import Stage
 from spikequant.fpga.boards import BOARDS
-from spikequant.fpga.sdram.timing import CHIPS
+from spikequant.fpga.sdram.timing import CHIPS, DEFAULT_CHIP
 from spikequant.golden.layer.spec import PRESETS
 
 
@@ -45,6 +45,30 @@ SpecName = Annotated[
 BoardName = Annotated[
     str, typer.Option(metavar="NAME", help="board, see `spikequant boards`", autocompletion=complete_board)
 ]
+
+
+def fitting_preset(panel: str | None = None) -> Any:
+    """Option for an accelerator, by default the largest preset that fits the board; ``panel`` groups it in the help."""
+    return typer.Option(
+        metavar="PRESET|FILE",
+        help="accelerator: a preset (see `spikequant presets`) or a TOML file",
+        show_default="the largest preset that the board has room for",
+        autocompletion=complete_preset,
+        rich_help_panel=panel,
+    )
+
+
+def resident_memory(panel: str | None = None) -> Any:
+    """Option for the SDRAM that keeps layers of a model; ``panel`` groups it in the help."""
+    return typer.Option(
+        metavar="CHIP|none",
+        help="SDRAM in which as many layers stay as fit; the others' weights come over the line",
+        show_default=f"{DEFAULT_CHIP} on a board with SDRAM",
+        autocompletion=complete_chip,
+        rich_help_panel=panel,
+    )
+
+
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures to this file")]
 CacheFolder = Annotated[
     Path | None,

@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from spikequant.fpga.boards import DEFAULT_BAUD
-from spikequant.fpga.sdram.timing import DEFAULT_CHIP
 from spikequant.gen.commands.options import (
     CacheFolder,
     JsonFile,
     TracedCheckpoint,
     TracedTokens,
     complete_board,
-    complete_chip,
-    complete_preset,
+    fitting_preset,
+    resident_memory,
 )
 from spikequant.golden.support.errors import InputError
 
@@ -35,16 +34,7 @@ def tokens(
             rich_help_panel=BOARD_PANEL,
         ),
     ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRESET|FILE",
-            help="accelerator: a preset (see `spikequant presets`) or a TOML file",
-            show_default="the largest preset that the board has room for",
-            autocompletion=complete_preset,
-            rich_help_panel=BOARD_PANEL,
-        ),
-    ] = None,
+    config: Annotated[str | None, fitting_preset(BOARD_PANEL)] = None,
     frequency: Annotated[
         float | None,
         typer.Option(
@@ -55,16 +45,7 @@ def tokens(
             rich_help_panel=BOARD_PANEL,
         ),
     ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHIP|none",
-            help="SDRAM in which as many layers stay as fit; the others' weights come over the line",
-            show_default=f"{DEFAULT_CHIP} on a board with SDRAM",
-            autocompletion=complete_chip,
-            rich_help_panel=BOARD_PANEL,
-        ),
-    ] = None,
+    memory: Annotated[str | None, resident_memory(BOARD_PANEL)] = None,
     baud: Annotated[
         int | None,
         typer.Option(
