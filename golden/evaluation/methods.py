@@ -12,7 +12,7 @@ from spikequant.golden.baselines.smoothquant import smoothquant
 from spikequant.golden.baselines.spikellm import spikellm
 from spikequant.golden.compensation.compensate import compensation
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.prefix import add_prefix, choose_prefix, longest_text
+from spikequant.golden.models.prefix import add_prefix, choose_prefix, fit_window
 from spikequant.golden.models.reading import model_windows
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.models.windows import TextWindows
@@ -58,7 +58,7 @@ class Calibration:
         Raises:
             InputError: the text cannot be read, is too short, or has a token without an embedding.
         """
-        context = min(self.context, longest_text(language_model.model) or self.context)
+        context = fit_window(language_model.model, self.context)
         read = model_windows(language_model, calibration_corpus(self.path), tokens=self.tokens, context=context)
         if context == self.context:
             return read

@@ -20,7 +20,7 @@ from spikequant.golden.distillation.distill import (
 from spikequant.golden.distillation.generated_text import generate_windows
 from spikequant.golden.evaluation.methods import SPIKEQUANT, Calibration, add_recipe_prefix, find_method
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.prefix import longest_text
+from spikequant.golden.models.prefix import fit_window
 from spikequant.golden.models.reading import model_starts, model_windows
 from spikequant.golden.models.text import calibration_corpus
 from spikequant.golden.quantizer.calibrate import quantize_model
@@ -114,7 +114,7 @@ def training_windows(language_model: LanguageModel, recipe: Recipe, calibration:
     """
     settings = recipe.distillation
     corpus = calibration_corpus(calibration.path)
-    context = min(settings.context, longest_text(language_model.model) or settings.context)
+    context = fit_window(language_model.model, settings.context)
     found = model_windows(language_model, corpus, tokens=ALL_TOKENS, context=context).windows
     whole = [window for window in found if window.numel() == context]
     if len(whole) < settings.batch:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.models.model import LanguageModel
-from spikequant.golden.models.prefix import longest_text
+from spikequant.golden.models.prefix import fit_window
 from spikequant.golden.models.reading import model_starts, model_windows
 from spikequant.golden.models.text import Corpus, trace_corpus
 from spikequant.golden.quantizer.linear import SpikeQuantLinear, quantized_layers
@@ -88,9 +88,8 @@ def trace_windows(model: LanguageModel, texts: list[str], tokens: int) -> list[T
         InputError: the texts have no token to score.
     """
     starts = len(model_starts(model))
-    longest = min(TRACE_CONTEXT, longest_text(model.model) or TRACE_CONTEXT)
     # fewer tokens of a window are scored than it has, so that these windows always hold enough tokens
-    context = min(longest, tokens + max(1, starts))
+    context = fit_window(model.model, min(TRACE_CONTEXT, tokens + max(1, starts)))
     return model_windows(model, Corpus("text", texts), tokens=tokens, context=context).windows
 
 

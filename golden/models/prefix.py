@@ -89,6 +89,12 @@ def longest_text(model: PreTrainedModel) -> int | None:
     return None if longest is None else longest - len(prefix_tokens(model))
 
 
+def fit_window(model: PreTrainedModel, tokens: int) -> int:
+    """Tokens in a window: as many as are wanted, or fewer where a model takes no more after its prefix."""
+    longest = longest_text(model)
+    return tokens if longest is None else min(tokens, longest)
+
+
 def attach_prefix(model: PreTrainedModel, prefix: Prefix) -> None:
     """Make a model read every text after a prefix: a run without a cache gets one that holds the prefix."""
     model.add_module(NAME, prefix)

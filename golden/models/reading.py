@@ -1,7 +1,7 @@
 """Text as a model reads it: windows of its tokenizer, after its start tokens or its prefix."""
 
 from spikequant.golden.models.model import LanguageModel, check_context
-from spikequant.golden.models.prefix import longest_text, prefix_tokens
+from spikequant.golden.models.prefix import fit_window, prefix_tokens
 from spikequant.golden.models.text import Corpus
 from spikequant.golden.models.windows import TextWindows, corpus_windows, start_tokens
 
@@ -29,7 +29,7 @@ def model_windows(
             a token beyond the vocabulary.
     """
     check_context(language_model.model, context)
-    context = min(context, longest_text(language_model.model) or context)
+    context = fit_window(language_model.model, context)
     return corpus_windows(
         language_model.tokenizer,
         corpus,

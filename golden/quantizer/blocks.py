@@ -17,7 +17,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 
 from spikequant.golden.models.load_check import vocabulary_size
 from spikequant.golden.models.model import decoder_blocks, decoder_linears, head_size, site_name
-from spikequant.golden.models.prefix import longest_text
+from spikequant.golden.models.prefix import fit_window
 from spikequant.golden.quantizer.statistics import SiteStatistics, SiteWatcher
 from spikequant.golden.support.errors import InputError, one_line
 
@@ -186,7 +186,7 @@ def check_blocks(model: PreTrainedModel) -> None:
 
     kind = model.config.model_type
     try:
-        window = torch.arange(min(PROBE_TOKENS, vocabulary_size(model), longest_text(model) or PROBE_TOKENS))
+        window = torch.arange(fit_window(model, min(PROBE_TOKENS, vocabulary_size(model))))
         handle = blocks[final].register_forward_hook(keep)
         try:
             model.base_model(window[None], use_cache=False)
