@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from spikequant.golden.quantizer.linear import SpikeQuantLinear
-from spikequant.golden.quantizer.output_steps import OUTPUT_BITS
+from spikequant.golden.quantizer.output_steps import OUTPUT_BITS, OutputSteps
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Results:
 
     def codes(self, values: Tensor) -> Tensor:
         """Output codes, int64 [..., N], of outputs that are these codes times their steps, rounded to float32."""
-        steps = torch.ldexp(torch.full(self.exponents.shape, self.unit, dtype=torch.float64), self.exponents)
+        steps = OutputSteps(self.unit, self.exponents).values()
         return (values.double() / steps).round().long()
 
     def integers(self, values: Tensor) -> Tensor:

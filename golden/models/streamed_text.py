@@ -24,11 +24,15 @@ class StreamedText:
     def add(self, token: int) -> str:
         """Take a token; returns the text that it completes."""
         self._tokens.append(token)
-        return "" if self._decoded().endswith(INCOMPLETE) else self.end()
+        text = self._decoded()
+        return "" if text.endswith(INCOMPLETE) else self._completed(text)
 
     def end(self) -> str:
         """The text that ``add`` has held back: that of a character whose last bytes did not come."""
-        piece = self._decoded()[len(self.text) :]
+        return self._completed(self._decoded())
+
+    def _completed(self, text: str) -> str:
+        piece = text[len(self.text) :]
         self.text += piece
         return piece
 
