@@ -23,7 +23,7 @@ from spikequant.golden.layer.spec import Spec
 from spikequant.golden.layer.vectors import LayerVectors
 from spikequant.golden.support.figures import Figures
 from spikequant.golden.support.store import ResultFolder, digest_of
-from spikequant.rtl.driver.packets import CorruptedWeightsError, PacketError, Words, parse_result
+from spikequant.rtl.driver.packets import CorruptedWeightsError, PacketError, RefusedPacketError, Words, parse_result
 from spikequant.rtl.driver.program import LayerProgram, gather, layer_program
 from spikequant.rtl.verilog import TOP
 
@@ -251,8 +251,10 @@ def effect_of(campaign: Campaign, words: Sequence[str], *, hang: bool) -> Effect
             results.append(parse_result(campaign.spec, packet))
         except CorruptedWeightsError:
             return "corrupted"
-        except PacketError as error:
-            return "refused" if "refused" in str(error) else "broken"
+        except RefusedPacketError:
+            return "refused"
+        except PacketError:
+            return "broken"
     if hang:
         return "hang"
     found, expected = gather(campaign.vectors, campaign.layer.places, results), campaign.expected

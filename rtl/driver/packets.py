@@ -37,6 +37,10 @@ class PacketError(SpikeQuantError):
     """A packet from the accelerator breaks the rules of ``spikequant.rtl.shapes``."""
 
 
+class RefusedPacketError(PacketError):
+    """The accelerator refused a packet since its last reset."""
+
+
 class CorruptedWeightsError(PacketError):
     """The accelerator read a row of weights with a wrong parity since its last reset."""
 
@@ -201,7 +205,8 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     """Parse a RESULT packet.
 
     Raises:
-        PacketError: a wrong length or operation, or the accelerator refused a packet before this one.
+        PacketError: a wrong length or operation.
+        RefusedPacketError: the accelerator refused a packet before this one.
         CorruptedWeightsError: it read weights with a wrong parity.
     """
     brief = bool(len(words)) and bool(ResultHeader.from_bits(int(words[0])).brief)
@@ -213,7 +218,7 @@ def parse_result(spec: Spec, words: Words) -> TileResult:
     if operation != Operation.RESULT.value:
         raise PacketError(f"packet with operation {operation}, expected {Operation.RESULT.value}")
     if header.malformed:
-        raise PacketError("the accelerator refused a packet")
+        raise RefusedPacketError("the accelerator refused a packet")
     if header.corrupted:
         raise CorruptedWeightsError("the accelerator read weights with a wrong parity; reset it and load them again")
     body = words[HEADER_WORDS[Operation.RESULT] : -WORDS_PER_TRAILER]
