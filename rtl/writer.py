@@ -25,7 +25,8 @@ class PacketWriter(Component):
         words: results of each cluster.
         beats, spikes: running totals, sampled when their word is made.
         malformed, corrupted: flags of the header, sampled when the header is made; the latter with ``weight_parity``,
-            where a header waits for its first word of results, by when all rows of weights behind it are checked.
+            where a header waits for its first word of results, by which time all rows of weights that it depends on
+            are checked.
         o: stream words.
     """
 

@@ -1,4 +1,4 @@
-"""Upsets: how effects are told apart, and a short campaign on a real netlist."""
+"""Upsets: how effects are distinguished, and a short campaign on a real netlist."""
 
 import json
 from collections.abc import Callable
